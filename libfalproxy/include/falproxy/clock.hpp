@@ -1,0 +1,26 @@
+// clock.hpp: where time comes from. The library reads no clock of its own.
+#pragma once
+
+#include <chrono>
+#include <stop_token>
+
+namespace falproxy {
+
+/// A point on the monotonic clock: for deadlines and durations.
+using TimePoint = std::chrono::steady_clock::time_point;
+/// A point on the calendar: for `created`, cache ages and logs.
+using WallTime = std::chrono::system_clock::time_point;
+using Milliseconds = std::chrono::milliseconds;
+using Seconds = std::chrono::seconds;
+
+/// Thread-safe. `SystemClock` of falproxy::http is the real one; tests step a virtual one.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  [[nodiscard]] virtual TimePoint now() const = 0;
+  [[nodiscard]] virtual WallTime wall_now() const = 0;
+  /// Blocks until `until` or until a stop is requested. Returns false when it was stopped first.
+  virtual bool sleep_until(TimePoint until, std::stop_token stop) = 0;
+};
+
+}  // namespace falproxy

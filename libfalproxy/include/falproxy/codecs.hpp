@@ -1,0 +1,27 @@
+// codecs.hpp: base64 and SHA-256, which the library uses but does not implement: OpenSSL's, in falproxy::http, are fast and kept.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace falproxy {
+
+/// 32 bytes.
+using Digest = std::array<std::uint8_t, 32>;
+
+/// Thread-safe and stateless.
+class Codecs {
+ public:
+  virtual ~Codecs() = default;
+  /// Appends the base64 (RFC 4648, 4: padded, no line breaks) of `bytes` to `out`.
+  virtual void encode_base64(std::string_view bytes, std::string& out) const = 0;
+  /// None where `text` is not base64; blanks and line breaks are not allowed.
+  [[nodiscard]] virtual std::optional<std::string> decode_base64(std::string_view text) const = 0;
+  [[nodiscard]] virtual Digest sha256(std::string_view bytes) const = 0;
+};
+
+}  // namespace falproxy

@@ -1,0 +1,186 @@
+// fal.hpp: fal.ai's own words: endpoint ids, queue documents, errors, hosts, the status stream, storage upload.
+//
+// Pure values and functions; what they say of fal's behaviour comes from fal's documentation and its published clients.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "falproxy/http.hpp"
+#include "falproxy/json.hpp"
+#include "falproxy/result.hpp"
+#include "falproxy/secret.hpp"
+
+namespace falproxy::fal {
+
+/// An endpoint such as `fal-ai/flux/dev`, `workflows/owner/name` or `comfy/owner/name`: two to seven segments of
+/// letters, digits, '.', '_' and '-'.
+class EndpointId {
+ public:
+  /// The legacy form `12345-name` becomes `12345/name` (fal's own clients do the same).
+  /// Errors: invalid_value, with what is wrong.
+  [[nodiscard]] static Result<EndpointId> parse(std::string_view text);
+
+  [[nodiscard]] const std::string& str() const noexcept { return text_; }  ///< what a submit is POSTed to
+  /// `[namespace/]owner/alias`: what status, result and cancel addresses are built from.
+  [[nodiscard]] std::string_view app() const noexcept { return std::string_view(text_).substr(0, app_length_); }
+  auto operator<=>(const EndpointId&) const = default;
+
+ private:
+  EndpointId(std::string text, std::size_t app_length) : text_(std::move(text)), app_length_(app_length) {}
+  std::string text_;
+  std::size_t app_length_ = 0;
+};
+
+/// The base addresses of fal's services, without a trailing slash.
+struct Addresses {
+  std::string queue = "https://queue.fal.run";
+  std::string run = "https://fal.run";
+  std::string schema = "https://fal.ai/api/openapi/queue/openapi.json";
+  std::string rest = "https://rest.fal.ai";
+  bool operator==(const Addresses&) const = default;
+};
+
+/// Hosts that images may be fetched from: `host` or `*.host` over https, `http://host:port` for stand-ins.
+class MediaHosts {
+ public:
+  MediaHosts() = default;
+  /// `text`: a comma-separated list. Errors: invalid_value naming the entry.
+  [[nodiscard]] static Result<MediaHosts> parse(std::string_view text);
+  [[nodiscard]] bool allow(const Url& url) const noexcept;
+  bool operator==(const MediaHosts&) const = default;
+
+ private:
+  struct Rule {
+    std::string scheme;
+    std::string host;
+    std::uint16_t port = 0;
+    bool subdomains = false;
+    bool operator==(const Rule&) const = default;
+  };
+  std::vector<Rule> rules_;
+};
+
+/// True where a key may be sent to `url`: same scheme, host and port as `base`, which the operator configured.
+[[nodiscard]] bool same_origin(std::string_view url, std::string_view base);
+
+/// What the queue answered to a submit.
+struct Submitted {
+  std::string request_id;
+  std::string status_url;
+  std::string response_url;
+  std::string cancel_url;
+  std::optional<int> queue_position;  ///< 0-based
+  bool operator==(const Submitted&) const = default;
+};
+
+/// Missing addresses are built from `base` and the id's app; given ones are kept if same_origin(), else refused.
+/// Errors: upstream_failed (not the queue's answer), upstream_untrusted_url.
+[[nodiscard]] Result<Submitted> parse_submitted(std::string_view body, const EndpointId& endpoint, std::string_view base);
+
+enum class QueueState { in_queue, in_progress, completed, unknown };
+
+struct QueueStatus {
+  QueueState state = QueueState::unknown;
+  std::optional<int> queue_position;              ///< 0-based, while in_queue
+  std::optional<double> inference_seconds;        ///< metrics.inference_time, once completed
+  std::optional<std::string> error;               ///< a COMPLETED that failed
+  std::optional<std::string> error_type;
+  bool operator==(const QueueStatus&) const = default;
+};
+
+/// Unknown states and members are tolerated. Errors: upstream_failed.
+[[nodiscard]] Result<QueueStatus> parse_status(std::string_view body);
+
+/// What an answer of fal's that is no success says of the job, the key and the request.
+struct Fault {
+  enum class Cause {
+    invalid_input,        ///< 422 about a field of the input
+    content_policy,       ///< content_policy_violation
+    no_media,             ///< no_media_generated
+    key_refused,          ///< 401
+    account_blocked,      ///< 403 locked, exhausted balance, 402
+    forbidden,            ///< any other 403
+    not_found,            ///< 404: endpoint or request unknown
+    busy,                 ///< 429
+    ingress,              ///< 502, 503, 504 without x-fal-request-id: the queue has not seen it
+    request_timeout,      ///< 504 with X-Fal-Request-Timeout-Type: user, or request_timeout
+    cancelled,            ///< client_cancelled, client_disconnected
+    model_failed,         ///< 5xx and the rest of the model's own
+    not_fal,              ///< an answer that is not in fal's form
+  };
+  Cause cause = Cause::not_fal;
+  int status = 0;
+  std::string type = {};     ///< fal's `error_type`, or `detail[0].type`
+  std::string message = {};  ///< fal's words, at most 500 bytes, for the client only where the cause is the input's
+  std::vector<std::string> location = {};  ///< `detail[0].loc` without "body": the property of the input at fault
+  std::optional<std::chrono::milliseconds> retry_after = std::nullopt;
+  bool retryable = false;    ///< fal said so, or the type is one that fal calls transient
+  std::string request_id = {};
+  bool operator==(const Fault&) const = default;
+};
+
+/// Reads an answer with a status of 400 or more (or a COMPLETED with `error`). Never fails.
+[[nodiscard]] Fault read_fault(const HttpHead& head, std::string_view body);
+[[nodiscard]] Fault read_fault(const QueueStatus& status);
+
+/// Reads `text/event-stream` as it arrives, in pieces of any size (WHATWG HTML, 9.2.6; LF, CRLF and CR).
+/// Only the data of events is kept; an event larger than `max_event_bytes` ends the reader.
+class EventStreamReader {
+ public:
+  explicit EventStreamReader(std::size_t max_event_bytes = 1 << 20) : max_(max_event_bytes) {}
+  /// Calls `on_data` with the data of each event that `bytes` completes. False: too large, or `on_data` said false.
+  template <class F>
+  bool feed(std::string_view bytes, F&& on_data) {
+    while (!bytes.empty()) {
+      std::optional<std::string> event = next(bytes);
+      if (failed_) return false;
+      if (event.has_value() && !on_data(std::string_view(*event))) return false;
+    }
+    return true;
+  }
+
+ private:
+  std::optional<std::string> next(std::string_view& bytes);  // takes from the front up to the end of one event
+  std::size_t max_;
+  std::string line_;
+  std::string data_;
+  bool has_data_ = false;
+  bool skip_lf_ = false;
+  bool failed_ = false;
+};
+
+// Requests. Each holds the key only in its Authorization header, `Key <id>:<secret>`.
+
+struct SubmitOptions {
+  std::optional<double> start_timeout_seconds;  ///< X-Fal-Request-Timeout: time to start; sent only above 1 s
+  bool operator==(const SubmitOptions&) const = default;
+};
+[[nodiscard]] HttpRequest submit_request(const Addresses& fal, const EndpointId& endpoint, const Secret& key, Body input,
+                                         const SubmitOptions& options);
+[[nodiscard]] HttpRequest run_request(const Addresses& fal, const EndpointId& endpoint, const Secret& key, Body input);
+/// fal's own `/stream` of a model.
+[[nodiscard]] HttpRequest stream_request(const Addresses& fal, const EndpointId& endpoint, const Secret& key, Body input);
+[[nodiscard]] HttpRequest status_request(const Submitted& job, const Secret& key);
+[[nodiscard]] HttpRequest status_stream_request(const Submitted& job, const Secret& key);
+[[nodiscard]] HttpRequest result_request(const Submitted& job, const Secret& key);
+[[nodiscard]] HttpRequest cancel_request(const Submitted& job, const Secret& key);
+[[nodiscard]] HttpRequest schema_request(const Addresses& fal, const EndpointId& endpoint);
+
+/// Storage upload: initiate (with the key), then PUT the bytes to `upload_url` (without it), then use `file_url`.
+[[nodiscard]] HttpRequest upload_initiate_request(const Addresses& fal, const Secret& key, std::string_view content_type,
+                                                  std::string_view file_name, std::chrono::seconds lifetime);
+struct UploadTarget {
+  std::string upload_url;
+  std::string file_url;
+};
+/// Errors: upstream_failed; upstream_untrusted_url where `upload_url` is neither https nor of an http base's own host.
+[[nodiscard]] Result<UploadTarget> parse_upload_target(std::string_view body, const Addresses& fal,
+                                                       const MediaHosts& media);
+
+}  // namespace falproxy::fal

@@ -1,0 +1,103 @@
+// http.hpp: HTTP messages as plain values, shared by the library, its transports and the server.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace falproxy {
+
+/// Header fields in order of arrival. Names compare without regard to case (RFC 9110, 5.1).
+class HttpHeaders {
+ public:
+  using Field = std::pair<std::string, std::string>;
+
+  HttpHeaders() = default;
+  HttpHeaders(std::initializer_list<Field> fields) : fields_(fields) {}
+
+  void add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
+  /// Replaces every field of that name by one.
+  void set(std::string name, std::string value);
+  /// The first value of that name.
+  [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const noexcept;
+
+  [[nodiscard]] auto begin() const noexcept { return fields_.begin(); }
+  [[nodiscard]] auto end() const noexcept { return fields_.end(); }
+  [[nodiscard]] std::size_t size() const noexcept { return fields_.size(); }
+  bool operator==(const HttpHeaders&) const = default;
+
+ private:
+  std::vector<Field> fields_;
+};
+
+/// A run of bytes with whatever keeps it alive; `owner` may be empty for bytes that outlive every use (literals).
+struct Piece {
+  std::shared_ptr<const void> owner;
+  std::string_view bytes;
+};
+
+/// Bytes in pieces: a large base64 string goes from where it arrived to the socket without being copied in between.
+/// Copying is cheap; the bytes are shared and immutable.
+class Body {
+ public:
+  Body() = default;
+  explicit Body(std::string text);  ///< one piece that owns `text`
+
+  void append(std::string text);  ///< an owned piece; adjoining small ones are not merged
+  void append(Piece piece);
+  void append(const Body& other);
+
+  [[nodiscard]] const std::vector<Piece>& pieces() const noexcept { return pieces_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  /// All of it as one string: a copy; for tests and small bodies.
+  [[nodiscard]] std::string str() const;
+
+ private:
+  std::vector<Piece> pieces_;
+  std::size_t size_ = 0;
+};
+
+struct HttpRequest {
+  std::string method = "GET";  ///< upper case
+  std::string url;             ///< absolute, http or https
+  HttpHeaders headers = {};    ///< without Host, Content-Length and Connection, which the transport writes
+  Body body = {};              ///< the content type stands in `headers`
+};
+
+struct HttpHead {
+  int status = 0;
+  HttpHeaders headers = {};
+};
+
+struct HttpResponse {
+  HttpHead head = {};
+  std::string body = {};
+};
+
+/// An absolute http or https URL in its parts; `host` is lower case, without brackets for IPv6.
+struct Url {
+  std::string scheme;  ///< "http" or "https"
+  std::string host;
+  std::uint16_t port = 0;  ///< the scheme's own where the URL names none
+  std::string target;      ///< path and query, at least "/"
+
+  /// None for anything but a plain absolute http(s) URL: no user info, no fragment, no control characters, blanks or
+  /// backslashes, a valid port, a non-empty host.
+  [[nodiscard]] static std::optional<Url> parse(std::string_view text);
+  /// `scheme://host[:port]`, the port only where it is not the scheme's own.
+  [[nodiscard]] std::string origin() const;
+  bool operator==(const Url&) const = default;
+};
+
+/// Percent-encodes all but unreserved characters (RFC 3986, 2.3); `keep` names characters that stay, such as "/".
+[[nodiscard]] std::string percent_encode(std::string_view text, std::string_view keep = {});
+/// Decodes %XX; none where an escape is broken.
+[[nodiscard]] std::optional<std::string> percent_decode(std::string_view text);
+
+}  // namespace falproxy

@@ -1,0 +1,80 @@
+// json.hpp: an immutable JSON value that does not show which JSON library is behind it.
+//
+// falproxy uses it where a JSON value must travel between rooms or to the caller: native fields, defaults, enums, fal's
+// inputs and outputs. Copying is cheap (the tree is shared); any number of threads may read the same value.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "falproxy/result.hpp"
+
+namespace falproxy {
+
+/// What a text may hold at most before Json::parse refuses it; the defaults are those for request bodies.
+struct JsonLimits {
+  std::size_t max_depth = 64;        ///< nested arrays and objects
+  std::size_t max_values = 100'000;  ///< values of every kind, members of objects included
+};
+
+class Json {
+ public:
+  enum class Kind { null, boolean, integer, number, string, array, object };
+
+  Json() noexcept;  ///< null
+  [[nodiscard]] static Json boolean(bool value);
+  [[nodiscard]] static Json integer(std::int64_t value);
+  [[nodiscard]] static Json number(double value);  ///< not finite: null
+  [[nodiscard]] static Json string(std::string_view value);
+  [[nodiscard]] static Json array(const std::vector<Json>& elements);
+  /// Later members of the same name win.
+  [[nodiscard]] static Json object(const std::vector<std::pair<std::string, Json>>& members);
+
+  /// Reads one JSON text (RFC 8259, UTF-8). Of duplicate keys the last wins.
+  /// Errors: invalid_json, with the byte position and what was expected, or the limit that was passed.
+  [[nodiscard]] static Result<Json> parse(std::string_view text, JsonLimits limits = {});
+
+  [[nodiscard]] Kind kind() const noexcept;
+  [[nodiscard]] bool is_null() const noexcept { return kind() == Kind::null; }
+  [[nodiscard]] bool is_string() const noexcept { return kind() == Kind::string; }
+  [[nodiscard]] bool is_array() const noexcept { return kind() == Kind::array; }
+  [[nodiscard]] bool is_object() const noexcept { return kind() == Kind::object; }
+  /// An integer or a number.
+  [[nodiscard]] bool is_numeric() const noexcept;
+
+  [[nodiscard]] std::optional<bool> as_boolean() const noexcept;
+  /// A number with no fraction that fits, written with or without a point (`2`, `2.0`).
+  [[nodiscard]] std::optional<std::int64_t> as_integer() const noexcept;
+  [[nodiscard]] std::optional<double> as_number() const noexcept;
+  /// The view lives as long as any Json that shares the tree.
+  [[nodiscard]] std::optional<std::string_view> as_string() const noexcept;
+
+  /// Elements of an array or members of an object; 0 for all else.
+  [[nodiscard]] std::size_t size() const noexcept;
+  /// Element `index` of an array; null when there is none.
+  [[nodiscard]] Json at(std::size_t index) const noexcept;
+  /// The member `key` of an object; none when there is none, or this is no object. A member that is null is found.
+  [[nodiscard]] std::optional<Json> find(std::string_view key) const noexcept;
+  /// The names of an object's members, sorted bytewise.
+  [[nodiscard]] std::vector<std::string_view> keys() const;
+
+  /// As JSON text; `indent` < 0: on one line. Invalid UTF-8 becomes U+FFFD. Same value, same bytes.
+  [[nodiscard]] std::string dump(int indent = -1) const;
+
+  /// Deep equality; 2 and 2.0 are equal.
+  bool operator==(const Json& other) const noexcept;
+
+  struct Access;  ///< for falproxy's own sources (src/json/access.hpp)
+
+ private:
+  explicit Json(std::shared_ptr<const void> node) noexcept : node_(std::move(node)) {}
+  std::shared_ptr<const void> node_;  // an aliasing pointer into a shared tree; none: null
+};
+
+}  // namespace falproxy

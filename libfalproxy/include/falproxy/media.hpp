@@ -1,0 +1,52 @@
+// media.hpp: what kind of picture some bytes are, data URIs, and the conventions of masks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "falproxy/result.hpp"
+#include "falproxy/vocabulary.hpp"
+
+namespace falproxy::media {
+
+enum class ImageType { png, jpeg, webp, gif, svg, avif };
+
+/// By the first bytes alone, whatever a header or a name says (32 bytes are enough, but for svg: 1 KiB).
+[[nodiscard]] std::optional<ImageType> sniff(std::string_view bytes) noexcept;
+[[nodiscard]] std::string_view mime_type(ImageType type) noexcept;   ///< "image/png"
+[[nodiscard]] std::string_view name_of(ImageType type) noexcept;     ///< OpenAI's word: "png", "jpeg", ...
+[[nodiscard]] std::optional<ImageType> from_mime(std::string_view content_type) noexcept;
+/// By a name such as "jpg", "jpeg", "PNG" or a path's ending.
+[[nodiscard]] std::optional<ImageType> from_name(std::string_view name) noexcept;
+
+struct Dimensions {
+  std::uint32_t width = 0;
+  std::uint32_t height = 0;
+  bool operator==(const Dimensions&) const = default;
+};
+/// Read from the header of a png, jpeg, webp or gif; none where it is not there or broken.
+[[nodiscard]] std::optional<Dimensions> dimensions(std::string_view bytes) noexcept;
+
+/// `data:<mime>[;charset=..];base64,<data>` taken apart; the views point into the argument.
+struct DataUri {
+  std::string_view mime;  ///< "text/plain" where the URI names none
+  std::string_view base64;
+};
+[[nodiscard]] std::optional<DataUri> parse_data_uri(std::string_view text) noexcept;
+
+/// Decodes and writes pictures of masks. `PngMasks` of falproxy::png is the one that falproxy brings.
+/// Thread-safe.
+class MaskConverter {
+ public:
+  virtual ~MaskConverter() = default;
+  /// From OpenAI's convention (transparent = change here) to `to`, as a PNG of the same size. A mask without an alpha
+  /// channel is taken to be white = change here already.
+  /// Errors: invalid_mask (not a PNG, broken, more than 40 megapixels).
+  [[nodiscard]] virtual Result<std::string> convert(std::string_view png, MaskConvention to) const = 0;
+};
+
+}  // namespace falproxy::media

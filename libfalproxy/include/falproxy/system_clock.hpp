@@ -1,0 +1,16 @@
+// system_clock.hpp: the machine's clocks.
+#pragma once
+
+#include "falproxy/clock.hpp"
+
+namespace falproxy {
+
+/// Thread-safe.
+class SystemClock final : public Clock {
+ public:
+  [[nodiscard]] TimePoint now() const override;
+  [[nodiscard]] WallTime wall_now() const override;
+  bool sleep_until(TimePoint until, std::stop_token stop) override;
+};
+
+}  // namespace falproxy

@@ -1,0 +1,57 @@
+// transport.hpp: how falproxy reaches fal. `HttplibTransport` of falproxy::http is the real one; examples/custom_transport.cpp
+// shows how to write another.
+#pragma once
+
+#include <cstddef>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "falproxy/clock.hpp"
+#include "falproxy/http.hpp"
+#include "falproxy/result.hpp"
+
+namespace falproxy {
+
+/// Why there is no answer. An answer of any HTTP status is a success.
+enum class TransportFault {
+  unreachable,  ///< no connection (name, refusal, TLS): nothing of the request was sent
+  interrupted,  ///< the connection broke after sending began: the request may have arrived
+  timed_out,    ///< the deadline passed
+  cancelled,    ///< stop was requested, or the sink asked to end
+  too_large,    ///< the body is larger than the sink takes
+};
+
+struct TransportError {
+  TransportFault fault = TransportFault::interrupted;
+  std::string message = {};  ///< for logs; holds no header and no body
+  bool nothing_sent = false;  ///< true where it is certain that the server has seen no byte of the request
+};
+
+/// Where an answer goes, byte by byte. Called on the thread that called send(), never after send() has returned.
+class ResponseSink {
+ public:
+  virtual ~ResponseSink() = default;
+  /// Before the first byte of the body. False ends the exchange (`cancelled`).
+  virtual bool head(const HttpHead& head) = 0;
+  /// The next bytes of the body, decoded from transfer coding. False ends the exchange (`cancelled`).
+  virtual bool data(std::string_view bytes) = 0;
+};
+
+/// Thread-safe: any number of threads may send at once.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+
+  /// One request, one answer. Redirects are not followed. A POST or PUT is put on the wire at most once.
+  /// The request must outlive the call. `stop` ends it from another thread within milliseconds.
+  [[nodiscard]] virtual Result<Done, TransportError> send(const HttpRequest& request, TimePoint deadline,
+                                                          std::stop_token stop, ResponseSink& sink) = 0;
+};
+
+/// Collects an answer, at most `max_bytes` of it. Errors: those of send(), and too_large.
+[[nodiscard]] Result<HttpResponse, TransportError> fetch(Transport& transport, const HttpRequest& request,
+                                                         TimePoint deadline, std::stop_token stop,
+                                                         std::size_t max_bytes);
+
+}  // namespace falproxy

@@ -1,0 +1,36 @@
+// access.hpp: the way between Json and nlohmann::json, for falproxy's own sources.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "falproxy/json.hpp"
+
+namespace falproxy {
+
+struct Json::Access {
+  /// Valid as long as `json`, or any other Json of the same tree.
+  [[nodiscard]] static const nlohmann::json& raw(const Json& json) noexcept {
+    static const nlohmann::json null;
+    return json.node_ == nullptr ? null : *static_cast<const nlohmann::json*>(json.node_.get());
+  }
+  [[nodiscard]] static Json wrap(nlohmann::json value) {
+    return Json(std::make_shared<const nlohmann::json>(std::move(value)));
+  }
+  /// A part of the tree that `root` belongs to.
+  [[nodiscard]] static Json part(const Json& root, const nlohmann::json& child) {
+    return Json(std::shared_ptr<const void>(root.node_, &child));
+  }
+};
+
+/// Json::parse for sources that go on with nlohmann's own type.
+[[nodiscard]] Result<nlohmann::json> parse_raw(std::string_view text, JsonLimits limits = {});
+
+/// As Json::dump.
+[[nodiscard]] std::string dump_raw(const nlohmann::json& value, int indent = -1);
+
+}  // namespace falproxy

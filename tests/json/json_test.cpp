@@ -1,0 +1,53 @@
+#include "falproxy/json.hpp"
+
+#include <doctest/doctest.h>
+
+using falproxy::Json;
+
+TEST_CASE("a part of a tree outlives the value that it was taken from") {
+  Json part;
+  {
+    const auto whole = Json::parse(R"({"a":{"b":[1,2.5,"x"]}})");
+    REQUIRE(whole.has_value());
+    part = *whole->find("a")->find("b");
+  }
+  CHECK(part.size() == 3);
+  CHECK(part.at(0).as_integer() == 1);
+  CHECK(part.at(1).as_number() == 2.5);
+  CHECK(part.at(2).as_string() == "x");
+  CHECK(part.at(3).is_null());
+}
+
+TEST_CASE("a text beyond a limit is refused, and the message names the limit") {
+  const auto deep = Json::parse(std::string(10'000, '[') + std::string(10'000, ']'));
+  REQUIRE_FALSE(deep.has_value());
+  CHECK(deep.error().message == "nested deeper than 64 levels");
+
+  std::string many = "[0";
+  for (int i = 0; i < 100'000; ++i) many += ",0";
+  const auto wide = Json::parse(many + "]");
+  REQUIRE_FALSE(wide.has_value());
+  CHECK(wide.error().message == "more than 100000 values");
+}
+
+TEST_CASE("a broken text is refused with the position and what was expected") {
+  for (const char* text : {"", "{", "[1,]", "{\"a\":1,}", "nul", "1e999", "\"\xff\"", "{} x"}) {
+    CAPTURE(text);
+    const auto parsed = Json::parse(text);
+    REQUIRE_FALSE(parsed.has_value());
+    CHECK(parsed.error().kind == falproxy::ErrorKind::invalid_json);
+    CHECK_FALSE(parsed.error().message.empty());
+  }
+}
+
+TEST_CASE("a number counts as an integer where it has no fraction") {
+  CHECK(Json::parse("2.0")->as_integer() == 2);
+  CHECK_FALSE(Json::parse("2.5")->as_integer().has_value());
+  CHECK_FALSE(Json::parse("1e300")->as_integer().has_value());
+  CHECK_FALSE(Json::parse("18446744073709551615")->as_integer().has_value());
+  CHECK(Json::parse("18446744073709551615")->is_numeric());
+}
+
+TEST_CASE("invalid UTF-8 made inside becomes U+FFFD when written") {
+  CHECK(Json::string("a\xff").dump() == "\"a\xEF\xBF\xBD\"");
+}
