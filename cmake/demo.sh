@@ -1,0 +1,12 @@
+#!/bin/sh
+# From a bare Debian or Ubuntu to a picture: installs what is missing, builds, and starts falproxy with a stand-in for fal.ai.
+# Usage: sh cmake/demo.sh [--once] [--port N]   (--once: exit after the picture, status 0 only if it arrived)
+set -eu
+top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+here=$(pwd)
+sh "$top/cmake/deps.sh"
+cd "$top"
+[ -f build/release/build.ninja ] || cmake --preset release
+cmake --build --preset release --target falproxy
+cd "$here"
+exec "$top/build/release/bin/falproxy" demo "$@"
