@@ -101,7 +101,7 @@ fetch_httplib() {
       found=$(httplib_version_in "$work/tree/httplib.h")
       if version_serves "$found"; then
         say "installing cpp-httplib $found (header only) into build/deps"
-        cmake -S "$work/tree" -B "$work/build" -DCMAKE_INSTALL_PREFIX="$prefix" -DHTTPLIB_REQUIRE_OPENSSL=ON \
+        cmake -G Ninja -S "$work/tree" -B "$work/build" -DCMAKE_INSTALL_PREFIX="$prefix" -DHTTPLIB_REQUIRE_OPENSSL=ON \
           -DHTTPLIB_USE_ZLIB_IF_AVAILABLE=OFF -DHTTPLIB_USE_BROTLI_IF_AVAILABLE=OFF -DHTTPLIB_USE_ZSTD_IF_AVAILABLE=OFF -DHTTPLIB_COMPILE=OFF >"$log" 2>&1 &&
           cmake --install "$work/build" >>"$log" 2>&1 ||
           { tail -n 20 "$log" >&2; fail "cpp-httplib $found did not install; the whole output is in $log"; }
