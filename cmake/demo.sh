@@ -7,6 +7,6 @@ here=$(pwd)
 sh "$top/cmake/deps.sh"
 cd "$top"
 [ -f build/release/build.ninja ] || cmake --preset release
-cmake --build --preset release --target falproxy
+cmake --build --preset release --target falproxy_program
 cd "$here"
 exec "$top/build/release/bin/falproxy" demo "$@"

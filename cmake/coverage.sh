@@ -1,0 +1,7 @@
+#!/bin/sh
+# Prints line and branch coverage of libfalproxy from the last run of the coverage preset's tests.
+set -eu
+cd "$(dirname -- "$0")/.."
+gcovr --root . --filter 'libfalproxy/' --exclude-throw-branches --exclude-unreachable-branches \
+  --gcov-ignore-parse-errors --print-summary --txt build/coverage/coverage.txt build/coverage
+tail -n +1 build/coverage/coverage.txt | head -n 100
