@@ -89,7 +89,9 @@ class Catalog {
   [[nodiscard]] Result<CatalogModel> find(std::string_view name) const;
 
   /// The document of `endpoint`; where it is still on its way, waits for that one fetch (never for another's).
-  /// `pinned_for`: the model whose pinned document counts. Errors: model_unavailable, timed_out, cancelled.
+  /// `pinned_for`: the model whose pinned document counts, where `endpoint` is that model's own.
+  /// Errors: model_unavailable (`retry_after`: when it is fetched again), timed_out, cancelled; unknown_model where an
+  /// endpoint that is not configured does not exist or makes no images.
   [[nodiscard]] Result<std::shared_ptr<const schema::ModelSchema>> schema(const fal::EndpointId& endpoint,
                                                                           std::string_view pinned_for, TimePoint deadline,
                                                                           std::stop_token stop);
@@ -97,7 +99,8 @@ class Catalog {
   [[nodiscard]] std::shared_ptr<const schema::ModelSchema> cached(const fal::EndpointId& endpoint,
                                                                   std::string_view pinned_for) const;
 
-  /// Fetches what is missing or due at `now`, several at a time, and returns when to call again.
+  /// Loads what the store has, fetches what is missing or due at `now`, several at a time, and returns when to call again
+  /// (at most five seconds later, so that contradicted() is acted on). Blocks while it fetches; one caller at a time.
   TimePoint refresh_due(TimePoint now, std::stop_token stop);
   /// fal contradicted the document of `endpoint`: it is due at once, at most once a minute.
   void contradicted(const fal::EndpointId& endpoint, TimePoint now);

@@ -70,6 +70,9 @@ struct CallContext {
   std::string client = {};           ///< the access key's name: part of what makes a repeat a repeat
   std::string idempotency_key = {};  ///< header Idempotency-Key
   int retry_count = 0;               ///< header x-stainless-retry-count
+  /// The client may silently send the same request again (an x-stainless-* header or Idempotency-Key is there): its
+  /// answer is kept for recovery_window. Where false, nothing is kept unless on_disconnect is keep.
+  bool may_repeat = true;
   Progress* progress = nullptr;
 };
 
@@ -114,16 +117,27 @@ class ImageGateway {
   ImageGateway(const ImageGateway&) = delete;
   ImageGateway& operator=(const ImageGateway&) = delete;
 
-  /// One request, one answer. Every kind of error may come; see docs/errors.md.
-  [[nodiscard]] Outcome handle(const openai::ImageRequest& request, const CallContext& context);
+  /// One request, one answer. Every kind of error may come; see docs/errors.md. The request is taken by value: its images
+  /// are let go as soon as fal has them.
+  /// It may return later than context.stop is requested: what was submitted is cancelled at fal first, and a job that a
+  /// repeat of the same request waits for is finished.
+  [[nodiscard]] Outcome handle(openai::ImageRequest request, const CallContext& context);
   /// What handle() would send, without sending it.
   [[nodiscard]] Result<translate::FalPlan> plan(const openai::ImageRequest& request, const CallContext& context);
 
-  /// Counters that never fall; for metrics.
+  /// Counters that never fall; for metrics. Once nothing is in flight, the accounts close:
+  /// submits == repeated + results + cancels + failures + abandoned.
   struct Counters {
-    std::uint64_t submits = 0, accepted = 0, results = 0, cancels = 0, failures = 0, abandoned = 0, recovered = 0;
-    std::uint64_t upstream_faults = 0;
-    int streams_held = 0;  ///< now
+    std::uint64_t submits = 0;    ///< attempts to submit
+    std::uint64_t repeated = 0;   ///< attempts that were refused or did not arrive, and were followed by another
+    std::uint64_t accepted = 0;   ///< jobs that fal took
+    std::uint64_t results = 0;    ///< jobs whose result was fetched
+    std::uint64_t cancels = 0;    ///< jobs for which a cancel was sent and answered
+    std::uint64_t failures = 0;   ///< jobs that fal refused for good, or that failed
+    std::uint64_t abandoned = 0;  ///< jobs that fal has or may have, and that nobody waits for
+    std::uint64_t recovered = 0;  ///< requests that were attached to an earlier one's jobs
+    std::uint64_t upstream_faults = 0;  ///< exchanges with fal that brought no answer, or an answer of 400 or more
+    int streams_held = 0;         ///< now
   };
   [[nodiscard]] Counters counters() const;
 

@@ -1,6 +1,7 @@
 // http.hpp: HTTP messages as plain values, shared by the library, its transports and the server.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -68,6 +69,8 @@ struct HttpRequest {
   std::string url;             ///< absolute, http or https
   HttpHeaders headers = {};    ///< without Host, Content-Length and Connection, which the transport writes
   Body body = {};              ///< the content type stands in `headers`
+  /// The longest time without a byte of the answer before the exchange ends as timed_out; 0: only the deadline counts.
+  std::chrono::milliseconds max_silence{0};
 };
 
 struct HttpHead {
