@@ -147,10 +147,12 @@ class EventStreamReader {
 
  private:
   std::optional<std::string> next(std::string_view& bytes);  // takes from the front up to the end of one event
+  std::optional<std::string> end_of_line();
   std::size_t max_;
   std::string line_;
   std::string data_;
   bool has_data_ = false;
+  bool at_start_ = true;
   bool skip_lf_ = false;
   bool failed_ = false;
 };
@@ -179,8 +181,10 @@ struct UploadTarget {
   std::string upload_url;
   std::string file_url;
 };
-/// Errors: upstream_failed; upstream_untrusted_url where `upload_url` is neither https nor of an http base's own host.
+/// Errors: upstream_failed; upstream_untrusted_url where `upload_url` is neither on a media host nor of `fal.rest`'s own
+/// origin.
 [[nodiscard]] Result<UploadTarget> parse_upload_target(std::string_view body, const Addresses& fal,
                                                        const MediaHosts& media);
+[[nodiscard]] HttpRequest upload_request(const UploadTarget& target, std::string_view content_type, Body bytes);
 
 }  // namespace falproxy::fal

@@ -1,0 +1,106 @@
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "falproxy/fal.hpp"
+
+namespace falproxy::fal {
+namespace {
+
+Error not_the_queue(std::string message) {
+  return Error{ErrorKind::upstream_failed,
+               "fal's queue gave an answer that is not its own: " + std::move(message)};
+}
+
+// The text of a member that is a string; empty for everything else.
+std::string text_of(const Json& object, std::string_view name) {
+  const std::optional<Json> member = object.find(name);
+  if (!member.has_value()) return {};
+  return std::string(member->as_string().value_or(""));
+}
+
+// A request id becomes part of addresses and headers.
+bool is_plain_id(std::string_view id) noexcept {
+  return !id.empty() && id.size() <= 128 && id != "." && id != ".." &&
+         std::ranges::all_of(id, [](char c) {
+           return is_alnum(c) || c == '-' || c == '_' || c == '.' || c == ':';
+         });
+}
+
+std::optional<int> queue_position(const Json& object) {
+  const std::optional<Json> member = object.find("queue_position");
+  if (!member.has_value()) return std::nullopt;
+  const std::optional<std::int64_t> position = member->as_integer();
+  if (!position.has_value() || *position < 0 || *position > 1'000'000'000) return std::nullopt;
+  return static_cast<int>(*position);
+}
+
+QueueState state_of(std::string_view status) noexcept {
+  if (status == "IN_QUEUE") return QueueState::in_queue;
+  if (status == "IN_PROGRESS") return QueueState::in_progress;
+  if (status == "COMPLETED") return QueueState::completed;
+  return QueueState::unknown;
+}
+
+// `error` is text; whatever else it may be is shown as JSON. null, "" and false are no error.
+std::optional<std::string> error_of(const Json& object, std::string_view name) {
+  const std::optional<Json> member = object.find(name);
+  if (!member.has_value() || member->is_null() || member->as_boolean() == false)
+    return std::nullopt;
+  if (const auto text = member->as_string()) {
+    if (text->empty()) return std::nullopt;
+    return std::string(*text);
+  }
+  return member->dump();
+}
+
+}  // namespace
+
+Result<Submitted> parse_submitted(std::string_view body, const EndpointId& endpoint,
+                                  std::string_view base) {
+  const Result<Json> json = Json::parse(body);
+  if (!json || !json->is_object())
+    return not_the_queue("a JSON object was expected after a submit");
+  Submitted job;
+  job.request_id = text_of(*json, "request_id");
+  if (!is_plain_id(job.request_id)) return not_the_queue("it holds no request_id");
+  job.queue_position = queue_position(*json);
+
+  const std::string built = std::string(base) + "/" + std::string(endpoint.app()) + "/requests/" +
+                            percent_encode(job.request_id);
+  const auto take = [&](std::string_view name, std::string_view suffix, std::string& url) {
+    url = text_of(*json, name);
+    if (url.empty()) url = built + std::string(suffix);
+    return same_origin(url, base);
+  };
+  if (take("status_url", "/status", job.status_url) && take("response_url", "", job.response_url) &&
+      take("cancel_url", "/cancel", job.cancel_url)) {
+    return job;
+  }
+  Error error{ErrorKind::upstream_untrusted_url,
+              "fal's queue named an address that is not on the configured queue host; the key was "
+              "not sent there."};
+  error.submitted = true;
+  error.fal_request_id = job.request_id;
+  return error;
+}
+
+Result<QueueStatus> parse_status(std::string_view body) {
+  const Result<Json> json = Json::parse(body);
+  if (!json || !json->is_object()) return not_the_queue("a JSON object was expected as a status");
+  const std::optional<Json> word = json->find("status");
+  if (!word.has_value() || !word->is_string()) return not_the_queue("it holds no status");
+  QueueStatus status;
+  status.state = state_of(*word->as_string());
+  status.queue_position = queue_position(*json);
+  if (const std::optional<Json> metrics = json->find("metrics")) {
+    if (const std::optional<Json> seconds = metrics->find("inference_time")) {
+      status.inference_seconds = seconds->as_number();
+      if (status.inference_seconds < 0.0) status.inference_seconds.reset();
+    }
+  }
+  status.error = error_of(*json, "error");
+  status.error_type = error_of(*json, "error_type");
+  return status;
+}
+
+}  // namespace falproxy::fal

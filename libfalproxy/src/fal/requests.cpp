@@ -1,0 +1,89 @@
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "falproxy/fal.hpp"
+
+namespace falproxy::fal {
+namespace {
+
+std::string authorization(const Secret& key) { return "Key " + std::string(key.reveal()); }
+
+HttpRequest get(std::string url, const Secret& key, std::string accept) {
+  return {.method = "GET",
+          .url = std::move(url),
+          .headers = {{"Authorization", authorization(key)}, {"Accept", std::move(accept)}}};
+}
+
+HttpRequest post_json(std::string url, const Secret& key, Body body, std::string accept) {
+  return {.method = "POST",
+          .url = std::move(url),
+          .headers = {{"Authorization", authorization(key)},
+                      {"Content-Type", "application/json"},
+                      {"Accept", std::move(accept)}},
+          .body = std::move(body)};
+}
+
+constexpr const char* json_type = "application/json";
+constexpr const char* event_stream_type = "text/event-stream";
+
+// `suffix` goes to the end of the path, before a query.
+std::string with_path_suffix(const std::string& url, std::string_view suffix) {
+  const std::size_t query = url.find('?');
+  std::string extended = url.substr(0, query);
+  extended += suffix;
+  if (query != std::string::npos) extended += url.substr(query);
+  return extended;
+}
+
+}  // namespace
+
+HttpRequest submit_request(const Addresses& fal, const EndpointId& endpoint, const Secret& key,
+                           Body input, const SubmitOptions& options) {
+  HttpRequest request =
+      post_json(fal.queue + "/" + endpoint.str(), key, std::move(input), json_type);
+  if (options.start_timeout_seconds.has_value()) {
+    const double tenths = std::floor(*options.start_timeout_seconds * 10) / 10;
+    if (tenths > 1) request.headers.add("X-Fal-Request-Timeout", fmt::format("{}", tenths));
+  }
+  return request;
+}
+
+HttpRequest run_request(const Addresses& fal, const EndpointId& endpoint, const Secret& key,
+                        Body input) {
+  return post_json(fal.run + "/" + endpoint.str(), key, std::move(input), json_type);
+}
+
+HttpRequest stream_request(const Addresses& fal, const EndpointId& endpoint, const Secret& key,
+                           Body input) {
+  std::string url = fal.run + "/" + endpoint.str();
+  if (!endpoint.str().ends_with("/stream")) url += "/stream";
+  return post_json(std::move(url), key, std::move(input), event_stream_type);
+}
+
+HttpRequest status_request(const Submitted& job, const Secret& key) {
+  return get(job.status_url, key, json_type);
+}
+
+HttpRequest status_stream_request(const Submitted& job, const Secret& key) {
+  return get(with_path_suffix(job.status_url, "/stream"), key, event_stream_type);
+}
+
+HttpRequest result_request(const Submitted& job, const Secret& key) {
+  return get(job.response_url, key, json_type);
+}
+
+HttpRequest cancel_request(const Submitted& job, const Secret& key) {
+  HttpRequest request = get(job.cancel_url, key, json_type);
+  request.method = "PUT";
+  return request;
+}
+
+HttpRequest schema_request(const Addresses& fal, const EndpointId& endpoint) {
+  const char* separator = fal.schema.find('?') == std::string::npos ? "?" : "&";
+  return {.method = "GET",
+          .url = fal.schema + separator + "endpoint_id=" + percent_encode(endpoint.str(), "/"),
+          .headers = {{"Accept", json_type}}};
+}
+
+}  // namespace falproxy::fal

@@ -1,0 +1,147 @@
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "falproxy/fal.hpp"
+
+using namespace falproxy;
+
+namespace {
+
+const fal::Addresses addresses;
+const Secret key("id:secret");
+fal::EndpointId endpoint(std::string_view text) { return *fal::EndpointId::parse(text); }
+
+fal::Submitted job() {
+  return {.request_id = "r1",
+          .status_url = "https://queue.fal.run/a/b/requests/r1/status?x=1",
+          .response_url = "https://queue.fal.run/a/b/requests/r1",
+          .cancel_url = "https://queue.fal.run/a/b/requests/r1/cancel",
+          .queue_position = {}};
+}
+
+// The key stands in the Authorization header and nowhere else.
+void check_key(const HttpRequest& request) {
+  CHECK(request.headers.find("authorization") == "Key id:secret");
+  CHECK(request.url.find("secret") == std::string::npos);
+  CHECK(request.body.str().find("secret") == std::string::npos);
+  for (const auto& [name, value] : request.headers) {
+    if (name != "Authorization") CHECK(value.find("secret") == std::string::npos);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a submit posts the bare input to the whole id") {
+  const HttpRequest request = fal::submit_request(addresses, endpoint("fal-ai/flux/dev"), key,
+                                                  Body(R"({"prompt":"x"})"), {});
+  CHECK(request.method == "POST");
+  CHECK(request.url == "https://queue.fal.run/fal-ai/flux/dev");
+  CHECK(request.headers.find("content-type") == "application/json");
+  CHECK_FALSE(request.headers.find("x-fal-request-timeout").has_value());
+  CHECK(request.body.str() == R"({"prompt":"x"})");
+  check_key(request);
+}
+
+TEST_CASE("the time to start is sent where fal accepts it: above one second") {
+  struct Case {
+    double seconds;
+    std::optional<std::string_view> header;
+  };
+  for (const Case& c : {Case{0.5, {}}, Case{1.0, {}}, Case{1.04, {}}, Case{1.19, "1.1"},
+                        Case{2.0, "2"}, Case{599.96, "599.9"}, Case{600.0, "600"}}) {
+    CAPTURE(c.seconds);
+    const HttpRequest request = fal::submit_request(addresses, endpoint("a/b"), key, {},
+                                                    {.start_timeout_seconds = c.seconds});
+    CHECK(request.headers.find("X-Fal-Request-Timeout") == c.header);
+  }
+}
+
+TEST_CASE("run and stream go to fal.run, and stream is said once") {
+  CHECK(fal::run_request(addresses, endpoint("fal-ai/flux/dev"), key, {}).url ==
+        "https://fal.run/fal-ai/flux/dev");
+  const HttpRequest stream = fal::stream_request(addresses, endpoint("fal-ai/flux/dev"), key, {});
+  CHECK(stream.url == "https://fal.run/fal-ai/flux/dev/stream");
+  CHECK(stream.headers.find("accept") == "text/event-stream");
+  check_key(stream);
+  CHECK(fal::stream_request(addresses, endpoint("fal-ai/flux-lora/stream"), key, {}).url ==
+        "https://fal.run/fal-ai/flux-lora/stream");
+}
+
+TEST_CASE("a job's own addresses are used for all that follows") {
+  const HttpRequest status = fal::status_request(job(), key);
+  CHECK(status.method == "GET");
+  CHECK(status.url == job().status_url);
+  check_key(status);
+  const HttpRequest stream = fal::status_stream_request(job(), key);
+  CHECK(stream.url == "https://queue.fal.run/a/b/requests/r1/status/stream?x=1");
+  check_key(stream);
+  const HttpRequest result = fal::result_request(job(), key);
+  CHECK(result.url == job().response_url);
+  check_key(result);
+  const HttpRequest cancel = fal::cancel_request(job(), key);
+  CHECK(cancel.method == "PUT");
+  CHECK(cancel.url == job().cancel_url);
+  CHECK(cancel.body.empty());
+  check_key(cancel);
+}
+
+TEST_CASE("a document is asked for without any key") {
+  const HttpRequest request = fal::schema_request(addresses, endpoint("fal-ai/flux/dev"));
+  CHECK(request.url == "https://fal.ai/api/openapi/queue/openapi.json?endpoint_id=fal-ai/flux/dev");
+  CHECK_FALSE(request.headers.find("authorization").has_value());
+  fal::Addresses other;
+  other.schema = "http://127.0.0.1:1/openapi?v=1";
+  CHECK(fal::schema_request(other, endpoint("a/b")).url ==
+        "http://127.0.0.1:1/openapi?v=1&endpoint_id=a/b");
+}
+
+TEST_CASE("an upload is begun with the key and done without it") {
+  const HttpRequest initiate = fal::upload_initiate_request(
+      addresses, key, "image/png", "a \"b\".png", std::chrono::seconds(3600));
+  CHECK(initiate.method == "POST");
+  CHECK(initiate.url == "https://rest.fal.ai/storage/upload/initiate?storage_type=fal-cdn-v3");
+  CHECK(initiate.body.str() == R"({"content_type":"image/png","file_name":"a \"b\".png"})");
+  CHECK(initiate.headers.find("X-Fal-Object-Lifecycle") ==
+        R"({"expiration_duration_seconds":3600})");
+  check_key(initiate);
+  CHECK_FALSE(
+      fal::upload_initiate_request(addresses, key, "image/png", "a", std::chrono::seconds(0))
+          .headers.find("X-Fal-Object-Lifecycle")
+          .has_value());
+
+  const auto hosts = *fal::MediaHosts::parse("*.fal.media");
+  const auto target = fal::parse_upload_target(
+      R"({"upload_url":"https://v3.fal.media/up/1?sig=x","file_url":"https://v3.fal.media/files/1.png"})",
+      addresses, hosts);
+  REQUIRE(target.has_value());
+  CHECK(target->file_url == "https://v3.fal.media/files/1.png");
+  const HttpRequest put = fal::upload_request(*target, "image/png", Body("bytes"));
+  CHECK(put.method == "PUT");
+  CHECK(put.url == "https://v3.fal.media/up/1?sig=x");
+  CHECK(put.headers.size() == 1);
+  CHECK(put.headers.find("content-type") == "image/png");
+}
+
+TEST_CASE("pictures are not uploaded to a host that nobody configured") {
+  const auto hosts = *fal::MediaHosts::parse("*.fal.media");
+  const auto parse = [&](const std::string& url) {
+    return fal::parse_upload_target(
+        R"({"upload_url":")" + url + R"(","file_url":"https://v3.fal.media/1.png"})", addresses,
+        hosts);
+  };
+  CHECK(parse("https://rest.fal.ai/up/1").has_value());
+  for (const char* url :
+       {"https://evil.example/up", "http://v3.fal.media/up", "https://rest.fal.ai:444/up"}) {
+    CAPTURE(url);
+    REQUIRE_FALSE(parse(url).has_value());
+    CHECK(parse(url).error().kind == ErrorKind::upstream_untrusted_url);
+  }
+  for (const char* body : {"", "{}", "[]", R"({"upload_url":1,"file_url":2})",
+                           R"({"upload_url":"x","file_url":"y"})"}) {
+    CAPTURE(body);
+    REQUIRE_FALSE(fal::parse_upload_target(body, addresses, hosts).has_value());
+    CHECK(fal::parse_upload_target(body, addresses, hosts).error().kind ==
+          ErrorKind::upstream_failed);
+  }
+}
