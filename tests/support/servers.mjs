@@ -1,0 +1,83 @@
+// servers.mjs: the built falproxy with the built falsim behind it, for tests that drive them as a client would.
+
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import path from 'node:path';
+
+const top = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const bin = process.env.FALPROXY_BIN ?? path.join(top, 'build/release/bin');
+
+export const accessKey = 'test-access-key';
+export const models = {
+  'gpt-image-1': 'openai/gpt-image-1',
+  flux: 'fal-ai/flux/dev',
+  'dall-e-3': 'fal-ai/flux/dev',
+  sdxl: 'fal-ai/fast-sdxl',
+  nano: 'fal-ai/nano-banana+fal-ai/nano-banana/edit',
+};
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** Starts a program and waits until `ready(everything it has printed)` gives a value. */
+function start(program, args, env, ready) {
+  const child = spawn(path.join(bin, program), args, { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let printed = '';
+  return new Promise((resolve, reject) => {
+    const look = (chunk) => {
+      printed += chunk;
+      const value = ready(printed);
+      if (value) resolve({ child, value, printed: () => printed });
+    };
+    child.stdout.on('data', look);
+    child.stderr.on('data', look);
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`${program} ended with ${code}:\n${printed}`)));
+  });
+}
+
+function stop({ child }) {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null) return resolve();
+    child.removeAllListeners('exit');
+    child.once('exit', resolve);
+    child.kill('SIGTERM');
+    setTimeout(() => child.kill('SIGKILL'), 5000).unref();
+  });
+}
+
+const readEnv = (text) => Object.fromEntries([...text.matchAll(/^([A-Z_]+)="?([^"\n]*)"?$/gm)].map(([, name, value]) => [name, value]));
+
+/** { url, sim, stop }: `sim` is falsim's own address, for its faults and its books. */
+export async function startServers({ simArgs = [], env = {} } = {}) {
+  const simPort = await freePort();
+  const sim = await start('falsim', ['--port', String(simPort), ...simArgs], {}, (text) => {
+    const found = readEnv(text);
+    return found.FAL_QUEUE_URL && found.FAL_MEDIA_HOSTS && text.endsWith('\n') ? found : null;
+  });
+  const port = await freePort();
+  const proxy = await start('falproxy', ['serve', '--env', '/dev/null'], {
+    ...sim.value,
+    CUSTOM_ACCESS_KEY: accessKey,
+    SUPPORTED_MODELS: Object.entries(models).map(([name, endpoint]) => `${name}:${endpoint}`).join(','),
+    PORT: String(port), HOST: '127.0.0.1', SCHEMA_CACHE_DIR: 'none', ...env,
+  }, (text) => /listening/i.test(text));
+  return {
+    url: `http://127.0.0.1:${port}`,
+    sim: `http://127.0.0.1:${simPort}`,
+    log: proxy.printed,
+    async stop() {
+      await stop(proxy);
+      await stop(sim);
+    },
+  };
+}
