@@ -1,0 +1,273 @@
+#include "catalog/document.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/text.hpp"
+#include "catalog/freshness.hpp"
+
+namespace falproxy::catalog {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Milliseconds between_contradictions = 60s;
+
+Milliseconds milliseconds(auto duration) noexcept {
+  return std::chrono::duration_cast<Milliseconds>(duration);
+}
+
+void log(const Catalog::Parts& parts, const std::string& line) {
+  if (parts.log) parts.log(line);
+}
+
+std::string reason_of(const TransportError& error) {
+  switch (error.fault) {
+    case TransportFault::unreachable:
+      return "the address of the documents cannot be reached";
+    case TransportFault::interrupted:
+      return "the connection broke while it was fetched";
+    case TransportFault::timed_out:
+      return "fetching it took too long";
+    case TransportFault::too_large:
+      return "it is too large";
+    case TransportFault::cancelled:
+      return "fetching it was stopped";
+  }
+  return "it could not be fetched";
+}
+
+// Empty: the answer may be a document.
+std::string fault_of_answer(const HttpResponse& response) {
+  const int status = response.head.status;
+  if (status >= 300 && status < 400) {
+    return fmt::format(
+        "the address of the documents redirects elsewhere ({}), which is not followed", status);
+  }
+  if (status == 404) return "fal has no document for it (404)";
+  if (status < 200 || status >= 300) {
+    return fmt::format("the address of the documents answered {}", status);
+  }
+  const std::string_view body = trim(response.body);
+  if (body.empty()) return "the answer was empty";
+  if (body.front() == '<') return "the answer was a web page, not JSON";
+  return {};
+}
+
+std::string place_of(const Error& error) {
+  return error.field.empty() ? std::string() : fmt::format(" (at {})", error.field);
+}
+
+}  // namespace
+
+Result<std::string, FetchFault> fetch_document(const Catalog::Parts& parts,
+                                               const FetchOptions& options,
+                                               const fal::EndpointId& endpoint, TimePoint deadline,
+                                               std::stop_token stop) {
+  const TimePoint own_deadline = parts.clock.now() + options.timeout;
+  Result<HttpResponse, TransportError> answer =
+      fetch(parts.transport, fal::schema_request(options.fal, endpoint),
+            std::min(deadline, own_deadline), stop, options.max_bytes);
+  if (!answer) {
+    const bool callers_deadline =
+        answer.error().fault == TransportFault::timed_out && deadline < own_deadline;
+    return FetchFault{reason_of(answer.error()), 0, stop.stop_requested() || callers_deadline};
+  }
+  if (std::string fault = fault_of_answer(*answer); !fault.empty()) {
+    return FetchFault{std::move(fault), answer->head.status, false};
+  }
+  return std::move(answer->body);
+}
+
+Document::Document(fal::EndpointId endpoint, const std::string& pinned_text)
+    : endpoint_(std::move(endpoint)), pinned_(true), store_asked_(true), due_(TimePoint::max()) {
+  Result<schema::ModelSchema> schema = schema::analyze(pinned_text, endpoint_.str());
+  if (!schema) schema = schema::analyze(pinned_text);
+  if (schema) {
+    schema_ = std::make_shared<const schema::ModelSchema>(std::move(*schema));
+  } else {
+    fault_ =
+        "its local document cannot be used: " + schema.error().message + place_of(schema.error());
+  }
+}
+
+SchemaPointer Document::current() const {
+  const std::lock_guard lock(mutex_);
+  return schema_;
+}
+
+DocumentStatus Document::status() const {
+  const std::lock_guard lock(mutex_);
+  return {.endpoint = endpoint_.str(),
+          .available = schema_ != nullptr,
+          .pinned = pinned_,
+          .fetched = fetched_,
+          .fault = fault_};
+}
+
+std::optional<TimePoint> Document::due() const {
+  const std::lock_guard lock(mutex_);
+  if (busy_ || pinned_) return std::nullopt;
+  return due_;
+}
+
+bool Document::unknown_to_fal() const {
+  const std::lock_guard lock(mutex_);
+  return schema_ == nullptr && fault_status_ == 404;
+}
+
+Error Document::unavailable(TimePoint now) const {
+  Error error{ErrorKind::model_unavailable,
+              fmt::format("The document of '{}' cannot be had: {}.", endpoint_.str(), fault_)};
+  if (!pinned_ && due_ > now) error.retry_after = milliseconds(due_ - now);
+  return error;
+}
+
+Result<SchemaPointer> Document::get(const Catalog::Parts& parts, const FetchOptions& options,
+                                    TimePoint deadline, std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  while (schema_ == nullptr) {
+    const TimePoint now = parts.clock.now();
+    if (stop.stop_requested()) return Error{ErrorKind::cancelled, "The request was cancelled."};
+    if (now >= deadline) {
+      return Error{ErrorKind::timed_out,
+                   fmt::format("The document of '{}' did not arrive in time.", endpoint_.str())};
+    }
+    if (busy_) {
+      changed_.wait_for(lock, stop, deadline - now, [&] { return !busy_ || schema_ != nullptr; });
+      continue;
+    }
+    if (pinned_ || (store_asked_ && now < due_)) return unavailable(now);
+    busy_ = true;
+    lock.unlock();
+    work(parts, options, deadline, stop, true);
+    end();
+    lock.lock();
+  }
+  return schema_;
+}
+
+bool Document::refresh(const Catalog::Parts& parts, const FetchOptions& options, TimePoint now,
+                       std::stop_token stop) {
+  if (!begin(now)) return false;
+  work(parts, options, TimePoint::max(), std::move(stop), false);
+  end();
+  return true;
+}
+
+bool Document::begin(TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  if (busy_ || pinned_ || now < due_) return false;
+  busy_ = true;
+  return true;
+}
+
+void Document::end() {
+  {
+    const std::lock_guard lock(mutex_);
+    busy_ = false;
+  }
+  changed_.notify_all();
+}
+
+bool Document::contradicted(TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  if (pinned_) return false;
+  if (contradicted_.has_value() && now - *contradicted_ < between_contradictions) return false;
+  contradicted_ = now;
+  due_ = std::min(due_, now);
+  return true;
+}
+
+// On the one thread that set busy_; the lock is not held.
+void Document::work(const Catalog::Parts& parts, const FetchOptions& options, TimePoint deadline,
+                    std::stop_token stop, bool only_if_nothing_is_known) {
+  bool ask_store = false;
+  {
+    const std::lock_guard lock(mutex_);
+    ask_store = !std::exchange(store_asked_, true);
+  }
+  if (ask_store && load_stored(parts, options)) {
+    changed_.notify_all();
+    if (only_if_nothing_is_known) return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (parts.clock.now() < due_) return;
+  }
+  Result<std::string, FetchFault> text =
+      fetch_document(parts, options, endpoint_, deadline, std::move(stop));
+  if (text) {
+    take(parts, options, std::move(*text));
+  } else if (!text.error().interrupted) {
+    fail(parts, std::move(text.error().reason), text.error().http_status);
+  }
+}
+
+bool Document::load_stored(const Catalog::Parts& parts, const FetchOptions& options) {
+  if (parts.store == nullptr) return false;
+  const std::optional<StoredDocument> stored = parts.store->load(endpoint_.str());
+  if (!stored.has_value()) return false;
+  Result<schema::ModelSchema> schema = schema::analyze(stored->text, endpoint_.str());
+  if (!schema) {
+    log(parts, fmt::format("{}: the stored document cannot be used ({}); it is fetched again",
+                           endpoint_.str(), schema.error().message));
+    return false;
+  }
+  const Milliseconds age = milliseconds(parts.clock.wall_now() - stored->fetched);
+  const std::lock_guard lock(mutex_);
+  schema_ = std::make_shared<const schema::ModelSchema>(std::move(*schema));
+  fetched_ = stored->fetched;
+  due_ = parts.clock.now() + fresh_for(age, options.ttl, parts.random());
+  return true;
+}
+
+void Document::take(const Catalog::Parts& parts, const FetchOptions& options, std::string text) {
+  Result<schema::ModelSchema> analyzed = schema::analyze(text, endpoint_.str());
+  if (!analyzed) {
+    fail(parts, "it cannot be used: " + analyzed.error().message + place_of(analyzed.error()), 200);
+    return;
+  }
+  const SchemaPointer fresh = std::make_shared<const schema::ModelSchema>(std::move(*analyzed));
+  const WallTime wall_now = parts.clock.wall_now();
+  SchemaPointer before;
+  bool recovered = false;
+  {
+    const std::lock_guard lock(mutex_);
+    before = std::exchange(schema_, fresh);
+    recovered = failures_ > 0;
+    fetched_ = wall_now;
+    fault_.clear();
+    fault_status_ = 0;
+    failures_ = 0;
+    due_ = parts.clock.now() + fresh_for(Milliseconds(0), options.ttl, parts.random());
+  }
+  changed_.notify_all();
+  if (recovered) log(parts, fmt::format("{}: the document is there", endpoint_.str()));
+  if (before != nullptr) {
+    for (const std::string& line : schema::diff(*before, *fresh)) {
+      log(parts, fmt::format("{}: the document changed: {}", endpoint_.str(), line));
+    }
+  }
+  if (parts.store != nullptr) parts.store->save(endpoint_.str(), {std::move(text), wall_now});
+}
+
+void Document::fail(const Catalog::Parts& parts, std::string reason, int http_status) {
+  std::string line;
+  {
+    const std::lock_guard lock(mutex_);
+    ++failures_;
+    const Milliseconds delay = retry_delay(failures_, parts.random());
+    due_ = parts.clock.now() + delay;
+    line = fmt::format("{}: the document could not be {}: {}; again in {:.0f} s", endpoint_.str(),
+                       schema_ == nullptr ? "fetched" : "refreshed, the old one serves on", reason,
+                       std::chrono::duration<double>(delay).count());
+    fault_ = std::move(reason);
+    fault_status_ = http_status;
+  }
+  log(parts, line);
+}
+
+}  // namespace falproxy::catalog

@@ -1,0 +1,95 @@
+// document.hpp: one model document: what is known of it, and the one fetch of it at a time.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "falproxy/catalog.hpp"
+
+namespace falproxy::catalog {
+
+using SchemaPointer = std::shared_ptr<const schema::ModelSchema>;
+
+/// What a fetch needs to know.
+struct FetchOptions {
+  fal::Addresses fal;
+  std::chrono::seconds ttl;
+  std::chrono::seconds timeout;
+  std::size_t max_bytes;
+};
+
+/// Thread-safe. A document begins unknown; the store is asked once, then fal.
+class Document {
+ public:
+  explicit Document(fal::EndpointId endpoint) : endpoint_(std::move(endpoint)) {}
+  /// One that is never fetched: a local file's. `text` that cannot be used makes the model
+  /// unavailable.
+  Document(fal::EndpointId endpoint, const std::string& pinned_text);
+
+  [[nodiscard]] const fal::EndpointId& endpoint() const noexcept { return endpoint_; }
+  [[nodiscard]] bool pinned() const noexcept { return pinned_; }
+  [[nodiscard]] SchemaPointer current() const;
+  [[nodiscard]] DocumentStatus status() const;
+  /// When refresh() has work to do; none while another thread is at it, or for a pinned one.
+  [[nodiscard]] std::optional<TimePoint> due() const;
+
+  /// What is known; where nothing is, the fetch that is under way is waited for, or made on this
+  /// thread. Errors: model_unavailable, timed_out, cancelled.
+  [[nodiscard]] Result<SchemaPointer> get(const Catalog::Parts& parts, const FetchOptions& options,
+                                          TimePoint deadline, std::stop_token stop);
+
+  /// Loads or fetches it if that is due at `now`. False: there was nothing to do.
+  bool refresh(const Catalog::Parts& parts, const FetchOptions& options, TimePoint now,
+               std::stop_token stop);
+
+  /// Due at once, but at most once a minute. False: too early.
+  bool contradicted(TimePoint now);
+
+  /// True where the last attempt brought 404: fal knows no such endpoint.
+  [[nodiscard]] bool unknown_to_fal() const;
+
+ private:
+  bool begin(TimePoint now);  // true: this thread is the one that fetches
+  void work(const Catalog::Parts& parts, const FetchOptions& options, TimePoint deadline,
+            std::stop_token stop, bool only_if_nothing_is_known);
+  bool load_stored(const Catalog::Parts& parts, const FetchOptions& options);
+  void take(const Catalog::Parts& parts, const FetchOptions& options, std::string text);
+  void fail(const Catalog::Parts& parts, std::string reason, int http_status);
+  void end();
+  [[nodiscard]] Error unavailable(TimePoint now) const;  // the lock is held
+
+  const fal::EndpointId endpoint_;
+  const bool pinned_ = false;
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+  SchemaPointer schema_;
+  std::optional<WallTime> fetched_;
+  std::string fault_;
+  int fault_status_ = 0;
+  int failures_ = 0;
+  bool store_asked_ = false;
+  bool busy_ = false;
+  TimePoint due_ = TimePoint::min();
+  std::optional<TimePoint> contradicted_;
+};
+
+/// The document's text, or why it cannot be had, in words for the operator.
+struct FetchFault {
+  std::string reason;
+  int http_status = 0;  ///< 0: no answer
+  bool interrupted =
+      false;  ///< the caller's stop or deadline ended it: says nothing of the document
+};
+[[nodiscard]] Result<std::string, FetchFault> fetch_document(const Catalog::Parts& parts,
+                                                             const FetchOptions& options,
+                                                             const fal::EndpointId& endpoint,
+                                                             TimePoint deadline,
+                                                             std::stop_token stop);
+
+}  // namespace falproxy::catalog

@@ -1,0 +1,201 @@
+// job.hpp: one fal job as a pure state machine: step(event, now) -> action. No I/O, no clock, no
+// key inside.
+//
+// All policy stands here: completion, what is repeated and when, when another key is taken,
+// deadlines, cancelling. Whoever runs a job (driver.hpp, or a test in virtual time) does what the
+// action says and steps again with what came of it.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "falproxy/clock.hpp"
+#include "falproxy/fal.hpp"
+#include "falproxy/gateway.hpp"
+#include "falproxy/http.hpp"
+#include "falproxy/key_ring.hpp"
+#include "falproxy/result.hpp"
+#include "falproxy/transport.hpp"
+
+namespace falproxy::gateway {
+
+/// The pause between two looks at a job's status, `elapsed` after fal took it: 50 ms at first, then
+/// a tenth of what has passed, 2 s at most.
+[[nodiscard]] Milliseconds poll_delay(TimePoint::duration elapsed) noexcept;
+
+/// The pause before a submit is repeated with the same key: 250 ms, doubling up to 8 s, give or
+/// take a quarter. `random` is in [0, 1); `failed`: attempts so far, at least 1.
+[[nodiscard]] Milliseconds submit_backoff(int failed, double random) noexcept;
+
+/// How a job reaches fal and how its end is learned of.
+enum class Route {
+  queue_stream,  ///< the queue; its status/stream is held
+  queue_poll,    ///< the queue; its status is asked
+  run,           ///< fal.run: one exchange, no cancel
+  model_stream,  ///< the model's own /stream: one exchange, no cancel, partial pictures
+};
+
+struct JobPolicy {
+  fal::EndpointId endpoint;
+  std::string queue;  ///< base address that fal's own addresses are checked against
+  Route route = Route::queue_stream;
+  int max_submit_attempts = 4;
+  TimePoint deadline;
+};
+
+namespace event {
+struct Started {};
+struct KeyGranted {
+  std::size_t slot;
+};
+struct KeyDenied {
+  Error error;
+};
+/// An answer to a submit, a look, a fetch or a cancel. Of a model's own stream: its head and its
+/// last event.
+struct Answered {
+  HttpHead head;
+  std::shared_ptr<const std::string> body;
+};
+struct NoAnswer {
+  TransportError error;
+};
+/// One event of the status stream that is held.
+struct StatusSaid {
+  fal::QueueStatus status;
+};
+/// The status stream was refused, ended, fell silent, or there was no room to hold one.
+struct HoldEnded {};
+/// A wait is over.
+struct Woken {};
+/// The caller asks to stop: comes instead of doing what the last action said.
+struct Stopped {};
+}  // namespace event
+using Event = std::variant<event::Started, event::KeyGranted, event::KeyDenied, event::Answered,
+                           event::NoAnswer, event::StatusSaid, event::HoldEnded, event::Woken,
+                           event::Stopped>;
+
+/// What fal said of the key that is held.
+struct KeyReport {
+  KeyOutcome outcome;
+  std::optional<Milliseconds> retry_after = std::nullopt;
+};
+
+struct Action {
+  enum class Kind {
+    acquire_key,   ///< give back the key that is held, if any, and take one
+    submit,        ///< by the route
+    hold,          ///< the status stream
+    keep_holding,  ///< only after StatusSaid: go on with the stream that is held
+    look,          ///< ask for the status once
+    fetch,         ///< the result
+    wait,          ///< until `until`
+    cancel,        ///< PUT cancel_url
+    finished,      ///< see Job::end()
+  };
+  Kind kind = Kind::finished;
+  TimePoint until = {};  ///< of a wait: its end; of an exchange: its deadline
+  /// To be told to the key ring before anything else.
+  std::optional<KeyReport> report = std::nullopt;
+};
+
+/// What became of the last attempt to submit. Every attempt has one: those before the last were
+/// repeated.
+enum class Fate { none, result, cancelled, failed, abandoned };
+
+struct JobEnd {
+  Fate fate = Fate::none;
+  std::shared_ptr<const std::string> result;  ///< null where the job failed
+  Error error;
+  std::optional<fal::Fault> fault;  ///< fal's own account of the failure, where there is one
+};
+
+class Job {
+ public:
+  /// `random` gives numbers in [0, 1) and outlives the job.
+  Job(JobPolicy policy, const std::function<double()>& random)
+      : policy_(std::move(policy)), random_(random) {}
+
+  /// After `finished` no more events may come.
+  [[nodiscard]] Action step(const Event& event, TimePoint now);
+
+  /// Somebody waits for this job longer than it was started for.
+  void extend(TimePoint deadline) noexcept;
+
+  /// fal's addresses; none before the queue has taken the job.
+  [[nodiscard]] const std::optional<fal::Submitted>& submitted() const noexcept {
+    return submitted_;
+  }
+  /// What fal said last.
+  [[nodiscard]] const fal::QueueStatus& status() const noexcept { return status_; }
+  [[nodiscard]] const JobPolicy& policy() const noexcept { return policy_; }
+  [[nodiscard]] const JobReceipt& receipt() const noexcept { return receipt_; }
+  [[nodiscard]] JobEnd& end() noexcept { return end_; }
+
+ private:
+  enum class Phase {
+    fresh,
+    acquiring,
+    submitting,
+    resting_for_key,
+    backing_off,
+    holding,
+    looking,
+    pausing,
+    fetching,
+    pausing_to_fetch,
+    cancelling,
+    over,
+  };
+
+  Action react(const Event& event, TimePoint now);
+  Action on_key_denied(const Error& error, TimePoint now);
+  Action on_key_granted(std::size_t slot);
+  Action on_submit_answer(const event::Answered& answer, TimePoint now);
+  Action on_submit_refused(fal::Fault fault, TimePoint now);
+  Action on_submit_lost(const TransportError& error, TimePoint now);
+  Action on_accepted(fal::Submitted submitted, TimePoint now);
+  Action on_status(const fal::QueueStatus& status, TimePoint now);
+  Action on_look(const Event& event, TimePoint now);
+  Action on_fetch(const Event& event, TimePoint now);
+  Action on_cancel(const Event& event, TimePoint now);
+  Action on_unreadable(fal::Fault fault, TimePoint now);
+
+  Action acquire_key(std::optional<KeyReport> report = std::nullopt);
+  Action submit();
+  Action back_off(TimePoint now, Error if_out_of_attempts, std::optional<fal::Fault> fault);
+  Action look();
+  Action pause(TimePoint now);
+  Action fetch();
+  Action give_up(Error error, TimePoint now);
+  Action finish_with_result(std::shared_ptr<const std::string> body, const HttpHead& head,
+                            TimePoint now);
+  Action finish_with(Fate fate, Error error, TimePoint now,
+                     std::optional<fal::Fault> fault = std::nullopt);
+  Action finish_with_fault(fal::Fault fault, TimePoint now);
+  void note_times(TimePoint now);
+
+  JobPolicy policy_;
+  const std::function<double()>& random_;
+  Phase phase_ = Phase::fresh;
+  std::optional<fal::Submitted> submitted_;
+  fal::QueueStatus status_;
+  JobReceipt receipt_;
+  JobEnd end_;
+
+  std::vector<std::size_t> forbidden_slots_;  // keys that fal refused this endpoint to
+  int failed_attempts_ = 0;                   // that may be repeated with the same key
+  int cancel_attempts_ = 0;
+  int refused_looks_ = 0;  // 403, in a row
+  bool probing_ = false;   // the result is fetched although the status could not be read
+  std::optional<TimePoint> unreadable_since_;
+  TimePoint started_{}, accepted_{};
+  std::optional<TimePoint> running_, completed_;
+};
+
+}  // namespace falproxy::gateway
