@@ -1,0 +1,205 @@
+// The way through an OpenAPI document: to the one POST, what it takes, and what its result holds.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "falproxy/schema.hpp"
+#include "json/access.hpp"
+#include "schema/images.hpp"
+#include "schema/reader.hpp"
+
+namespace falproxy::schema {
+namespace {
+
+using Raw = nlohmann::json;
+
+Error fault(std::string message, std::string pointer) {
+  return Error{ErrorKind::invalid_document, std::move(message), std::move(pointer)};
+}
+
+struct Post {
+  std::string endpoint;
+  Place operation;
+};
+
+Result<Post> find_post(const Place& document, std::string_view endpoint) {
+  const auto paths = Reader::member(document, "paths");
+  if (!paths || !paths->node->is_object()) return fault("the document has no 'paths'", "/paths");
+  std::vector<Post> posts;
+  for (const auto& [path, node] : paths->node->items()) {
+    const auto post = Reader::member({&node, step_into(paths->pointer, path)}, "post");
+    if (!post) continue;
+    const std::string id = path.starts_with('/') ? path.substr(1) : path;
+    if (id == endpoint) return Post{id, *post};
+    posts.push_back(Post{id, *post});
+  }
+  if (posts.empty()) return fault("the document describes no POST", "/paths");
+  if (posts.size() > 1) {
+    return fault(endpoint.empty()
+                     ? "the document describes several POSTs, and no endpoint was named"
+                     : fmt::format("the document describes no POST to '{}'", endpoint),
+                 "/paths");
+  }
+  return std::move(posts.front());
+}
+
+// The JSON one where there is a choice.
+std::optional<Place> schema_in(const Place& content) {
+  if (!content.node->is_object()) return std::nullopt;
+  std::optional<Place> chosen;
+  for (const auto& [type, node] : content.node->items()) {
+    const auto schema = Reader::member({&node, step_into(content.pointer, type)}, "schema");
+    if (schema && (!chosen || type.starts_with("application/json"))) chosen = schema;
+  }
+  return chosen;
+}
+
+// Swagger 2 has the body among the parameters.
+std::optional<Place> body_parameter(const Reader& reader, const Place& operation) {
+  const auto parameters = Reader::member(operation, "parameters");
+  if (!parameters || !parameters->node->is_array()) return std::nullopt;
+  for (std::size_t i = 0; i < parameters->node->size(); ++i) {
+    const auto parameter =
+        reader.follow({&(*parameters->node)[i], step_into(parameters->pointer, std::to_string(i))});
+    if (!parameter) continue;
+    const auto in = Reader::member(*parameter, "in");
+    if (in && *in->node == "body") return Reader::member(*parameter, "schema");
+  }
+  return std::nullopt;
+}
+
+Result<Place> find_body(const Reader& reader, const Place& operation) {
+  std::optional<Place> schema;
+  if (const auto body = Reader::member(operation, "requestBody")) {
+    const auto resolved = reader.follow(*body);
+    if (!resolved) return fault("the reference leads nowhere, or in a circle", body->pointer);
+    if (const auto content = Reader::member(*resolved, "content")) schema = schema_in(*content);
+    if (!schema) return fault("the request body has no schema", resolved->pointer);
+  } else {
+    schema = body_parameter(reader, operation);
+    if (!schema) return fault("the POST describes no request body", operation.pointer);
+  }
+  const auto resolved = reader.follow(*schema);
+  if (!resolved) return fault("the reference leads nowhere, or in a circle", schema->pointer);
+  return *resolved;
+}
+
+// Where a body or a result may have several shapes: the properties of each, required where each of
+// them requires it.
+std::vector<Field> all_properties(Field&& object) {
+  std::vector<Field> all = std::move(object.properties);
+  const std::size_t own = all.size();
+  for (Field& branch : object.branches) {
+    const std::vector<Field> more = all_properties(std::move(branch));
+    const bool first = &branch == &object.branches.front();
+    for (auto mine = all.begin() + static_cast<std::ptrdiff_t>(own); mine != all.end(); ++mine) {
+      const auto same = std::ranges::find(more, mine->name, &Field::name);
+      mine->required = mine->required && same != more.end() && same->required;
+    }
+    for (const Field& field : more) {
+      if (std::ranges::find(all, field.name, &Field::name) != all.end()) continue;
+      all.push_back(field);
+      all.back().required = first && field.required;
+    }
+  }
+  return all;
+}
+
+std::optional<Place> success_schema(const Reader& reader, const Place& operation) {
+  const auto responses = Reader::member(operation, "responses");
+  if (!responses) return std::nullopt;
+  for (const std::string_view status : {"200", "201", "2XX", "default"}) {
+    const auto response = Reader::member(*responses, status);
+    const auto resolved = response ? reader.follow(*response) : std::nullopt;
+    if (!resolved) continue;
+    if (const auto content = Reader::member(*resolved, "content")) return schema_in(*content);
+    return Reader::member(*resolved, "schema");  // Swagger 2
+  }
+  return std::nullopt;
+}
+
+std::optional<Place> find_result(const Reader& reader, const Place& document,
+                                 std::string_view endpoint) {
+  constexpr std::string_view ending = "/requests/{request_id}";
+  const auto paths = Reader::member(document, "paths");
+  std::optional<Place> get;
+  for (const auto& [path, node] : paths->node->items()) {
+    if (!path.ends_with(ending)) continue;
+    const auto here = Reader::member({&node, step_into(paths->pointer, path)}, "get");
+    const bool own = path == fmt::format("/{}{}", endpoint, ending);
+    if (here && (!get || own)) get = here;
+  }
+  return get ? success_schema(reader, *get) : std::nullopt;
+}
+
+// A result that cannot be read does no harm: what fal answers is looked at as it comes.
+Output read_output(const Raw& document, const AnalyzeLimits& limits, const std::string& endpoint) {
+  Reader reader(document, limits);
+  const auto place = find_result(reader, {&document, ""}, endpoint);
+  if (!place) return {};
+  Result<Field> result = reader.read(*place);
+  if (!result) return {};
+  const std::vector<Field> properties = all_properties(std::move(*result));
+  const auto has = [&](std::string_view name, bool Types::*type) {
+    const auto found = std::ranges::find(properties, name, &Field::name);
+    return found != properties.end() && (!found->types.any() || found->types.*type);
+  };
+  return Output{.images = has("images", &Types::array),
+                .image = has("image", &Types::object),
+                .described = !properties.empty()};
+}
+
+std::string category_of(const Raw& document) {
+  static const Raw::json_pointer category("/info/x-fal-metadata/category");
+  if (!document.contains(category) || !document[category].is_string()) return {};
+  return document[category].get<std::string>();
+}
+
+}  // namespace
+
+Result<ModelSchema> analyze(std::string_view document, std::string_view endpoint,
+                            const AnalyzeLimits& limits) {
+  if (document.size() > limits.max_bytes) {
+    return fault(
+        fmt::format("the document has {} bytes, more than {}", document.size(), limits.max_bytes),
+        "");
+  }
+  const Result<Raw> parsed = parse_raw(document, {limits.max_depth, limits.max_values});
+  if (!parsed) return fault("the document is not usable JSON: " + parsed.error().message, "");
+  const Place root{&*parsed, ""};
+  if (!root.node->is_object()) return fault("the document is not a JSON object", "");
+
+  Result<Post> post = find_post(root, endpoint);
+  if (!post) return std::move(post).error();
+  Reader reader(*root.node, limits);
+  const Result<Place> body = find_body(reader, post->operation);
+  if (!body) return body.error();
+  Result<Field> input = reader.read(*body);
+  if (!input) return std::move(input).error();
+  if (input->types.any() && !input->types.object) {
+    return fault("the request body is not an object", body->pointer);
+  }
+
+  ModelSchema model;
+  model.endpoint = std::move(post->endpoint);
+  model.category = category_of(*root.node);
+  model.inputs = all_properties(std::move(*input));
+  model.output = read_output(*root.node, limits, model.endpoint);
+  model.image_fields = find_image_fields(model.inputs);
+  return model;
+}
+
+const Field* Field::property(std::string_view property_name) const noexcept {
+  const auto found = std::ranges::find(properties, property_name, &Field::name);
+  return found == properties.end() ? nullptr : &*found;
+}
+
+const Field* ModelSchema::input(std::string_view name) const noexcept {
+  const auto found = std::ranges::find(inputs, name, &Field::name);
+  return found == inputs.end() ? nullptr : &*found;
+}
+
+}  // namespace falproxy::schema

@@ -1,0 +1,250 @@
+#include <algorithm>
+#include <cmath>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "falproxy/schema.hpp"
+#include "json/access.hpp"
+
+namespace falproxy::schema {
+namespace {
+
+using Raw = nlohmann::json;
+
+const Field* first_input(const ModelSchema& schema,
+                         std::initializer_list<std::string_view> names) noexcept {
+  for (const std::string_view name : names) {
+    if (const Field* field = schema.input(name)) return field;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> string_choices(const Field* field) {
+  std::vector<std::string> strings;
+  if (field == nullptr) return strings;
+  for (const Json& choice : choices(*field)) {
+    if (const auto text = choice.as_string()) strings.emplace_back(*text);
+  }
+  return strings;
+}
+
+const Field* find_property(const Field& field, std::string_view name) {
+  if (const Field* property = field.property(name)) return property;
+  for (const Field& branch : field.branches) {
+    if (const Field* property = find_property(branch, name)) return property;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> ratio_choices(const Field* field) {
+  std::vector<std::string> ratios = string_choices(field);
+  if (field != nullptr && ratios.empty()) ratios = string_choices(find_property(*field, "ratio"));
+  return ratios;
+}
+
+int most_images(const Field* count) {
+  constexpr double no_limit_written = 10;
+  if (count == nullptr) return 1;
+  std::optional<double> most = count->maximum;
+  if (count->exclusive_maximum)
+    most = std::min(most.value_or(*count->exclusive_maximum),
+                    std::ceil(*count->exclusive_maximum) - 1);
+  for (const Json& choice : choices(*count)) {
+    if (const auto number = choice.as_number()) most = std::max(most.value_or(*number), *number);
+  }
+  return static_cast<int>(std::clamp(std::floor(most.value_or(no_limit_written)), 1.0, 1000.0));
+}
+
+std::string_view name_of(SizeControl control) {
+  switch (control) {
+    case SizeControl::none:
+      return "none";
+    case SizeControl::image_size:
+      return "image_size";
+    case SizeControl::width_height:
+      return "width_height";
+    case SizeControl::aspect_ratio:
+      return "aspect_ratio";
+    case SizeControl::resolution:
+      return "resolution";
+  }
+  return "";
+}
+
+std::string_view name_of(ImageRole role) {
+  switch (role) {
+    case ImageRole::source:
+      return "source";
+    case ImageRole::mask:
+      return "mask";
+    case ImageRole::control:
+      return "control";
+    case ImageRole::reference:
+      return "reference";
+    case ImageRole::other:
+      return "other";
+  }
+  return "";
+}
+
+std::string_view form_type(const Types& types) {
+  const int kinds =
+      types.boolean + (types.integer || types.number) + types.string + types.array + types.object;
+  if (kinds != 1) return "any";
+  if (types.boolean) return "boolean";
+  if (types.number) return "number";
+  if (types.integer) return "integer";
+  if (types.string) return "string";
+  return types.array ? "array" : "object";
+}
+
+bool takes_unlisted(const Field& field) {
+  if (field.branches.empty()) return field.allowed.empty();
+  return field.allowed.empty() && std::ranges::any_of(field.branches, takes_unlisted);
+}
+
+// A whole number reads as one: a form would show 20.0.
+Raw number(double value) {
+  const Raw whole = static_cast<std::int64_t>(std::clamp(value, -9e15, 9e15));
+  return whole == value ? whole : Raw(value);
+}
+
+Raw raw_array(const std::vector<Json>& values) {
+  Raw array = Raw::array();
+  for (const Json& value : values) array.push_back(Json::Access::raw(value));
+  return array;
+}
+
+void write_bounds(const Field& field, Raw& json) {
+  const double least_step = field.types.number ? 0 : 1;
+  if (field.minimum) json["min"] = number(*field.minimum);
+  if (field.maximum) json["max"] = number(*field.maximum);
+  if (field.exclusive_minimum) json["min"] = number(*field.exclusive_minimum + least_step);
+  if (field.exclusive_maximum) json["max"] = number(*field.exclusive_maximum - least_step);
+  if (field.multiple_of) {
+    json["step"] = number(*field.multiple_of);
+  } else if (field.step) {
+    json["step"] = number(*field.step);
+  }
+  if (field.min_length) json["min_length"] = *field.min_length;
+  if (field.max_length) json["max_length"] = *field.max_length;
+  if (field.min_items) json["min_items"] = *field.min_items;
+  if (field.max_items) json["max_items"] = *field.max_items;
+}
+
+Raw form_field(const Field& field);
+
+Raw form_fields(const std::vector<Field>& fields) {
+  Raw array = Raw::array();
+  for (const Field& field : fields) array.push_back(form_field(field));
+  return array;
+}
+
+Raw form_field(const Field& field) {
+  Raw json = {{"type", form_type(field.types)}};
+  if (!field.name.empty()) {
+    json["name"] = field.name;
+    json["required"] = field.required;
+  }
+  if (!field.title.empty()) json["title"] = field.title;
+  if (!field.description.empty()) json["help"] = field.description;
+  if (!field.pattern.empty()) json["pattern"] = field.pattern;
+  if (field.nullable) json["nullable"] = true;
+  if (field.deprecated) json["deprecated"] = true;
+  if (field.default_value) json["default"] = Json::Access::raw(*field.default_value);
+  if (!field.examples.empty()) json["example"] = Json::Access::raw(field.examples.front());
+  if (const auto listed = choices(field); !listed.empty()) {
+    json["enum"] = raw_array(listed);
+    if (takes_unlisted(field)) json["free"] = true;
+  }
+  write_bounds(field, json);
+  if (field.items != nullptr) json["items"] = form_field(*field.items);
+  if (!field.properties.empty()) json["properties"] = form_fields(field.properties);
+  if (!field.branches.empty()) json["any_of"] = form_fields(field.branches);
+  return json;
+}
+
+}  // namespace
+
+SizeInputs size_inputs(const ModelSchema& schema) noexcept {
+  SizeInputs inputs;
+  inputs.image_size = schema.input("image_size");
+  for (const auto& [width, height] :
+       {std::pair("width", "height"), std::pair("target_width", "target_height")}) {
+    const Field* across = schema.input(width);
+    const Field* down = schema.input(height);
+    if (inputs.width != nullptr || across == nullptr || down == nullptr) continue;
+    inputs.width = across;
+    inputs.height = down;
+  }
+  // flux-kontext's resolution_mode is a list of ratios, whatever its name says.
+  inputs.aspect_ratio =
+      first_input(schema, {"aspect_ratio", "image_aspect_ratio", "ratio", "resolution_mode"});
+  inputs.resolution = first_input(schema, {"resolution", "image_resolution", "target_resolution"});
+  return inputs;
+}
+
+const Field* count_input(const ModelSchema& schema) noexcept {
+  return first_input(schema, {"num_images", "number_of_images", "num_outputs", "num_samples",
+                              "num_results", "image_count", "max_images", "n"});
+}
+
+const Field* format_input(const ModelSchema& schema) noexcept {
+  return first_input(schema, {"output_format", "image_format", "format"});
+}
+
+Summary describe(const ModelSchema& schema) {
+  const SizeInputs size = size_inputs(schema);
+  Summary summary;
+  summary.endpoint = schema.endpoint;
+  summary.category = schema.category;
+  summary.size_control = size.image_size != nullptr     ? SizeControl::image_size
+                         : size.width != nullptr        ? SizeControl::width_height
+                         : size.aspect_ratio != nullptr ? SizeControl::aspect_ratio
+                         : size.resolution != nullptr   ? SizeControl::resolution
+                                                        : SizeControl::none;
+  summary.sizes = string_choices(size.image_size);
+  summary.ratios = ratio_choices(size.aspect_ratio);
+  summary.resolutions = string_choices(size.resolution);
+  summary.free_size =
+      size.width != nullptr ||
+      (size.image_size != nullptr && find_property(*size.image_size, "width") != nullptr);
+  summary.max_n = most_images(count_input(schema));
+  summary.takes_images = !schema.image_fields.empty();
+  summary.requires_image = std::ranges::any_of(schema.image_fields, &ImageField::required);
+  const Field* prompt = schema.input("prompt");
+  summary.requires_prompt = prompt != nullptr && prompt->required;
+  summary.formats = string_choices(format_input(schema));
+  return summary;
+}
+
+Json to_json(const Summary& summary) {
+  Raw json = {{"endpoint", summary.endpoint},
+              {"category", summary.category},
+              {"size_control", name_of(summary.size_control)},
+              {"sizes", summary.sizes},
+              {"ratios", summary.ratios},
+              {"resolutions", summary.resolutions},
+              {"free_size", summary.free_size},
+              {"max_n", summary.max_n},
+              {"takes_images", summary.takes_images},
+              {"requires_image", summary.requires_image},
+              {"requires_prompt", summary.requires_prompt},
+              {"formats", summary.formats}};
+  if (!summary.document_date.empty()) json["document_date"] = summary.document_date;
+  return Json::Access::wrap(std::move(json));
+}
+
+Json inputs_to_json(const ModelSchema& schema) {
+  Raw inputs = form_fields(schema.inputs);
+  for (Raw& input : inputs) {
+    const auto image =
+        std::ranges::find(schema.image_fields, input["name"].get<std::string>(), &ImageField::name);
+    if (image != schema.image_fields.end()) input["image"] = name_of(image->role);
+  }
+  return Json::Access::wrap(std::move(inputs));
+}
+
+}  // namespace falproxy::schema

@@ -1,0 +1,28 @@
+// words.hpp: how schemas are put into words for people.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "falproxy/schema.hpp"
+
+namespace falproxy::schema {
+
+/// Without a fraction where there is none: "20", "0.5".
+[[nodiscard]] std::string number_text(double value);
+
+/// "1 item", "3 items".
+[[nodiscard]] std::string counted(std::size_t number, std::string_view noun);
+
+/// Strings in single quotes, all else as JSON.
+[[nodiscard]] std::string value_text(const Json& value);
+
+/// What a value must be: "an integer", "one of 'a', 'b'", "one of 'square', 'auto', or an object
+/// with 'width', 'height'".
+[[nodiscard]] std::string expectation(const Field& field);
+
+/// "integer", "string or array"; "any" where there is no type.
+[[nodiscard]] std::string type_names(const Types& types);
+
+}  // namespace falproxy::schema
