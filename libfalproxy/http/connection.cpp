@@ -1,0 +1,260 @@
+#include "connection.hpp"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+namespace falproxy {
+namespace {
+
+constexpr std::size_t pieces_at_once = 64;
+constexpr std::size_t record_bytes = 16 * 1024;  // the most that one TLS record carries
+
+IoError system_error(std::string_view doing, int error) {
+  // strerror() is not safe among threads; strerrorname_np() is, but not everywhere.
+  std::array<char, 128> text{};
+  const char* words = ::strerror_r(error, text.data(), text.size());
+  const bool gone = error == EPIPE || error == ECONNRESET;
+  return IoError{gone ? IoFault::closed : IoFault::broken, std::string(doing) + ": " + words};
+}
+
+// For poll(): rounded up, so that it does not spin in the last millisecond.
+int milliseconds_until(TimePoint deadline) {
+  const TimePoint now = std::chrono::steady_clock::now();
+  if (deadline <= now) return 0;
+  return static_cast<int>(
+      std::min<std::int64_t>(std::chrono::ceil<Milliseconds>(deadline - now).count(), 3'600'000));
+}
+
+Result<Done, IoError> wait_on(int socket, short events, TimePoint deadline) {
+  while (true) {
+    pollfd entry{socket, events, 0};
+    const int ready = ::poll(&entry, 1, milliseconds_until(deadline));
+    if (ready > 0) return Done{};
+    if (ready < 0 && errno != EINTR) return system_error("poll", errno);
+    if (std::chrono::steady_clock::now() >= deadline)
+      return IoError{IoFault::timed_out, "no answer in time"};
+  }
+}
+
+// A socket that is connected, or none. Shutting it down while it connects wakes poll().
+Result<Done, IoError> connect_socket(int socket, const Address& address, TimePoint deadline,
+                                     const std::stop_token& stop) {
+  const std::stop_callback wake(stop, [socket] { ::shutdown(socket, SHUT_RDWR); });
+  if (::connect(socket, reinterpret_cast<const sockaddr*>(&address.storage), address.size) == 0)
+    return Done{};
+  if (errno != EINPROGRESS) return system_error("connect", errno);
+  // A stop before connect() has shut down nothing.
+  if (stop.stop_requested()) return IoError{};
+  if (Result<Done, IoError> ready = wait_on(socket, POLLOUT, deadline); !ready) return ready;
+  int fault = 0;
+  socklen_t size = sizeof(fault);
+  if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &fault, &size) != 0) fault = errno;
+  if (fault != 0) return system_error("connect", fault);
+  return Done{};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Connection>, IoError> Connection::open(std::span<const Address> addresses,
+                                                              TimePoint deadline,
+                                                              const std::stop_token& stop) {
+  IoError last{IoFault::broken, "no address"};
+  for (std::size_t i = 0; i < addresses.size() && !stop.stop_requested(); ++i) {
+    const int socket =
+        ::socket(addresses[i].storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (socket < 0) {
+      last = system_error("socket", errno);
+      continue;
+    }
+    std::unique_ptr<Connection> connection(new Connection(socket));
+    const int on = 1;
+    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    // A silent address must not use up the time of those behind it.
+    const TimePoint now = std::chrono::steady_clock::now();
+    const TimePoint share = now + (deadline - now) / static_cast<int>(addresses.size() - i);
+    Result<Done, IoError> connected = connect_socket(socket, addresses[i], share, stop);
+    if (connected) return connection;
+    last = std::move(connected).error();
+  }
+  return last;
+}
+
+Connection::~Connection() {
+  // Says goodbye where that is possible without waiting; a broken session must not be asked to.
+  if (ssl_ != nullptr && SSL_is_init_finished(ssl_.get()) == 1) SSL_shutdown(ssl_.get());
+  ERR_clear_error();
+  ssl_.reset();
+  ::close(socket_);
+}
+
+void Connection::shut_down() noexcept { ::shutdown(socket_, SHUT_RDWR); }
+
+Result<Done, IoError> Connection::wait_for(short events, TimePoint deadline) {
+  return wait_on(socket_, events, deadline);
+}
+
+Result<Done, IoError> Connection::wait_readable(TimePoint deadline) {
+  // Without read-ahead OpenSSL holds at most one record: what is not pending is still in the
+  // socket.
+  if (ssl_ != nullptr && SSL_pending(ssl_.get()) > 0) return Done{};
+  return wait_for(POLLIN, deadline);
+}
+
+IoError Connection::tls_error(int result) {
+  const int kind = SSL_get_error(ssl_.get(), result);
+  if (kind == SSL_ERROR_ZERO_RETURN) return IoError{IoFault::closed, "the connection was closed"};
+  const bool gone =
+      kind == SSL_ERROR_SYSCALL && (errno == 0 || errno == EPIPE || errno == ECONNRESET);
+  IoError error{gone ? IoFault::closed : IoFault::broken, "TLS: " + take_tls_error(ssl_.get())};
+  // After such an error OpenSSL forbids any further use, the goodbye included.
+  if (kind == SSL_ERROR_SYSCALL || kind == SSL_ERROR_SSL) SSL_set_quiet_shutdown(ssl_.get(), 1);
+  return error;
+}
+
+Result<Done, IoError> Connection::start_tls(const TlsContext& tls, const std::string& host,
+                                            TlsSessionSlot& slot, TimePoint deadline) {
+  ssl_ = tls.begin(host, &socket_, &sent_bytes_, slot);
+  if (ssl_ == nullptr)
+    return IoError{IoFault::broken, "TLS cannot be set up: " + take_tls_error(nullptr)};
+  while (true) {
+    ERR_clear_error();
+    errno = 0;
+    const int result = SSL_do_handshake(ssl_.get());
+    if (result == 1) return Done{};
+    const int kind = SSL_get_error(ssl_.get(), result);
+    if (kind != SSL_ERROR_WANT_READ && kind != SSL_ERROR_WANT_WRITE) return tls_error(result);
+    Result<Done, IoError> ready =
+        wait_for(kind == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, deadline);
+    if (!ready) return ready;
+  }
+}
+
+Result<Done, IoError> Connection::write(std::string_view first, std::span<const Piece> rest,
+                                        TimePoint deadline) {
+  return ssl_ == nullptr ? write_plain(first, rest, deadline) : write_tls(first, rest, deadline);
+}
+
+Result<Done, IoError> Connection::write_plain(std::string_view first, std::span<const Piece> rest,
+                                              TimePoint deadline) {
+  while (true) {
+    std::array<iovec, pieces_at_once> parts;
+    std::size_t count = 0;
+    const auto add = [&](std::string_view bytes) {
+      if (!bytes.empty()) parts[count++] = {const_cast<char*>(bytes.data()), bytes.size()};
+    };
+    add(first);
+    for (std::size_t i = 0; i < rest.size() && count < parts.size(); ++i) add(rest[i].bytes);
+    if (count == 0) return Done{};
+
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = count;
+    const ssize_t sent = ::sendmsg(socket_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+      if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+        return system_error("send", errno);
+      if (Result<Done, IoError> ready = wait_for(POLLOUT, deadline); !ready) return ready;
+      continue;
+    }
+    auto left = static_cast<std::size_t>(sent);
+    sent_bytes_ += left;
+    const std::size_t of_first = std::min(left, first.size());
+    first.remove_prefix(of_first);
+    left -= of_first;
+    while (first.empty() && !rest.empty() && left >= rest.front().bytes.size()) {
+      left -= rest.front().bytes.size();
+      rest = rest.subspan(1);
+    }
+    if (left > 0) {
+      first = rest.front().bytes.substr(left);
+      rest = rest.subspan(1);
+    }
+  }
+}
+
+// Small neighbours share a record; a large piece is encrypted from where it lies.
+Result<Done, IoError> Connection::write_tls(std::string_view first, std::span<const Piece> rest,
+                                            TimePoint deadline) {
+  std::string gathered;
+  const auto flush = [&]() -> Result<Done, IoError> {
+    Result<Done, IoError> written =
+        gathered.empty() ? Result<Done, IoError>(Done{}) : write_record(gathered, deadline);
+    gathered.clear();
+    return written;
+  };
+  const auto add = [&](std::string_view bytes) -> Result<Done, IoError> {
+    if (gathered.size() + bytes.size() > record_bytes) {
+      if (Result<Done, IoError> written = flush(); !written) return written;
+    }
+    if (bytes.size() >= record_bytes) return write_record(bytes, deadline);
+    gathered.append(bytes);
+    return Done{};
+  };
+  if (Result<Done, IoError> added = add(first); !added) return added;
+  for (const Piece& piece : rest) {
+    if (Result<Done, IoError> added = add(piece.bytes); !added) return added;
+  }
+  return flush();
+}
+
+Result<Done, IoError> Connection::write_record(std::string_view bytes, TimePoint deadline) {
+  while (!bytes.empty()) {
+    ERR_clear_error();
+    errno = 0;
+    const int size = static_cast<int>(std::min<std::size_t>(bytes.size(), INT_MAX));
+    const int written = SSL_write(ssl_.get(), bytes.data(), size);
+    if (written > 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(written));
+      continue;
+    }
+    const int kind = SSL_get_error(ssl_.get(), written);
+    if (kind != SSL_ERROR_WANT_READ && kind != SSL_ERROR_WANT_WRITE) return tls_error(written);
+    Result<Done, IoError> ready =
+        wait_for(kind == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, deadline);
+    if (!ready) return ready;
+  }
+  return Done{};
+}
+
+Result<std::size_t, IoError> Connection::read(char* data, std::size_t size) {
+  if (ssl_ != nullptr) return read_tls(data, size);
+  while (true) {
+    const ssize_t n = ::recv(socket_, data, size, MSG_DONTWAIT);
+    if (n > 0) return static_cast<std::size_t>(n);
+    if (n == 0) return IoError{IoFault::closed, "the connection was closed"};
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return std::size_t{0};
+    if (errno != EINTR) return system_error("recv", errno);
+  }
+}
+
+Result<std::size_t, IoError> Connection::read_tls(char* data, std::size_t size) {
+  ERR_clear_error();
+  errno = 0;
+  const int n = SSL_read(ssl_.get(), data, static_cast<int>(std::min<std::size_t>(size, INT_MAX)));
+  if (n > 0) return static_cast<std::size_t>(n);
+  const int kind = SSL_get_error(ssl_.get(), n);
+  if (kind == SSL_ERROR_WANT_READ || kind == SSL_ERROR_WANT_WRITE) return std::size_t{0};
+  return tls_error(n);
+}
+
+bool Connection::is_quiet() {
+  char byte = 0;
+  const Result<std::size_t, IoError> n = read(&byte, 1);
+  return n && *n == 0;
+}
+
+}  // namespace falproxy

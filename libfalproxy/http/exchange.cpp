@@ -1,0 +1,180 @@
+#include "exchange.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "http1.hpp"
+
+namespace falproxy {
+namespace {
+
+// A held stream sends little and late, an image much at once: the buffer is small until more is
+// known to come.
+constexpr std::size_t small_buffer = 4 * 1024;
+constexpr std::size_t large_buffer = 64 * 1024;
+
+// Bytes that have arrived and are not yet used.
+class ReadBuffer {
+ public:
+  [[nodiscard]] std::string_view bytes() const noexcept {
+    return {data_.get() + begin_, end_ - begin_};
+  }
+  void drop_front(std::size_t n) noexcept { begin_ += n; }
+
+  /// Gives the memory back if nothing is held.
+  void release_if_empty() noexcept {
+    if (begin_ != end_) return;
+    data_.reset();
+    capacity_ = begin_ = end_ = 0;
+  }
+
+  /// Reads once, after making room: `size` bytes, or twice what is held.
+  [[nodiscard]] Result<std::size_t, IoError> fill(Connection& connection, std::size_t size) {
+    reserve(size);
+    Result<std::size_t, IoError> n = connection.read(data_.get() + end_, capacity_ - end_);
+    if (n) end_ += *n;
+    return n;
+  }
+  [[nodiscard]] bool is_full() const noexcept { return end_ == capacity_; }
+
+ private:
+  void reserve(std::size_t size) {
+    const std::size_t held = end_ - begin_;
+    if (held == 0) begin_ = end_ = 0;
+    if (capacity_ - end_ > 0 && (held > 0 || capacity_ >= size)) return;
+    size = std::max(size, held * 2);
+    std::unique_ptr<char[]> larger(new char[size]);
+    if (held > 0) std::memcpy(larger.get(), data_.get() + begin_, held);
+    data_ = std::move(larger);
+    capacity_ = size;
+    begin_ = 0;
+    end_ = held;
+  }
+
+  std::unique_ptr<char[]> data_;
+  std::size_t capacity_ = 0;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+};
+
+class Exchange {
+ public:
+  Exchange(Connection& connection, TimePoint deadline, ResponseSink& sink)
+      : connection_(connection), deadline_(deadline), sink_(sink) {}
+
+  ExchangeEnd run(std::string_view head, const HttpRequest& request) {
+    const std::size_t sent_before = connection_.sent_bytes();
+    const Result<Done, IoError> written = connection_.write(head, request.body.pieces(), deadline_);
+    end_.nothing_sent = connection_.sent_bytes() == sent_before;
+    if (!written) {
+      fail(written.error());
+      // A server may answer and close before it has read everything.
+      if (end_.nothing_sent || end_.kind == ExchangeEnd::Kind::timed_out) return end_;
+    }
+    const ExchangeEnd write_failure = end_;
+    const std::optional<http1::ResponseHead> response = read_head(request.method);
+    if (!response) return written ? end_ : write_failure;
+    end_.kind = ExchangeEnd::Kind::complete;
+    http1::BodyDecoder decoder(response->framing, response->length);
+    const bool keep_alive = response->keep_alive && written;
+    if (!sink_.head(response->head)) {
+      end_.kind = ExchangeEnd::Kind::refused;
+      return end_;
+    }
+    if (pass_on_body(decoder)) end_.reusable = keep_alive && buffer_.bytes().empty();
+    return end_;
+  }
+
+ private:
+  void fail(const IoError& error) {
+    end_.kind = error.fault == IoFault::timed_out ? ExchangeEnd::Kind::timed_out
+                                                  : ExchangeEnd::Kind::interrupted;
+    end_.what = error.what;
+  }
+  void fail(const http1::Malformed& malformed) {
+    end_.kind = ExchangeEnd::Kind::interrupted;
+    end_.what = malformed.what;
+  }
+
+  std::optional<http1::ResponseHead> read_head(std::string_view method) {
+    while (true) {
+      if (Result<Done, IoError> ready = connection_.wait_readable(deadline_); !ready) {
+        fail(ready.error());
+        return std::nullopt;
+      }
+      const Result<std::size_t, IoError> n = buffer_.fill(connection_, small_buffer);
+      if (!n) {
+        fail(n.error());
+        return std::nullopt;
+      }
+      if (*n == 0) continue;
+      end_.answer_began = true;
+      Result<std::optional<http1::ResponseHead>, http1::Malformed> head =
+          http1::read_response_head(buffer_.bytes(), method);
+      if (!head) {
+        fail(head.error());
+        return std::nullopt;
+      }
+      if (!*head) continue;
+      buffer_.drop_front((*head)->bytes);
+      return *std::move(head);
+    }
+  }
+
+  // True where the body is complete.
+  bool pass_on_body(http1::BodyDecoder& decoder) {
+    bool more_at_once = false;
+    while (true) {
+      std::string_view bytes = buffer_.bytes();
+      const std::size_t held = bytes.size();
+      for (std::string_view payload = decoder.take(bytes); !payload.empty();
+           payload = decoder.take(bytes)) {
+        if (!sink_.data(payload)) {
+          end_.kind = ExchangeEnd::Kind::refused;
+          return false;
+        }
+      }
+      buffer_.drop_front(held - bytes.size());
+      if (decoder.complete()) return true;
+      if (decoder.malformed()) {
+        fail(http1::Malformed{"the answer's chunks are broken"});
+        return false;
+      }
+      if (!more_at_once) {
+        buffer_.release_if_empty();
+        if (Result<Done, IoError> ready = connection_.wait_readable(deadline_); !ready) {
+          fail(ready.error());
+          return false;
+        }
+      }
+      const bool much = more_at_once || decoder.expected() > small_buffer;
+      const Result<std::size_t, IoError> n =
+          buffer_.fill(connection_, much ? large_buffer : small_buffer);
+      if (!n) {
+        if (n.error().fault == IoFault::closed && decoder.may_end_here()) return true;
+        fail(n.error());
+        return false;
+      }
+      more_at_once = *n > 0 && buffer_.is_full();
+    }
+  }
+
+  Connection& connection_;
+  TimePoint deadline_;
+  ResponseSink& sink_;
+  ReadBuffer buffer_;
+  ExchangeEnd end_;
+};
+
+}  // namespace
+
+ExchangeEnd run_exchange(Connection& connection, std::string_view head, const HttpRequest& request,
+                         TimePoint deadline, ResponseSink& sink) {
+  return Exchange(connection, deadline, sink).run(head, request);
+}
+
+}  // namespace falproxy

@@ -1,0 +1,54 @@
+// resolver.hpp: names to addresses, remembered for a while.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "falproxy/clock.hpp"
+#include "falproxy/result.hpp"
+
+namespace falproxy {
+
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+};
+
+/// Thread-safe. The system's lookup can neither be stopped nor given a deadline, so it runs on a
+/// thread of its own, one for each name at a time; whoever needs the answer waits for it, and may
+/// give up.
+class Resolver {
+ public:
+  struct Failure {
+    bool timed_out = false;
+    std::string what = {};
+  };
+  using Lookup = std::function<Result<std::vector<Address>, Failure>(const std::string& host)>;
+
+  /// `lookup`: the system's, or a test's.
+  explicit Resolver(Lookup lookup = system_lookup);
+
+  /// The host's addresses with `port`, best first. An answer is used for 60 s, and for an hour
+  /// while a new one is looked for. Addresses need no lookup. A stop ends the wait; the error is
+  /// then of no meaning.
+  [[nodiscard]] Result<std::vector<Address>, Failure> resolve(const std::string& host,
+                                                              std::uint16_t port,
+                                                              TimePoint deadline,
+                                                              const std::stop_token& stop);
+
+  [[nodiscard]] static Result<std::vector<Address>, Failure> system_lookup(const std::string& host);
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace falproxy
