@@ -63,12 +63,14 @@ class ReadBuffer {
 
 class Exchange {
  public:
-  Exchange(Connection& connection, TimePoint deadline, ResponseSink& sink)
-      : connection_(connection), deadline_(deadline), sink_(sink) {}
+  Exchange(Connection& connection, const HttpRequest& request, TimePoint deadline,
+           ResponseSink& sink)
+      : connection_(connection), request_(request), deadline_(deadline), sink_(sink) {}
 
-  ExchangeEnd run(std::string_view head, const HttpRequest& request) {
+  ExchangeEnd run(std::string_view head) {
     const std::size_t sent_before = connection_.sent_bytes();
-    const Result<Done, IoError> written = connection_.write(head, request.body.pieces(), deadline_);
+    const Result<Done, IoError> written =
+        connection_.write(head, request_.body.pieces(), deadline_);
     end_.nothing_sent = connection_.sent_bytes() == sent_before;
     if (!written) {
       fail(written.error());
@@ -76,7 +78,7 @@ class Exchange {
       if (end_.nothing_sent || end_.kind == ExchangeEnd::Kind::timed_out) return end_;
     }
     const ExchangeEnd write_failure = end_;
-    const std::optional<http1::ResponseHead> response = read_head(request.method);
+    const std::optional<http1::ResponseHead> response = read_head();
     if (!response) return written ? end_ : write_failure;
     end_.kind = ExchangeEnd::Kind::complete;
     http1::BodyDecoder decoder(response->framing, response->length);
@@ -100,9 +102,9 @@ class Exchange {
     end_.what = malformed.what;
   }
 
-  std::optional<http1::ResponseHead> read_head(std::string_view method) {
+  std::optional<http1::ResponseHead> read_head() {
     while (true) {
-      if (Result<Done, IoError> ready = connection_.wait_readable(deadline_); !ready) {
+      if (Result<Done, IoError> ready = wait_readable(); !ready) {
         fail(ready.error());
         return std::nullopt;
       }
@@ -114,7 +116,7 @@ class Exchange {
       if (*n == 0) continue;
       end_.answer_began = true;
       Result<std::optional<http1::ResponseHead>, http1::Malformed> head =
-          http1::read_response_head(buffer_.bytes(), method);
+          http1::read_response_head(buffer_.bytes(), request_.method);
       if (!head) {
         fail(head.error());
         return std::nullopt;
@@ -123,6 +125,13 @@ class Exchange {
       buffer_.drop_front((*head)->bytes);
       return *std::move(head);
     }
+  }
+
+  Result<Done, IoError> wait_readable() {
+    const Milliseconds silence = request_.max_silence;
+    if (silence <= Milliseconds::zero()) return connection_.wait_readable(deadline_);
+    return connection_.wait_readable(
+        std::min(deadline_, std::chrono::steady_clock::now() + silence));
   }
 
   // True where the body is complete.
@@ -146,7 +155,7 @@ class Exchange {
       }
       if (!more_at_once) {
         buffer_.release_if_empty();
-        if (Result<Done, IoError> ready = connection_.wait_readable(deadline_); !ready) {
+        if (Result<Done, IoError> ready = wait_readable(); !ready) {
           fail(ready.error());
           return false;
         }
@@ -164,6 +173,7 @@ class Exchange {
   }
 
   Connection& connection_;
+  const HttpRequest& request_;
   TimePoint deadline_;
   ResponseSink& sink_;
   ReadBuffer buffer_;
@@ -174,7 +184,7 @@ class Exchange {
 
 ExchangeEnd run_exchange(Connection& connection, std::string_view head, const HttpRequest& request,
                          TimePoint deadline, ResponseSink& sink) {
-  return Exchange(connection, deadline, sink).run(head, request);
+  return Exchange(connection, request, deadline, sink).run(head);
 }
 
 }  // namespace falproxy

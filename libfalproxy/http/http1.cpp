@@ -5,15 +5,14 @@
 #include <limits>
 #include <utility>
 
+#include "base/text.hpp"
+
 namespace falproxy::http1 {
 namespace {
 
-constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-
 // RFC 9110, 5.6.2.
 constexpr bool is_token_char(char c) noexcept {
-  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  return is_alnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 
 bool is_token(std::string_view text) noexcept {
@@ -25,15 +24,8 @@ bool is_field_value(std::string_view text) noexcept {
   return std::ranges::none_of(text, [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
 }
 
-constexpr char lower(char c) noexcept {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool same_name(std::string_view a, std::string_view b) noexcept {
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
-}
-
-std::string_view trim(std::string_view text) noexcept {
+// Blanks and tabs: RFC 9110, 5.6.3.
+std::string_view trim_blanks(std::string_view text) noexcept {
   const auto blank = [](char c) { return c == ' ' || c == '\t'; };
   while (!text.empty() && blank(text.front())) text.remove_prefix(1);
   while (!text.empty() && blank(text.back())) text.remove_suffix(1);
@@ -45,7 +37,7 @@ template <class F>
 void for_each_element(std::string_view list, F&& f) {
   while (!list.empty()) {
     const std::size_t comma = std::min(list.find(','), list.size());
-    const std::string_view element = trim(list.substr(0, comma));
+    const std::string_view element = trim_blanks(list.substr(0, comma));
     if (!element.empty()) f(element);
     list.remove_prefix(std::min(comma + 1, list.size()));
   }
@@ -71,11 +63,12 @@ Result<std::string, Malformed> write_request_head(const HttpRequest& request, co
       return Malformed{"the value of header " + name + " holds a line break"};
     for (const std::string_view own :
          {"host", "content-length", "connection", "transfer-encoding"}) {
-      if (same_name(name, own)) return Malformed{"the request may not set header " + name};
+      if (equal_ignoring_case(name, own))
+        return Malformed{"the request may not set header " + name};
     }
-    accept = accept || same_name(name, "accept");
-    encoding = encoding || same_name(name, "accept-encoding");
-    agent = agent || same_name(name, "user-agent");
+    accept = accept || equal_ignoring_case(name, "accept");
+    encoding = encoding || equal_ignoring_case(name, "accept-encoding");
+    agent = agent || equal_ignoring_case(name, "user-agent");
     size += name.size() + value.size() + 4;
   }
 
@@ -143,7 +136,7 @@ Result<HttpHeaders, Malformed> parse_fields(std::string_view text) {
     if (colon == std::string_view::npos || !is_token(line->substr(0, colon))) {
       return Malformed{"a header line of the answer is broken"};
     }
-    const std::string_view value = trim(line->substr(colon + 1));
+    const std::string_view value = trim_blanks(line->substr(colon + 1));
     if (!is_field_value(value))
       return Malformed{"a header value of the answer holds a control character"};
     if (headers.size() == max_head_fields)
@@ -166,7 +159,7 @@ struct FramingFields {
 FramingFields framing_fields(const HttpHeaders& headers) {
   FramingFields fields;
   for (const auto& [name, value] : headers) {
-    if (same_name(name, "content-length")) {
+    if (equal_ignoring_case(name, "content-length")) {
       fields.length_is_broken = fields.length_is_broken || value.empty();
       for_each_element(value, [&](std::string_view element) {
         std::uint64_t length = 0;
@@ -178,15 +171,15 @@ FramingFields framing_fields(const HttpHeaders& headers) {
         }
         fields.length = length;
       });
-    } else if (same_name(name, "transfer-encoding")) {
+    } else if (equal_ignoring_case(name, "transfer-encoding")) {
       for_each_element(value, [&](std::string_view element) {
         fields.last_coding = element;
         ++fields.codings;
       });
-    } else if (same_name(name, "connection")) {
+    } else if (equal_ignoring_case(name, "connection")) {
       for_each_element(value, [&](std::string_view element) {
-        fields.close = fields.close || same_name(element, "close");
-        fields.keep_alive = fields.keep_alive || same_name(element, "keep-alive");
+        fields.close = fields.close || equal_ignoring_case(element, "close");
+        fields.keep_alive = fields.keep_alive || equal_ignoring_case(element, "keep-alive");
       });
     }
   }
@@ -203,7 +196,7 @@ std::optional<Malformed> decide_framing(ResponseHead& response, bool http_1_1,
   if (method == "HEAD" || response.head.status == 204 || response.head.status == 304) {
     response.framing = Framing::none;
   } else if (fields.codings > 0) {
-    if (fields.codings > 1 || !same_name(fields.last_coding, "chunked")) {
+    if (fields.codings > 1 || !equal_ignoring_case(fields.last_coding, "chunked")) {
       return Malformed{"the answer has a transfer coding that was not asked for"};
     }
     response.framing = Framing::chunked;
@@ -297,11 +290,10 @@ void BodyDecoder::take_framing(char c) noexcept {
   };
   switch (state_) {
     case State::size: {
-      const char hex = lower(c);
-      const bool is_hex = is_digit(c) || (hex >= 'a' && hex <= 'f');
-      if (is_hex) {
+      if (is_hex_digit(c)) {
         if (left_ > std::numeric_limits<std::uint64_t>::max() >> 4) return expect(false, state_);
-        left_ = (left_ << 4) | static_cast<std::uint64_t>(is_digit(c) ? c - '0' : hex - 'a' + 10);
+        left_ = (left_ << 4) |
+                static_cast<std::uint64_t>(is_digit(c) ? c - '0' : to_lower(c) - 'a' + 10);
         digits_ = true;
         return expect(++line_bytes_ <= max_chunk_line_bytes, State::size);
       }

@@ -192,8 +192,12 @@ Result<Done, TransportError> HttplibTransport::send(const HttpRequest& request, 
            : std::min(impl_->options.max_idle, impl_->options.max_submit_idle);
 
   for (bool may_reuse = true;; may_reuse = false) {
-    if (stop.stop_requested())
+    if (stop.stop_requested()) {
       return error_of(TransportFault::cancelled, "stopped before anything was sent", true);
+    }
+    if (now() >= deadline) {
+      return error_of(TransportFault::timed_out, "no time is left for " + url->host, true);
+    }
     std::unique_ptr<Connection> connection =
         may_reuse ? impl_->take_idle(origin, max_age) : nullptr;
     const bool reused = connection != nullptr;

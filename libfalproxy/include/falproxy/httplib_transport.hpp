@@ -1,4 +1,4 @@
-// httplib_transport.hpp: cpp-httplib and OpenSSL as a Transport, with a pool of warm connections per host.
+// httplib_transport.hpp: HTTP/1.1 over sockets and OpenSSL as a Transport, with a pool of warm connections per host.
 #pragma once
 
 #include <chrono>
