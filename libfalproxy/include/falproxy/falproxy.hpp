@@ -31,6 +31,7 @@
 #include "falproxy/schema.hpp"
 #include "falproxy/secret.hpp"
 #include "falproxy/settings.hpp"
+#include "falproxy/suggest.hpp"
 #include "falproxy/translate.hpp"
 #include "falproxy/transport.hpp"
 #include "falproxy/vocabulary.hpp"

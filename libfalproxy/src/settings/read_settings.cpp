@@ -1,0 +1,108 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "base/endpoint_syntax.hpp"
+#include "base/text.hpp"
+#include "falproxy/suggest.hpp"
+#include "settings/setting_table.hpp"
+
+namespace falproxy {
+namespace {
+
+struct Variable {
+  std::string_view text;
+  SettingsFault place;
+  bool found = true;
+};
+
+// Where `name` is set.
+Variable find_variable(std::string_view name, const EnvFile& env,
+                       const std::map<std::string, std::string>& environment) {
+  if (const auto found = environment.find(std::string(name)); found != environment.end()) {
+    return {found->second, {.variable = found->first}};
+  }
+  if (const auto found = std::ranges::find(env.entries, name, &EnvEntry::name);
+      found != env.entries.end()) {
+    return {found->value, {.file = env.file, .line = found->line, .variable = found->name}};
+  }
+  return {{}, {.file = env.file, .variable = std::string(name)}, false};
+}
+
+std::string example_of(std::string_view name) {
+  if (name == "CUSTOM_ACCESS_KEY") return "the key that clients shall send";
+  if (name == "AI_KEYS") return "your fal keys, separated by ','";
+  return "name:endpoint,name:endpoint, for example flux-dev:fal-ai/flux/dev";
+}
+
+void check_default_model(Settings& settings, const Variable& variable,
+                         std::vector<SettingsFault>& faults) {
+  const std::string& name = settings.default_model;
+  if (name.empty() ||
+      std::ranges::find(settings.models, name, &ModelRoute::name) != settings.models.end())
+    return;
+  if (settings.allow_any_model && read_endpoint_syntax(name).fault.empty()) return;
+  std::vector<std::string_view> names;
+  for (const ModelRoute& model : settings.models) names.push_back(model.name);
+  const std::string_view near = nearest(name, names);
+  SettingsFault fault = variable.place;
+  fault.message = "is no name in SUPPORTED_MODELS";
+  fault.mend = near.empty() ? "write one of its names, or leave it out"
+                            : fmt::format("did you mean {}?", near);
+  faults.push_back(std::move(fault));
+}
+
+}  // namespace
+
+std::string to_string(const SettingsFault& fault) {
+  std::string text = fault.file.empty() ? "environment" : fault.file;
+  if (fault.line > 0) text += fmt::format(":{}", fault.line);
+  if (!fault.variable.empty()) text += ": " + fault.variable;
+  text += ": " + fault.message;
+  if (!fault.mend.empty()) text += "; " + fault.mend;
+  return text;
+}
+
+Result<Settings, std::vector<SettingsFault>> read_settings(
+    const EnvFile& env, const std::map<std::string, std::string>& environment) {
+  Settings settings;
+  std::vector<SettingsFault> faults;
+  for (const SettingRow& row : setting_rows()) {
+    Variable variable = find_variable(row.info.name, env, environment);
+    if (!trim(variable.text).empty()) {
+      SettingValue value(variable.text, std::move(variable.place), faults);
+      row.read(value, settings);
+    } else if (row.info.needed) {
+      const bool has_others = row.info.name == "CUSTOM_ACCESS_KEY" &&
+                              !trim(find_variable("ACCESS_KEYS", env, environment).text).empty();
+      if (has_others) continue;
+      variable.place.message = variable.found ? "is blank" : "is missing";
+      variable.place.mend = fmt::format("write {}={}", row.info.name, example_of(row.info.name));
+      faults.push_back(std::move(variable.place));
+    }
+  }
+  check_default_model(settings, find_variable("DEFAULT_MODEL", env, environment), faults);
+  if (faults.empty()) return settings;
+  std::ranges::stable_sort(
+      faults, {}, [](const SettingsFault& fault) { return std::tie(fault.file, fault.line); });
+  return faults;
+}
+
+std::vector<SettingsFault> settings_warnings(const EnvFile& env) {
+  std::vector<SettingsFault> warnings = env.warnings;
+  std::vector<std::string_view> names;
+  for (const SettingInfo& info : all_settings()) names.push_back(info.name);
+  for (const EnvEntry& entry : env.entries) {
+    if (std::ranges::find(names, entry.name) != names.end()) continue;
+    const std::string_view near = nearest(entry.name, names);
+    if (near.empty()) continue;
+    warnings.push_back({env.file, entry.line, entry.name,
+                        "is no setting of falproxy and is ignored",
+                        fmt::format("did you mean {}?", near)});
+  }
+  std::ranges::stable_sort(warnings, {}, &SettingsFault::line);
+  return warnings;
+}
+
+}  // namespace falproxy
