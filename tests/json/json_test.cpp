@@ -51,3 +51,15 @@ TEST_CASE("a number counts as an integer where it has no fraction") {
 TEST_CASE("invalid UTF-8 made inside becomes U+FFFD when written") {
   CHECK(Json::string("a\xff").dump() == "\"a\xEF\xBF\xBD\"");
 }
+
+TEST_CASE("a name that stands twice is an error where that is asked for, at any depth") {
+  const char* text = R"({"a":1,"b":[{"c":1},{"c":2,"d":{"x":1,"x":2}}]})";
+  CHECK(Json::parse(text)->find("b")->at(1).find("d")->find("x")->as_integer() == 2);
+  falproxy::JsonLimits limits;
+  limits.unique_names = true;
+  const auto refused = Json::parse(text, limits);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().field == "x");
+  CHECK(refused.error().message == "the name 'x' stands twice in one object");
+  CHECK(Json::parse(R"({"a":{"x":1},"b":{"x":2},"x":[{"x":3},{"x":4}]})", limits).has_value());
+}

@@ -21,6 +21,7 @@ namespace falproxy {
 struct JsonLimits {
   std::size_t max_depth = 64;        ///< nested arrays and objects
   std::size_t max_values = 100'000;  ///< values of every kind, members of objects included
+  bool unique_names = false;         ///< a name that stands twice in one object is an error
 };
 
 class Json {
@@ -36,8 +37,9 @@ class Json {
   /// Later members of the same name win.
   [[nodiscard]] static Json object(const std::vector<std::pair<std::string, Json>>& members);
 
-  /// Reads one JSON text (RFC 8259, UTF-8). Of duplicate keys the last wins.
-  /// Errors: invalid_json, with the byte position and what was expected, or the limit that was passed.
+  /// Reads one JSON text (RFC 8259, UTF-8). Of duplicate names the last wins, unless `unique_names` is set.
+  /// Errors: invalid_json, with the byte position and what was expected, or the limit that was passed; `field` is the
+  /// name that stands twice.
   [[nodiscard]] static Result<Json> parse(std::string_view text, JsonLimits limits = {});
 
   [[nodiscard]] Kind kind() const noexcept;

@@ -55,7 +55,7 @@ struct ImageRequest {
   std::optional<int> output_compression = std::nullopt;     ///< 0..100
   std::optional<std::string> input_fidelity = std::nullopt;
   std::optional<ResponseFormat> response_format = std::nullopt;
-  std::optional<std::string> user = std::nullopt;  ///< or safety_identifier
+  std::optional<std::string> user = std::nullopt;  ///< else safety_identifier
   bool stream = false;
   std::optional<int> partial_images = std::nullopt;  ///< 0..3
   std::vector<ImageInput> images = {};
@@ -68,12 +68,20 @@ struct RequestLimits {
   int max_images = 10;  ///< n
   std::size_t max_upload_bytes = 50u << 20;
   std::size_t max_input_images = 16;
+  std::size_t max_text_bytes = 1u << 20;  ///< of a JSON body without the data URIs in it, and of a form's text part
   JsonLimits json = {};
 };
 
-/// Reads the JSON body of a generation or an edit. Absent and null are the same. Errors name the field: invalid_json,
-/// missing_parameter (`prompt` of an edit is not demanded here: the model decides), invalid_type, invalid_value,
-/// unsupported_file.
+/// Reads the JSON body of a generation or an edit. Absent and null are the same; a name that stands twice is an error.
+///
+/// Pictures come as `images` or `image`: one or several of a string, {"image_url": string}, {"image_url": {"url": string}}
+/// or {"url": string}, each an http(s) address or a data URL of a png, jpeg, webp or gif. `image_url` itself stays native:
+/// many models have it. Where `size` is absent or "auto", `width` and `height`, else `aspect_ratio`, become the SizeWish,
+/// and stay in `native` too: the translation lets a native field win that the model has.
+///
+/// `prompt` is demanded of a generation that brings no picture; for the rest the model decides.
+/// Errors name the field: invalid_json, missing_parameter, invalid_type, invalid_value, unsupported_parameter (file_id),
+/// unsupported_file, invalid_mask, body_too_large.
 [[nodiscard]] Result<ImageRequest> parse_json(ImageOperation operation, std::string_view body, const RequestLimits& limits,
                                               const Codecs& codecs);
 
@@ -85,9 +93,11 @@ struct FormPart {
   std::shared_ptr<const std::string> owner;
   std::string_view bytes;
 };
-/// Reads the parts of an edit or a variation; numbers and booleans arrive as text. Errors as above.
+/// Reads the parts of an edit or a variation. Pictures stand in `image`, `image[]`, `image[0]` or `images[]`, in order,
+/// and in `mask`; as files, or as text that is an address. Text of an unknown field that is one JSON text (`7`, `0.5`,
+/// `true`, `{"a":1}`, `"7"`) is that value, any other text is a string; `name[]` gathers an array. Errors as above.
 [[nodiscard]] Result<ImageRequest> parse_form(ImageOperation operation, std::vector<FormPart> parts,
-                                              const RequestLimits& limits);
+                                              const RequestLimits& limits, const Codecs& codecs);
 
 struct Usage {
   std::int64_t input_text_tokens = 0;
@@ -124,7 +134,7 @@ struct ImageEvent {
   Body b64_json = {};
   int partial_image_index = 0;
   std::int64_t created_at = 0;
-  std::string size, quality, background, output_format;
+  std::string size, quality, background, output_format;  ///< empty: written as "auto", the format as "png"
   Usage usage = {};
 };
 [[nodiscard]] Body write(const ImageEvent& event);  ///< `event:` and `data:` lines, ended by a blank line

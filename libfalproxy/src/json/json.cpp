@@ -1,7 +1,10 @@
 #include "falproxy/json.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -27,7 +30,7 @@ class LimitedBuilder final : public nlohmann::json_sax<Raw> {
   bool string(string_t& value) override { return count() && builder_.string(value); }
   bool binary(binary_t& value) override { return count() && builder_.binary(value); }
   bool start_object(std::size_t) override { return count() && enter() && builder_.start_object(unknown_size); }
-  bool key(string_t& name) override { return builder_.key(name); }
+  bool key(string_t& name) override { return unique(name) && builder_.key(name); }
   bool end_object() override { return leave() && builder_.end_object(); }
   bool start_array(std::size_t) override { return count() && enter() && builder_.start_array(unknown_size); }
   bool end_array() override { return leave() && builder_.end_array(); }
@@ -36,7 +39,8 @@ class LimitedBuilder final : public nlohmann::json_sax<Raw> {
     if (!message_.empty()) return false;
     std::string_view what = fault.what();
     // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error while ..."
-    if (const std::size_t colon = what.find(": "); colon != std::string_view::npos) what.remove_prefix(colon + 2);
+    if (what.starts_with('[')) what.remove_prefix(std::min(what.find(']') + 2, what.size()));
+    if (what.starts_with("parse error at")) what.remove_prefix(std::min(what.find(": ") + 2, what.size()));
     if (const std::size_t last = what.find("; last read"); last != std::string_view::npos) {
       const std::size_t expected = what.find("; expected", last);
       const std::string_view tail = expected == std::string_view::npos ? "" : what.substr(expected);
@@ -49,6 +53,7 @@ class LimitedBuilder final : public nlohmann::json_sax<Raw> {
   }
 
   [[nodiscard]] const std::string& message() const noexcept { return message_; }
+  [[nodiscard]] const std::string& name_twice() const noexcept { return name_twice_; }
 
  private:
   static constexpr std::size_t unknown_size = std::numeric_limits<std::size_t>::max();
@@ -59,20 +64,32 @@ class LimitedBuilder final : public nlohmann::json_sax<Raw> {
     return false;
   }
   bool enter() {
-    if (++depth_ <= limits_.max_depth) return true;
+    if (++depth_ <= limits_.max_depth) {
+      if (limits_.unique_names) names_.emplace_back();
+      return true;
+    }
     message_ = fmt::format("nested deeper than {} levels", limits_.max_depth);
     return false;
   }
   bool leave() {
     --depth_;
+    if (limits_.unique_names) names_.pop_back();
     return true;
+  }
+  bool unique(const std::string& name) {
+    if (!limits_.unique_names || names_.back().insert(name).second) return true;
+    name_twice_ = name;
+    message_ = fmt::format("the name '{}' stands twice in one object", name);
+    return false;
   }
 
   nlohmann::detail::json_sax_dom_parser<Raw> builder_;
   JsonLimits limits_;
   std::size_t values_ = 0;
   std::size_t depth_ = 0;
+  std::vector<std::set<std::string>> names_;  // of each open object or array; kept for unique_names only
   std::string message_;
+  std::string name_twice_;
 };
 
 }  // namespace
@@ -82,7 +99,8 @@ Result<Raw> parse_raw(std::string_view text, JsonLimits limits) {
   LimitedBuilder builder(root, limits);
   if (!Raw::sax_parse(text.begin(), text.end(), &builder)) {
     // A number out of range stops nlohmann without a message of ours.
-    return Error{ErrorKind::invalid_json, builder.message().empty() ? "a number is out of range" : builder.message()};
+    return Error{ErrorKind::invalid_json, builder.message().empty() ? "a number is out of range" : builder.message(),
+                 builder.name_twice()};
   }
   return root;
 }
