@@ -25,7 +25,7 @@ TEST_CASE("an endpoint id is kept whole for the submit and cut to its app for th
       {"12345-a/b", "12345-a/b", "12345-a/b"},
   };
   for (const Case& c : cases) {
-    CAPTURE(c.text);
+    CAPTURE(std::string(c.text));
     const auto id = EndpointId::parse(c.text);
     REQUIRE(id.has_value());
     CHECK(id->str() == c.id);
@@ -60,7 +60,7 @@ TEST_CASE("what is no endpoint id is refused with the reason") {
       {"far too long", std::string(100, 'a') + "/" + std::string(100, 'b'), "longer"},
   };
   for (const Case& c : cases) {
-    CAPTURE(c.name);
+    CAPTURE(std::string(c.name));
     const auto id = EndpointId::parse(c.text);
     REQUIRE_FALSE(id.has_value());
     CHECK(id.error().kind == ErrorKind::invalid_value);

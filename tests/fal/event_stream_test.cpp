@@ -48,7 +48,7 @@ TEST_CASE("a stream is read alike however it is cut up") {
       {"empty lines only", "\n\n\r\n\r\r", {}},
   };
   for (const Case& c : cases) {
-    CAPTURE(c.name);
+    CAPTURE(std::string(c.name));
     for (const std::size_t step :
          {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{1000}}) {
       CAPTURE(step);

@@ -196,7 +196,7 @@ TEST_CASE("fal's answers tell their cause") {
       {"an array", 422, "[1,2]", from_queue, Cause::not_fal, "", "", false},
   };
   for (const Case& c : cases) {
-    CAPTURE(c.name);
+    CAPTURE(std::string(c.name));
     const Fault fault = read(c.status, c.body, c.headers);
     CHECK(static_cast<int>(fault.cause) == static_cast<int>(c.cause));
     CHECK(fault.status == c.status);
@@ -216,7 +216,7 @@ TEST_CASE("the property at fault is named without the word body") {
        {Case{R"(["body","image_size","width"])", {"image_size", "width"}},
         Case{R"(["body","loras",0,"scale"])", {"loras", "0", "scale"}}, Case{R"(["body"])", {}},
         Case{R"(["prompt"])", {"prompt"}}, Case{R"("prompt")", {}}, Case{"null", {}}}) {
-    CAPTURE(c.loc);
+    CAPTURE(std::string(c.loc));
     const std::string body =
         std::string(R"({"detail":[{"msg":"m","type":"t","loc":)") + c.loc + "}]}";
     CHECK(read(422, body).location == c.location);
@@ -256,7 +256,7 @@ TEST_CASE("the time to wait is taken from whichever header says it") {
       {"infinite", {{"Retry-After", "1e400"}}, std::nullopt},
   };
   for (const Case& c : cases) {
-    CAPTURE(c.name);
+    CAPTURE(std::string(c.name));
     CHECK(read(429, "{}", c.headers).retry_after == c.wait);
   }
 }
@@ -278,7 +278,7 @@ TEST_CASE("a COMPLETED with an error is a fault of the same causes") {
                         Case{"content_policy_violation", Cause::content_policy, false},
                         Case{"runner_disconnected", Cause::model_failed, true},
                         Case{"", Cause::model_failed, false}}) {
-    CAPTURE(c.type);
+    CAPTURE(std::string(c.type));
     fal::QueueStatus status;
     status.error = "what fal said";
     status.error_type = c.type;

@@ -22,7 +22,7 @@ TEST_CASE("pictures come from the listed hosts over https and from nowhere else"
   for (const char* url : {"https://fal.media/files/a.png", "https://v3.fal.media/x",
                           "https://V3B.FAL.MEDIA/x", "https://a.b.fal.media/x",
                           "https://storage.googleapis.com/bucket/x", "https://fal.media:443/x"}) {
-    CAPTURE(url);
+    CAPTURE(std::string(url));
     CHECK(allows(*hosts, url));
   }
   for (const char* url :
@@ -30,7 +30,7 @@ TEST_CASE("pictures come from the listed hosts over https and from nowhere else"
         "https://fal.media.evil.com/x", "https://evil.com/fal.media",
         "https://fal.media@evil.com/x", "https://x.storage.googleapis.com/x", "https://127.0.0.1/x",
         "ftp://fal.media/x", "https://.fal.media/x"}) {
-    CAPTURE(url);
+    CAPTURE(std::string(url));
     CHECK_FALSE(allows(*hosts, url));
   }
 }
@@ -50,7 +50,7 @@ TEST_CASE("a stand-in is allowed over http with its very port") {
 TEST_CASE("an entry that is no host is refused and named") {
   for (const char* entry : {"*", "*.", "a b", "http://", "ftp://x", "fal.media/files",
                             "https://x/y", "user@x", "x:0", "x:99999", "*.*.x", "?x"}) {
-    CAPTURE(entry);
+    CAPTURE(std::string(entry));
     const auto hosts = MediaHosts::parse(std::string("fal.media,") + entry);
     REQUIRE_FALSE(hosts.has_value());
     CHECK(hosts.error().kind == ErrorKind::invalid_value);
@@ -67,7 +67,7 @@ TEST_CASE("a key may go to the configured origin only") {
   const char* base = "https://queue.fal.run";
   for (const char* url : {"https://queue.fal.run/fal-ai/flux/requests/1/status",
                           "https://QUEUE.fal.run:443/x", "https://queue.fal.run"}) {
-    CAPTURE(url);
+    CAPTURE(std::string(url));
     CHECK(fal::same_origin(url, base));
   }
   for (const char* url : {"http://queue.fal.run/x", "https://queue.fal.run.evil.com/x",
@@ -76,7 +76,7 @@ TEST_CASE("a key may go to the configured origin only") {
                           "https:/queue.fal.run/x", "https://queue.fal.run\\@evil.com/",
                           "https://queue.fal.run.:443/x",
                           "https://evil.com\thttps://queue.fal.run/", "javascript:alert(1)", ""}) {
-    CAPTURE(url);
+    CAPTURE(std::string(url));
     CHECK_FALSE(fal::same_origin(url, base));
   }
   CHECK(fal::same_origin("http://127.0.0.1:9000/x?y", "http://127.0.0.1:9000/prefix"));

@@ -37,7 +37,7 @@ TEST_CASE("missing addresses are built from the app, not from the whole id") {
   for (const Case& c :
        {Case{"fal-ai/flux/dev", "https://queue.fal.run/fal-ai/flux/requests/r1"},
         Case{"workflows/me/mine/v2", "https://queue.fal.run/workflows/me/mine/requests/r1"}}) {
-    CAPTURE(c.id);
+    CAPTURE(std::string(c.id));
     const auto job =
         fal::parse_submitted(R"({"request_id":"r1","status_url":null})", endpoint(c.id), base);
     REQUIRE(job.has_value());
@@ -53,8 +53,8 @@ TEST_CASE("an address outside the queue's origin is refused, whichever it is") {
     for (const char* url : {"https://evil.example/x", "http://queue.fal.run/x",
                             "https://queue.fal.run@evil.example/x", "https://queue.fal.run:444/x",
                             "queue.fal.run/x"}) {
-      CAPTURE(name);
-      CAPTURE(url);
+      CAPTURE(std::string(name));
+      CAPTURE(std::string(url));
       const std::string body =
           std::string(R"({"request_id":"r1",")") + name + R"(":")" + url + R"("})";
       const auto job = fal::parse_submitted(body, endpoint("fal-ai/flux"), base);
@@ -70,7 +70,7 @@ TEST_CASE("an answer to a submit that is not the queue's is told apart") {
   for (const char* body : {"", "<html>", "[]", "{}", R"({"request_id":7})", R"({"request_id":""})",
                            R"({"request_id":"a/../b"})", R"({"request_id":".."})",
                            R"({"request_id":"a\r\nb"})", R"({"images":[]})"}) {
-    CAPTURE(body);
+    CAPTURE(std::string(body));
     const auto job = fal::parse_submitted(body, endpoint("fal-ai/flux"), base);
     REQUIRE_FALSE(job.has_value());
     CHECK(job.error().kind == ErrorKind::upstream_failed);
@@ -123,7 +123,7 @@ TEST_CASE("a status says where the job stands") {
 
 TEST_CASE("what is no status is an error, not a state") {
   for (const char* body : {"", "null", "[1]", "{}", R"({"status":3})", "<html>502</html>"}) {
-    CAPTURE(body);
+    CAPTURE(std::string(body));
     const auto status = fal::parse_status(body);
     REQUIRE_FALSE(status.has_value());
     CHECK(status.error().kind == ErrorKind::upstream_failed);

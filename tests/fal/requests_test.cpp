@@ -133,13 +133,13 @@ TEST_CASE("pictures are not uploaded to a host that nobody configured") {
   CHECK(parse("https://rest.fal.ai/up/1").has_value());
   for (const char* url :
        {"https://evil.example/up", "http://v3.fal.media/up", "https://rest.fal.ai:444/up"}) {
-    CAPTURE(url);
+    CAPTURE(std::string(url));
     REQUIRE_FALSE(parse(url).has_value());
     CHECK(parse(url).error().kind == ErrorKind::upstream_untrusted_url);
   }
   for (const char* body : {"", "{}", "[]", R"({"upload_url":1,"file_url":2})",
                            R"({"upload_url":"x","file_url":"y"})"}) {
-    CAPTURE(body);
+    CAPTURE(std::string(body));
     REQUIRE_FALSE(fal::parse_upload_target(body, addresses, hosts).has_value());
     CHECK(fal::parse_upload_target(body, addresses, hosts).error().kind ==
           ErrorKind::upstream_failed);

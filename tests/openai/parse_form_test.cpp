@@ -187,7 +187,7 @@ TEST_CASE("a bad form is refused with its field") {
        "prompt"},
   };
   for (const Case& c : cases) {
-    CAPTURE(c.name);
+    CAPTURE(std::string(c.name));
     const auto request = parse(c.parts);
     REQUIRE_FALSE(request.has_value());
     CHECK(name_of(request.error().kind) == name_of(c.kind));

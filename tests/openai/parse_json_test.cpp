@@ -130,7 +130,7 @@ TEST_CASE("size is auto or WIDTHxHEIGHT (rows 13 and 14)") {
       {R"("seed":1)", {}},
   };
   for (const Case& c : cases) {
-    CAPTURE(c.members);
+    CAPTURE(std::string(c.members));
     const auto request = parse_with(c.members);
     REQUIRE(request.has_value());
     CHECK(request->size == c.size);
@@ -194,7 +194,7 @@ TEST_CASE("a bad value is refused with its field and the mend (rows 12, 15 and 2
       {R"("loras":[{"x":1,"x":2}])", invalid_json, "x", "the name 'x' stands twice"},
   };
   for (const Case& c : cases) {
-    CAPTURE(c.members);
+    CAPTURE(std::string(c.members));
     const auto request = parse_with(c.members);
     REQUIRE_FALSE(request.has_value());
     CHECK(name_of(request.error().kind) == name_of(c.kind));
@@ -220,7 +220,7 @@ TEST_CASE("a generation needs a prompt (row 21)") {
         Case{R"({"prompt":["a"]})", invalid_type,
              "Invalid type for 'prompt': expected a string, but got an array instead."},
         Case{R"({"prompt":"a\u0000"})", invalid_value, "NUL"}}) {
-    CAPTURE(c.body);
+    CAPTURE(std::string(c.body));
     const auto request = parse(c.body);
     REQUIRE_FALSE(request.has_value());
     CHECK(request.error().kind == c.kind);
@@ -273,7 +273,7 @@ TEST_CASE("what is no JSON object is refused with what was expected (row 31)") {
       {"a raw NUL", std::string("{\"prompt\":\"a\0b\"}", 16), "at byte"},
   };
   for (const Case& c : cases) {
-    CAPTURE(c.name);
+    CAPTURE(std::string(c.name));
     const auto request = parse(c.body);
     REQUIRE_FALSE(request.has_value());
     CHECK(request.error().kind == ErrorKind::invalid_json);
@@ -298,7 +298,7 @@ TEST_CASE("pictures come in each of the shapes that clients send (row 51)") {
       R"("image":{"image_url":")" + png + R"("},"images":")" + address + R"(")",
   };
   for (const std::string& members : shapes) {
-    CAPTURE(members);
+    CAPTURE(std::string(members));
     const auto request = parse(R"({"prompt":"p",)" + members + "}", ImageOperation::edit);
     REQUIRE(request.has_value());
     REQUIRE(request->images.size() == 2);
@@ -383,7 +383,7 @@ TEST_CASE("a bad picture is refused with its place and the mend") {
        "mask.file_id", "image_url"},
   };
   for (const Case& c : cases) {
-    CAPTURE(c.name);
+    CAPTURE(std::string(c.name));
     const auto request = parse(R"({"prompt":"p",)" + c.members + "}", ImageOperation::edit);
     REQUIRE_FALSE(request.has_value());
     CHECK(name_of(request.error().kind) == name_of(c.kind));
