@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include "falproxy/http.hpp"
+
 namespace falproxy {
 
 HostRule read_host_rule(std::string_view entry) {
@@ -14,20 +16,12 @@ HostRule read_host_rule(std::string_view entry) {
   if (!url.has_value() || url->host.starts_with('.')) return {.fault = "is not a host"};
   const std::size_t authority = has_scheme ? entry.find("://") + 3 : 0;
   if (entry.find_first_of("/?", authority) != std::string_view::npos) {
-    return {.fault = "has a path; only whole hosts can be allowed"};
+    return {.fault = "has a path, but only whole hosts can be allowed"};
   }
   rule.scheme = url->scheme;
   rule.host = url->host;
   rule.port = url->port;
   return rule;
-}
-
-bool HostRule::allows(const Url& url) const noexcept {
-  if (url.scheme != scheme || url.port != port) return false;
-  if (!subdomains) return url.host == host;
-  const std::string_view name = url.host;
-  return name.size() > host.size() + 1 && name.ends_with(host) &&
-         name[name.size() - host.size() - 1] == '.';
 }
 
 }  // namespace falproxy

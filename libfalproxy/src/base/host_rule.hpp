@@ -1,11 +1,9 @@
-// host_rule.hpp: one entry of FAL_MEDIA_HOSTS; settings checks it, fal asks it.
+// host_rule.hpp: one entry of FAL_MEDIA_HOSTS; settings checks it, fal uses it.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
-
-#include "falproxy/http.hpp"
 
 namespace falproxy {
 
@@ -18,8 +16,6 @@ struct HostRule {
   bool subdomains = false;  ///< those of `host`, not `host` itself
   std::string fault =
       {};  ///< "is not a host": continues a sentence that names the entry; empty: none
-
-  [[nodiscard]] bool allows(const Url& url) const noexcept;
   bool operator==(const HostRule&) const = default;
 };
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/host_rule.hpp"
 #include "base/text.hpp"
 #include "falproxy/fal.hpp"
 
@@ -20,20 +21,12 @@ Result<MediaHosts> MediaHosts::parse(std::string_view text) {
   for_each_part(text, ',', [&](std::string_view part) {
     const std::string_view entry = trim(part);
     if (fault.has_value() || entry.empty()) return;
-    const std::size_t scheme_end = entry.find("://");
-    const bool has_scheme = scheme_end != std::string_view::npos;
-    const bool subdomains = !has_scheme && entry.starts_with("*.");
-    const std::string_view authority = entry.substr(has_scheme   ? scheme_end + 3
-                                                    : subdomains ? 2
-                                                                 : 0);
-    const std::string_view scheme = has_scheme ? entry.substr(0, scheme_end) : "https";
-    const std::optional<Url> url = Url::parse(std::string(scheme) + "://" + std::string(authority));
-    if (!url.has_value() || url->host.starts_with('.')) {
-      fault = bad_entry(entry, "is not a host");
-    } else if (authority.find_first_of("/?") != std::string_view::npos) {
-      fault = bad_entry(entry, "has a path, but only whole hosts can be allowed");
+    HostRule rule = read_host_rule(entry);
+    if (!rule.fault.empty()) {
+      fault = bad_entry(entry, rule.fault);
     } else {
-      hosts.rules_.push_back({url->scheme, url->host, url->port, subdomains});
+      hosts.rules_.push_back(
+          {std::move(rule.scheme), std::move(rule.host), rule.port, rule.subdomains});
     }
   });
   if (fault.has_value()) return std::move(*fault);

@@ -1,0 +1,170 @@
+#include "configuration.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+namespace falproxy::app {
+namespace {
+
+using Faults = std::vector<SettingsFault>;
+
+// Settings check what these parse, so that there is no fault left for them to find.
+fal::EndpointId checked_endpoint(const std::string& id) {
+  return fal::EndpointId::parse(id).value();
+}
+
+CatalogModel catalog_model(const ModelRoute& route, ModelSettings settings) {
+  const std::string& edit = settings.edit.empty() ? route.edit_endpoint : settings.edit;
+  std::optional<fal::EndpointId> edit_endpoint;
+  if (!edit.empty()) edit_endpoint = checked_endpoint(edit);
+  return {route.name, checked_endpoint(route.endpoint), std::move(edit_endpoint),
+          std::move(settings)};
+}
+
+Result<EnvFile, Faults> read_env_file(const std::optional<std::string>& env_file) {
+  const std::string path = env_file.value_or(".env");
+  if (!env_file.has_value() && !std::filesystem::exists(path)) return EnvFile{.file = path};
+  Result<std::string> text = read_file(path);
+  if (!text)
+    return Faults{{path, 0, "", text.error().message, "name a file that can be read: --env FILE"}};
+  return parse_env(*text, path);
+}
+
+// Where MODELS_FILE is set: for faults about the file as a whole.
+SettingsFault place_of_models_file(const EnvFile& env, const Environment& environment) {
+  SettingsFault place{.variable = "MODELS_FILE"};
+  if (environment.contains(place.variable)) return place;
+  place.file = env.file;
+  for (const EnvEntry& entry : env.entries) {
+    if (entry.name == place.variable) place.line = entry.line;
+  }
+  return place;
+}
+
+std::string beside(const std::string& file, const std::string& path) {
+  return (std::filesystem::path(file).parent_path() / path).string();
+}
+
+void load_models(Configuration& into, SettingsFault place, Faults& faults) {
+  const std::string& path = into.settings.models_file;
+  ModelSettingsMap settings;
+  if (!path.empty()) {
+    const Result<std::string> text = read_file(path);
+    if (!text) {
+      place.message = text.error().message;
+      place.mend = "name a file that can be read, or leave it out";
+      faults.push_back(std::move(place));
+      return;
+    }
+    auto read = parse_models_file(*text, path, into.settings.models);
+    if (!read) {
+      faults = std::move(read).error();
+      return;
+    }
+    settings = std::move(*read);
+  }
+  for (const ModelRoute& route : into.settings.models) {
+    ModelSettings& own = settings[route.name];
+    if (!own.schema.empty()) {
+      Result<std::string> document = read_file(beside(path, own.schema));
+      if (document) {
+        into.pinned.emplace(route.name, std::move(*document));
+      } else {
+        faults.push_back({path, 0, route.name + ".schema", document.error().message,
+                          "name a file that can be read; its path is relative to this one's"});
+      }
+    }
+    into.models.push_back(catalog_model(route, std::move(own)));
+  }
+}
+
+}  // namespace
+
+Environment process_environment() {
+  Environment environment;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::size_t sign = text.find('=');
+    if (sign != std::string_view::npos)
+      environment.emplace(text.substr(0, sign), text.substr(sign + 1));
+  }
+  return environment;
+}
+
+Result<std::string> read_file(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    return Error{ErrorKind::invalid_settings, "'" + path + "' is a folder", path};
+  }
+  std::ifstream in(path, std::ios::binary);
+  if (in.is_open()) {
+    std::string text{std::istreambuf_iterator<char>(in), {}};
+    if (!in.bad()) return text;
+  }
+  return Error{ErrorKind::invalid_settings,
+               "'" + path + "' cannot be read: " + std::generic_category().message(errno), path};
+}
+
+Result<Configuration, std::vector<SettingsFault>> load_configuration(
+    const std::optional<std::string>& env_file, const Environment& environment) {
+  const Result<EnvFile, Faults> env = read_env_file(env_file);
+  if (!env) return env.error();
+  auto settings = read_settings(*env, environment);
+  if (!settings) return std::move(settings).error();
+  Configuration configuration{.settings = std::move(*settings),
+                              .warnings = settings_warnings(*env)};
+  Faults faults;
+  load_models(configuration, place_of_models_file(*env, environment), faults);
+  if (!faults.empty()) return faults;
+  return configuration;
+}
+
+fal::Addresses fal_addresses(const Settings& settings) {
+  return {settings.fal_queue_url, settings.fal_run_url, settings.fal_schema_url,
+          settings.fal_rest_url};
+}
+
+Catalog::Options catalog_options(const Settings& settings) {
+  return {.fal = fal_addresses(settings),
+          .ttl = settings.schema_ttl,
+          .allow_any_model = settings.allow_any_model};
+}
+
+KeyRing::Options key_ring_options(const Settings& settings) {
+  return {.max_jobs_per_account = settings.max_jobs_per_account};
+}
+
+translate::Options translate_options(const Settings& settings) {
+  return {.max_images = settings.max_images_per_request,
+          .strict_parameters = settings.strict_parameters,
+          .default_response_format = settings.default_response_format,
+          .nsfw_results = settings.nsfw_results};
+}
+
+openai::RequestLimits request_limits(const Settings& settings) {
+  return {.max_images = settings.max_images_per_request,
+          .max_upload_bytes = settings.max_upload_bytes};
+}
+
+ImageGateway::Options gateway_options(const Settings& settings) {
+  return {.fal = fal_addresses(settings),
+          .media_hosts = fal::MediaHosts::parse(settings.fal_media_hosts).value(),
+          .completion = settings.completion,
+          .max_upstream_streams = settings.max_upstream_streams,
+          .max_submit_attempts = settings.max_submit_attempts,
+          .on_disconnect = settings.on_disconnect,
+          .recovery_window = settings.recovery_window,
+          .max_download_bytes = settings.max_download_bytes,
+          .image_upload = settings.image_upload,
+          .upload_ttl = settings.upload_ttl,
+          .default_model = settings.default_model,
+          .translate = translate_options(settings)};
+}
+
+}  // namespace falproxy::app

@@ -1,0 +1,101 @@
+#include "commands/command_line.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+using falproxy::app::Command;
+using falproxy::app::CommandLine;
+using falproxy::app::parse_command_line;
+
+TEST_CASE("what is typed after falproxy becomes a command and its options") {
+  struct Case {
+    std::vector<std::string_view> arguments;
+    CommandLine want;
+  };
+  for (const Case& c : std::vector<Case>{
+           {{}, {}},
+           {{"serve"}, {}},
+           {{"--env", "my.env"}, {.env_file = "my.env"}},
+           {{"serve", "--env=my.env"}, {.env_file = "my.env"}},
+           {{"--help"}, {.help = true}},
+           {{"-h"}, {.help = true}},
+           {{"--version"}, {.version = true}},
+           {{"check", "--help"}, {.command = Command::check, .help = true}},
+           {{"check", "--json", "--env", "x"},
+            {.command = Command::check, .env_file = "x", .json = true}},
+           {{"models", "--edits", "--json"},
+            {.command = Command::models, .json = true, .edits = true}},
+           {{"demo", "--once", "--port", "0"}, {.command = Command::demo, .once = true, .port = 0}},
+           {{"explain"}, {.command = Command::explain}},
+           {{"explain", "--model", "flux", "--schema", "a b.json", "request.json", "--json"},
+            {.command = Command::explain,
+            .json = true,
+            .model = "flux",
+            .schema_file = "a b.json",
+            .request_file = "request.json"}},
+           {{"explain", "--endpoint=fal-ai/flux/dev", "-", "--edit"},
+            {.command = Command::explain,
+            .endpoint = "fal-ai/flux/dev",
+            .request_file = "-",
+            .edit = true}},
+           {{"explain", "--model=a=b"}, {.command = Command::explain, .model = "a=b"}},
+       }) {
+    std::string typed;
+    for (const std::string_view argument : c.arguments) typed += std::string(argument) + ' ';
+    CAPTURE(typed);
+    const auto line = parse_command_line(c.arguments);
+    REQUIRE(line.has_value());
+    CHECK(*line == c.want);
+  }
+}
+
+TEST_CASE("what is mistyped is an error that names the word and the nearest right one") {
+  struct Case {
+    std::vector<std::string_view> arguments;
+    std::string message;
+  };
+  const std::string see = "; see falproxy --help";
+  for (const Case& c : std::vector<Case>{
+           {{"--evn", "x"}, "'--evn' is no flag of serve; did you mean --env?"},
+           {{"check", "--jsn"}, "'--jsn' is no flag of check; did you mean --json?"},
+           {{"check", "--josn=1"}, "'--josn' is no flag of check; did you mean --json?"},
+           {{"models", "--edit"}, "--edit is no flag of models"},
+           {{"--xyzzy"}, "'--xyzzy' is no flag of serve"},
+           {{"-x"}, "'-x' is no flag of serve"},
+           {{"chekc"}, "'chekc' is no command; did you mean check?"},
+           {{"generate"}, "'generate' is no command"},
+           {{"--json"}, "--json is no flag of serve"},
+           {{"demo", "--env", "x"}, "--env is no flag of demo"},
+           {{"serve", "now"}, "'now' is one word too many"},
+           {{"explain", "a.json", "b.json"}, "'b.json' is one word too many"},
+           {{"serve", "--env"}, "--env needs a value: --env FILE"},
+           {{"explain", "--model", "--json"}, "--model needs a value: --model NAME"},
+           {{"explain", "--model="}, "--model cannot be ''"},
+           {{"demo", "--port", "x"}, "--port cannot be 'x'"},
+           {{"demo", "--port", "65536"}, "--port cannot be '65536'"},
+           {{"check", "--json=yes"}, "--json takes no value"},
+           {{"explain", "--schema", "a", "--endpoint", "b/c"},
+            "--schema and --endpoint exclude each other"},
+       }) {
+    CAPTURE(c.message);
+    const auto line = parse_command_line(c.arguments);
+    REQUIRE_FALSE(line.has_value());
+    CHECK(line.error().message == c.message + see);
+  }
+}
+
+TEST_CASE("the help names each command, and each command's help its flags") {
+  const std::string all = falproxy::app::help_text(std::nullopt);
+  for (const std::string word : {"serve", "demo", "check", "explain", "models"})
+    CHECK(all.find("  " + word + " ") != std::string::npos);
+  const std::string explain = falproxy::app::help_text(Command::explain);
+  for (const std::string flag :
+       {"--model NAME", "--schema FILE", "--endpoint ID", "--env FILE", "--json", "--help"}) {
+    CHECK(explain.find("  " + flag) != std::string::npos);
+  }
+  CHECK(falproxy::app::help_text(Command::serve).find("--json") == std::string::npos);
+  CHECK(falproxy::app::version_text().starts_with("falproxy 0."));
+}

@@ -1,0 +1,122 @@
+#include "configuration.hpp"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+using falproxy::app::load_configuration;
+
+namespace {
+
+// A folder that goes with the test.
+class Folder {
+ public:
+  Folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "falproxy-test-XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+
+  std::string write(const std::string& name, const std::string& text) const {
+    const std::filesystem::path path = path_ / name;
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path, std::ios::binary) << text;
+    return path.string();
+  }
+  [[nodiscard]] std::string at(const std::string& name) const { return (path_ / name).string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+constexpr const char* needed =
+    "CUSTOM_ACCESS_KEY=access\nAI_KEYS=id:secret\nSUPPORTED_MODELS=a:fal-ai/a,b:fal-ai/b+fal-ai/b/"
+    "edit\n";
+
+}  // namespace
+
+TEST_CASE("models, their settings and pinned documents are brought together") {
+  const Folder folder;
+  const std::string models = folder.write(
+      "conf/models.json",
+      R"({"a": {"edit": "fal-ai/a/edit", "schema": "docs/a.json"}, "b": {"mask": "black"}})");
+  folder.write("conf/docs/a.json", "{\"openapi\": \"3.0.4\"}");
+  const std::string env = folder.write(
+      "my.env", std::string(needed) + "MODELS_FILE=" + models + "\nSUPORTED_MODELS=x\n");
+  const auto loaded = load_configuration(env, {{"PORT", "99"}});
+  REQUIRE(loaded.has_value());
+  CHECK(loaded->settings.port == 99);
+  REQUIRE(loaded->models.size() == 2);
+  CHECK(loaded->models[0].name == "a");
+  CHECK(loaded->models[0].edit_endpoint->str() == "fal-ai/a/edit");
+  CHECK(loaded->models[1].edit_endpoint->str() == "fal-ai/b/edit");
+  CHECK(loaded->models[1].settings.mask == falproxy::MaskConvention::black);
+  CHECK(loaded->pinned.at("a") == "{\"openapi\": \"3.0.4\"}");
+  REQUIRE(loaded->warnings.size() == 1);
+  CHECK(loaded->warnings.front().line == 5);
+}
+
+TEST_CASE("without --env the file need not be there, with it it must") {
+  const falproxy::app::Environment environment{
+      {"CUSTOM_ACCESS_KEY", "k"}, {"AI_KEYS", "k"}, {"SUPPORTED_MODELS", "a:b/c"}};
+  const Folder folder;
+  const auto missing = load_configuration(folder.at("no.env"), environment);
+  REQUIRE_FALSE(missing.has_value());
+  REQUIRE(missing.error().size() == 1);
+  CHECK(
+      to_string(missing.error().front()) ==
+      folder.at("no.env") + ": '" + folder.at("no.env") +
+          "' cannot be read: No such file or directory; name a file that can be read: --env FILE");
+  CHECK_FALSE(load_configuration(folder.at("."), environment).has_value());
+}
+
+TEST_CASE("a models file or a document that cannot be read is a fault with its place") {
+  const Folder folder;
+  const std::string env =
+      folder.write(".env", std::string(needed) + "MODELS_FILE=" + folder.at("no.json") + "\n");
+  auto loaded = load_configuration(env, {});
+  REQUIRE_FALSE(loaded.has_value());
+  CHECK(loaded.error().front().file == env);
+  CHECK(loaded.error().front().line == 4);
+  CHECK(loaded.error().front().variable == "MODELS_FILE");
+
+  folder.write("no.json", R"({"a": {"schema": "gone.json"}})");
+  loaded = load_configuration(env, {});
+  REQUIRE_FALSE(loaded.has_value());
+  CHECK(loaded.error().front().file == folder.at("no.json"));
+  CHECK(loaded.error().front().variable == "a.schema");
+
+  folder.write("no.json", R"({"c": {}})");
+  loaded = load_configuration(env, {});
+  REQUIRE_FALSE(loaded.has_value());
+  CHECK(loaded.error().front().variable == "c");
+}
+
+TEST_CASE("every setting that a room has an option for reaches it") {
+  falproxy::Settings settings;
+  settings.fal_queue_url = "http://q";
+  settings.fal_run_url = "http://r";
+  settings.fal_schema_url = "http://s";
+  settings.fal_rest_url = "http://t";
+  settings.completion = falproxy::Completion::poll;
+  settings.default_model = "m";
+  settings.max_images_per_request = 3;
+  settings.max_upload_bytes = 7;
+  settings.max_jobs_per_account = 5;
+  settings.schema_ttl = std::chrono::hours(2);
+  const auto gateway = falproxy::app::gateway_options(settings);
+  CHECK(gateway.fal == falproxy::fal::Addresses{"http://q", "http://r", "http://s", "http://t"});
+  CHECK(gateway.media_hosts == *falproxy::fal::MediaHosts::parse(settings.fal_media_hosts));
+  CHECK(gateway.completion == falproxy::Completion::poll);
+  CHECK(gateway.default_model == "m");
+  CHECK(gateway.translate.max_images == 3);
+  CHECK(falproxy::app::request_limits(settings).max_upload_bytes == 7);
+  CHECK(falproxy::app::key_ring_options(settings).max_jobs_per_account == 5);
+  CHECK(falproxy::app::catalog_options(settings).ttl == std::chrono::hours(2));
+}
