@@ -43,8 +43,9 @@ struct DataUri {
 class MaskConverter {
  public:
   virtual ~MaskConverter() = default;
-  /// From OpenAI's convention (transparent = change here) to `to`, as a PNG of the same size. A mask without an alpha
-  /// channel is taken to be white = change here already.
+  /// From OpenAI's convention (transparent = change here) to `to`, as a PNG of the same size; half transparent becomes
+  /// gray. A mask in which nothing is transparent, for want of an alpha channel or of its use, is taken to be white =
+  /// change here already.
   /// Errors: invalid_mask (not a PNG, broken, more than 40 megapixels).
   [[nodiscard]] virtual Result<std::string> convert(std::string_view png, MaskConvention to) const = 0;
 };
