@@ -104,7 +104,7 @@ ErrorRow describe(ErrorKind kind) noexcept {
     case upstream_untrusted_url:
       return {502, image_server_error, "upstream_untrusted_url", false};
     case no_image:
-      return {502, image_server_error, "no_image_generated", false};
+      return {400, image_user_error, "no_image_generated", false};
     case download_failed:
       return {502, image_server_error, "image_download_failed", false};
     case timed_out:
