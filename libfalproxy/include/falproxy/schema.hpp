@@ -148,23 +148,6 @@ struct AnalyzeLimits {
 [[nodiscard]] Result<ModelSchema> analyze(std::string_view document, std::string_view endpoint = {},
                                           const AnalyzeLimits& limits = {});
 
-/// The inputs that size a picture, by the names fal's models have for them; null where the model
-/// has none.
-struct SizeInputs {
-  const Field* image_size = nullptr;
-  const Field* width = nullptr;  ///< there only together with height
-  const Field* height = nullptr;
-  const Field* aspect_ratio = nullptr;  ///< a string, an enum, or an object with a `ratio`
-  const Field* resolution = nullptr;    ///< a tier: "1K", "480p"
-};
-/// The pointers live as long as `schema`.
-[[nodiscard]] SizeInputs size_inputs(const ModelSchema& schema) noexcept;
-/// The input that says how many pictures one job makes (num_images, num_samples, max_images...);
-/// null: none.
-[[nodiscard]] const Field* count_input(const ModelSchema& schema) noexcept;
-/// The input that says in which file format (output_format, format, image_format); null: none.
-[[nodiscard]] const Field* format_input(const ModelSchema& schema) noexcept;
-
 /// The summary that /v1/models, `falproxy models` and the page show.
 struct Summary {
   std::string endpoint;
@@ -175,7 +158,7 @@ struct Summary {
   std::vector<std::string> sizes;   ///< presets, or WxH strings, of image_size
   std::vector<std::string> ratios;  ///< of aspect_ratio
   std::vector<std::string> resolutions;
-  bool free_size = false;  ///< takes exact pixels
+  bool free_size = false;  ///< takes a width and a height of one's choice
   int max_n = 1;           ///< images of one job; 10 where the document writes no limit
   bool takes_images = false;
   bool requires_image = false;

@@ -58,6 +58,8 @@ bool all_among(const std::string_view (&words)[n], const Words& tokens) {
   return std::ranges::all_of(tokens, [&](std::string_view token) { return among(words, token); });
 }
 
+bool is_number(std::string_view word) { return std::ranges::all_of(word, is_digit); }
+
 // "mask_image_url" is the words mask, image and that it is an address.
 struct Name {
   Words words;
@@ -69,9 +71,11 @@ Name split(std::string_view name) {
   for_each_part(name, '_', [&](std::string_view word) {
     if (!word.empty()) parts.words.push_back(word);
   });
-  while (!parts.words.empty() && among(address_words, parts.words.back())) {
+  // A number tells one of several apart: "image_url_2".
+  while (!parts.words.empty() &&
+         (among(address_words, parts.words.back()) || is_number(parts.words.back()))) {
+    parts.address = parts.address || !is_number(parts.words.back());
     parts.words.pop_back();
-    parts.address = true;
   }
   return parts;
 }
@@ -96,13 +100,12 @@ bool names_picture(const Name& name, const Field& field) {
   if (name.address) {
     if (among(picture_words, noun)) return true;
     if (among(other_media_words, noun)) return false;
-    // "face_url", "image_url_2": the noun alone does not tell.
+    // "face_url": the noun alone does not tell.
     return any_among(picture_words, name.words) ||
            mentions(field.description, {"image", "picture", "photo", "mask"});
   }
   // "image", "garment_image": the address of a picture, or words about one?
-  if (!any_among(picture_words, name.words)) return false;
-  if (!among(picture_words, noun) && !std::ranges::all_of(noun, is_digit)) return false;
+  if (!among(picture_words, noun)) return false;
   return has_picture_limits(field.limits) ||
          mentions(field.description, {"url", "base64", "data uri", "upload"});
 }
@@ -125,9 +128,8 @@ ImageRole role_of(Words words) {
     std::erase_if(words, [](std::string_view word) { return among(picture_words, word); });
     return all_among(plain_mask_words, words) ? ImageRole::mask : ImageRole::other;
   }
-  std::erase_if(words, [](std::string_view word) {
-    return among(picture_words, word) || std::ranges::all_of(word, is_digit);
-  });
+  std::erase_if(
+      words, [](std::string_view word) { return among(picture_words, word) || is_number(word); });
   if (any_among(control_words, words)) return ImageRole::control;
   if (any_among(reference_words, words)) return ImageRole::reference;
   return all_among(source_words, words) ? ImageRole::source : ImageRole::other;

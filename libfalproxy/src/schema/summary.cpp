@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
@@ -5,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/text.hpp"
 #include "falproxy/schema.hpp"
 #include "json/access.hpp"
 
@@ -36,6 +39,54 @@ const Field* find_property(const Field& field, std::string_view name) {
     if (const Field* property = find_property(branch, name)) return property;
   }
   return nullptr;
+}
+
+bool takes_unlisted(const Field& field) {
+  if (field.branches.empty()) return field.allowed.empty();
+  return field.allowed.empty() && std::ranges::any_of(field.branches, takes_unlisted);
+}
+
+// The inputs that size a picture; null where the model has none.
+struct SizeInputs {
+  const Field* size = nullptr;
+  const Field* width = nullptr;  // there only together with a height
+  const Field* aspect_ratio = nullptr;
+  const Field* resolution = nullptr;
+};
+
+SizeInputs size_inputs(const ModelSchema& schema) {
+  SizeInputs inputs;
+  inputs.size = first_input(schema, {"image_size", "size", "output_size"});
+  for (const std::string_view side : {"width", "image_width", "output_width", "target_width"}) {
+    const std::string height = fmt::format("{}height", side.substr(0, side.size() - 5));
+    if (inputs.width == nullptr && schema.input(height) != nullptr)
+      inputs.width = schema.input(side);
+  }
+  // flux-kontext's resolution_mode is a list of ratios, whatever its name says.
+  inputs.aspect_ratio = first_input(schema, {"aspect_ratio", "ratio", "output_aspect_ratio",
+                                             "image_aspect_ratio", "resolution_mode"});
+  inputs.resolution = first_input(schema, {"resolution", "output_resolution", "image_resolution"});
+  return inputs;
+}
+
+const Field* count_input(const ModelSchema& schema) {
+  return first_input(schema,
+                     {"num_images", "number_of_images", "num_samples", "num_results", "n_images",
+                      "image_count", "num_outputs", "batch_size", "n", "max_images"});
+}
+
+const Field* format_input(const ModelSchema& schema) {
+  return first_input(schema, {"output_format", "format", "image_format", "output_image_format"});
+}
+
+// Fooocus has pixels where its siblings have a ratio: "1024x1024".
+bool defaults_to_pixels(const Field* field) {
+  if (field == nullptr || !field->default_value || !takes_unlisted(*field)) return false;
+  const auto text = field->default_value->as_string();
+  const std::size_t cross = text ? text->find('x') : std::string_view::npos;
+  return cross != std::string_view::npos && cross > 0 && cross + 1 < text->size() &&
+         std::ranges::all_of(text->substr(0, cross), is_digit) &&
+         std::ranges::all_of(text->substr(cross + 1), is_digit);
 }
 
 std::vector<std::string> ratio_choices(const Field* field) {
@@ -98,11 +149,6 @@ std::string_view form_type(const Types& types) {
   if (types.integer) return "integer";
   if (types.string) return "string";
   return types.array ? "array" : "object";
-}
-
-bool takes_unlisted(const Field& field) {
-  if (field.branches.empty()) return field.allowed.empty();
-  return field.allowed.empty() && std::ranges::any_of(field.branches, takes_unlisted);
 }
 
 // A whole number reads as one: a form would show 20.0.
@@ -168,49 +214,21 @@ Raw form_field(const Field& field) {
 
 }  // namespace
 
-SizeInputs size_inputs(const ModelSchema& schema) noexcept {
-  SizeInputs inputs;
-  inputs.image_size = schema.input("image_size");
-  for (const auto& [width, height] :
-       {std::pair("width", "height"), std::pair("target_width", "target_height")}) {
-    const Field* across = schema.input(width);
-    const Field* down = schema.input(height);
-    if (inputs.width != nullptr || across == nullptr || down == nullptr) continue;
-    inputs.width = across;
-    inputs.height = down;
-  }
-  // flux-kontext's resolution_mode is a list of ratios, whatever its name says.
-  inputs.aspect_ratio =
-      first_input(schema, {"aspect_ratio", "image_aspect_ratio", "ratio", "resolution_mode"});
-  inputs.resolution = first_input(schema, {"resolution", "image_resolution", "target_resolution"});
-  return inputs;
-}
-
-const Field* count_input(const ModelSchema& schema) noexcept {
-  return first_input(schema, {"num_images", "number_of_images", "num_outputs", "num_samples",
-                              "num_results", "image_count", "max_images", "n"});
-}
-
-const Field* format_input(const ModelSchema& schema) noexcept {
-  return first_input(schema, {"output_format", "image_format", "format"});
-}
-
 Summary describe(const ModelSchema& schema) {
   const SizeInputs size = size_inputs(schema);
   Summary summary;
   summary.endpoint = schema.endpoint;
   summary.category = schema.category;
-  summary.size_control = size.image_size != nullptr     ? SizeControl::image_size
+  summary.size_control = size.size != nullptr           ? SizeControl::image_size
                          : size.width != nullptr        ? SizeControl::width_height
                          : size.aspect_ratio != nullptr ? SizeControl::aspect_ratio
                          : size.resolution != nullptr   ? SizeControl::resolution
                                                         : SizeControl::none;
-  summary.sizes = string_choices(size.image_size);
+  summary.sizes = string_choices(size.size);
   summary.ratios = ratio_choices(size.aspect_ratio);
   summary.resolutions = string_choices(size.resolution);
-  summary.free_size =
-      size.width != nullptr ||
-      (size.image_size != nullptr && find_property(*size.image_size, "width") != nullptr);
+  summary.free_size = size.width != nullptr || defaults_to_pixels(size.aspect_ratio) ||
+                      (size.size != nullptr && find_property(*size.size, "width") != nullptr);
   summary.max_n = most_images(count_input(schema));
   summary.takes_images = !schema.image_fields.empty();
   summary.requires_image = std::ranges::any_of(schema.image_fields, &ImageField::required);

@@ -1,0 +1,170 @@
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
+#include "documents.hpp"
+#include "falproxy/schema.hpp"
+
+using falproxy::schema::ImageField;
+using falproxy::schema::ImageRole;
+using Lines = std::vector<std::string>;
+
+namespace {
+
+std::string line(const ImageField& image) {
+  static const std::string roles[] = {"source", "mask", "control", "reference", "other"};
+  return fmt::format("{}{}{}{}{} {}", image.name, image.array ? "[]" : "",
+                     image.member.empty() ? "" : ".", image.member, image.required ? "!" : "",
+                     roles[static_cast<int>(image.role)]);
+}
+
+// "name" is an optional address, "name!" a required one, "name[]" a list of them.
+Lines images_of(const std::vector<std::string>& inputs) {
+  nlohmann::json properties = nlohmann::json::object(), required = nlohmann::json::array(),
+                 order = nlohmann::json::array();
+  for (std::string name : inputs) {
+    const bool must = name.back() == '!';
+    if (must) name.pop_back();
+    const bool array = name.ends_with("[]");
+    if (array) name.resize(name.size() - 2);
+    properties[name] = array ? nlohmann::json{{"type", "array"}, {"items", {{"type", "string"}}}}
+                             : nlohmann::json{{"type", "string"}};
+    order.push_back(name);
+    if (must) required.push_back(name);
+  }
+  const nlohmann::json input = {{"type", "object"},
+                                {"properties", properties},
+                                {"required", required},
+                                {"x-fal-order-properties", order}};
+  Lines lines;
+  for (const ImageField& image :
+       documents::analyzed(documents::with_input(input.dump())).image_fields)
+    lines.push_back(line(image));
+  return lines;
+}
+
+Lines images_in(std::string_view input) {
+  Lines lines;
+  for (const ImageField& image : documents::analyzed(documents::with_input(input)).image_fields)
+    lines.push_back(line(image));
+  return lines;
+}
+
+}  // namespace
+
+TEST_CASE("inputs that take pictures are told by their names, and what each is for") {
+  struct Case {
+    std::vector<std::string> inputs;
+    Lines images;
+  };
+  const Case cases[] = {
+      {{"prompt!", "image_url!"}, {"image_url! source"}},
+      {{"image_urls[]!"}, {"image_urls[]! source"}},
+      {{"input_image_urls[]"}, {"input_image_urls[] source"}},
+      {{"mask_url!", "image_url!", "prompt"}, {"image_url! source", "mask_url! mask"}},
+      {{"image_urls[]!", "mask_image_url"}, {"image_urls[]! source", "mask_image_url mask"}},
+      {{"control_image_url", "image_url!"}, {"image_url! source", "control_image_url control"}},
+      {{"openpose_image_url", "depth_image_url", "canny_image_url", "image_url"},
+       {"image_url source", "openpose_image_url control", "depth_image_url control",
+        "canny_image_url control"}},
+      {{"garment_image_url!", "human_image_url!"},
+       {"human_image_url! source", "garment_image_url! reference"}},
+      {{"source_image_url!", "reference_image_url", "mask_image_url"},
+       {"source_image_url! source", "mask_image_url mask", "reference_image_url reference"}},
+      {{"reference_image_urls[]!", "reference_mask_urls[]"},
+       {"reference_image_urls[]! source", "reference_mask_urls[] other"}},
+      {{"reference_image_url", "prompt!"}, {"reference_image_url reference"}},
+      {{"style_image_url!", "identity_image_url!", "image_url!"},
+       {"image_url! source", "style_image_url! reference", "identity_image_url! reference"}},
+      {{"control_lora_image_url!"}, {"control_lora_image_url! source"}},
+      {{"product_image_url!"}, {"product_image_url! source"}},
+      {{"start_image_url!", "end_image_url!"}, {"start_image_url! source", "end_image_url! other"}},
+      {{"image_url_2", "image_url!"}, {"image_url! source", "image_url_2 source"}},
+      {{"mask_url!"}, {"mask_url! mask"}},
+      {{"ic_light_model_url", "model_url", "lora_url", "video_url", "audio_url", "webhook_url",
+        "image_strength", "image_format", "mask_type", "images_data_archive_url", "image_prompt"},
+       {}},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(fmt::format("{}", fmt::join(c.inputs, ", ")));
+    CHECK(fmt::format("{}", fmt::join(images_of(c.inputs), ", ")) ==
+          fmt::format("{}", fmt::join(c.images, ", ")));
+  }
+}
+
+TEST_CASE("where the name leaves it open, type, limits and description tell a picture") {
+  const auto properties = [](const char* text) {
+    return fmt::format(R"({{"type": "object", "properties": {}}})", text);
+  };
+  CHECK(
+      images_in(properties(
+          R"({"garment_image": {"type": "string", "description": "URL or base64 of the garment image"}})")) ==
+      Lines{"garment_image reference"});
+  CHECK(
+      images_in(properties(
+          R"({"target_image": {"type": "string", "description": "What the image should show"}})")) ==
+      Lines{});
+  CHECK(images_in(properties(R"({"image": {"type": "string", "x-fal": {"max_width": 4096}}})")) ==
+        Lines{"image source"});
+  CHECK(images_in(properties(
+            R"({"face_url": {"type": "string", "description": "Picture of the face"}})")) ==
+        Lines{"face_url reference"});
+  CHECK(images_in(
+            properties(R"({"url": {"type": "string", "description": "The image to describe"}})")) ==
+        Lines{"url source"});
+  CHECK(images_in(properties(
+            R"({"image_url": {"type": "integer"}, "image": {"type": "boolean"}})")) == Lines{});
+  CHECK(
+      images_in(properties(
+          R"({"image_style": {"type": "string", "enum": ["a"]}, "mask_image": {"type": "string", "enum": ["b"]}})")) ==
+      Lines{});
+  CHECK(images_in(properties(
+            R"({"image_data_url": {"type": "string", "description": "A zip of images"}})")) ==
+        Lines{});
+  CHECK(images_in(
+            properties(R"({"image_url": {"anyOf": [{"type": "string"}, {"type": "null"}]}})")) ==
+        Lines{"image_url source"});
+  CHECK(
+      images_in(properties(
+          R"({"image_urls": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]}})")) ==
+      Lines{"image_urls[] source"});
+  CHECK(
+      images_in(properties(
+          R"({"image_urls": {"type": "array", "items": {"type": "string"}, "description": "Style references"}})")) ==
+      Lines{"image_urls[] reference"});
+}
+
+TEST_CASE("pictures within objects are found, with the member that holds the address") {
+  const auto properties = [](const char* text) {
+    return fmt::format(R"({{"type": "object", "properties": {}}})", text);
+  };
+  CHECK(
+      images_in(properties(
+          R"({"image": {"type": "object", "properties": {"url": {"type": "string"}, "width": {"type": "integer"}}}})")) ==
+      Lines{"image.url source"});
+  CHECK(
+      images_in(properties(
+          R"({"images": {"type": "array", "maxItems": 3, "items": {"type": "object", "properties": {"url": {"type": "string"}}}}})")) ==
+      Lines{"images[].url source"});
+  CHECK(images_in(properties(
+            R"({"controlnets": {"type": "array", "items": {"type": "object", "properties": {
+      "path": {"type": "string"}, "control_image_url": {"type": "string"}}}}})")) ==
+        Lines{"controlnets[].control_image_url control"});
+  CHECK(
+      images_in(properties(
+          R"({"elements": {"type": "array", "items": {"type": "object", "properties": {"image_url": {"type": "string"}}}}})")) ==
+      Lines{"elements[].image_url other"});
+  CHECK(
+      images_in(properties(
+          R"({"loras": {"type": "array", "items": {"type": "object", "properties": {"path": {"type": "string"}, "url": {"type": "string"}}}}})")) ==
+      Lines{});
+}
+
+TEST_CASE("the most pictures that an array takes are known") {
+  const auto model = documents::analyzed(documents::with_input(
+      R"({"type": "object", "properties": {"image_urls": {"type": "array", "maxItems": 4, "items": {"type": "string"}}}})"));
+  REQUIRE(model.image_fields.size() == 1);
+  CHECK(model.image_fields[0].max_items == 4);
+}
