@@ -1,0 +1,125 @@
+#include "connection/exchange_stream.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace falproxy::app {
+namespace {
+
+constexpr std::size_t small_read = 4u << 10;
+
+// Bytes sent without blocking; -1: the connection is over.
+ssize_t send_some(int fd, std::string_view bytes) {
+  while (true) {
+    const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) return sent;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
+    if (errno != EINTR) return -1;
+  }
+}
+
+}  // namespace
+
+ExchangeStream::ExchangeStream(Connection& connection, std::string head)
+    : connection_(connection), head_(std::move(head)) {}
+
+void ExchangeStream::release() {
+  connection_.in.erase(0, std::exchange(in_read_, 0));
+  if (connection_.in.empty()) std::string().swap(connection_.in);
+}
+
+ssize_t ExchangeStream::read(char* to, std::size_t size) {
+  if (refuse_reads_ || fault_ != Fault::none) return -1;
+  if (head_read_ < head_.size()) {
+    const std::size_t n = head_.copy(to, size, head_read_);
+    head_read_ += n;
+    return static_cast<ssize_t>(n);
+  }
+  std::string& in = connection_.in;
+  if (in_read_ == in.size()) {
+    in.clear();
+    in_read_ = 0;
+    if (size >= small_read) return receive(to, size);
+    // httplib reads some things byte by byte.
+    in.resize(small_read);
+    const ssize_t n = receive(in.data(), in.size());
+    in.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+    if (n <= 0) return n;
+  }
+  const std::size_t n = in.copy(to, size, in_read_);
+  in_read_ += n;
+  return static_cast<ssize_t>(n);
+}
+
+ssize_t ExchangeStream::receive(char* to, std::size_t size) {
+  while (true) {
+    const ssize_t n = ::recv(connection_.fd, to, size, MSG_DONTWAIT);
+    if (n > 0) read_pace_.moved(static_cast<std::uint64_t>(n));
+    if (n >= 0) {
+      if (n == 0) fault_ = Fault::gone;
+      return n;
+    }
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) {
+      fault_ = Fault::gone;
+      return -1;
+    }
+    if (!wait(POLLIN, read_pace_)) return -1;
+  }
+}
+
+bool ExchangeStream::wait(short events, Pace& pace) {
+  const Milliseconds left = pace.left();
+  pollfd polled{.fd = connection_.fd, .events = events, .revents = 0};
+  const TimePoint before = std::chrono::steady_clock::now();
+  const int ready = left.count() == 0 ? 0 : ::poll(&polled, 1, static_cast<int>(left.count()));
+  pace.waited(std::chrono::steady_clock::now() - before);
+  if (ready == 0) fault_ = Fault::slow;
+  return ready > 0 || (ready < 0 && errno == EINTR);
+}
+
+ssize_t ExchangeStream::write(const char* data, std::size_t size) {
+  const std::lock_guard lock(write_mutex_);
+  if (std::exchange(leave_out_next_write_, false)) return static_cast<ssize_t>(size);
+  if (!kept_.empty() && !send_all(std::exchange(kept_, {}))) return -1;
+  return send_all({data, size}) ? static_cast<ssize_t>(size) : -1;
+}
+
+bool ExchangeStream::send_all(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t sent = fault_ == Fault::none ? send_some(connection_.fd, bytes) : -1;
+    if (sent < 0) {
+      if (fault_ == Fault::none) fault_ = Fault::gone;
+      return false;
+    }
+    write_pace_.moved(static_cast<std::uint64_t>(sent));
+    bytes.remove_prefix(static_cast<std::size_t>(sent));
+    if (!bytes.empty() && !wait(POLLOUT, write_pace_)) return false;
+  }
+  return true;
+}
+
+void ExchangeStream::send_or_keep(std::string_view bytes) {
+  const ssize_t sent = kept_.empty() ? send_some(connection_.fd, bytes) : 0;
+  if (sent >= 0) kept_.append(bytes.substr(static_cast<std::size_t>(sent)));
+}
+
+void ExchangeStream::interject(std::string_view bytes) {
+  const std::unique_lock lock(write_mutex_, std::try_to_lock);
+  if (lock.owns_lock() && kept_.empty()) send_or_keep(bytes);
+}
+
+void ExchangeStream::begin_early(std::string_view head, std::string_view first_bytes) {
+  const std::lock_guard lock(write_mutex_);
+  early_ = true;
+  leave_out_next_write_ = true;
+  send_or_keep(head);
+  send_or_keep(first_bytes);
+}
+
+}  // namespace falproxy::app

@@ -1,0 +1,71 @@
+// exchange_stream.hpp: the httplib::Stream that a request is read from and answered to.
+#pragma once
+
+#include <httplib.h>
+
+#include <cstddef>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "connection/connection.hpp"
+#include "connection/pace.hpp"
+
+namespace falproxy::app {
+
+/// What it gives to read: first the head, as it was rewritten for httplib, then what the connection
+/// has received already, then the socket. Reading and write() are the worker's; interject() and
+/// begin_early() are any thread's.
+class ExchangeStream final : public httplib::Stream {
+ public:
+  enum class Fault { none, gone, slow };
+
+  ExchangeStream(Connection& connection, std::string head);
+
+  [[nodiscard]] Fault fault() const noexcept { return fault_; }
+  /// Nothing more is read: what is left of the body will not be waited for.
+  void refuse_reads() noexcept { refuse_reads_ = true; }
+  [[nodiscard]] bool reads_refused() const noexcept { return refuse_reads_; }
+  /// Gives what was received but not read back to the connection.
+  void release();
+
+  /// Sends `bytes` unless a write is going on or the client is slow.
+  void interject(std::string_view bytes);
+  /// Sends `head` now; the next write, which is httplib's own head, is left out. Once only.
+  void begin_early(std::string_view head, std::string_view first_bytes);
+  [[nodiscard]] bool began_early() const noexcept { return early_; }
+
+  // httplib::Stream
+  [[nodiscard]] bool is_readable() const override { return true; }
+  [[nodiscard]] bool wait_readable() const override { return true; }
+  /// write() itself waits, and says when it is over.
+  [[nodiscard]] bool wait_writable() const override { return fault_ == Fault::none; }
+  ssize_t read(char* to, std::size_t size) override;
+  ssize_t write(const char* data, std::size_t size) override;
+  void get_remote_ip_and_port(std::string&, int&) const override {}
+  void get_local_ip_and_port(std::string&, int&) const override {}
+  [[nodiscard]] socket_t socket() const override { return connection_.fd; }
+  [[nodiscard]] time_t duration() const override { return 0; }
+
+ private:
+  ssize_t receive(char* to, std::size_t size);
+  bool send_all(std::string_view bytes);      // blocks
+  void send_or_keep(std::string_view bytes);  // does not
+  bool wait(short events, Pace& pace);
+
+  Connection& connection_;
+  std::string head_;
+  std::size_t head_read_ = 0;
+  std::size_t in_read_ = 0;  // of connection_.in
+  bool refuse_reads_ = false;
+  Fault fault_ = Fault::none;
+  Pace read_pace_;
+  Pace write_pace_;
+
+  std::mutex write_mutex_;
+  std::string kept_;  // of what was interjected
+  bool early_ = false;
+  bool leave_out_next_write_ = false;
+};
+
+}  // namespace falproxy::app

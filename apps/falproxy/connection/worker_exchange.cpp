@@ -1,0 +1,232 @@
+#include "connection/worker_exchange.hpp"
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include "connection/http_text.hpp"
+
+namespace falproxy::app {
+namespace {
+
+// Bodies up to this size go out in one write with their head.
+constexpr std::size_t small_body = 16u << 10;
+// What is written at once of a large one: httplib copies each chunk of a chunked answer twice.
+constexpr std::size_t slice = 64u << 10;
+
+// httplib is given only what it needs of the head: how the body is framed, and what its parts look
+// like.
+std::string head_for_httplib(const RequestHead& head) {
+  std::string text;
+  const bool post = head.method == "POST";
+  text.append(head.method).append(" /request HTTP/1.1\r\n");
+  if (post) {
+    if (const auto type = head.find("content-type")) append_field(text, "Content-Type", *type);
+    if (head.chunked) {
+      append_field(text, "Transfer-Encoding", "chunked");
+    } else {
+      append_field(text, "Content-Length", std::to_string(head.content_length.value_or(0)));
+    }
+    if (head.expects_continue && head.minor_version == 1)
+      append_field(text, "Expect", "100-continue");
+  }
+  return text.append("\r\n");
+}
+
+class SinkStream final : public AnswerStream {
+ public:
+  explicit SinkStream(httplib::DataSink& sink) noexcept : sink_(sink) {}
+  bool write(std::string_view bytes) override {
+    while (!bytes.empty()) {
+      const std::string_view part = bytes.substr(0, slice);
+      if (!sink_.write(part.data(), part.size())) return false;
+      bytes.remove_prefix(part.size());
+    }
+    return true;
+  }
+
+ private:
+  httplib::DataSink& sink_;
+};
+
+// The piece of `body` that holds `offset`, from there on.
+std::string_view piece_at(const Body& body, std::size_t offset) noexcept {
+  for (const Piece& piece : body.pieces()) {
+    if (offset < piece.bytes.size()) return piece.bytes.substr(offset);
+    offset -= piece.bytes.size();
+  }
+  return {};
+}
+
+httplib::ContentProviderWithoutLength provider(std::function<void(AnswerStream&)> write) {
+  return [write = std::move(write)](std::size_t, httplib::DataSink& sink) {
+    SinkStream stream(sink);
+    write(stream);
+    sink.done();
+    return true;
+  };
+}
+
+}  // namespace
+
+bool AnswerStream::write(const Body& body) {
+  return std::ranges::all_of(body.pieces(),
+                             [this](const Piece& piece) { return write(piece.bytes); });
+}
+
+WorkerExchange::WorkerExchange(Connection& connection, std::string_view head_text,
+                               std::unique_ptr<Task> task, const std::atomic<bool>& draining)
+    : connection_(connection),
+      head_text_(head_text),
+      draining_(draining),
+      began_(std::chrono::steady_clock::now()),
+      task_(std::move(task)),
+      stream_(connection, [&] {
+        static_cast<void>(parse_head(head_text_, head_));
+        return head_for_httplib(head_);
+      }()) {}
+
+void WorkerExchange::hold_when_client_leaves(Milliseconds hold) {
+  const std::lock_guard lock(connection_.exchange_mutex);
+  hold_ = hold;
+}
+
+Result<Done> WorkerExchange::read_body(std::size_t max_bytes,
+                                       const std::function<bool(std::string_view)>& receiver) {
+  if (reader_ == nullptr) return Done{};
+  std::size_t total = 0;
+  bool too_large = false;
+  bool refused = false;
+  body_read_ = (*reader_)([&](const char* data, std::size_t size) {
+    total += size;
+    too_large = total > max_bytes;
+    refused = !too_large && !receiver({data, size});
+    return !too_large && !refused;
+  });
+  return body_read_ ? Done{} : body_fault(too_large, refused);
+}
+
+Result<Done> WorkerExchange::read_form(std::size_t max_bytes,
+                                       const std::function<bool(FormPartHead)>& part,
+                                       const std::function<bool(std::string_view)>& receiver) {
+  if (reader_ == nullptr) return Done{};
+  std::size_t total = 0;
+  bool too_large = false;
+  bool refused = false;
+  body_read_ = (*reader_)(
+      [&](const httplib::FormData& data) {
+        refused = !part({data.name, data.filename, data.content_type});
+        return !refused;
+      },
+      [&](const char* data, std::size_t size) {
+        total += size;
+        too_large = total > max_bytes;
+        refused = !too_large && !receiver({data, size});
+        return !too_large && !refused;
+      });
+  return body_read_ ? Done{} : body_fault(too_large, refused);
+}
+
+Result<Done> WorkerExchange::body_fault(bool too_large, bool refused) {
+  const ExchangeStream::Fault fault = stream_.fault();
+  stream_.refuse_reads();
+  if (too_large)
+    return Error{.kind = ErrorKind::body_too_large, .message = "The request's body is too large."};
+  if (refused)
+    return Error{.kind = ErrorKind::internal, .message = "The request's body was not taken."};
+  if (fault == ExchangeStream::Fault::slow) {
+    return Error{.kind = ErrorKind::request_too_slow,
+                 .message = "The request's body did not arrive in time."};
+  }
+  if (fault == ExchangeStream::Fault::gone) {
+    return Error{.kind = ErrorKind::cancelled,
+                 .message = "The client left before the request's body was complete."};
+  }
+  return Error{
+      .kind = ErrorKind::bad_request_framing,
+      .message =
+          "The request's body cannot be read: its chunks or its multipart boundaries are broken."};
+}
+
+void WorkerExchange::start_ticking(Milliseconds interval, std::function<void()> tick) {
+  const std::lock_guard lock(connection_.exchange_mutex);
+  tick_ = std::move(tick);
+  tick_interval_ = interval;
+  next_tick_ = std::chrono::steady_clock::now() + interval;
+}
+
+void WorkerExchange::stop_ticking() {
+  const std::lock_guard lock(connection_.exchange_mutex);
+  tick_ = nullptr;
+  next_tick_ = TimePoint::max();
+}
+
+void WorkerExchange::tick_if_due(TimePoint now) {
+  if (now < next_tick_) return;
+  next_tick_ = now + tick_interval_;
+  tick_();
+}
+
+void WorkerExchange::send_white_space_every(Milliseconds interval, std::string content_type,
+                                            std::string fields) {
+  if (head_.minor_version == 0) return;  // no chunks there
+  std::string head;
+  append_status_line(head, 200);
+  append_date(head, std::time(nullptr));
+  append_field(head, "Content-Type", content_type);
+  append_field(head, "Transfer-Encoding", "chunked");
+  head.append(fields);
+  if (closes()) append_field(head, "Connection", "close");
+  head.append("\r\n");
+  start_ticking(interval, [this, head = std::move(head)] {
+    if (stream_.began_early()) {
+      stream_.interject(chunk(" "));
+    } else {
+      stream_.begin_early(head, chunk(" "));
+    }
+  });
+}
+
+void WorkerExchange::run(httplib::Response& response, const httplib::ContentReader* reader) {
+  has_run_ = true;
+  reader_ = reader;
+  Answer answer = task_->serve(*this);
+  reader_ = nullptr;
+  if (!answer.stream) stop_ticking();
+  // What nobody read stands between this request and the next one.
+  if (head_.has_body() && reader != nullptr && !body_read_) stream_.refuse_reads();
+  send(std::move(answer), response);
+}
+
+void WorkerExchange::send(Answer answer, httplib::Response& response) {
+  response.status = answer.status;
+  fields_ = std::move(answer.fields);
+  const bool chunks = head_.minor_version == 1;
+  if (stream_.began_early()) {
+    answer.stream = [body = std::move(answer.body)](AnswerStream& stream) { stream.write(body); };
+  }
+  if (answer.stream) {
+    auto write = provider([this, stream = std::move(answer.stream)](AnswerStream& out) {
+      stream(out);
+      stop_ticking();
+    });
+    if (chunks) {
+      response.set_chunked_content_provider(answer.content_type, std::move(write));
+    } else {
+      closes_ = true;
+      response.set_content_provider(answer.content_type, std::move(write));
+    }
+  } else if (answer.body.size() <= small_body) {
+    response.set_content(answer.body.str(), answer.content_type);
+  } else {
+    const std::size_t size = answer.body.size();
+    response.set_content_provider(
+        size, answer.content_type,
+        [body = std::move(answer.body)](std::size_t offset, std::size_t, httplib::DataSink& sink) {
+          const std::string_view bytes = piece_at(body, offset);
+          return sink.write(bytes.data(), bytes.size());
+        });
+  }
+}
+
+}  // namespace falproxy::app

@@ -1,0 +1,86 @@
+// worker_exchange.hpp: the Exchange that tasks see, over httplib's way of reading a body. Used
+// inside connection/ only.
+#pragma once
+
+#include <httplib.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "connection/connection.hpp"
+#include "connection/exchange.hpp"
+#include "connection/exchange_stream.hpp"
+
+namespace falproxy::app {
+
+class WorkerExchange final : public Exchange {
+ public:
+  /// `head_text` is the head as it arrived, complete and well formed. `draining`: no connection is
+  /// to stay any more.
+  WorkerExchange(Connection& connection, std::string_view head_text, std::unique_ptr<Task> task,
+                 const std::atomic<bool>& draining);
+
+  // Exchange
+  [[nodiscard]] const RequestHead& head() const noexcept override { return head_; }
+  [[nodiscard]] TimePoint began() const noexcept override { return began_; }
+  [[nodiscard]] std::stop_token stop() const noexcept override { return stop_.get_token(); }
+  [[nodiscard]] bool client_left() const noexcept override {
+    return connection_.client_left.load();
+  }
+  void hold_when_client_leaves(Milliseconds hold) override;
+  [[nodiscard]] Result<Done> read_body(
+      std::size_t max_bytes, const std::function<bool(std::string_view)>& receiver) override;
+  [[nodiscard]] Result<Done> read_form(
+      std::size_t max_bytes, const std::function<bool(FormPartHead)>& part,
+      const std::function<bool(std::string_view)>& receiver) override;
+  void start_ticking(Milliseconds interval, std::function<void()> tick) override;
+  void stop_ticking() override;
+  void interject(std::string_view bytes) override { stream_.interject(bytes); }
+  void send_white_space_every(Milliseconds interval, std::string content_type,
+                              std::string fields) override;
+
+  // The worker's side.
+  [[nodiscard]] ExchangeStream& stream() noexcept { return stream_; }
+  /// Runs the task and fills in what httplib is to send. `reader` is null where httplib expects no
+  /// body.
+  void run(httplib::Response& response, const httplib::ContentReader* reader);
+  [[nodiscard]] bool has_run() const noexcept { return has_run_; }
+  /// The fields of the head to be sent, besides those that httplib knows.
+  [[nodiscard]] const std::string& fields() const noexcept { return fields_; }
+  /// The connection ends with this answer.
+  [[nodiscard]] bool closes() const noexcept {
+    return closes_ || !head_.keep_alive || draining_ || stream_.reads_refused();
+  }
+
+  // The loop's side, under the connection's exchange_mutex.
+  [[nodiscard]] Milliseconds hold() const noexcept { return hold_; }
+  [[nodiscard]] std::stop_source stop_source() const { return stop_; }
+  void tick_if_due(TimePoint now);
+
+ private:
+  [[nodiscard]] Result<Done> body_fault(bool too_large, bool refused);
+  void send(Answer answer, httplib::Response& response);
+
+  Connection& connection_;
+  const std::string head_text_;
+  RequestHead head_;  // views into head_text_
+  const std::atomic<bool>& draining_;
+  const TimePoint began_;
+  std::unique_ptr<Task> task_;
+  ExchangeStream stream_;
+  std::stop_source stop_;
+  const httplib::ContentReader* reader_ = nullptr;
+  bool body_read_ = false;
+  bool has_run_ = false;
+  bool closes_ = false;
+  std::string fields_;
+
+  // Guarded by the connection's exchange_mutex.
+  Milliseconds hold_{0};
+  std::function<void()> tick_;
+  Milliseconds tick_interval_{0};
+  TimePoint next_tick_ = TimePoint::max();
+};
+
+}  // namespace falproxy::app
