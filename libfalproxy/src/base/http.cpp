@@ -35,6 +35,7 @@ void Body::append(Piece piece) {
 }
 
 void Body::append(const Body& other) {
+  if (&other == this) return append(Body(other));
   size_ += other.size_;
   pieces_.insert(pieces_.end(), other.pieces_.begin(), other.pieces_.end());
 }
