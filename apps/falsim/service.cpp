@@ -1,0 +1,254 @@
+#include "service.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace falsim {
+namespace {
+
+using nlohmann::json;
+
+bool needs_key(Step step) {
+  return step != Step::document && step != Step::upload && step != Step::media && step != Step::any;
+}
+
+bool takes_input(Step step) {
+  return step == Step::submit || step == Step::run || step == Step::model_stream;
+}
+
+/// `id:secret` out of `Key id:secret`; empty: not in that form.
+std::string key_of(std::string_view authorization) {
+  if (!authorization.starts_with("Key ")) return {};
+  const std::string_view key = authorization.substr(4);
+  const std::size_t colon = key.find(':');
+  const bool good = colon != std::string_view::npos && colon > 0 && colon + 1 < key.size();
+  return good ? std::string(key) : std::string();
+}
+
+}  // namespace
+
+Service::Service(EventLoop& loop, const FalsimOptions& options, const Models& models)
+    : loop_(loop),
+      options_(options),
+      models_(models),
+      faults_(options.random_seed),
+      answers_(loop),
+      storage_(answers_, stats_, options.picture_bytes),
+      desk_(loop, answers_, storage_, stats_, models, options) {}
+
+void Service::connect(HttpServer& server, Addresses addresses) {
+  server_ = &server;
+  addresses_ = std::move(addresses);
+  answers_.connect(server);
+  desk_.set_elsewhere(addresses_.elsewhere);
+}
+
+std::string Service::origin_of(const Request& request) const {
+  // The name by which the client calls the queue is the name in the addresses that it gets, so that
+  // they have one origin.
+  const std::string_view host = request.header("host");
+  const bool usable = request.listener == main && !host.empty() &&
+                      host.find_first_of("/\\@ ") == std::string_view::npos;
+  return addresses_.scheme + "://" + (usable ? std::string(host) : addresses_.main_authority);
+}
+
+HttpServer::Admission Service::on_head(const Request& head) {
+  if (head.listener == elsewhere) return HttpServer::Admission::read;
+  const Route where = route(head, head.listener == run);
+  const std::string key = key_of(head.header("authorization"));
+  const Fault* fault = faults_.strike_early({where.step, key, where.endpoint, {}});
+  if (fault == nullptr) return HttpServer::Admission::read;
+  if (fault->wire == Wire::ignore_expect) return HttpServer::Admission::read_without_notice;
+  if (takes_input(where.step)) desk_.remember({0, head, where, key, {}}, where.endpoint, {}, 0);
+  return fault->wire == Wire::reset_unread ? HttpServer::Admission::reset
+                                           : HttpServer::Admission::close;
+}
+
+void Service::on_gone(ExchangeId exchange) {
+  answers_.forget(exchange);
+  desk_.gone(exchange);
+}
+
+void Service::on_request(ExchangeId exchange, Request request) {
+  if (request.listener == elsewhere) return serve_elsewhere(exchange, request);
+  if (request.path.starts_with("/_falsim/")) return serve_control(exchange, request);
+  const std::string_view authorization = request.header("authorization");
+  Visit visit{exchange, request, route(request, request.listener == run), key_of(authorization),
+              origin_of(request)};
+  if (!visit.key.empty()) ++stats_.requests_by_key[visit.key.substr(0, visit.key.find(':'))];
+  if (visit.route.step == Step::any) {
+    ++stats_.unknown_paths;
+    return answers_.problem(exchange, 404, "Path " + request.path + " not found", {});
+  }
+  if (!needs_key(visit.route.step) && !authorization.empty()) {
+    stats_.misplaced_keys.push_back(request.method + " " + request.path);
+  }
+  if (needs_key(visit.route.step) && !authorize(visit)) return;
+  serve(visit);
+}
+
+bool Service::authorize(const Visit& visit) {
+  std::string_view refusal;
+  if (visit.request.header("authorization").empty()) {
+    refusal = "Authentication is required to access this application.";
+  } else if (visit.key.empty()) {
+    refusal = "Invalid Key Authorization header format. Expected '<key_id>:<key_secret>'.";
+  } else if (!options_.keys.empty() &&
+             std::ranges::find(options_.keys, visit.key) == options_.keys.end()) {
+    refusal = "No user found for Key ID and Secret";
+  } else {
+    return true;
+  }
+  if (takes_input(visit.route.step)) desk_.remember(visit, visit.route.endpoint, {}, 401);
+  answers_.problem(visit.exchange, 401, refusal, {});
+  return false;
+}
+
+const Fault* Service::strike(const Visit& visit, std::string_view endpoint, std::string_view prompt) {
+  return faults_.strike({visit.route.step, visit.key, endpoint, prompt});
+}
+
+bool Service::spare(const Visit& visit, std::string_view endpoint, const Fault* fault) {
+  if (fault == nullptr) return true;
+  answers_.bend(visit.exchange, *fault);
+  const bool input = takes_input(visit.route.step);
+  if (fault->answer) {
+    const Answer& answer = *fault->answer;
+    if (input) desk_.remember(visit, endpoint, {}, answer.status);
+    Reply reply{.status = answer.status, .headers = answer.headers, .body = share(answer.body)};
+    reply.headers.emplace_back("content-type", answer.content_type);
+    if (answer.from_fal)
+      reply.headers.emplace_back("x-fal-request-id", "00000000-0000-4000-8000-00000000fa17");
+    for (auto& [name, value] : reply.headers) {
+      if (value.starts_with("{elsewhere}")) value.replace(0, 11, addresses_.elsewhere);
+    }
+    answers_.reply(visit.exchange, std::move(reply));
+    return false;
+  }
+  const bool breaks =
+      fault->wire == Wire::reset || fault->wire == Wire::close || fault->wire == Wire::silence;
+  if (!breaks || fault->processed) return true;
+  if (input) desk_.remember(visit, endpoint, {}, 0);
+  answers_.reply(visit.exchange, Reply{});  // the bend keeps it from leaving
+  return false;
+}
+
+void Service::serve(const Visit& visit) {
+  const Step step = visit.route.step;
+  if (visit.route.wrong_method)
+    return answers_.problem(visit.exchange, 405, "Method Not Allowed", {});
+  if (takes_input(step)) return serve_input(visit);
+  if (!visit.route.request_id.empty()) return serve_job(visit);
+  if (step == Step::document) return serve_document(visit);
+  const Fault* fault = strike(visit, {}, {});
+  if (!spare(visit, {}, fault)) return;
+  switch (step) {
+    case Step::upload_initiate:
+      return storage_.initiate(
+          visit, fault != nullptr && fault->elsewhere_upload ? addresses_.elsewhere : visit.origin);
+    case Step::upload:
+      return storage_.upload(visit);
+    default:
+      return storage_.media(visit);
+  }
+}
+
+void Service::serve_input(const Visit& visit) {
+  const Model* model = desk_.model_of(visit.route);
+  const std::string endpoint(model == nullptr ? visit.route.endpoint : model->endpoint());
+  json input = json::parse(visit.request.body, nullptr, false);
+  const std::string prompt = prompt_of(input);
+  if (!spare(visit, endpoint, strike(visit, endpoint, prompt))) return;
+  const auto refuse = [&](int status, const json& body) {
+    desk_.remember(visit, endpoint, {}, status);
+    answers_.json(visit.exchange, status, body, {}, {{"x-fal-billable-units", "0"}});
+  };
+  if (model == nullptr) {
+    return refuse(404, {{"detail", visit.route.step == Step::model_stream
+                                       ? "Path /stream not found"
+                                       : "Application '" + endpoint + "' not found"}});
+  }
+  if (input.is_discarded())
+    return refuse(400, {{"detail", "The body is not JSON"}, {"error_type", "bad_request"}});
+  if (options_.validation == Validation::submit) {
+    if (json faults = validate(*model, input); !faults.empty())
+      return refuse(422, {{"detail", std::move(faults)}});
+  }
+  const JobChange change = faults_.job_change({visit.route.step, visit.key, endpoint, prompt});
+  if (visit.route.step == Step::submit)
+    return desk_.submit(visit, *model, std::move(input), change);
+  desk_.run(visit, *model, std::move(input), change);
+}
+
+void Service::serve_job(const Visit& visit) {
+  std::shared_ptr<Job> job = desk_.find(visit.route);
+  if (job != nullptr && job->key != visit.key) {
+    ++stats_.foreign_keys;
+    job = nullptr;
+  }
+  const std::string_view endpoint = job == nullptr ? std::string_view() : job->model->endpoint();
+  const std::string_view prompt = job == nullptr ? std::string_view() : job->prompt;
+  if (!spare(visit, endpoint, strike(visit, endpoint, prompt))) return;
+  if (job == nullptr) {
+    if (visit.route.step == Step::cancel) ++stats_.cancels_unknown;
+    return answers_.json(visit.exchange, 404, {{"status", "NOT_FOUND"}}, {});
+  }
+  switch (visit.route.step) {
+    case Step::status:
+      return desk_.status(visit, job);
+    case Step::status_stream:
+      return desk_.status_stream(visit, job);
+    case Step::cancel:
+      return desk_.cancel(visit, job);
+    default:
+      return desk_.result(visit, job);
+  }
+}
+
+void Service::serve_document(const Visit& visit) {
+  ++stats_.document_requests;
+  const std::string endpoint = visit.request.parameter("endpoint_id").value_or("");
+  if (!spare(visit, endpoint, strike(visit, endpoint, {}))) return;
+  const Model* model = models_.find(endpoint);
+  if (model == nullptr)
+    return answers_.problem(visit.exchange, 404, "OpenAPI schema not available for this endpoint",
+                            {});
+  answers_.reply(visit.exchange,
+                 Reply{.headers = {{"content-type", "application/json"}}, .body = model->text()});
+}
+
+void Service::serve_elsewhere(ExchangeId exchange, const Request& request) {
+  ++stats_.elsewhere;
+  if (!request.header("authorization").empty()) {
+    stats_.misplaced_keys.push_back("elsewhere: " + request.method + " " + request.path);
+  }
+  // It answers as a good host would: who comes here is not to notice by a failure.
+  if (request.path.ends_with(".png")) {
+    return answers_.reply(exchange, Reply{.headers = {{"content-type", "image/png"}},
+                                          .body = share(encode({.width = 64, .height = 64}, 0))});
+  }
+  answers_.json(exchange, 200, {{"status", "COMPLETED"}, {"images", json::array()}}, {});
+}
+
+FalsimStats Service::stats() const {
+  FalsimStats stats = stats_;
+  const HttpServer::Counts& counts = server_->counts();
+  stats.faults = faults_.struck();
+  stats.requests = counts.requests - counted_before_.requests;
+  stats.connections = counts.accepted - counted_before_.accepted;
+  stats.broken_requests = counts.broken_requests - counted_before_.broken_requests;
+  stats.connections_open = counts.open;
+  return stats;
+}
+
+void Service::reset_stats() {
+  FalsimStats fresh;
+  fresh.in_queue = stats_.in_queue;
+  fresh.in_progress = stats_.in_progress;
+  fresh.streams_open = stats_.streams_open;
+  stats_ = std::move(fresh);
+  faults_.forget_counts();
+  counted_before_ = server_->counts();
+}
+
+}  // namespace falsim
