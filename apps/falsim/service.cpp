@@ -104,7 +104,8 @@ bool Service::authorize(const Visit& visit) {
   return false;
 }
 
-const Fault* Service::strike(const Visit& visit, std::string_view endpoint, std::string_view prompt) {
+const Fault* Service::strike(const Visit& visit, std::string_view endpoint,
+                             std::string_view prompt) {
   return faults_.strike({visit.route.step, visit.key, endpoint, prompt});
 }
 

@@ -56,7 +56,8 @@ class Service final : public HttpServer::Handler {
 
   /// False: answered with 401.
   [[nodiscard]] bool authorize(const Visit& visit);
-  [[nodiscard]] const Fault* strike(const Visit& visit, std::string_view endpoint, std::string_view prompt);
+  [[nodiscard]] const Fault* strike(const Visit& visit, std::string_view endpoint,
+                                    std::string_view prompt);
   /// False: `fault` has answered, or keeps the request from doing its work.
   [[nodiscard]] bool spare(const Visit& visit, std::string_view endpoint, const Fault* fault);
   [[nodiscard]] std::string origin_of(const Request& request) const;
