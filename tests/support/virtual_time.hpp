@@ -2,7 +2,6 @@
 // small stand-ins.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <mutex>

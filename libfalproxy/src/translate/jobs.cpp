@@ -1,0 +1,197 @@
+// How many jobs, how many pictures each, and the seeds that make them differ.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "json/access.hpp"
+#include "translate/draft.hpp"
+
+namespace falproxy::translate {
+namespace {
+
+using schema::Field;
+
+// A number, also where the model lists it as text ("4").
+std::optional<int> as_count(const Json& value) noexcept {
+  std::optional<std::int64_t> number = value.as_integer();
+  if (const auto text = value.as_string()) {
+    std::int64_t parsed = 0;
+    const auto [end, fault] = std::from_chars(text->data(), text->data() + text->size(), parsed);
+    if (fault == std::errc{} && end == text->data() + text->size()) number = parsed;
+  }
+  if (!number || *number < 1 || *number > 1'000'000) return std::nullopt;
+  return static_cast<int>(*number);
+}
+
+struct Count {
+  Json value;
+  int pictures = 1;
+};
+
+// The greatest count that the input takes and that is not above `wanted`; where all are above, the
+// smallest.
+Count take_count(const Field& input, int wanted) {
+  std::optional<Count> below;
+  std::optional<Count> above;
+  const auto offer = [&](const Json& value, int count) {
+    if (count <= wanted && (!below || count > below->pictures)) below = Count{value, count};
+    if (count > wanted && (!above || count < above->pictures)) above = Count{value, count};
+  };
+  for_each_listed(input, [&](const Json& value) {
+    if (const std::optional<int> count = as_count(value)) offer(value, *count);
+  });
+  if (below) return *below;
+  if (above) return *above;
+  for_each_shape(input, [&](const Field& shape) {
+    if (below || (!shape.types.integer && !shape.types.number)) return;
+    double low = 1;
+    double high = 1e6;
+    if (shape.minimum) low = std::max(low, std::ceil(*shape.minimum));
+    if (shape.exclusive_minimum) low = std::max(low, std::floor(*shape.exclusive_minimum) + 1);
+    if (shape.maximum) high = std::min(high, std::floor(*shape.maximum));
+    if (shape.exclusive_maximum) high = std::min(high, std::ceil(*shape.exclusive_maximum) - 1);
+    const double step = std::max(1.0, std::floor(shape.multiple_of.value_or(1)));
+    double count = std::floor(std::min<double>(wanted, high) / step) * step;
+    count = std::max(count, std::ceil(low / step) * step);
+    below = Count{Json::integer(static_cast<std::int64_t>(count)), static_cast<int>(count)};
+  });
+  return below.value_or(Count{Json::integer(wanted), wanted});
+}
+
+// The pictures that each job brings, and what the request as a whole is to bring.
+struct Counts {
+  std::vector<Count> jobs;
+  int per_run = 1;
+  int total = 0;   // pictures that come
+  int wanted = 1;  // pictures that are shown
+  std::string_view decided_by = "n";
+};
+
+// max_images of models that have num_images as well: 1, unless somebody says otherwise.
+int pictures_per_run(Draft& draft) {
+  const Field* input = draft.inputs[Role::per_run];
+  if (input == nullptr) return 1;
+  if (const Draft::Entry* entry = draft.find(input)) return as_count(entry->value).value_or(1);
+  const std::optional<int> usual = input->default_value ? as_count(*input->default_value) : 1;
+  if (usual == 1) return 1;
+  Count one = take_count(*input, 1);
+  draft.send(*input, std::move(one.value), Source::document, {}, "one picture a run");
+  return one.pictures;
+}
+
+Counts count_pictures(Draft& draft) {
+  Counts counts;
+  const Field* input = draft.inputs[Role::count];
+  counts.per_run = pictures_per_run(draft);
+  const Draft::Entry* entry = draft.find(input);
+  const std::optional<int> given = entry != nullptr ? as_count(entry->value) : std::nullopt;
+  counts.wanted = draft.request.n.value_or(1);
+  if (given && entry->source != Source::operator_override) {
+    // The model's own field, or the operator's default where the request has no n: one job as it
+    // says.
+    if (draft.request.n && *draft.request.n != *given) {
+      draft.drop("n", Json::integer(*draft.request.n),
+                 fmt::format("dropped: '{}' decides how many", input->name));
+    }
+    counts.wanted = *given;
+    counts.decided_by = input->name;
+  }
+  for (int left = counts.wanted; left > 0;) {
+    Count count{{}, 1};
+    if (given) {
+      count = Count{entry->value, *given};
+    } else if (input != nullptr) {
+      count = take_count(*input, left);
+    }
+    left -= count.pictures;
+    counts.total += count.pictures * counts.per_run;
+    counts.jobs.push_back(std::move(count));
+  }
+  if (counts.per_run > 1) {
+    counts.wanted = counts.total;
+    counts.decided_by = draft.inputs[Role::per_run]->name;
+  }
+  return counts;
+}
+
+// seed + k; past the greatest that the input takes it goes on from the smallest.
+std::int64_t seed_of_job(std::int64_t seed, std::size_t job, const Field& input) {
+  constexpr double exact = 9007199254740992.0;
+  const auto low =
+      static_cast<std::int64_t>(std::clamp(std::ceil(input.minimum.value_or(0)), -exact, exact));
+  const std::int64_t high = input.maximum && *input.maximum < exact
+                                ? static_cast<std::int64_t>(std::floor(*input.maximum))
+                                : std::numeric_limits<std::int64_t>::max();
+  const auto k = static_cast<std::int64_t>(job);
+  return seed <= high - k ? seed + k : std::min(high, low + (k - (high - seed) - 1));
+}
+
+// The seed that all jobs would share, if nothing were done.
+std::optional<std::int64_t> shared_seed(const Draft& draft) {
+  const Field* input = draft.inputs[Role::seed];
+  if (input == nullptr) return std::nullopt;
+  if (const Draft::Entry* entry = draft.find(input)) return entry->value.as_integer();
+  const std::optional<std::int64_t> usual =
+      input->default_value ? input->default_value->as_integer() : std::nullopt;
+  return usual && *usual >= 0 ? usual
+                              : std::nullopt;  // -1 is "a random one" wherever it is a default
+}
+
+void tell_count(Draft& draft, const Counts& counts) {
+  const Field* input = draft.inputs[Role::count];
+  if (draft.has(input)) return;
+  const Json n = Json::integer(counts.wanted);
+  std::string why =
+      counts.jobs.size() == 1 ? "one job" : fmt::format("{} jobs", counts.jobs.size());
+  if (input == nullptr) {
+    draft.plan.mappings.push_back({"n", {}, n, why + ", one picture each"});
+  } else {
+    draft.plan.mappings.push_back({"n", input->name, counts.jobs.front().value, std::move(why)});
+  }
+  if (draft.inputs[Role::per_run] == nullptr && counts.total > counts.wanted) {
+    draft.note("n", fmt::format("the model makes {}, {} are shown", counts.total, counts.wanted));
+  }
+}
+
+}  // namespace
+
+std::optional<Error> make_jobs(Draft& draft) {
+  const int most = draft.options.max_images;
+  if (draft.request.n && (*draft.request.n < 1 || *draft.request.n > most)) {
+    return Error{ErrorKind::invalid_value, fmt::format("'n' must be from 1 to {}.", most), "n"};
+  }
+  const Counts counts = count_pictures(draft);
+  if (counts.wanted > most) {
+    return Error{ErrorKind::invalid_value,
+                 fmt::format("'{}' asks for {} pictures; at most {} may be made by one request.",
+                             counts.decided_by, counts.wanted, most),
+                 std::string(counts.decided_by)};
+  }
+  tell_count(draft, counts);
+  draft.plan.n = counts.wanted;
+
+  nlohmann::json common = nlohmann::json::object();
+  for (const Draft::Entry& entry : draft.entries)
+    common[entry.field->name] = Json::Access::raw(entry.value);
+  const Field* count_input = draft.inputs[Role::count];
+  const Field* seed_input = draft.inputs[Role::seed];
+  const std::optional<std::int64_t> seed =
+      counts.jobs.size() > 1 ? shared_seed(draft) : std::nullopt;
+  for (std::size_t k = 0; k < counts.jobs.size(); ++k) {
+    nlohmann::json input = common;
+    if (count_input != nullptr) input[count_input->name] = Json::Access::raw(counts.jobs[k].value);
+    if (seed) input[seed_input->name] = seed_of_job(*seed, k, *seed_input);
+    draft.plan.jobs.push_back({Json::Access::wrap(std::move(input)),
+                               counts.jobs[k].pictures * counts.per_run, draft.slots});
+  }
+  if (seed) {
+    draft.note("seed", fmt::format("{} jobs: the seed counts up from {}, so that they differ",
+                                   counts.jobs.size(), *seed));
+  }
+  return std::nullopt;
+}
+
+}  // namespace falproxy::translate

@@ -1,0 +1,91 @@
+#include "translate/result_text.hpp"
+
+#include <charconv>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "json/access.hpp"
+
+namespace falproxy::translate {
+namespace {
+
+constexpr std::size_t long_text = 512;
+// What stands for a long string: the mark as JSON text, and as the parsed string. A result that
+// spells the mark itself names one of its own long strings by it, which does no harm.
+constexpr std::string_view mark_json = "\"\\u0001long:";
+constexpr std::string_view mark = "\x01long:";
+
+// The end of the string literal that begins at `begin` (its opening quote): the position of the
+// closing quote. `escapes` tells whether there is a backslash in between.
+std::optional<std::size_t> end_of_literal(std::string_view text, std::size_t begin,
+                                          bool& escapes) noexcept {
+  std::size_t from = begin + 1;
+  escapes = false;
+  while (true) {
+    const std::size_t quote = text.find('"', from);
+    if (quote == std::string_view::npos) return std::nullopt;
+    const std::string_view run = text.substr(from, quote - from);
+    const void* slash = std::memchr(run.data(), '\\', run.size());
+    if (slash == nullptr) return quote;
+    escapes = true;
+    // Step over the escape and whatever it escapes, and look again.
+    from += static_cast<std::size_t>(static_cast<const char*>(slash) - run.data()) + 2;
+    if (from > text.size()) return std::nullopt;
+  }
+}
+
+// Bytes below 0x20 may not stand in a JSON string; what is not ASCII is left to the parser to
+// judge.
+bool is_plain(std::string_view text) noexcept {
+  unsigned odd = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    odd |= static_cast<unsigned>(byte < 0x20) | static_cast<unsigned>(byte >= 0x80);
+  }
+  return odd == 0;
+}
+
+}  // namespace
+
+Result<ResultText> ResultText::parse(std::shared_ptr<const std::string> body) {
+  ResultText result;
+  result.body_ = std::move(body);
+  const std::string_view text = *result.body_;
+  std::string reduced;
+  std::size_t copied = 0;  // of `text`, up to here
+  for (std::size_t begin = text.find('"'); begin != std::string_view::npos;) {
+    bool escapes = false;
+    const std::optional<std::size_t> end = end_of_literal(text, begin, escapes);
+    if (!end) break;
+    const std::string_view literal = text.substr(begin + 1, *end - begin - 1);
+    if (!escapes && literal.size() >= long_text && is_plain(literal)) {
+      reduced.append(text.substr(copied, begin - copied));
+      reduced.append(mark_json).append(std::to_string(result.long_texts_.size())).push_back('"');
+      result.long_texts_.push_back(literal);
+      copied = *end + 1;
+    }
+    begin = text.find('"', *end + 1);
+  }
+  reduced.append(text.substr(copied));
+  Result<nlohmann::json> root = parse_raw(reduced, {64, 200'000});
+  if (!root) return std::move(root).error();
+  result.root_ = std::move(*root);
+  return result;
+}
+
+Piece ResultText::text(const nlohmann::json& string) const {
+  const auto& stored = string.get_ref<const std::string&>();
+  if (stored.starts_with(mark)) {
+    std::size_t index = 0;
+    const char* const end = stored.data() + stored.size();
+    const auto [stop, fault] = std::from_chars(stored.data() + mark.size(), end, index);
+    if (fault == std::errc{} && stop == end && index < long_texts_.size())
+      return {body_, long_texts_[index]};
+  }
+  auto owner = std::make_shared<const std::string>(stored);
+  const std::string_view bytes = *owner;
+  return {std::move(owner), bytes};
+}
+
+}  // namespace falproxy::translate

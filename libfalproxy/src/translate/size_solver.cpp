@@ -1,0 +1,343 @@
+#include "translate/size_solver.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "json/access.hpp"
+#include "translate/size_controls.hpp"
+
+namespace falproxy::translate {
+namespace {
+
+using openai::SizeWish;
+using schema::Field;
+using Values = std::vector<std::pair<const Field*, Json>>;
+
+// One way to meet a wish.
+struct Candidate {
+  Values values;
+  SizeDistance distance{std::numeric_limits<double>::infinity(),
+                        std::numeric_limits<double>::infinity()};
+  std::optional<Pixels> pixels;
+  const PixelBox* box = nullptr;  // the limits that were kept, where pixels are sent
+  bool shape_only = false;        // a tier may say how large
+
+  [[nodiscard]] bool found() const noexcept { return !values.empty(); }
+};
+
+Json pixel_object(Pixels size) {
+  nlohmann::json object = nlohmann::json::object();
+  object["width"] = size.width;
+  object["height"] = size.height;
+  return Json::Access::wrap(std::move(object));
+}
+
+Values pixel_values(const PixelControl& control, Pixels size) {
+  switch (control.shape) {
+    case PixelControl::Shape::object:
+      return {{control.field, pixel_object(size)}};
+    case PixelControl::Shape::array:
+      return {
+          {control.field, Json::array({Json::integer(size.width), Json::integer(size.height)})}};
+    case PixelControl::Shape::two_inputs:
+      break;
+  }
+  return {{control.field, Json::integer(size.width)}, {control.height, Json::integer(size.height)}};
+}
+
+Json word_value(std::string_view member, const Json& word) {
+  return member.empty() ? word : Json::object({{std::string(member), word}});
+}
+
+bool allowed(const Values& values) {
+  return std::ranges::all_of(values, [](const auto& value) {
+    return !schema::check(*value.first, value.second, value.first->name).has_value();
+  });
+}
+
+class Solver {
+ public:
+  Solver(const SizeWish& wish, const SizeControls& controls, double usual_area)
+      : wish_(wish),
+        controls_(controls),
+        aspect_(static_cast<double>(wish.width) / wish.height),
+        area_(wish.kind == SizeWish::Kind::pixels ? static_cast<double>(wish.width) * wish.height
+                                                  : usual_area) {}
+
+  [[nodiscard]] SizeChoice solve(bool tier_is_taken) const {
+    Candidate best = best_pixels();
+    if (best.found() && best.distance.aspect == 0 && best.distance.area == 0)
+      return told(std::move(best));
+    consider_words(best);
+    consider_texts(best);
+    if ((!best.found() || best.shape_only) && !tier_is_taken &&
+        wish_.kind == SizeWish::Kind::pixels)
+      add_tier(best);
+    return told(std::move(best));
+  }
+
+ private:
+  [[nodiscard]] SizeDistance distance_to(double aspect, std::optional<double> area) const noexcept {
+    return {log_distance(aspect, aspect_), area ? log_distance(*area, area_) : 0};
+  }
+
+  [[nodiscard]] Candidate best_pixels() const {
+    Candidate best;
+    for (const PixelControl& control : controls_.pixels) {
+      const std::optional<Pixels> size = pixels_in(control.box);
+      if (!size) continue;
+      Candidate candidate;
+      candidate.pixels = size;
+      candidate.box = &control.box;
+      const bool exact =
+          wish_.kind == SizeWish::Kind::pixels && *size == Pixels{wish_.width, wish_.height};
+      const double area = static_cast<double>(size->width) * size->height;
+      candidate.distance = exact
+                               ? SizeDistance{}
+                               : distance_to(static_cast<double>(size->width) / size->height, area);
+      if (best.found() && !candidate.distance.less_than(best.distance)) continue;
+      candidate.values = pixel_values(control, *size);
+      if (control.shape == PixelControl::Shape::two_inputs) add_custom(candidate.values);
+      if (allowed(candidate.values)) best = std::move(candidate);
+    }
+    return best;
+  }
+
+  // Next to width and height a list of ratios may want to hear that they count.
+  void add_custom(Values& values) const {
+    for (const WordControl& control : controls_.words) {
+      for (const Json& word : control.field->allowed) {
+        if (word.as_string() == "custom") values.emplace_back(control.field, word);
+      }
+    }
+  }
+
+  [[nodiscard]] std::optional<Pixels> pixels_in(const PixelBox& box) const {
+    if (wish_.kind == SizeWish::Kind::pixels) {
+      const Pixels wanted{wish_.width, wish_.height};
+      return box.takes(wanted) ? wanted : box.nearest(wish_.width, wish_.height);
+    }
+    if (const std::optional<Pixels> exact = pixels_of_ratio(); exact && box.takes(*exact))
+      return exact;
+    const double width = std::sqrt(area_ * aspect_);
+    return box.nearest(std::round(width / 16) * 16, std::round(width / aspect_ / 16) * 16);
+  }
+
+  // Both sides multiples of 16, which every model can make, in exactly the ratio; none where no
+  // such size is near.
+  [[nodiscard]] std::optional<Pixels> pixels_of_ratio() const {
+    const std::uint32_t divisor = std::gcd(wish_.width, wish_.height);
+    const std::uint32_t width = wish_.width / divisor;
+    const std::uint32_t height = wish_.height / divisor;
+    const double unit = std::lcm(16U / std::gcd(16U, width), 16U / std::gcd(16U, height));
+    const double times =
+        std::max(1.0, std::round(std::sqrt(area_ / (static_cast<double>(width) * height)) / unit));
+    const double w = width * unit * times;
+    const double h = height * unit * times;
+    if (log_distance(w * h, area_) > std::log(1.5)) return std::nullopt;
+    return Pixels{static_cast<std::uint32_t>(w), static_cast<std::uint32_t>(h)};
+  }
+
+  void consider_words(Candidate& best) const {
+    for (const WordControl& control : controls_.words) {
+      const WordControl::Word* nearest = nullptr;
+      SizeDistance nearest_distance;
+      for (const WordControl::Word& word : control.words) {
+        if (!word.term.aspect) continue;
+        const SizeDistance distance = distance_to(*word.term.aspect, word.term.area);
+        if (nearest != nullptr && !distance.less_than(nearest_distance)) continue;
+        nearest = &word;
+        nearest_distance = distance;
+      }
+      if (nearest == nullptr || (best.found() && !nearest_distance.less_than(best.distance)))
+        continue;
+      Candidate candidate;
+      candidate.values = {{control.field, word_value(control.member, *nearest->value)}};
+      candidate.distance = nearest_distance;
+      candidate.pixels = nearest->term.pixels;
+      candidate.shape_only = !nearest->term.area;
+      if (allowed(candidate.values)) best = std::move(candidate);
+    }
+  }
+
+  void consider_texts(Candidate& best) const {
+    for (const TextControl& control : controls_.texts) {
+      std::uint32_t width = wish_.width;
+      std::uint32_t height = wish_.height;
+      std::optional<Pixels> pixels;
+      if (control.pixels) {
+        pixels =
+            wish_.kind == SizeWish::Kind::pixels ? Pixels{width, height} : pixels_in(PixelBox{});
+        if (!pixels) continue;
+        width = pixels->width;
+        height = pixels->height;
+      } else {
+        const std::uint32_t divisor = std::gcd(width, height);
+        width /= divisor;
+        height /= divisor;
+      }
+      const SizeDistance distance = distance_to(static_cast<double>(width) / height, {});
+      if (best.found() && !distance.less_than(best.distance)) continue;
+      const Json text = Json::string(fmt::format("{}{}{}", width, control.separator, height));
+      Candidate candidate;
+      candidate.values = {{control.field, word_value(control.member, text)}};
+      candidate.distance = distance;
+      candidate.pixels = pixels;
+      candidate.shape_only = !pixels;
+      if (allowed(candidate.values)) best = std::move(candidate);
+    }
+  }
+
+  void add_tier(Candidate& candidate) const {
+    for (const WordControl& control : controls_.words) {
+      if (!control.has_tiers() || control.has_shapes()) continue;
+      const WordControl::Word* nearest = nullptr;
+      for (const WordControl::Word& word : control.words) {
+        if (!word.term.area || word.term.automatic) continue;
+        if (nearest == nullptr ||
+            log_distance(*word.term.area, area_) < log_distance(*nearest->term.area, area_)) {
+          nearest = &word;
+        }
+      }
+      Values values = {{control.field, word_value(control.member, *nearest->value)}};
+      if (!allowed(values)) continue;
+      candidate.values.push_back(std::move(values.front()));
+      return;
+    }
+  }
+
+  [[nodiscard]] SizeChoice told(Candidate best) const {
+    SizeChoice choice;
+    const std::string wanted = to_text(wish_);
+    if (!best.found()) {
+      choice.note = fmt::format("{} was dropped: the model's sizes do not allow for it", wanted);
+      return choice;
+    }
+    choice.values = std::move(best.values);
+    choice.pixels = best.pixels;
+    const bool pixels_wanted = wish_.kind == SizeWish::Kind::pixels;
+    const Pixels wanted_pixels{wish_.width, wish_.height};
+    if (best.pixels && pixels_wanted && *best.pixels == wanted_pixels) {
+      choice.why = "exact";
+      return choice;
+    }
+    if (best.pixels && best.box != nullptr) {
+      choice.why =
+          pixels_wanted ? "the nearest size within the model's limits" : "a size of that ratio";
+      choice.note = fmt::format("{} became {}", wanted, to_text(*best.pixels));
+      if (pixels_wanted)
+        choice.note += fmt::format(" ({})", best.box->broken_limits(wanted_pixels));
+      return choice;
+    }
+    choice.why =
+        best.distance.aspect <= 1e-9 ? "the same shape" : "the nearest shape that the model lists";
+    choice.note = wanted + " became ";
+    for (std::size_t i = 0; i < choice.values.size(); ++i) {
+      const auto& [field, value] = choice.values[i];
+      const std::string text = value.is_string() ? std::string(*value.as_string()) : value.dump();
+      choice.note += fmt::format("{}{} {}", i == 0 ? "" : ", ", field->name, text);
+    }
+    return choice;
+  }
+
+  const SizeWish& wish_;
+  const SizeControls& controls_;
+  double aspect_;
+  double area_;
+};
+
+// "auto": the model's word for it, where it has one.
+SizeChoice choose_automatic(const SizeControls& controls, const schema::ModelSchema& schema) {
+  SizeChoice choice;
+  for (const WordControl& control : controls.words) {
+    for (const WordControl::Word& word : control.words) {
+      if (!word.term.automatic || word.term.area) continue;
+      Values values = {{control.field, word_value(control.member, *word.value)}};
+      if (!allowed(values)) continue;
+      choice.values = std::move(values);
+      choice.why = "the model chooses";
+      return choice;
+    }
+  }
+  choice.pixels = default_pixels(schema);
+  choice.why = "the model's own default";
+  if (choice.pixels)
+    choice.note = fmt::format("auto became the model's default {}", to_text(*choice.pixels));
+  return choice;
+}
+
+}  // namespace
+
+std::string to_text(Pixels size) { return fmt::format("{}x{}", size.width, size.height); }
+
+std::string to_text(const SizeWish& wish) {
+  switch (wish.kind) {
+    case SizeWish::Kind::pixels:
+      return to_text(Pixels{wish.width, wish.height});
+    case SizeWish::Kind::ratio:
+      return fmt::format("{}:{}", wish.width, wish.height);
+    case SizeWish::Kind::automatic:
+      return "auto";
+    case SizeWish::Kind::none:
+      break;
+  }
+  return {};
+}
+
+std::optional<Pixels> default_pixels(const schema::ModelSchema& schema) {
+  const SizeControls controls = find_size_controls(schema);
+  const auto shown = [](const Field* field) {
+    return field->default_value ? read_size_term(*field->default_value) : SizeTerm{};
+  };
+  for (const PixelControl& control : controls.pixels) {
+    if (control.shape != PixelControl::Shape::two_inputs) {
+      if (const SizeTerm term = shown(control.field); term.pixels) return term.pixels;
+      continue;
+    }
+    if (!control.field->default_value || !control.height->default_value) continue;
+    const SizeTerm term = read_size_term(
+        Json::array({*control.field->default_value, *control.height->default_value}));
+    if (term.pixels) return term.pixels;
+  }
+  for (const WordControl& control : controls.words) {
+    if (const SizeTerm term = shown(control.field); term.pixels) return term.pixels;
+  }
+  for (const TextControl& control : controls.texts) {
+    if (const SizeTerm term = shown(control.field); term.pixels) return term.pixels;
+  }
+  return std::nullopt;
+}
+
+SizeChoice choose_size(const SizeWish& wish, const schema::ModelSchema& schema,
+                       const std::vector<const Field*>& taken) {
+  SizeChoice choice;
+  if (wish.kind == SizeWish::Kind::none) {
+    choice.pixels = taken.empty() ? default_pixels(schema) : std::nullopt;
+    return choice;
+  }
+  const SizeControls controls = find_size_controls(schema);
+  if (controls.none()) {
+    if (wish.kind != SizeWish::Kind::automatic) {
+      choice.note = fmt::format("{} was dropped: the model has no size control", to_text(wish));
+    }
+    return choice;
+  }
+  bool tier_is_taken = false;
+  for (const Field* field : taken) {
+    const auto control = std::ranges::find(controls.words, field, &WordControl::field);
+    const bool tier =
+        control != controls.words.end() && control->has_tiers() && !control->has_shapes();
+    tier_is_taken = tier_is_taken || tier;
+    if (tier) continue;
+    choice.note = fmt::format("{} was dropped: '{}' decides the size", to_text(wish), field->name);
+    return choice;
+  }
+  if (wish.kind == SizeWish::Kind::automatic) return choose_automatic(controls, schema);
+  return Solver(wish, controls, 1024.0 * 1024.0).solve(tier_is_taken);
+}
+
+}  // namespace falproxy::translate
