@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -112,9 +113,14 @@ Result<std::string> read_file(const std::string& path) {
 }
 
 Result<Configuration, std::vector<SettingsFault>> load_configuration(
-    const std::optional<std::string>& env_file, const Environment& environment) {
-  const Result<EnvFile, Faults> env = read_env_file(env_file);
+    const std::optional<std::string>& env_file, const Environment& environment,
+    const Environment& otherwise) {
+  Result<EnvFile, Faults> env = read_env_file(env_file);
   if (!env) return env.error();
+  for (const auto& [name, value] : otherwise) {
+    const auto set = std::ranges::find(env->entries, name, &EnvEntry::name);
+    if (set == env->entries.end()) env->entries.push_back({name, value, 0});
+  }
   auto settings = read_settings(*env, environment);
   if (!settings) return std::move(settings).error();
   Configuration configuration{.settings = std::move(*settings),

@@ -29,10 +29,12 @@ struct Configuration {
 };
 
 /// Reads the .env file, MODELS_FILE and the documents that it names. `env_file`: none means `.env`,
-/// which need not be there. Paths in settings are relative to the working directory, `schema` in
-/// MODELS_FILE to that file. Errors: every fault.
+/// which need not be there. `otherwise`: variables that count where neither of both sets them.
+/// Paths in settings are relative to the working directory, `schema` in MODELS_FILE to that file.
+/// Errors: every fault.
 [[nodiscard]] Result<Configuration, std::vector<SettingsFault>> load_configuration(
-    const std::optional<std::string>& env_file, const Environment& environment);
+    const std::optional<std::string>& env_file, const Environment& environment,
+    const Environment& otherwise = {});
 
 [[nodiscard]] fal::Addresses fal_addresses(const Settings& settings);
 [[nodiscard]] Catalog::Options catalog_options(const Settings& settings);
