@@ -21,11 +21,16 @@ constexpr std::string_view name_of(State state) {
   return state == State::ok ? "ok" : state == State::warning ? "warning" : "fault";
 }
 
+std::string count_of(std::size_t count, std::string_view what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
 struct Finding {
   State state = State::ok;
   std::string what;  // "model flux-dev"
   std::string text;
   std::string mend = {};
+  bool operator==(const Finding&) const = default;
 };
 
 class Check {
@@ -40,15 +45,15 @@ class Check {
     }
     for (const SettingsFault& warning : configuration->warnings) add(State::warning, warning);
     const Settings& settings = configuration->settings;
-    findings_.push_back(
-        {State::ok, "settings",
-         fmt::format("{} models, {} fal accounts, {} access keys", settings.models.size(),
-                     settings.ai_keys.size(), settings.access_keys.size())});
+    put({State::ok, "settings",
+         count_of(settings.models.size(), "model") + ", " +
+             count_of(settings.ai_keys.size(), "fal account") + ", " +
+             count_of(settings.access_keys.size(), "access key")});
     auto documents =
         Documents::create(surroundings_, *configuration, Documents::Cache::passed_over);
     if (!documents) {
-      findings_.push_back({State::fault, "certificates", documents.error().message,
-                           "name a readable PEM file in SSL_CERT_FILE, or leave it out"});
+      put({State::fault, "certificates", documents.error().message,
+           "name a readable PEM file in SSL_CERT_FILE, or leave it out"});
       return;
     }
     check_models(configuration->models, **documents);
@@ -65,8 +70,8 @@ class Check {
       const std::string mend = finding.mend.empty() ? "" : "\n-> " + finding.mend;
       rows.push_back({std::string(name_of(finding.state)), finding.what, finding.text + mend});
     }
-    return table_text(rows) +
-           fmt::format("{} faults, {} warnings\n", count(State::fault), count(State::warning));
+    return table_text(rows) + count_of(count(State::fault), "fault") + ", " +
+           count_of(count(State::warning), "warning") + "\n";
   }
 
   [[nodiscard]] Json json() const {
@@ -82,10 +87,17 @@ class Check {
   }
 
  private:
+  // What two documents of a model say alike is said once.
+  void put(Finding finding) {
+    if (std::ranges::find(findings_, finding) == findings_.end()) {
+      findings_.push_back(std::move(finding));
+    }
+  }
+
   void add(State state, const SettingsFault& fault) {
     SettingsFault place = fault;
     place.mend.clear();
-    findings_.push_back({state, "settings", to_string(place), fault.mend});
+    put({state, "settings", to_string(place), fault.mend});
   }
 
   void check_models(const std::vector<CatalogModel>& models, Documents& documents) {
@@ -114,8 +126,7 @@ class Check {
     const std::string what = fmt::format("model {}{}", model.name, edits ? " (edits)" : "");
     if (!document) {
       const bool pinned = !edits && !model.settings.schema.empty();
-      findings_.push_back(
-          {State::fault, what, document.error().message,
+      put({State::fault, what, document.error().message,
            pinned
                ? "mend the file that MODELS_FILE names as its schema"
                : "see that its id in SUPPORTED_MODELS is right, and that FAL_SCHEMA_URL answers"});
@@ -123,16 +134,17 @@ class Check {
     }
     const schema::ModelSchema& schema = **document;
     const schema::Summary summary = schema::describe(schema);
-    findings_.push_back({State::ok, what,
-                         fmt::format("{}: {}, {}, up to {} at once", schema.endpoint,
-                                     summary.category, size_words(summary), summary.max_n)});
+    put({State::ok, what,
+         fmt::format("{}: {}, {}, up to {} a job", schema.endpoint, summary.category,
+                     size_words(summary),
+                     count_of(static_cast<std::size_t>(summary.max_n), "image"))});
     if (schema.output.described && !schema.output.images && !schema.output.image) {
-      findings_.push_back({State::warning, what, "its document promises no image",
-                           "choose an endpoint that makes images"});
+      put({State::warning, what, "its document promises no image",
+           "choose an endpoint that makes images"});
     }
     if (edits && !summary.takes_images) {
-      findings_.push_back({State::fault, what, "its document takes no image",
-                           "name an endpoint that edits, or none"});
+      put({State::fault, what, "its document takes no image",
+           "name an endpoint that edits, or none"});
     }
   }
 
@@ -154,14 +166,13 @@ class Check {
         if (field == nullptr) continue;
         known = true;
         if (const std::optional<Error> error = schema::check(*field, value, name)) {
-          findings_.push_back({State::fault, what, fmt::format("{}: {}", key, error->message),
-                               "mend it in MODELS_FILE"});
+          put({State::fault, what, fmt::format("{}: {}", key, error->message),
+               "mend it in MODELS_FILE"});
         }
       }
       if (known) continue;
       const std::string_view near = nearest(name, names);
-      findings_.push_back(
-          {State::warning, what, fmt::format("{}: the model has no input '{}'", key, name),
+      put({State::warning, what, fmt::format("{}: the model has no input '{}'", key, name),
            near.empty() ? "leave it out of MODELS_FILE" : fmt::format("did you mean '{}'?", near)});
     }
   }
@@ -180,8 +191,8 @@ class Check {
         const State state = verdict.usable == KeyVerdict::Usable::yes  ? State::ok
                             : verdict.usable == KeyVerdict::Usable::no ? State::fault
                                                                        : State::warning;
-        findings_.push_back({state, fmt::format("key {} (account {})", next + 1, account),
-                             verdict.text, verdict.mend});
+        put({state, fmt::format("key {} (account {})", next + 1, account), verdict.text,
+             verdict.mend});
       }
     }
   }
