@@ -31,14 +31,13 @@ class VirtualClock final : public Clock {
     return wall_epoch() + std::chrono::duration_cast<WallTime::duration>(now_ - epoch());
   }
   bool sleep_until(TimePoint until, std::stop_token stop) override {
-    if (stop.stop_requested()) return false;
-    move_to(until);
+    move_to(until, stop);
     return !stop.stop_requested();
   }
 
-  /// Runs what is due on the way (see at()).
-  void move_to(TimePoint then) {
-    while (true) {
+  /// Runs what is due on the way (see at()). A stop that is requested there is where it ends.
+  void move_to(TimePoint then, const std::stop_token& stop = {}) {
+    while (!stop.stop_requested()) {
       std::function<void()> due;
       {
         const std::lock_guard lock(mutex_);

@@ -3,12 +3,10 @@
 
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
-#include <string>
 #include <vector>
 
 #include "falproxy/clock.hpp"
@@ -17,74 +15,103 @@
 
 namespace falproxy {
 
-/// What fal said of a key.
+/// What fal said of a key. A 5xx is no fault of the key and is not reported.
 enum class KeyOutcome {
-  accepted,         ///< a submit was accepted: whatever rested the key is over
-  rate_limited,     ///< 429: it rests for Retry-After, else 1 s doubling to 60 s, with jitter
-  refused,          ///< 401: it is out until a reload
-  account_blocked,  ///< 403 locked, exhausted balance: the account rests 5 minutes, then one request probes it
+  /// A submit was accepted: whatever rested the key or blocked its account is over.
+  accepted,
+  /// 429: the key rests for Retry-After, else about 1 s, doubling to 60 s from one time to the
+  /// next.
+  rate_limited,
+  /// 401: the key is out until a reload; the others of its account are not.
+  refused,
+  /// 403 locked, exhausted balance: the account rests 5 minutes, then one request probes it.
+  account_blocked,
 };
 
 class KeyRing;
 
-/// The right to use one key for one job: submit, waiting and the result. Move-only; gives itself back.
-/// It shares ownership of its secret, so a reload never leaves it dangling.
+/// The right to use one key for one job: submit, waiting and the result. Move-only; gives itself
+/// back. It shares ownership of its secret, so neither a reload nor the end of the ring leaves it
+/// dangling.
 class KeyLease {
  public:
   KeyLease(KeyLease&& other) noexcept;
   KeyLease& operator=(KeyLease&& other) noexcept;
   ~KeyLease();
 
-  [[nodiscard]] std::size_t slot() const noexcept;  ///< position in AI_KEYS; safe to log
-  [[nodiscard]] const Secret& key() const noexcept; ///< valid as long as the lease, whatever a reload does
+  /// Position in AI_KEYS when it was taken; safe to log.
+  [[nodiscard]] std::size_t slot() const noexcept;
+  /// Valid as long as the lease, whatever a reload does.
+  [[nodiscard]] const Secret& key() const noexcept;
+  /// `retry_after`: what fal asked for with a 429; at most an hour of it is kept.
   void report(KeyOutcome outcome, TimePoint now, std::optional<Milliseconds> retry_after = {});
 
  private:
   friend class KeyRing;
   struct State;
-  explicit KeyLease(std::shared_ptr<State> state);
-  std::shared_ptr<State> state_;
+  explicit KeyLease(std::unique_ptr<State> state) noexcept;
+  std::unique_ptr<State> state_;
 };
 
 /// How an account stands; for metrics and the status page. Holds no key.
 struct AccountStatus {
-  enum class State { ready, resting, blocked, out };
+  enum class State {
+    ready,
+    resting,  ///< every key that is not out was rate limited
+    blocked,  ///< until a probe succeeds
+    out,      ///< every key was refused
+  };
   State state = State::ready;
   int leases = 0;
   int keys = 0;
-  std::optional<Milliseconds> back_in = std::nullopt;  ///< while resting or blocked
+  std::optional<Milliseconds> back_in =
+      std::nullopt;  ///< while resting or blocked; none while a probe is under way
   bool operator==(const AccountStatus&) const = default;
 };
 
-/// Thread-safe. It never reads a clock and never sleeps: time comes in as a parameter.
+/// Thread-safe. The lock is held for a look at each account, never while waiting. Time comes in as
+/// a parameter.
 class KeyRing {
  public:
   struct Options {
-    int max_jobs_per_account = 0;  ///< 0: no limit
+    int max_jobs_per_account = 0;    ///< 0: no limit
     std::size_t max_waiting = 1000;  ///< requests that may wait for an account at once
   };
 
-  /// `accounts`: keys of one account stand together (AI_KEYS="a|b,c"). `random` gives numbers in [0, 1), for jitter.
-  KeyRing(std::vector<std::vector<Secret>> accounts, Options options, std::function<double()> random);
+  /// `accounts`: keys of one account stand together (AI_KEYS="a|b,c"); a key that was there before
+  /// is ignored. `random` gives numbers in [0, 1), for jitter; it is called by one thread at a
+  /// time.
+  KeyRing(std::vector<std::vector<Secret>> accounts, Options options,
+          std::function<double()> random);
   ~KeyRing();
   KeyRing(const KeyRing&) = delete;
   KeyRing& operator=(const KeyRing&) = delete;
 
-  /// The key of the account with the fewest leases that is not resting at `now`; among equals, the next in turn.
-  /// Errors: keys_resting with `retry_after`; keys_out where none can come back by itself; overloaded where every usable
-  /// account holds max_jobs_per_account leases (then wait_for_turn()).
+  /// A key of the usable account with the fewest leases, among equals of the next in turn; within
+  /// the account, the next usable key in turn. An account that was blocked long enough gives one
+  /// lease, the probe, and no other until that one has reported or is gone. Errors: keys_resting
+  /// (rate limited; `retry_after`: when the first is back); keys_out (refused or blocked;
+  /// `retry_after` where a probe is due); overloaded where every usable account holds
+  /// max_jobs_per_account leases, or others wait already (then acquire_or_wait()).
   [[nodiscard]] Result<KeyLease> acquire(TimePoint now);
 
-  /// Blocks, first come first served, until acquire() may succeed, `deadline` passes or `stop` is requested.
-  /// Errors: queue_full, timed_out, cancelled, and those of acquire().
-  [[nodiscard]] Result<KeyLease> acquire_or_wait(const Clock& clock, TimePoint deadline, std::stop_token stop);
+  /// As acquire(), but where that would be overloaded it blocks, first come first served, until
+  /// there is a key, `deadline` passes or `stop` is requested. Waits only in `clock.sleep_until()`,
+  /// which it ends early when a lease is given back. Errors: queue_full, timed_out, cancelled, and
+  /// those of acquire() but overloaded.
+  [[nodiscard]] Result<KeyLease> acquire_or_wait(Clock& clock, TimePoint deadline,
+                                                 std::stop_token stop);
 
-  /// New keys and limits; the state of keys that stay is kept, leases of keys that go run on.
+  /// New keys and limits. Keys that stay keep their rests and leases, but what was refused or
+  /// blocked is tried again: the operator may have mended it. Leases of keys that go run on.
   void reload(std::vector<std::vector<Secret>> accounts, Options options);
 
   [[nodiscard]] std::vector<AccountStatus> status(TimePoint now) const;
+  /// How many calls of acquire_or_wait() wait now.
+  [[nodiscard]] std::size_t waiting() const;
 
  private:
+  friend class KeyLease;
   struct Impl;
   std::shared_ptr<Impl> impl_;
 };

@@ -1,0 +1,502 @@
+#include "falproxy/key_ring.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "support/virtual_time.hpp"
+
+using namespace falproxy;
+using namespace falproxy::testing;
+
+namespace {
+
+constexpr TimePoint start = TimePoint(std::chrono::hours(1000));
+
+std::vector<std::vector<Secret>> accounts_of(std::vector<std::vector<std::string>> names) {
+  std::vector<std::vector<Secret>> accounts;
+  for (std::vector<std::string>& group : names) {
+    accounts.emplace_back();
+    for (std::string& name : group) accounts.back().emplace_back(std::move(name));
+  }
+  return accounts;
+}
+
+double half() { return 0.5; }
+
+KeyRing make_ring(std::vector<std::vector<std::string>> names, KeyRing::Options options = {}) {
+  return KeyRing(accounts_of(std::move(names)), options, half);
+}
+
+std::string name_of(const Result<KeyLease>& lease) {
+  return lease ? std::string(lease->key().reveal()) : "none: " + lease.error().message;
+}
+
+// Takes a key, says what fal thought of it and gives it back.
+std::string use(KeyRing& ring, KeyOutcome outcome, TimePoint now,
+                std::optional<Milliseconds> retry_after = {}) {
+  Result<KeyLease> lease = ring.acquire(now);
+  REQUIRE(lease);
+  lease->report(outcome, now, retry_after);
+  return name_of(lease);
+}
+
+void check_denied(const Result<KeyLease>& lease, ErrorKind kind,
+                  std::optional<Milliseconds> retry_after = {}) {
+  REQUIRE_FALSE(lease);
+  CHECK(name_of(lease.error().kind) == name_of(kind));
+  CHECK(lease.error().retry_after == retry_after);
+}
+
+// Time stands still; who sleeps is only woken by a stop.
+class StandingClock final : public Clock {
+ public:
+  [[nodiscard]] TimePoint now() const override { return start; }
+  [[nodiscard]] WallTime wall_now() const override { return {}; }
+  bool sleep_until(TimePoint, std::stop_token stop) override {
+    std::mutex mutex;
+    std::condition_variable_any woken;
+    std::unique_lock lock(mutex);
+    woken.wait(lock, stop, [] { return false; });
+    return false;
+  }
+};
+
+void wait_until_waiting(const KeyRing& ring, std::size_t count) {
+  while (ring.waiting() != count) std::this_thread::yield();
+}
+
+}  // namespace
+
+TEST_CASE("accounts without leases take turns") {
+  KeyRing ring = make_ring({{"a"}, {"b"}, {"c"}});
+  std::string order;
+  for (int i = 0; i < 7; ++i) order += name_of(ring.acquire(start));
+  CHECK(order == "abcabca");
+}
+
+TEST_CASE("the account with the fewest leases is next, whoever's turn it is") {
+  KeyRing ring = make_ring({{"a"}, {"b"}, {"c"}});
+  std::vector<Result<KeyLease>> held;
+  for (int i = 0; i < 6; ++i) held.push_back(ring.acquire(start));
+  REQUIRE(name_of(held[4]) == "b");
+  held.erase(held.begin() + 4);
+  CHECK(name_of(ring.acquire(start)) == "b");
+  CHECK(name_of(ring.acquire(start)) == "b");
+}
+
+TEST_CASE("a lease gives itself back once, also after it was moved") {
+  KeyRing ring = make_ring({{"a"}});
+  const auto leases = [&] { return ring.status(start).at(0).leases; };
+  {
+    Result<KeyLease> first = ring.acquire(start);
+    REQUIRE(first);
+    KeyLease moved = std::move(*first);
+    CHECK(leases() == 1);
+    Result<KeyLease> second = ring.acquire(start);
+    REQUIRE(second);
+    CHECK(leases() == 2);
+    moved = std::move(*second);
+    CHECK(leases() == 1);
+    CHECK(moved.key().reveal() == "a");
+  }
+  CHECK(leases() == 0);
+}
+
+TEST_CASE("a lease outlives its ring") {
+  std::optional<KeyLease> lease;
+  {
+    KeyRing ring = make_ring({{"a"}});
+    lease = *ring.acquire(start);
+  }
+  CHECK(lease->key().reveal() == "a");
+  lease->report(KeyOutcome::accepted, start);
+}
+
+TEST_CASE("a rate limited key rests and the next one is handed out") {
+  KeyRing ring = make_ring({{"a"}, {"b"}});
+  CHECK(use(ring, KeyOutcome::rate_limited, start, 3s) == "a");
+  for (int i = 0; i < 3; ++i) CHECK(use(ring, KeyOutcome::accepted, start) == "b");
+  CHECK(use(ring, KeyOutcome::accepted, start + 3s - 1ms) == "b");
+  CHECK(use(ring, KeyOutcome::accepted, start + 3s) == "a");
+}
+
+TEST_CASE("where all keys rest, the error says when the first is back") {
+  KeyRing ring = make_ring({{"a"}, {"b"}});
+  use(ring, KeyOutcome::rate_limited, start, 3s);
+  use(ring, KeyOutcome::rate_limited, start, 2s);
+  check_denied(ring.acquire(start), ErrorKind::keys_resting, 2s);
+  check_denied(ring.acquire(start + 1500us), ErrorKind::keys_resting, 1999ms);
+  CHECK(name_of(ring.acquire(start + 2s)) == "b");
+}
+
+TEST_CASE(
+    "without Retry-After a key rests for a second, doubling to a minute, until it is accepted "
+    "again") {
+  KeyRing ring = make_ring({{"a"}});
+  TimePoint now = start;
+  for (const auto rest : {1s, 2s, 4s, 8s, 16s, 32s, 60s, 60s, 60s}) {
+    use(ring, KeyOutcome::rate_limited, now);
+    check_denied(ring.acquire(now), ErrorKind::keys_resting, rest);
+    now += rest;
+  }
+  use(ring, KeyOutcome::accepted, now);
+  use(ring, KeyOutcome::rate_limited, now);
+  check_denied(ring.acquire(now), ErrorKind::keys_resting, 1s);
+}
+
+TEST_CASE("rests are spread by the random numbers given, and never longer than a minute") {
+  struct Case {
+    double random;
+    Milliseconds first;
+    Milliseconds longest;
+  };
+  for (const Case& c : {Case{0.0, 750ms, 48s}, Case{0.5, 1s, 60s}, Case{0.999, 1249ms, 60s}}) {
+    CAPTURE(c.random);
+    KeyRing ring(accounts_of({{"a"}}), {}, [&] { return c.random; });
+    use(ring, KeyOutcome::rate_limited, start);
+    check_denied(ring.acquire(start), ErrorKind::keys_resting, c.first);
+    TimePoint now = start;
+    for (int i = 0; i < 6; ++i) use(ring, KeyOutcome::rate_limited, now += 1min);
+    check_denied(ring.acquire(now), ErrorKind::keys_resting, c.longest);
+  }
+}
+
+TEST_CASE("jobs of one key that are pushed back together are one strike") {
+  KeyRing ring = make_ring({{"a"}});
+  std::vector<Result<KeyLease>> held;
+  for (int i = 0; i < 5; ++i) held.push_back(ring.acquire(start));
+  for (Result<KeyLease>& lease : held) lease->report(KeyOutcome::rate_limited, start);
+  check_denied(ring.acquire(start), ErrorKind::keys_resting, 1s);
+}
+
+TEST_CASE("what fal asks for is kept, within an hour") {
+  KeyRing ring = make_ring({{"a"}});
+  use(ring, KeyOutcome::rate_limited, start, -5s);
+  use(ring, KeyOutcome::rate_limited, start, 0s);
+  use(ring, KeyOutcome::rate_limited, start, 24h);
+  check_denied(ring.acquire(start), ErrorKind::keys_resting, 1h);
+}
+
+TEST_CASE("a refused key is out until a reload, the account's other key is not") {
+  KeyRing ring = make_ring({{"a", "b"}, {"c"}});
+  CHECK(use(ring, KeyOutcome::refused, start) == "a");
+  std::string order;
+  for (int i = 0; i < 4; ++i) order += use(ring, KeyOutcome::accepted, start + 24h);
+  CHECK(order == "cbcb");
+  CHECK(use(ring, KeyOutcome::refused, start) == "c");
+  CHECK(use(ring, KeyOutcome::refused, start) == "b");
+  check_denied(ring.acquire(start + 24h), ErrorKind::keys_out);
+
+  ring.reload(accounts_of({{"a", "b"}, {"c"}}), {});
+  CHECK(ring.acquire(start));
+}
+
+TEST_CASE("the keys of an account take turns, and share its leases") {
+  KeyRing ring = make_ring({{"a", "b"}, {"c"}});
+  std::string order;
+  std::vector<Result<KeyLease>> held;
+  for (int i = 0; i < 6; ++i) order += name_of(held.emplace_back(ring.acquire(start)));
+  CHECK(order == "acbcac");
+  CHECK(ring.status(start).at(0).leases == 3);
+  CHECK(ring.status(start).at(1).leases == 3);
+}
+
+TEST_CASE("a blocked account rests five minutes, then one request probes it") {
+  KeyRing ring = make_ring({{"a", "b"}, {"c"}});
+  CHECK(use(ring, KeyOutcome::account_blocked, start) == "a");
+  for (int i = 0; i < 4; ++i) CHECK(use(ring, KeyOutcome::accepted, start + 5min - 1ms) == "c");
+
+  const TimePoint later = start + 5min;
+  Result<KeyLease> other = ring.acquire(later);
+  Result<KeyLease> probe = ring.acquire(later);
+  if (name_of(probe) == "c") std::swap(probe, other);
+  CHECK(name_of(probe) == "b");
+  CHECK(name_of(other) == "c");
+  // As long as the probe is under way, nobody else uses the account.
+  CHECK(name_of(ring.acquire(later + 1h)) == "c");
+
+  SUBCASE("the account is usable again when it is accepted") {
+    probe->report(KeyOutcome::accepted, later);
+    CHECK(name_of(ring.acquire(later)) == "a");
+    CHECK(ring.status(later).at(0).state == AccountStatus::State::ready);
+  }
+  SUBCASE("the account rests for another five minutes when it is refused") {
+    probe->report(KeyOutcome::account_blocked, later);
+    probe = ring.acquire(later + 5min - 1ms);
+    CHECK(name_of(probe) == "c");
+    probe = ring.acquire(later + 5min);
+    CHECK(name_of(probe) == "a");
+  }
+  SUBCASE("the next request probes when it ends without a word") {
+    probe = Error{};
+    CHECK(name_of(ring.acquire(later)) == "a");
+  }
+  SUBCASE("the account's other key probes when this one is refused") {
+    probe->report(KeyOutcome::refused, later);
+    CHECK(name_of(ring.acquire(later)) == "a");
+  }
+}
+
+TEST_CASE("accounts without balance are the operator's affair: the keys are out, not resting") {
+  KeyRing ring = make_ring({{"a"}, {"b"}});
+  use(ring, KeyOutcome::account_blocked, start);
+  use(ring, KeyOutcome::refused, start);
+  check_denied(ring.acquire(start + 1min), ErrorKind::keys_out, 4min);
+  Result<KeyLease> probe = ring.acquire(start + 5min);
+  CHECK(name_of(probe) == "a");
+  check_denied(ring.acquire(start + 5min), ErrorKind::keys_out);
+}
+
+TEST_CASE("no keys at all are keys that are out") {
+  KeyRing ring = make_ring({});
+  check_denied(ring.acquire(start), ErrorKind::keys_out);
+  CHECK(ring.status(start).empty());
+}
+
+TEST_CASE("an account never holds more jobs than it may") {
+  KeyRing ring = make_ring({{"a", "b"}, {"c"}}, {.max_jobs_per_account = 2});
+  std::vector<Result<KeyLease>> held;
+  for (int i = 0; i < 4; ++i) REQUIRE(held.emplace_back(ring.acquire(start)));
+  check_denied(ring.acquire(start), ErrorKind::overloaded);
+  SUBCASE("a lease that is given back makes room") {
+    held.pop_back();
+    CHECK(ring.acquire(start));
+  }
+  SUBCASE("resting accounts count as full where another only lacks room") {
+    held[0]->report(KeyOutcome::rate_limited, start, 9s);
+    held[2]->report(KeyOutcome::rate_limited, start, 9s);
+    check_denied(ring.acquire(start), ErrorKind::overloaded);
+  }
+}
+
+TEST_CASE("a request waits until a lease is given back") {
+  VirtualClock clock;
+  KeyRing ring = make_ring({{"a"}}, {.max_jobs_per_account = 1});
+  std::optional<Result<KeyLease>> held = ring.acquire(clock.now());
+  clock.at(clock.now() + 3s, [&] { held.reset(); });
+  const Result<KeyLease> lease = ring.acquire_or_wait(clock, clock.now() + 1h, {});
+  CHECK(name_of(lease) == "a");
+  CHECK(clock.now() == VirtualClock::epoch() + 3s);
+  CHECK(ring.waiting() == 0);
+}
+
+TEST_CASE("a request waits until another account is back, if that is sooner") {
+  VirtualClock clock;
+  KeyRing ring = make_ring({{"a"}, {"b"}}, {.max_jobs_per_account = 1});
+  const Result<KeyLease> held = ring.acquire(clock.now());
+  use(ring, KeyOutcome::rate_limited, clock.now(), 5s);
+  CHECK(name_of(ring.acquire_or_wait(clock, clock.now() + 1h, {})) == "b");
+  CHECK(clock.now() == VirtualClock::epoch() + 5s);
+}
+
+TEST_CASE("waiting ends when no account can come free any more") {
+  VirtualClock clock;
+  KeyRing ring = make_ring({{"a"}}, {.max_jobs_per_account = 1});
+  Result<KeyLease> held = ring.acquire(clock.now());
+  clock.at(clock.now() + 3s, [&] { held->report(KeyOutcome::refused, clock.now()); });
+  check_denied(ring.acquire_or_wait(clock, clock.now() + 1h, {}), ErrorKind::keys_out);
+  CHECK(clock.now() == VirtualClock::epoch() + 3s);
+}
+
+TEST_CASE("waiting ends at the deadline and on a stop") {
+  VirtualClock clock;
+  KeyRing ring = make_ring({{"a"}}, {.max_jobs_per_account = 1});
+  const Result<KeyLease> held = ring.acquire(clock.now());
+  check_denied(ring.acquire_or_wait(clock, clock.now() + 7s, {}), ErrorKind::timed_out);
+  CHECK(clock.now() == VirtualClock::epoch() + 7s);
+
+  std::stop_source source;
+  clock.at(clock.now() + 2s, [&] { source.request_stop(); });
+  check_denied(ring.acquire_or_wait(clock, clock.now() + 1h, source.get_token()),
+               ErrorKind::cancelled);
+  CHECK(clock.now() == VirtualClock::epoch() + 9s);
+  check_denied(ring.acquire_or_wait(clock, clock.now() + 1h, source.get_token()),
+               ErrorKind::cancelled);
+  CHECK(ring.waiting() == 0);
+}
+
+TEST_CASE("nobody waits where there is a key, or where waiting is of no use") {
+  VirtualClock clock;
+  KeyRing ring = make_ring({{"a"}}, {.max_jobs_per_account = 1});
+  CHECK(ring.acquire_or_wait(clock, clock.now(), {}));
+  use(ring, KeyOutcome::rate_limited, clock.now(), 5s);
+  check_denied(ring.acquire_or_wait(clock, clock.now() + 1h, {}), ErrorKind::keys_resting, 5s);
+  CHECK(clock.now() == VirtualClock::epoch());
+}
+
+TEST_CASE("who waits longest is served first, and nobody overtakes") {
+  StandingClock clock;
+  KeyRing ring = make_ring({{"a"}}, {.max_jobs_per_account = 1});
+  std::optional<Result<KeyLease>> held = ring.acquire(start);
+  std::mutex mutex;
+  std::vector<int> served;
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&, i] {
+      const Result<KeyLease> lease = ring.acquire_or_wait(clock, TimePoint::max(), {});
+      CHECK(lease);
+      check_denied(ring.acquire(start), ErrorKind::overloaded);
+      const std::lock_guard lock(mutex);
+      served.push_back(i);
+    });
+    wait_until_waiting(ring, static_cast<std::size_t>(i) + 1);
+  }
+  held.reset();
+  threads.clear();
+  CHECK(served == std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7});
+}
+
+TEST_CASE("when the first in the queue gives up, the next one is served") {
+  StandingClock clock;
+  KeyRing ring = make_ring({{"a"}}, {.max_jobs_per_account = 1});
+  std::optional<Result<KeyLease>> held = ring.acquire(start);
+  std::stop_source first_gives_up;
+  std::jthread first([&] {
+    check_denied(ring.acquire_or_wait(clock, TimePoint::max(), first_gives_up.get_token()),
+                 ErrorKind::cancelled);
+  });
+  wait_until_waiting(ring, 1);
+  std::jthread second([&] { CHECK(ring.acquire_or_wait(clock, TimePoint::max(), {})); });
+  wait_until_waiting(ring, 2);
+  first_gives_up.request_stop();
+  first.join();
+  CHECK(ring.waiting() == 1);
+  held.reset();
+  second.join();
+}
+
+TEST_CASE("the queue is bounded") {
+  StandingClock clock;
+  KeyRing ring = make_ring({{"a"}}, {.max_jobs_per_account = 1, .max_waiting = 1});
+  std::optional<Result<KeyLease>> held = ring.acquire(start);
+  std::jthread waiter([&] { CHECK(ring.acquire_or_wait(clock, TimePoint::max(), {})); });
+  wait_until_waiting(ring, 1);
+  check_denied(ring.acquire_or_wait(clock, TimePoint::max(), {}), ErrorKind::queue_full, 1s);
+  held.reset();
+}
+
+TEST_CASE("a reload makes room for those who wait") {
+  StandingClock clock;
+  KeyRing ring = make_ring({{"a"}}, {.max_jobs_per_account = 1});
+  const Result<KeyLease> held = ring.acquire(start);
+  std::jthread waiter(
+      [&] { CHECK(name_of(ring.acquire_or_wait(clock, TimePoint::max(), {})) == "b"); });
+  wait_until_waiting(ring, 1);
+  ring.reload(accounts_of({{"a"}, {"b"}}), {.max_jobs_per_account = 1});
+}
+
+TEST_CASE("a reload keeps how the keys that stay are doing") {
+  KeyRing ring = make_ring({{"a"}, {"b"}, {"c"}});
+  use(ring, KeyOutcome::rate_limited, start, 30s);
+  Result<KeyLease> of_b = ring.acquire(start);
+  Result<KeyLease> of_c = ring.acquire(start);
+  REQUIRE(name_of(of_c) == "c");
+
+  ring.reload(accounts_of({{"d"}, {"b"}, {"a"}}), {});
+  const std::vector<AccountStatus> status = ring.status(start);
+  using State = AccountStatus::State;
+  CHECK(status == std::vector<AccountStatus>{
+                      {State::ready, 0, 1}, {State::ready, 1, 1}, {State::resting, 0, 1, 30s}});
+
+  // The lease of the key that went runs on, keeps its place in the old list, and hurts nobody.
+  CHECK(of_c->key().reveal() == "c");
+  CHECK(of_c->slot() == 2);
+  of_c->report(KeyOutcome::account_blocked, start);
+  of_c->report(KeyOutcome::refused, start);
+  of_c = Error{};
+  CHECK(ring.status(start) == status);
+  of_b = Error{};
+  CHECK(ring.status(start).at(1).leases == 0);
+  const Result<KeyLease> next = ring.acquire(start);
+  CHECK(next->slot() == 0);
+}
+
+TEST_CASE("a reload lets a blocked account be probed at once") {
+  KeyRing ring = make_ring({{"a"}});
+  use(ring, KeyOutcome::account_blocked, start);
+  ring.reload(accounts_of({{"a"}}), {});
+  const Result<KeyLease> probe = ring.acquire(start);
+  CHECK(name_of(probe) == "a");
+  check_denied(ring.acquire(start), ErrorKind::keys_out);
+}
+
+TEST_CASE("accounts can be joined and parted by a reload") {
+  KeyRing ring = make_ring({{"a"}, {"b"}});
+  const Result<KeyLease> of_a = ring.acquire(start);
+  const Result<KeyLease> of_b = ring.acquire(start);
+  ring.reload(accounts_of({{"a", "b"}}), {});
+  CHECK(ring.status(start) == std::vector<AccountStatus>{{AccountStatus::State::ready, 2, 2}});
+  ring.reload(accounts_of({{"b"}, {"a"}}), {});
+  CHECK(ring.status(start).at(0).leases == 1);
+  CHECK(ring.status(start).at(1).leases == 1);
+}
+
+TEST_CASE("a key that is given twice is one key, and keeps the first position") {
+  KeyRing ring = make_ring({{"a", "a"}, {"a"}, {"b"}});
+  CHECK(ring.status(start).size() == 2);
+  CHECK(ring.acquire(start)->slot() == 0);
+  CHECK(ring.acquire(start)->slot() == 3);
+}
+
+TEST_CASE("the status tells how each account stands") {
+  KeyRing ring = make_ring({{"a"}, {"b"}, {"c", "d"}, {"e"}});
+  use(ring, KeyOutcome::rate_limited, start, 3s);
+  use(ring, KeyOutcome::account_blocked, start);
+  use(ring, KeyOutcome::refused, start);
+  use(ring, KeyOutcome::refused, start);
+  using State = AccountStatus::State;
+  CHECK(ring.status(start + 1s) == std::vector<AccountStatus>{{State::resting, 0, 1, 2s},
+                                                              {State::blocked, 0, 1, 299s},
+                                                              {State::ready, 0, 2},
+                                                              {State::out, 0, 1}});
+  CHECK(ring.status(start + 5min).at(0).state == State::ready);
+  CHECK(ring.status(start + 5min).at(1) == AccountStatus{State::blocked, 0, 1});
+}
+
+TEST_CASE("no error and no status shows a key") {
+  KeyRing ring = make_ring({{"very-secret"}});
+  use(ring, KeyOutcome::rate_limited, start, 3s);
+  CHECK(ring.acquire(start).error().message.find("very-secret") == std::string::npos);
+}
+
+TEST_CASE("threads that take, report, reload and give up leave no lease behind") {
+  StandingClock clock;
+  const auto names = accounts_of({{"a", "b"}, {"c"}, {"d"}});
+  const auto fewer = accounts_of({{"a"}, {"c", "d"}});
+  const KeyRing::Options limits{.max_jobs_per_account = 2};
+  KeyRing ring(names, limits, half);
+  std::atomic<int> taken{0};
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 6; ++t) {
+      threads.emplace_back([&, t] {
+        FixedRandom random(static_cast<std::uint64_t>(t) + 1);
+        for (int i = 0; i < 300; ++i) {
+          std::stop_source stop;
+          if (random() < 0.1) stop.request_stop();
+          Result<KeyLease> lease = ring.acquire_or_wait(clock, TimePoint::max(), stop.get_token());
+          if (!lease) continue;
+          ++taken;
+          if (random() < 0.1) lease->report(KeyOutcome::rate_limited, start, 0ms);
+          if (random() < 0.5) lease->report(KeyOutcome::accepted, start);
+        }
+      });
+    }
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) ring.reload(i % 2 == 0 ? fewer : names, limits);
+    });
+  }
+  CHECK(taken > 0);
+  CHECK(ring.waiting() == 0);
+  for (const AccountStatus& account : ring.status(start)) CHECK(account.leases == 0);
+}
