@@ -102,6 +102,16 @@ TEST_CASE("quality, style, user and their like are taken in any word (rows 16 an
   CHECK_FALSE(parse_with(R"("quality":"","style":"","user":"","model":"")")->quality.has_value());
 }
 
+TEST_CASE("what OpenAI refuses for some models is accepted for all (rows 5 and 54)") {
+  CHECK(parse_with(R"("model":"gpt-image-1","response_format":"url")")->response_format ==
+        ResponseFormat::url);
+  CHECK(parse_with(R"("model":"dall-e-3","n":10)")->n == 10);
+  const auto streamed = parse_with(R"("stream":true,"n":2)");
+  REQUIRE(streamed.has_value());
+  CHECK(streamed->stream);
+  CHECK(streamed->n == 2);
+}
+
 TEST_CASE("size is auto or WIDTHxHEIGHT (rows 13 and 14)") {
   struct Case {
     const char* members;

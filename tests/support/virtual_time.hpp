@@ -2,6 +2,7 @@
 // small stand-ins.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <mutex>

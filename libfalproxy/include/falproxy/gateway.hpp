@@ -141,6 +141,9 @@ class ImageGateway {
   };
   [[nodiscard]] Counters counters() const;
 
+  /// Drops answers that were kept for a repeat longer than recovery_window. Cheap; for the owner's timer, every few seconds.
+  void forget_expired(TimePoint now);
+
   /// New options for requests that begin from now on.
   void reload(Options options);
 

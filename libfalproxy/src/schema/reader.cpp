@@ -354,6 +354,7 @@ Field Reader::reference(const Place& ref) {
   if (target == nullptr) return {};
   open_.push_back({address, descents_});
   Field field = schema({target, std::string(address.substr(1))});
+  field.title.clear();  // "ImageSize" is the name of fal's class, not of the value
   open_.pop_back();
   return field;
 }

@@ -1,0 +1,112 @@
+#include "falproxy/gateway.hpp"
+
+#include <fmt/format.h>
+
+#include <mutex>
+#include <utility>
+
+#include "gateway/course.hpp"
+#include "gateway/driver.hpp"
+#include "gateway/ledger.hpp"
+#include "gateway/model_choice.hpp"
+#include "gateway/request_digest.hpp"
+
+namespace falproxy {
+
+using gateway::Patience;
+using gateway::World;
+
+std::string server_timing(const Receipt& receipt) {
+  std::string text;
+  const auto add = [&](std::string_view name, std::chrono::microseconds time, bool always = false) {
+    if (time.count() == 0 && !always) return;
+    text += fmt::format("{}{};dur={}", text.empty() ? "" : ", ", name,
+                        static_cast<double>(time.count()) / 1000);
+  };
+  add("map", receipt.map, true);
+  add("upload", receipt.upload);
+  add("submit", receipt.submit);
+  add("queue", receipt.queue);
+  add("inference", receipt.inference);
+  add("result", receipt.result);
+  add("media", receipt.media);
+  add("total", receipt.total, true);
+  return text;
+}
+
+struct ImageGateway::Impl {
+  Impl(Parts given, Options first)
+      : parts(std::move(given)), options(std::make_shared<const Options>(std::move(first))) {}
+
+  [[nodiscard]] std::shared_ptr<const Options> options_now() const {
+    const std::lock_guard lock(mutex);
+    return options;
+  }
+
+  const Parts parts;
+  gateway::Tally tally;
+  gateway::Ledger ledger;
+  mutable std::mutex mutex;
+  std::shared_ptr<const Options> options;
+};
+
+ImageGateway::ImageGateway(Parts parts, Options options)
+    : impl_(std::make_unique<Impl>(std::move(parts), std::move(options))) {}
+
+ImageGateway::~ImageGateway() = default;
+
+Outcome ImageGateway::handle(openai::ImageRequest request, const CallContext& context) {
+  const std::shared_ptr<const Options> options = impl_->options_now();
+  const World world{impl_->parts, *options, impl_->tally};
+  const Clock& clock = impl_->parts.clock;
+
+  const bool is_repeat = context.retry_count > 0 || !context.idempotency_key.empty();
+  if (!is_repeat && !context.may_repeat && options->on_disconnect == OnDisconnect::cancel) {
+    const Patience patience(context.deadline, context.stop);
+    return gateway::serve(world, std::move(request), patience, context.progress);
+  }
+
+  const TimePoint begin = clock.now();
+  const Digest digest = gateway::digest_of(request, impl_->parts.codecs);
+  std::string key(reinterpret_cast<const char*>(digest.data()), digest.size());
+  key += context.client;
+  const gateway::Ledger::Rules rules{options->recovery_window, options->recovery_bytes,
+                                     options->on_disconnect};
+  Outcome outcome = impl_->ledger.run(
+      key, context, clock, rules, [&](const Patience& patience, Progress* progress) {
+        return gateway::serve(world, std::move(request), patience, progress);
+      });
+  if (outcome.receipt.recovered) {
+    impl_->tally.recovered.fetch_add(1);
+    outcome.receipt.total =
+        std::chrono::duration_cast<std::chrono::microseconds>(clock.now() - begin);
+  }
+  return outcome;
+}
+
+Result<translate::FalPlan> ImageGateway::plan(const openai::ImageRequest& request,
+                                              const CallContext& context) {
+  const std::shared_ptr<const Options> options = impl_->options_now();
+  const World world{impl_->parts, *options, impl_->tally};
+  const Result<CatalogModel> model =
+      gateway::find_model(impl_->parts.catalog, request, options->default_model);
+  if (!model) return model.error();
+  Result<gateway::PlannedRequest> planned =
+      gateway::plan_request(world, *model, request, context.deadline, context.stop);
+  if (!planned) return std::move(planned).error();
+  return std::move(planned->plan);
+}
+
+ImageGateway::Counters ImageGateway::counters() const { return impl_->tally.read(); }
+
+void ImageGateway::forget_expired(TimePoint now) {
+  impl_->ledger.forget_expired(now, impl_->options_now()->recovery_window);
+}
+
+void ImageGateway::reload(Options options) {
+  auto next = std::make_shared<const Options>(std::move(options));
+  const std::lock_guard lock(impl_->mutex);
+  impl_->options = std::move(next);
+}
+
+}  // namespace falproxy

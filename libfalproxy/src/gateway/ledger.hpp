@@ -1,0 +1,66 @@
+// ledger.hpp: requests that run, and answers that were given lately, so that a repeat is attached
+// instead of paid again.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "falproxy/clock.hpp"
+#include "falproxy/gateway.hpp"
+#include "gateway/driver.hpp"
+
+namespace falproxy::gateway {
+
+/// Thread-safe. A request belongs to everybody who waits for it: when one leaves, it goes on for
+/// the others; when the last leaves it is stopped, unless ON_DISCONNECT is keep. The thread that
+/// began it runs it to its end in either case.
+class Ledger {
+ public:
+  struct Rules {
+    std::chrono::seconds window{120};
+    std::size_t max_bytes = 256u << 20;
+    OnDisconnect on_disconnect = OnDisconnect::cancel;
+  };
+  using Work = std::function<Outcome(const Patience&, Progress*)>;
+
+  /// Runs `work`, or attaches to the same request's earlier run: one with the same `key` (client
+  /// and digest) and either the same idempotency key, or where `context.retry_count` says that this
+  /// is a repeat.
+  [[nodiscard]] Outcome run(const std::string& key, const CallContext& context, const Clock& clock,
+                            const Rules& rules, const Work& work);
+
+  /// Drops answers that are older than `window`.
+  void forget_expired(TimePoint now, std::chrono::seconds window);
+
+  /// Bytes of the answers that are kept.
+  [[nodiscard]] std::size_t kept_bytes() const;
+
+ private:
+  struct Entry;
+  using EntryPointer = std::shared_ptr<Entry>;
+
+  [[nodiscard]] EntryPointer find(const std::string& key, const CallContext& context) const;
+  [[nodiscard]] Outcome begin(const EntryPointer& entry, const CallContext& context,
+                              const Clock& clock, const Rules& rules, const Work& work);
+  [[nodiscard]] Outcome attach(const EntryPointer& entry, const CallContext& context,
+                               const Clock& clock, const Rules& rules);
+  void leave(const EntryPointer& entry, const Rules& rules);
+  void keep(const EntryPointer& entry, TimePoint now, const Rules& rules);
+  void erase(const EntryPointer& entry);
+  void drop_oldest();
+
+  mutable std::mutex mutex_;
+  std::multimap<std::string, EntryPointer> entries_;  // by key, running and kept
+  std::list<EntryPointer> kept_;                      // oldest first
+  std::size_t kept_bytes_ = 0;
+};
+
+}  // namespace falproxy::gateway

@@ -1,0 +1,585 @@
+#include "falproxy/catalog.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <set>
+#include <thread>
+
+#include "catalog/freshness.hpp"
+#include "falproxy/system_clock.hpp"
+#include "falproxy/thread_executor.hpp"
+#include "support/model_documents.hpp"
+#include "support/virtual_time.hpp"
+
+namespace falproxy {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::answer;
+using testing::model_document;
+using testing::Script;
+
+const char* const flux = "fal-ai/flux/dev";
+
+fal::EndpointId id(std::string_view text) { return *fal::EndpointId::parse(text); }
+
+CatalogModel model(std::string name, std::string_view endpoint) {
+  return {std::move(name), id(endpoint), std::nullopt, {}};
+}
+
+// The endpoint that a request for a document names.
+std::string endpoint_of(const HttpRequest& request) {
+  return request.url.substr(request.url.find("endpoint_id=") + 12);
+}
+
+// Keeps documents in memory, as the server's disk store does on disk.
+class MemoryStore final : public DocumentStore {
+ public:
+  std::optional<StoredDocument> load(const std::string& endpoint) override {
+    const std::lock_guard lock(mutex);
+    const auto found = documents.find(endpoint);
+    if (found == documents.end()) return std::nullopt;
+    return found->second;
+  }
+  void save(const std::string& endpoint, const StoredDocument& document) override {
+    const std::lock_guard lock(mutex);
+    documents[endpoint] = document;
+  }
+  std::mutex mutex;
+  std::map<std::string, StoredDocument> documents;
+};
+
+// A catalogue over a scripted document host, in virtual time.
+struct World {
+  explicit World(std::vector<CatalogModel> models, Catalog::Options options = {},
+                 std::map<std::string, std::string> pinned = {})
+      : transport(clock, [this](const HttpRequest& request) { return serve(request); }),
+        catalog({transport, clock, executor, codecs, &store, [] { return 0.5; },
+                 [this](std::string_view line) { log.emplace_back(line); }},
+                options, std::move(models), std::move(pinned)) {}
+
+  Result<std::shared_ptr<const schema::ModelSchema>> schema(std::string_view endpoint,
+                                                            std::string_view name = "flux") {
+    return catalog.schema(id(endpoint), name, clock.now() + 60s, {});
+  }
+  TimePoint refresh() { return catalog.refresh_due(clock.now(), {}); }
+  /// Calls refresh_due as an owner's timer does, for `time`.
+  void run_for(std::chrono::seconds time) {
+    const TimePoint end = clock.now() + time;
+    while (clock.now() < end) clock.move_to(std::min(refresh(), end));
+  }
+  [[nodiscard]] bool logged(std::string_view part) const {
+    return std::ranges::any_of(
+        log, [&](const std::string& line) { return line.find(part) != std::string::npos; });
+  }
+
+  std::function<Script(const HttpRequest&)> serve = [](const HttpRequest& request) {
+    return answer(200, model_document(endpoint_of(request)));
+  };
+  testing::VirtualClock clock;
+  testing::PlainCodecs codecs;
+  InlineExecutor executor;
+  MemoryStore store;
+  std::vector<std::string> log;
+  testing::ScriptedTransport transport;
+  Catalog catalog;
+};
+
+}  // namespace
+
+TEST_CASE("a document is fetched once and served from memory") {
+  World world({model("flux", flux)});
+  CHECK(world.catalog.cached(id(flux), "flux") == nullptr);
+  const auto first = world.schema(flux);
+  REQUIRE(first);
+  CHECK((*first)->endpoint == flux);
+  CHECK(world.transport.requests() ==
+        std::vector<std::string>{
+            "GET https://fal.ai/api/openapi/queue/openapi.json?endpoint_id=fal-ai/flux/dev"});
+  const auto second = world.schema(flux);
+  REQUIRE(second);
+  CHECK(*first == *second);
+  CHECK(world.catalog.cached(id(flux), "flux") == *first);
+  CHECK(world.transport.requests().size() == 1);
+}
+
+TEST_CASE("refresh_due fetches everything that is missing, edit endpoints included") {
+  CatalogModel nano = model("nano", "fal-ai/nano-banana-pro");
+  nano.edit_endpoint = id("fal-ai/nano-banana-pro/edit");
+  World world({model("flux", flux), nano, model("flux-too", flux)});
+  world.refresh();
+  CHECK(world.transport.requests().size() == 3);
+  for (const DocumentStatus& status : world.catalog.status()) {
+    CAPTURE(status.endpoint);
+    CHECK(status.available);
+    CHECK(status.fault.empty());
+    CHECK(status.fetched.has_value());
+  }
+  world.refresh();
+  CHECK(world.transport.requests().size() == 3);
+}
+
+TEST_CASE("models are found by name, and an unknown one says what there is") {
+  World world({model("flux", flux), model("sdxl", "fal-ai/fast-sdxl")});
+  REQUIRE(world.catalog.find("sdxl"));
+  CHECK(world.catalog.find("sdxl")->endpoint.str() == "fal-ai/fast-sdxl");
+  const auto unknown = world.catalog.find("flux2");
+  REQUIRE_FALSE(unknown);
+  CHECK(unknown.error().kind == ErrorKind::unknown_model);
+  CHECK(unknown.error().field == "model");
+  CHECK(unknown.error().message == "The model 'flux2' does not exist. Configured: flux, sdxl.");
+  CHECK(world.catalog.models().size() == 2);
+  CHECK_FALSE(world.catalog.find("fal-ai/other"));
+}
+
+TEST_CASE("a document that cannot be had makes its model unavailable, for a reason that is named") {
+  struct Row {
+    const char* name;
+    Script script;
+    const char* reason;
+  };
+  const std::string document = model_document(flux);
+  const std::vector<Row> rows = {
+      {"unreachable", testing::broken(TransportFault::unreachable), "cannot be reached"},
+      {"broken off", testing::broken(TransportFault::interrupted), "broke while it was fetched"},
+      {"silent", {.silent = true}, "took too long"},
+      {"404", answer(404, R"({"error":"x"})"), "no document for it (404)"},
+      {"500", answer(500, ""), "answered 500"},
+      {"redirect", answer(302, "", {{"Location", "https://evil.example/"}}),
+       "redirects elsewhere (302)"},
+      {"HTML", answer(200, "<!doctype html><title>hi</title>"), "a web page, not JSON"},
+      {"empty", answer(200, "  "), "was empty"},
+      {"truncated", answer(200, document.substr(0, document.size() / 2)), "cannot be used"},
+      {"not a document", answer(200, R"({"openapi":"3.0.4"})"), "cannot be used"},
+      {"too large", answer(200, std::string(9u << 20, ' ')), "too large"},
+  };
+  for (const Row& row : rows) {
+    SUBCASE(row.name) {
+      World world({model("flux", flux), model("sdxl", "fal-ai/fast-sdxl")});
+      world.serve = [&](const HttpRequest& request) {
+        return endpoint_of(request) == flux ? row.script
+                                            : answer(200, model_document("fal-ai/fast-sdxl"));
+      };
+      world.refresh();
+      const auto schema = world.schema(flux);
+      REQUIRE_FALSE(schema);
+      CHECK(schema.error().kind == ErrorKind::model_unavailable);
+      CHECK_MESSAGE(schema.error().message.find(row.reason) != std::string::npos,
+                    schema.error().message);
+      REQUIRE(schema.error().retry_after.has_value());
+      CHECK(*schema.error().retry_after <= 5s);
+      CHECK(world.schema("fal-ai/fast-sdxl"));        // the other model is untouched
+      CHECK(world.transport.requests().size() == 2);  // and nobody fetches again before its time
+      CHECK(world.logged(row.reason));
+    }
+  }
+}
+
+TEST_CASE(
+    "a failed fetch is tried again within five seconds, then ever more rarely, until it succeeds") {
+  World world({model("flux", flux)});
+  bool up = false;
+  world.serve = [&](const HttpRequest& request) {
+    return up ? answer(200, model_document(endpoint_of(request)))
+              : testing::broken(TransportFault::unreachable);
+  };
+  world.run_for(5s);
+  CHECK(world.transport.requests().size() >= 2);
+  world.run_for(1h);
+  CHECK(world.transport.requests().size() > 12);
+  CHECK(world.transport.requests().size() < 30);
+  up = true;
+  world.run_for(7min);
+  CHECK(world.schema(flux));
+  CHECK(world.catalog.status().front().fault.empty());
+}
+
+TEST_CASE("a document is refreshed before it is a day old, and a stale one beats none") {
+  World world({model("flux", flux)});
+  world.refresh();
+  world.run_for(19h);
+  CHECK(world.transport.requests().size() == 1);
+  world.run_for(5h);
+  CHECK(world.transport.requests().size() == 2);
+
+  world.serve = [](const HttpRequest&) { return answer(500, ""); };
+  world.run_for(48h);
+  CHECK(world.schema(flux));
+  const DocumentStatus status = world.catalog.status().front();
+  CHECK(status.available);
+  CHECK_FALSE(status.fault.empty());
+  CHECK(world.logged("the old one serves on"));
+}
+
+TEST_CASE("freshness is spread, so that not all documents are due at once") {
+  using catalog::fresh_for;
+  CHECK(fresh_for(0ms, 24h, 0.0) == 19h + 12min);
+  CHECK(fresh_for(0ms, 24h, 1.0) == 22h + 48min);
+  CHECK(fresh_for(24h, 24h, 0.5) == 0ms);
+  CHECK(fresh_for(-5h, 24h, 0.0) == 19h + 12min);  // a clock that was set back
+  using catalog::retry_delay;
+  CHECK(retry_delay(1, 0.999) <= 5s);
+  CHECK(retry_delay(1, 0.0) == 1500ms);
+  CHECK(retry_delay(2, 0.5) == 4s);
+  CHECK(retry_delay(1000, 0.5) == 5min);
+}
+
+TEST_CASE("what a request began with stays as it is while the catalogue moves on") {
+  World world({model("flux", flux)});
+  const auto before = world.schema(flux);
+  REQUIRE(before);
+  world.serve = [](const HttpRequest&) {
+    return answer(
+        200, model_document(flux, R"({"prompt":{"type":"string"},"seed":{"type":"integer"}})"));
+  };
+  world.catalog.contradicted(id(flux), world.clock.now());
+  world.refresh();
+  const auto after = world.schema(flux);
+  REQUIRE(after);
+  CHECK((*before)->input("seed") == nullptr);
+  CHECK((*after)->input("seed") != nullptr);
+  CHECK(world.logged("seed"));
+}
+
+TEST_CASE("a contradiction makes a document due at once, at most once a minute") {
+  World world({model("flux", flux)});
+  world.refresh();
+  const auto contradict = [&] {
+    world.catalog.contradicted(id(flux), world.clock.now());
+    world.refresh();
+    return world.transport.requests().size();
+  };
+  CHECK(contradict() == 2);
+  CHECK(contradict() == 2);
+  world.clock.advance(59s);
+  CHECK(contradict() == 2);
+  world.clock.advance(1s);
+  CHECK(contradict() == 3);
+  world.catalog.contradicted(id("fal-ai/not-configured"), world.clock.now());  // nothing happens
+}
+
+TEST_CASE("refresh_due asks to be called again soon enough to act on a contradiction") {
+  World world({model("flux", flux)});
+  const TimePoint next = world.refresh();
+  CHECK(next > world.clock.now());
+  CHECK(next <= world.clock.now() + 5s);
+}
+
+TEST_CASE("with a warm store the catalogue serves while fal cannot be reached") {
+  World world({model("flux", flux)});
+  world.serve = [](const HttpRequest&) { return testing::broken(TransportFault::unreachable); };
+  SUBCASE("a fresh document needs no fetch at all") {
+    world.store.save(flux, {model_document(flux), world.clock.wall_now() - 1h});
+    CHECK(world.schema(flux));
+    world.refresh();
+    CHECK(world.transport.requests().empty());
+  }
+  SUBCASE("an old one serves, and is fetched in the background") {
+    world.store.save(flux, {model_document(flux), world.clock.wall_now() - 48h});
+    CHECK(world.schema(flux));
+    CHECK(world.transport.requests().empty());
+    world.refresh();
+    CHECK(world.transport.requests().size() == 1);
+    CHECK(world.schema(flux));
+  }
+  SUBCASE("a stored document that cannot be used is fetched again") {
+    world.store.save(flux, {"{}", world.clock.wall_now()});
+    CHECK_FALSE(world.schema(flux));
+    CHECK(world.logged("cannot be used"));
+    world.serve = [](const HttpRequest&) { return answer(200, model_document(flux)); };
+    world.clock.advance(5s);
+    world.refresh();
+    CHECK(world.schema(flux));
+  }
+}
+
+TEST_CASE("what was fetched is stored with its time") {
+  World world({model("flux", flux)});
+  world.refresh();
+  REQUIRE(world.store.documents.contains(flux));
+  CHECK(world.store.documents[flux].text == model_document(flux));
+  CHECK(world.store.documents[flux].fetched == world.clock.wall_now());
+}
+
+TEST_CASE("a pinned document is used as it is, and nothing is fetched for it") {
+  CatalogModel mine = model("mine", flux);
+  mine.edit_endpoint = id("fal-ai/flux/edit");
+  const std::string text = model_document(flux, R"({"mine":{"type":"string"}})");
+  World world({mine, model("flux", flux)}, {}, {{"mine", text}});
+  world.refresh();
+  CHECK(world.transport.count("GET") == 2);  // flux itself, and the sibling of "mine"
+  const auto pinned = world.schema(flux, "mine");
+  REQUIRE(pinned);
+  CHECK((*pinned)->input("mine") != nullptr);
+  const auto fetched = world.schema(flux, "flux");
+  REQUIRE(fetched);
+  CHECK((*fetched)->input("mine") == nullptr);
+  const auto sibling = world.schema("fal-ai/flux/edit", "mine");
+  REQUIRE(sibling);
+  CHECK((*sibling)->endpoint == "fal-ai/flux/edit");
+}
+
+TEST_CASE("a pinned document that cannot be used is named as such") {
+  World world({model("mine", flux)}, {}, {{"mine", "{"}});
+  const auto schema = world.schema(flux, "mine");
+  REQUIRE_FALSE(schema);
+  CHECK(schema.error().kind == ErrorKind::model_unavailable);
+  CHECK(schema.error().message.find("local document") != std::string::npos);
+  world.refresh();
+  CHECK(world.transport.requests().empty());
+}
+
+TEST_CASE("ALLOW_ANY_MODEL serves endpoints that are not listed, if they make images") {
+  World world({model("flux", flux)}, {.allow_any_model = true});
+  world.serve = [](const HttpRequest& request) {
+    const std::string endpoint = endpoint_of(request);
+    if (endpoint == "fal-ai/nobody") return answer(404, "{}");
+    if (endpoint == "fal-ai/speech") {
+      return answer(200, model_document(endpoint, "{}", R"({"audio":{"type":"object"}})"));
+    }
+    return answer(200, model_document(endpoint));
+  };
+  SUBCASE("one that makes images") {
+    const auto found = world.catalog.find("fal-ai/other/model");
+    REQUIRE(found);
+    CHECK(found->name == "fal-ai/other/model");
+    CHECK(world.schema(found->endpoint.str(), found->name));
+    CHECK(world.catalog.cached(found->endpoint, found->name) != nullptr);
+  }
+  SUBCASE("one that makes none") {
+    const auto schema = world.schema("fal-ai/speech");
+    REQUIRE_FALSE(schema);
+    CHECK(schema.error().kind == ErrorKind::unknown_model);
+    CHECK(schema.error().field == "model");
+  }
+  SUBCASE("one that fal does not know") {
+    const auto schema = world.schema("fal-ai/nobody");
+    REQUIRE_FALSE(schema);
+    CHECK(schema.error().kind == ErrorKind::unknown_model);
+    world.run_for(1h);
+    CHECK(world.transport.count(
+              "GET https://fal.ai/api/openapi/queue/openapi.json?endpoint_id=fal-ai/nobody") == 1);
+  }
+  SUBCASE("names that are no endpoint ids stay unknown") {
+    for (const char* name : {"flux2", "fal-ai/../x", "fal-ai//x", "/fal-ai/x", "fal-ai/x?y", ""}) {
+      CAPTURE(name);
+      CHECK_FALSE(world.catalog.find(name));
+    }
+  }
+}
+
+TEST_CASE("the documents of unlisted endpoints are bounded: the most recently used stay") {
+  World world({}, {.allow_any_model = true, .max_any_models = 3});
+  for (const char* endpoint : {"a/1", "a/2", "a/3"}) CHECK(world.schema(endpoint));
+  CHECK(world.schema("a/1"));
+  CHECK(world.schema("a/4"));
+  CHECK(world.catalog.cached(id("a/1"), "") != nullptr);
+  CHECK(world.catalog.cached(id("a/2"), "") == nullptr);
+  CHECK(world.catalog.cached(id("a/4"), "") != nullptr);
+  CHECK(world.catalog.status().size() == 3);
+}
+
+TEST_CASE("a reload keeps the documents that are known") {
+  World world({model("flux", flux), model("sdxl", "fal-ai/fast-sdxl")});
+  world.refresh();
+  CHECK(world.transport.requests().size() == 2);
+  world.catalog.reload({}, {model("renamed", flux), model("new", "fal-ai/new")}, {});
+  CHECK_FALSE(world.catalog.find("flux"));
+  CHECK(world.catalog.find("renamed"));
+  CHECK(world.catalog.cached(id(flux), "renamed") != nullptr);
+  CHECK(world.catalog.cached(id("fal-ai/fast-sdxl"), "sdxl") == nullptr);
+  world.refresh();
+  CHECK(world.transport.requests().size() == 3);
+}
+
+TEST_CASE("a request gives up on a document when its own time is over or its client leaves") {
+  World world({model("flux", flux)});
+  world.serve = [](const HttpRequest&) { return Script{.silent = true}; };
+  SUBCASE("its time") {
+    const auto schema = world.catalog.schema(id(flux), "flux", world.clock.now() + 2s, {});
+    REQUIRE_FALSE(schema);
+    CHECK(schema.error().kind == ErrorKind::timed_out);
+  }
+  SUBCASE("its client") {
+    std::stop_source stop;
+    world.clock.at(world.clock.now() + 1s, [&] { stop.request_stop(); });
+    const auto schema =
+        world.catalog.schema(id(flux), "flux", world.clock.now() + 60s, stop.get_token());
+    REQUIRE_FALSE(schema);
+    CHECK(schema.error().kind == ErrorKind::cancelled);
+  }
+  // Neither says anything of the document: the next request fetches it at once.
+  world.serve = [](const HttpRequest&) { return answer(200, model_document(flux)); };
+  CHECK(world.schema(flux));
+}
+
+// ---- With threads and the machine's clock.
+
+namespace {
+
+// Answers when the gate of its endpoint is opened.
+class GatedTransport final : public Transport {
+ public:
+  Result<Done, TransportError> send(const HttpRequest& request, TimePoint deadline,
+                                    std::stop_token stop, ResponseSink& sink) override {
+    const std::string endpoint = endpoint_of(request);
+    std::unique_lock lock(mutex_);
+    ++fetches_[endpoint];
+    ++running_;
+    most_running_ = std::max(most_running_, running_);
+    changed_.notify_all();
+    const bool opened = changed_.wait_until(lock, stop, deadline,
+                                            [&] { return open_.contains(endpoint) || all_open_; });
+    --running_;
+    if (!opened)
+      return TransportError{stop.stop_requested() ? TransportFault::cancelled
+                                                  : TransportFault::timed_out};
+    lock.unlock();
+    if (!sink.head({200, {}})) return TransportError{TransportFault::cancelled};
+    sink.data(model_document(endpoint));
+    return Done{};
+  }
+  void open(const std::string& endpoint) {
+    const std::lock_guard lock(mutex_);
+    open_.insert(endpoint);
+    changed_.notify_all();
+  }
+  void open_all() {
+    const std::lock_guard lock(mutex_);
+    all_open_ = true;
+    changed_.notify_all();
+  }
+  void wait_for_running(int count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return running_ >= count; });
+  }
+  int fetches(const std::string& endpoint) {
+    const std::lock_guard lock(mutex_);
+    return fetches_[endpoint];
+  }
+  int most_running() {
+    const std::lock_guard lock(mutex_);
+    return most_running_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::set<std::string> open_;
+  bool all_open_ = false;
+  std::map<std::string, int> fetches_;
+  int running_ = 0, most_running_ = 0;
+};
+
+struct ThreadedWorld {
+  explicit ThreadedWorld(std::vector<CatalogModel> models, Catalog::Options options = {})
+      : catalog({transport, clock, executor, codecs, nullptr, [] { return 0.5; }, {}}, options,
+                std::move(models), {}) {}
+  GatedTransport transport;
+  SystemClock clock;
+  ThreadExecutor executor;
+  testing::PlainCodecs codecs;
+  Catalog catalog;
+};
+
+}  // namespace
+
+TEST_CASE("many requests for one document share one fetch, and wait for no other") {
+  ThreadedWorld world({model("slow", "a/slow"), model("quick", "a/quick")});
+  std::jthread background(
+      [&](std::stop_token stop) { world.catalog.refresh_due(world.clock.now(), stop); });
+  world.transport.wait_for_running(2);
+  std::atomic<int> served{0};
+  {
+    std::vector<std::jthread> clients;
+    for (int i = 0; i < 16; ++i) {
+      clients.emplace_back([&] {
+        const auto schema =
+            world.catalog.schema(id("a/quick"), "quick", world.clock.now() + 60s, {});
+        if (schema) ++served;
+      });
+    }
+    world.transport.open("a/quick");
+  }
+  CHECK(served == 16);  // while the slow one is still on its way
+  CHECK(world.transport.fetches("a/quick") == 1);
+  CHECK(world.catalog.cached(id("a/slow"), "slow") == nullptr);
+  world.transport.open_all();
+  CHECK(world.catalog.schema(id("a/slow"), "slow", world.clock.now() + 60s, {}));
+  CHECK(world.transport.fetches("a/slow") == 1);
+}
+
+TEST_CASE("when the client leaves whose request fetches a document, another's takes over") {
+  ThreadedWorld world({model("flux", flux)});
+  std::stop_source first_leaves;
+  std::atomic<bool> first_cancelled{false}, second_served{false};
+  std::jthread first([&] {
+    const auto schema =
+        world.catalog.schema(id(flux), "flux", world.clock.now() + 60s, first_leaves.get_token());
+    first_cancelled = !schema && schema.error().kind == ErrorKind::cancelled;
+  });
+  world.transport.wait_for_running(1);
+  std::jthread second([&] {
+    second_served = world.catalog.schema(id(flux), "flux", world.clock.now() + 60s, {}).has_value();
+  });
+  first_leaves.request_stop();
+  first.join();
+  world.transport.open_all();
+  second.join();
+  CHECK(first_cancelled);
+  CHECK(second_served);
+}
+
+TEST_CASE("fetches run side by side, as many as are allowed") {
+  std::vector<CatalogModel> models;
+  for (int i = 0; i < 40; ++i)
+    models.push_back(model("m" + std::to_string(i), "a/m" + std::to_string(i)));
+  ThreadedWorld world(models, {.parallel_fetches = 4});
+  std::jthread background(
+      [&](std::stop_token stop) { world.catalog.refresh_due(world.clock.now(), stop); });
+  world.transport.wait_for_running(4);
+  world.transport.open_all();
+  background.join();
+  CHECK(world.transport.most_running() == 4);
+  for (const DocumentStatus& status : world.catalog.status()) CHECK(status.available);
+}
+
+TEST_CASE("reads, refreshes, contradictions and reloads do not disturb each other") {
+  std::vector<CatalogModel> models;
+  for (int i = 0; i < 8; ++i)
+    models.push_back(model("m" + std::to_string(i), "a/m" + std::to_string(i)));
+  ThreadedWorld world(models, {.allow_any_model = true, .max_any_models = 4});
+  world.transport.open_all();
+  std::atomic<int> failures{0};
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 200; ++i) {
+          const std::string name =
+              t == 0 ? "b/any" + std::to_string(i % 9) : "m" + std::to_string(i % 8);
+          const auto found = world.catalog.find(name);
+          if (!found || !world.catalog.schema(found->endpoint, name, world.clock.now() + 60s, {}))
+            ++failures;
+        }
+      });
+    }
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) {
+        world.catalog.contradicted(id("a/m" + std::to_string(i % 8)), world.clock.now());
+        world.catalog.refresh_due(world.clock.now(), {});
+      }
+    });
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) {
+        world.catalog.reload({.allow_any_model = true, .max_any_models = 4}, models, {});
+        (void)world.catalog.status();
+      }
+    });
+  }
+  CHECK(failures == 0);
+}
+
+}  // namespace falproxy
