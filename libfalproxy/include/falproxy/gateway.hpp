@@ -65,7 +65,7 @@ class Progress {
 
 /// The circumstances of one call.
 struct CallContext {
-  TimePoint deadline;
+  TimePoint deadline = {};
   std::stop_token stop = {};
   std::string client = {};           ///< the access key's name: part of what makes a repeat a repeat
   std::string idempotency_key = {};  ///< header Idempotency-Key
