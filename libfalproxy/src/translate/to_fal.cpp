@@ -35,15 +35,21 @@ std::vector<const Field*> size_inputs_with_values(const Draft& draft) {
 // Where the request or the operator set a size input by its own name, that is the size, and not
 // what was mapped.
 void tell_size(Draft& draft) {
-  std::vector<Json> own;
+  bool any = false;
+  std::optional<Pixels> known;
+  Json width;
+  Json height;
   for (const Draft::Entry& entry : draft.entries) {
     const bool mapped = entry.source == Source::openai || entry.source == Source::document;
-    if (!mapped && is_size_name(entry.field->name)) own.push_back(entry.value);
+    if (mapped || !is_size_name(entry.field->name)) continue;
+    any = true;
+    if (entry.field->name.ends_with("width")) width = entry.value;
+    if (entry.field->name.ends_with("height")) height = entry.value;
+    if (const SizeTerm term = read_size_term(entry.value); term.pixels) known = term.pixels;
   }
-  if (own.empty()) return;
-  const SizeTerm term =
-      own.size() == 1 ? read_size_term(own.front()) : read_size_term(Json::array(own));
-  draft.plan.size = term.pixels ? std::optional(to_text(*term.pixels)) : std::nullopt;
+  if (!any) return;
+  if (!known) known = read_size_term(Json::array({width, height})).pixels;
+  draft.plan.size = known ? std::optional(to_text(*known)) : std::nullopt;
 }
 
 // For a size that the document requires and nobody gave: that of the first picture, else OpenAI's
