@@ -16,8 +16,6 @@ using testing::model_document;
 using testing::request_for;
 using testing::Script;
 
-const char* const flux_queue = "https://queue.fal.run/fal-ai/flux";
-
 openai::ImageRequest in_base64(openai::ImageRequest request) {
   request.response_format = ResponseFormat::b64_json;
   return request;
@@ -54,6 +52,14 @@ auto fail_on(std::string part, Script script, int times = 1'000'000) {
     if ((request.method + " " + request.url).find(part) == std::string::npos || times == 0)
       return std::nullopt;
     --times;
+    return script;
+  };
+}
+
+// Fails the fetch of the first job's result.
+auto fail_result(Script script) {
+  return [script = std::move(script)](const HttpRequest& request) -> std::optional<Script> {
+    if (!request.url.ends_with("/requests/job-1")) return std::nullopt;
     return script;
   };
 }
@@ -252,11 +258,9 @@ TEST_CASE("more images than a model makes at once are made by several jobs, in o
 TEST_CASE(
     "when one job fails for good, no other is submitted any more, and its failure is the answer") {
   GatewayWorld world;
-  world.fal.fault = fail_on(
-      "GET " + std::string(flux_queue) + "/requests/job-1",
-      answer(
-          422,
-          R"({"detail":[{"loc":["body","prompt"],"msg":"no","type":"content_policy_violation"}]})"));
+  world.fal.fault = fail_result(answer(
+      422,
+      R"({"detail":[{"loc":["body","prompt"],"msg":"no","type":"content_policy_violation"}]})"));
   openai::ImageRequest request = request_for("flux");
   request.n = 3;
   const Outcome outcome = world.handle(request);
@@ -449,12 +453,10 @@ TEST_CASE(
 
 TEST_CASE("fal's 422 names the OpenAI field that caused it, and has the document fetched again") {
   GatewayWorld world;
-  world.fal.fault = fail_on(
-      "GET " + std::string(flux_queue) + "/requests/job-1",
-      answer(
-          422,
-          R"({"detail":[{"loc":["body","image_size"],"msg":"Input should be 'square'","type":"literal_error"}]})",
-          {{"x-fal-request-id", "job-1"}}));
+  world.fal.fault = fail_result(answer(
+      422,
+      R"({"detail":[{"loc":["body","image_size"],"msg":"Input should be 'square'","type":"literal_error"}]})",
+      {{"x-fal-request-id", "job-1"}}));
   openai::ImageRequest request = request_for("flux");
   request.size = {openai::SizeWish::Kind::pixels, 1024, 768};
   world.fal.job_time = 0ms;
@@ -673,7 +675,7 @@ TEST_CASE("a mask becomes what the model takes; without a converter it is passed
                           .catalog = world.catalog,
                           .masks = &inverter,
                           .random = [] { return 0.5; }},
-                         {});
+                         GatewayWorld::with_hosts({}));
     const CallContext context{.deadline = world.clock.now() + 60s};
     CHECK(gateway.handle(masked("mask"), context).response);
     REQUIRE(world.fal.uploads.size() == 2);

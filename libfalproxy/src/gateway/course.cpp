@@ -201,15 +201,17 @@ class Course {
     receipt_.images = static_cast<int>(contents.size());
     openai::ImageResponse response =
         translate::to_openai(plan, *merged, std::move(contents), unix_seconds());
-    if (!pictures->empty()) fill_in_what_was_seen(response, pictures->front());
+    if (!pictures->empty()) fill_in_what_was_seen(plan, pictures->front(), response);
     return response;
   }
 
-  static void fill_in_what_was_seen(openai::ImageResponse& response, const Picture& picture) {
+  static void fill_in_what_was_seen(const translate::FalPlan& plan, const Picture& picture,
+                                    openai::ImageResponse& response) {
     if (!response.size.has_value() && picture.dimensions.has_value()) {
       response.size = fmt::format("{}x{}", picture.dimensions->width, picture.dimensions->height);
     }
-    if (!response.output_format.has_value() && picture.type.has_value()) {
+    const bool told = plan.output_format_sent && response.output_format.has_value();
+    if (!told && picture.type.has_value()) {
       response.output_format = std::string(media::name_of(*picture.type));
     }
   }

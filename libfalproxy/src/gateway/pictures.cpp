@@ -117,26 +117,15 @@ Result<Picture> download(const World& world, const std::string& address, const P
   return download_failed(why);
 }
 
-// The text of a body in one piece; joined in `joined` where it is in several.
-Piece whole(const Body& body) {
-  if (body.pieces().size() == 1) return body.pieces().front();
-  auto joined = std::make_shared<const std::string>(body.str());
-  const std::string_view view = *joined;
-  return {std::move(joined), view};
-}
-
-Result<Picture> from_data_uri(const Codecs& codecs, const Body& uri) {
-  const Piece text = whole(uri);
-  const std::optional<media::DataUri> parts = media::parse_data_uri(text.bytes);
-  if (!parts.has_value()) {
+Result<Picture> from_data_uri(const Codecs& codecs, const translate::FalImage& image) {
+  std::optional<Body> base64 = translate::base64_of(image);
+  if (!base64.has_value() || base64->empty()) {
     return Error{ErrorKind::upstream_failed,
                  "The model gave an image in a form that is not known."};
   }
-  Picture picture;
-  picture.content.append(Piece{text.owner, parts->base64});
-  const std::optional<std::string> first =
-      codecs.decode_base64(parts->base64.substr(0, (looked_at + 2) / 3 * 4));
-  if (first.has_value()) {
+  Picture picture{.content = *std::move(base64)};
+  const std::string_view text = picture.content.pieces().front().bytes;
+  if (const auto first = codecs.decode_base64(text.substr(0, (looked_at + 2) / 3 * 4))) {
     picture.type = media::sniff(*first);
     picture.dimensions = media::dimensions(*first);
   }
@@ -153,7 +142,7 @@ Result<Picture> make_picture(const World& world, const translate::FalImage& imag
                              ResponseFormat format, const Patience& patience) {
   if (image.svg.has_value()) return from_svg(world.parts.codecs, *image.svg, format);
   if (format == ResponseFormat::url) return Picture{.content = image.url};
-  if (image.is_data_uri) return from_data_uri(world.parts.codecs, image.url);
+  if (image.is_data_uri) return from_data_uri(world.parts.codecs, image);
   return download(world, image.url.str(), patience);
 }
 
