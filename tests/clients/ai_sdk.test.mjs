@@ -1,0 +1,61 @@
+// Vercel's AI SDK, with its OpenAI provider and with the one for servers like OpenAI's.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { createOpenAI } from '@ai-sdk/openai';
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
+import { APICallError, generateImage } from 'ai';
+import { accessKey, counting, png, pngSize, start } from './support.mjs';
+
+const providers = {
+  '@ai-sdk/openai': (options) => createOpenAI({ apiKey: accessKey, ...options }),
+  '@ai-sdk/openai-compatible': (options) => createOpenAICompatible({ name: 'falproxy', apiKey: accessKey, ...options }),
+};
+
+for (const [name, create] of Object.entries(providers)) {
+  describe(name, () => {
+    let servers;
+    before(async () => { servers = await start(); });
+    after(async () => { await servers?.stop(); });
+    const model = (id, options = {}) => create({ baseURL: `${servers.url}/v1`, ...options }).imageModel(id);
+
+    it('gets a picture of the size that it asked for', async () => {
+      const { image } = await generateImage({ model: model('flux'), prompt: 'p', size: '640x480', providerOptions: { openai: { outputFormat: 'png' }, falproxy: { output_format: 'png' } } });
+      assert.deepEqual(pngSize(image.uint8Array), [640, 480]);
+    });
+
+    it('gets three', async () => {
+      const { images } = await generateImage({ model: model('flux'), prompt: 'p', n: 3 });
+      assert.equal(images.length, 3);
+      for (const image of images) assert.ok(image.uint8Array.length > 100);
+    });
+
+    it('gets one from a gpt-image name, for which it asks no format', async () => {
+      const { image } = await generateImage({ model: model('gpt-image-1'), prompt: 'p' });
+      assert.ok(image.uint8Array.length > 100);
+    });
+
+    it('edits a picture', async () => {
+      const { image } = await generateImage({ model: model('flux'), prompt: { text: 'add a hat', images: [png(32, 32)] } });
+      assert.ok(image.uint8Array.length > 100);
+      assert.equal((await servers.submits()).at(-1).endpoint, 'fal-ai/flux/dev/image-to-image');
+    });
+
+    it('does not repeat what was refused, nor a job that brought no picture', async () => {
+      for (const [prompt, status] of [['falsim:content_policy', 400], ['falsim:no_media', 400]]) {
+        const { fetch, calls } = counting();
+        const error = await generateImage({ model: model('flux', { fetch }), prompt }).catch((caught) => caught);
+        assert.ok(APICallError.isInstance(error), String(error));
+        assert.equal(error.statusCode, status);
+        assert.equal(error.isRetryable, false);
+        assert.equal(calls.length, 1);
+      }
+    });
+
+    it('hears which field was wrong', async () => {
+      const error = await generateImage({ model: model('nope'), prompt: 'p' }).catch((caught) => caught);
+      assert.ok(APICallError.isInstance(error), String(error));
+      assert.match(error.message, /The model 'nope' does not exist/);
+    });
+  });
+}
