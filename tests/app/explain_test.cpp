@@ -1,0 +1,213 @@
+#include "commands/explain.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "app/fake_fal.hpp"
+#include "falproxy/json.hpp"
+
+using falproxy::Json;
+using falproxy::app::Command;
+using falproxy::app::CommandLine;
+using falproxy::app::Environment;
+using falproxy::app::run_explain;
+using falproxy::testing::document_of;
+using falproxy::testing::FakeFal;
+
+namespace {
+
+const Environment configured{{"CUSTOM_ACCESS_KEY", "access-s3cret"},
+                             {"AI_KEYS", "k1:s3cret"},
+                             {"SUPPORTED_MODELS", "painter:example/painter+example/editor"}};
+
+FakeFal& good(FakeFal& fal) {
+  fal.documents["example/painter"] =
+      document_of("example/painter", falproxy::testing::painter_inputs);
+  fal.documents["example/editor"] =
+      document_of("example/editor", falproxy::testing::editor_inputs, R"("prompt", "image_url")");
+  return fal;
+}
+
+// An absent file of settings, so that a .env where the tests run does not count.
+CommandLine line_of(FakeFal& fal, CommandLine line) {
+  line.command = Command::explain;
+  if (!line.env_file.has_value()) line.env_file = fal.folder.write("empty.env", "");
+  return line;
+}
+
+Json explained(FakeFal& fal, CommandLine line, const Environment& environment,
+               const std::string& request) {
+  line.json = true;
+  line.request_file = fal.folder.write("request.json", request);
+  const int status = run_explain(line_of(fal, line), fal.surroundings(environment));
+  CAPTURE(fal.out.str());
+  CAPTURE(fal.err.str());
+  CHECK(status == 0);
+  const auto json = Json::parse(fal.out.str());
+  REQUIRE(json.has_value());
+  return *json;
+}
+
+Json body_of(const Json& plan, std::size_t job = 0) {
+  return *plan.find("jobs")->at(job).find("body");
+}
+
+}  // namespace
+
+TEST_CASE("explain shows the body that fal would get, and submits nothing") {
+  FakeFal fal;
+  const Json plan =
+      explained(good(fal), {.model = "painter"}, configured,
+                R"({"prompt": "a fox", "size": "1024x768", "n": 2, "guidance_scale": 3.5})");
+  const Json body = body_of(plan);
+  CHECK(body.find("prompt")->as_string() == "a fox");
+  CHECK(*body.find("image_size") == *Json::parse(R"({"width": 1024, "height": 768})"));
+  CHECK(body.find("num_images")->as_integer() == 2);
+  CHECK(body.find("guidance_scale")->as_number() == 3.5);
+  CHECK(plan.find("mappings")->size() >= 4);
+  for (const std::string& request : fal.requests())
+    CHECK(request.starts_with("GET https://fal.ai/"));
+  CHECK(fal.out.str().find("s3cret") == std::string::npos);
+}
+
+TEST_CASE("explain prints a table of the fields, the notes and the bodies for people") {
+  FakeFal fal;
+  const std::string request =
+      fal.folder.write("r.json", R"({"prompt": "a fox", "n": 5, "negative_prompt": "no"})");
+  const int status = run_explain(line_of(good(fal), {.model = "painter", .request_file = request}),
+                                 fal.surroundings(configured));
+  const std::string text = fal.out.str();
+  CAPTURE(text);
+  CHECK(status == 0);
+  CHECK(text.starts_with("FIELD"));
+  CHECK(text.find("\nprompt ") != std::string::npos);
+  CHECK(text.find("\nNotes\n  ") != std::string::npos);
+  CHECK(text.find("\nBody 1\n{") != std::string::npos);
+  CHECK(text.find("\nBody 2\n{") != std::string::npos);
+}
+
+TEST_CASE("explain needs no settings and no network where the document is a file") {
+  FakeFal fal;
+  const std::string document =
+      fal.folder.write("d.json", document_of("example/other", falproxy::testing::painter_inputs));
+  const Json plan = explained(fal, {.schema_file = document}, {},
+                              R"({"prompt": "a fox", "model": "whatever you like"})");
+  CHECK(body_of(plan).find("prompt")->as_string() == "a fox");
+  CHECK(fal.requests().empty());
+}
+
+TEST_CASE("explain fetches the document of any endpoint, with no settings") {
+  FakeFal fal;
+  const Json plan = explained(good(fal), {.endpoint = "example/editor", .edit = true}, {},
+                              R"({"prompt": "a fox", "image_url": "https://example.com/a.png"})");
+  CHECK(body_of(plan).find("image_url")->as_string() == "https://example.com/a.png");
+  CHECK(fal.requests().size() == 1);
+}
+
+TEST_CASE("explain maps a model's name as the server would") {
+  FakeFal fal;
+  const std::string document =
+      fal.folder.write("d.json", document_of("example/other", falproxy::testing::painter_inputs));
+  const Json plan = explained(fal, {.model = "gpt-image-1", .schema_file = document}, {},
+                              R"({"prompt": "a fox"})");
+  CHECK(plan.find("response_format")->as_string() == "b64_json");
+}
+
+TEST_CASE("explain counts what MODELS_FILE says of the model") {
+  FakeFal fal;
+  Environment environment = configured;
+  environment["MODELS_FILE"] =
+      fal.folder.write("models.json", R"({"painter": {"overrides": {"guidance_scale": 7}}})");
+  CHECK(body_of(explained(good(fal), {.model = "painter"}, environment, R"({"prompt": "a fox"})"))
+            .find("guidance_scale")
+            ->as_number() == 7.0);
+  fal.out.str("");
+  const std::string document =
+      fal.folder.write("d.json", document_of("example/other", falproxy::testing::painter_inputs));
+  CHECK(body_of(explained(fal, {.model = "painter", .schema_file = document}, environment,
+                          R"({"prompt": "a fox"})"))
+            .find("guidance_scale")
+            ->as_number() == 7.0);
+}
+
+TEST_CASE("explain takes a plain request where none is given, and one from standard input") {
+  FakeFal fal;
+  CHECK(run_explain(line_of(good(fal), {}), fal.surroundings(configured)) == 0);
+  CHECK(fal.out.str().find("lighthouse") != std::string::npos);
+  fal.in.str(R"({"prompt": "a heron"})");
+  CHECK(run_explain(line_of(fal, {.request_file = "-"}), fal.surroundings(configured)) == 0);
+  CHECK(fal.out.str().find("a heron") != std::string::npos);
+}
+
+TEST_CASE(
+    "explain ends with 1 where the request would be refused, and says what the client would hear") {
+  struct Case {
+    std::string name;
+    std::string request;
+    std::string model;
+    std::string part;
+  };
+  for (const Case& c : {
+           Case{"a wrong value", R"({"prompt": "a fox", "guidance_scale": 99})", "painter",
+                "guidance_scale"},
+           {"a wrong type", R"({"prompt": 1})", "painter", "prompt"},
+           {"a missing field", R"({})", "painter", "prompt"},
+           {"an unknown model", R"({"prompt": "a fox"})", "paintre", "paintre"},
+           {"not JSON", "{", "painter", "JSON"},
+       }) {
+    CAPTURE(c.name);
+    FakeFal fal;
+    const std::string request = fal.folder.write("r.json", c.request);
+    CommandLine line = line_of(good(fal), {.model = c.model, .request_file = request});
+    CHECK(run_explain(line, fal.surroundings(configured)) == 1);
+    CAPTURE(fal.out.str());
+    CHECK(fal.out.str().starts_with("refused with 400 "));
+    CHECK(fal.out.str().find(c.part) != std::string::npos);
+    fal.out.str("");
+    line.json = true;
+    CHECK(run_explain(line, fal.surroundings(configured)) == 1);
+    const auto json = Json::parse(fal.out.str());
+    REQUIRE(json.has_value());
+    CHECK(json->find("error")->find("message")->as_string()->find(c.part) !=
+          std::string_view::npos);
+  }
+}
+
+TEST_CASE("explain ends with 2 where settings or files are wrong, and says which") {
+  struct Case {
+    std::string name;
+    CommandLine line;
+    Environment environment;
+    std::string part;
+  };
+  FakeFal fal;
+  const std::string broken = fal.folder.write("broken.json", "{\"openapi\": 1}");
+  for (const Case& c : std::vector<Case>{
+           {"no settings", {.model = "painter"}, {}, "CUSTOM_ACCESS_KEY: is missing"},
+           {"a wrong setting",
+            {.endpoint = "a/b"},
+            {{"PORT", "x"}},
+            "environment: PORT: is not a whole number"},
+           {"no such request",
+            {.request_file = fal.folder.at("gone.json")},
+            configured,
+            "gone.json' cannot be read"},
+           {"no such document",
+            {.schema_file = fal.folder.at("gone.json")},
+            configured,
+            "gone.json' cannot be read"},
+           {"a document that is none",
+            {.schema_file = broken},
+            configured,
+            "broken.json' cannot be used"},
+           {"an endpoint that is none", {.endpoint = "flux"}, configured, "flux"},
+       }) {
+    CAPTURE(c.name);
+    fal.err.str("");
+    CHECK(run_explain(line_of(good(fal), c.line), fal.surroundings(c.environment)) == 2);
+    CAPTURE(fal.err.str());
+    CHECK(fal.err.str().find(c.part) != std::string::npos);
+    CHECK(fal.out.str().empty());
+  }
+}
