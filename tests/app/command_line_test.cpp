@@ -17,31 +17,35 @@ TEST_CASE("what is typed after falproxy becomes a command and its options") {
   };
   for (const Case& c : std::vector<Case>{
            {{}, {}},
-           {{"serve"}, {}},
+           {{"serve"}, {.named = true}},
            {{"--env", "my.env"}, {.env_file = "my.env"}},
-           {{"serve", "--env=my.env"}, {.env_file = "my.env"}},
+           {{"serve", "--env=my.env"}, {.named = true, .env_file = "my.env"}},
            {{"--help"}, {.help = true}},
            {{"-h"}, {.help = true}},
            {{"--version"}, {.version = true}},
-           {{"check", "--help"}, {.command = Command::check, .help = true}},
+           {{"check", "--help"}, {.command = Command::check, .named = true, .help = true}},
            {{"check", "--json", "--env", "x"},
-            {.command = Command::check, .env_file = "x", .json = true}},
+            {.command = Command::check, .named = true, .env_file = "x", .json = true}},
            {{"models", "--edits", "--json"},
-            {.command = Command::models, .json = true, .edits = true}},
-           {{"demo", "--once", "--port", "0"}, {.command = Command::demo, .once = true, .port = 0}},
-           {{"explain"}, {.command = Command::explain}},
+            {.command = Command::models, .named = true, .json = true, .edits = true}},
+           {{"demo", "--once", "--port", "0"},
+            {.command = Command::demo, .named = true, .once = true, .port = 0}},
+           {{"explain"}, {.command = Command::explain, .named = true}},
            {{"explain", "--model", "flux", "--schema", "a b.json", "request.json", "--json"},
             {.command = Command::explain,
+            .named = true,
             .json = true,
             .model = "flux",
             .schema_file = "a b.json",
             .request_file = "request.json"}},
            {{"explain", "--endpoint=fal-ai/flux/dev", "-", "--edit"},
             {.command = Command::explain,
+            .named = true,
             .endpoint = "fal-ai/flux/dev",
             .request_file = "-",
             .edit = true}},
-           {{"explain", "--model=a=b"}, {.command = Command::explain, .model = "a=b"}},
+           {{"explain", "--model=a=b"},
+            {.command = Command::explain, .named = true, .model = "a=b"}},
        }) {
     std::string typed;
     for (const std::string_view argument : c.arguments) typed += std::string(argument) + ' ';
@@ -59,13 +63,13 @@ TEST_CASE("what is mistyped is an error that names the word and the nearest righ
   };
   const std::string see = "; see falproxy --help";
   for (const Case& c : std::vector<Case>{
-           {{"--evn", "x"}, "'--evn' is no flag of serve; did you mean --env?"},
-           {{"check", "--jsn"}, "'--jsn' is no flag of check; did you mean --json?"},
-           {{"check", "--josn=1"}, "'--josn' is no flag of check; did you mean --json?"},
+           {{"--evn", "x"}, "'--evn' is no flag of serve (did you mean --env?)"},
+           {{"check", "--jsn"}, "'--jsn' is no flag of check (did you mean --json?)"},
+           {{"check", "--josn=1"}, "'--josn' is no flag of check (did you mean --json?)"},
            {{"models", "--edit"}, "--edit is no flag of models"},
            {{"--xyzzy"}, "'--xyzzy' is no flag of serve"},
            {{"-x"}, "'-x' is no flag of serve"},
-           {{"chekc"}, "'chekc' is no command; did you mean check?"},
+           {{"chekc"}, "'chekc' is no command (did you mean check?)"},
            {{"generate"}, "'generate' is no command"},
            {{"--json"}, "--json is no flag of serve"},
            {{"demo", "--env", "x"}, "--env is no flag of demo"},
@@ -88,14 +92,15 @@ TEST_CASE("what is mistyped is an error that names the word and the nearest righ
 }
 
 TEST_CASE("the help names each command, and each command's help its flags") {
-  const std::string all = falproxy::app::help_text(std::nullopt);
+  const std::string all = falproxy::app::help_text({});
   for (const std::string word : {"serve", "demo", "check", "explain", "models"})
     CHECK(all.find("  " + word + " ") != std::string::npos);
-  const std::string explain = falproxy::app::help_text(Command::explain);
+  const std::string explain =
+      falproxy::app::help_text({.command = Command::explain, .named = true});
   for (const std::string flag :
        {"--model NAME", "--schema FILE", "--endpoint ID", "--env FILE", "--json", "--help"}) {
     CHECK(explain.find("  " + flag) != std::string::npos);
   }
-  CHECK(falproxy::app::help_text(Command::serve).find("--json") == std::string::npos);
+  CHECK(falproxy::app::help_text({.named = true}).find("--json") == std::string::npos);
   CHECK(falproxy::app::version_text().starts_with("falproxy 0."));
 }

@@ -105,5 +105,7 @@ TEST_CASE("columns line up whatever stands in them") {
   CHECK(table_text({{"A", "B", "C"}, {"long", "x\ny", "z"}, {"", "", "last\x1b[31m"}}) ==
         "A     B  C\nlong  x  z\n      y\n         last?[31m\n");
   CHECK(table_text({{"\u7ed8\u56fe", "x"}, {"abc", "y"}}) == "\u7ed8\u56fe   x\nabc  y\n");
+  CHECK(table_text({{"a", "b", "c"}, {"x", "a long last cell"}}) ==
+        "a  b  c\nx  a long last cell\n");
   CHECK(table_text({}).empty());
 }

@@ -90,7 +90,7 @@ constexpr FlagRow flags[] = {
 };
 
 std::string suggestion(std::string_view near) {
-  return near.empty() ? std::string() : fmt::format("; did you mean {}?", near);
+  return near.empty() ? std::string() : fmt::format(" (did you mean {}?)", near);
 }
 
 Error refused(std::string message) {
@@ -127,6 +127,7 @@ class Parser {
     const auto found = std::ranges::find(commands, word, &CommandRow::name);
     if (found != std::end(commands)) {
       line_.command = found->command;
+      line_.named = true;
       return std::nullopt;
     }
     std::vector<std::string_view> names;
@@ -191,19 +192,19 @@ Result<CommandLine> parse_command_line(std::span<const std::string_view> argumen
   return Parser(arguments).parse();
 }
 
-std::string help_text(std::optional<Command> command) {
+std::string help_text(const CommandLine& line) {
   std::string text;
-  if (!command.has_value()) {
+  if (!line.named) {
     text =
         "falproxy makes fal.ai's image models look like the OpenAI images API.\n\nUsage: falproxy "
         "[COMMAND] [FLAG]...\n\n";
     for (const CommandRow& row : commands) text += fmt::format("  {:<10} {}\n", row.name, row.help);
     text += "\nfalproxy COMMAND --help tells the flags of a command.\n";
   } else {
-    const CommandRow& row = row_of(*command);
+    const CommandRow& row = row_of(line.command);
     text = fmt::format("Usage: falproxy {} {}\n\n{}\n\n", row.name, row.usage, row.help);
     for (const FlagRow& flag : flags) {
-      if ((flag.commands & bit(*command)) == 0) continue;
+      if ((flag.commands & bit(line.command)) == 0) continue;
       text += fmt::format("  {:<14} {}\n", left_column(flag), flag.help);
     }
   }

@@ -24,6 +24,7 @@ struct ExitStatus {
 /// Members that a command does not have keep their defaults.
 struct CommandLine {
   Command command = Command::serve;
+  bool named = false;  ///< the command was typed
   bool help = false;
   bool version = false;
   std::optional<std::string> env_file = std::nullopt;  ///< none: .env, if there is one
@@ -44,8 +45,8 @@ struct CommandLine {
 /// command where one is near.
 [[nodiscard]] Result<CommandLine> parse_command_line(std::span<const std::string_view> arguments);
 
-/// For --help: of the program where `command` is none, else of the command.
-[[nodiscard]] std::string help_text(std::optional<Command> command);
+/// For --help: of the command where it was typed, else of the program.
+[[nodiscard]] std::string help_text(const CommandLine& line);
 [[nodiscard]] std::string version_text();
 
 }  // namespace falproxy::app

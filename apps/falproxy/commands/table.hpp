@@ -6,8 +6,8 @@
 
 namespace falproxy::app {
 
-/// Lines up the cells of `rows`, two blanks apart; a cell may hold several lines. The last column
-/// is not padded. Control characters are shown as '?'.
+/// Lines up the cells of `rows`, two blanks apart. A cell may hold several lines; the last one of a
+/// row goes as far as it needs. Control characters are shown as '?'.
 [[nodiscard]] std::string table_text(const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace falproxy::app
