@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -103,4 +105,21 @@ TEST_CASE("the help names each command, and each command's help its flags") {
   }
   CHECK(falproxy::app::help_text({.named = true}).find("--json") == std::string::npos);
   CHECK(falproxy::app::version_text().starts_with("falproxy 0."));
+}
+
+TEST_CASE("docs/commands.md has each command and each flag of the help") {
+  std::ifstream in(std::string(FALPROXY_SOURCE_DIR) + "/docs/commands.md");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  for (const Command command :
+       {Command::serve, Command::demo, Command::check, Command::explain, Command::models}) {
+    const std::string help = falproxy::app::help_text({.command = command, .named = true});
+    const std::string name = help.substr(16, help.find(' ', 16) - 16);  // "Usage: falproxy NAME "
+    CHECK(text.find("| `" + name + "` |") != std::string::npos);
+    for (std::size_t at = help.find("\n  --"); at != std::string::npos;
+         at = help.find("\n  --", at + 1)) {
+      const std::string flag = help.substr(at + 3, help.find(' ', at + 3) - at - 3);
+      CAPTURE(flag);
+      CHECK((flag == "--version" || text.find("`" + flag) != std::string::npos));
+    }
+  }
 }
