@@ -12,7 +12,10 @@ find_package(fmt 9 REQUIRED)
 if(FALPROXY_HTTP)
   find_package(Threads REQUIRED)
   find_package(OpenSSL 3.0 REQUIRED)
+endif()
 
+# The servers are built on it; the library is not.
+if(FALPROXY_PROGRAMS OR FALPROXY_TESTS OR FALPROXY_BENCH OR (FALPROXY_EXAMPLES AND FALPROXY_HTTP))
   # cpp-httplib from 0.41 up to, not including, 1.0. Its version file says SameMinorVersion, so the comparison is ours.
   find_package(httplib CONFIG QUIET)
   if(httplib_FOUND)

@@ -66,6 +66,7 @@ std::string room_of_header(const std::string& name) {
                                                         {"translate", "translate"},
                                                         {"gateway", "gateway"},
                                                         {"falproxy", "everything"},
+                                                        {"http_transport", "http"},
                                                         {"httplib_transport", "http"},
                                                         {"openssl_codecs", "http"},
                                                         {"system_clock", "http"},

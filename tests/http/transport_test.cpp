@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "certificates.hpp"
-#include "falproxy/httplib_transport.hpp"
+#include "falproxy/http_transport.hpp"
 #include "loopback_server.hpp"
 
 using namespace falproxy;
@@ -29,8 +29,8 @@ TimePoint in(std::chrono::milliseconds time) { return std::chrono::steady_clock:
 // Long enough never to matter.
 TimePoint some_day() { return in(60s); }
 
-std::unique_ptr<HttplibTransport> make_transport(HttplibTransport::Options options = {}) {
-  Result<std::unique_ptr<HttplibTransport>> made = HttplibTransport::create(std::move(options));
+std::unique_ptr<HttpTransport> make_transport(HttpTransport::Options options = {}) {
+  Result<std::unique_ptr<HttpTransport>> made = HttpTransport::create(std::move(options));
   REQUIRE(made);
   return *std::move(made);
 }
@@ -38,7 +38,7 @@ std::unique_ptr<HttplibTransport> make_transport(HttplibTransport::Options optio
 // A server and a transport that trusts it, over http or https.
 struct Pair {
   explicit Pair(LoopbackServer::Handler handler, bool tls = false,
-                HttplibTransport::Options options = {})
+                HttpTransport::Options options = {})
       : context(tls ? authority.server_context() : nullptr),
         server(std::move(handler), context.get()) {
     options.ca_file = authority.file();
@@ -58,7 +58,7 @@ struct Pair {
   Authority authority;
   ContextPtr context;
   LoopbackServer server;
-  std::unique_ptr<HttplibTransport> transport;
+  std::unique_ptr<HttpTransport> transport;
 };
 
 void serve_all(Peer& peer, int) {
@@ -161,6 +161,8 @@ TEST_CASE_TEMPLATE("a body comes out whole, however it is framed and wherever it
       {"a large chunk",
        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n493e0\r\n" + large + "\r\n0\r\n\r\n",
        large},
+      {"a long reason",
+       "HTTP/1.1 200 " + std::string(30'000, 'a') + "\r\nContent-Length: 4\r\n\r\nfine", "fine"},
       {"a long head",
        "HTTP/1.1 200 OK\r\nA: " + std::string(30'000, 'a') + "\r\nContent-Length: 4\r\n\r\nfine",
        "fine"},
@@ -361,7 +363,7 @@ TEST_CASE_TEMPLATE("a server that reads a submit and closes has seen it exactly 
 TEST_CASE_TEMPLATE("a submit does not travel over a connection that has been idle for long", Scheme,
                    Http, Https) {
   constexpr bool tls = Scheme::tls;
-  HttplibTransport::Options options;
+  HttpTransport::Options options;
   options.max_submit_idle = 0s;
   Pair pair(serve_all, tls, options);
   REQUIRE(pair.get());
@@ -373,7 +375,7 @@ TEST_CASE_TEMPLATE("a submit does not travel over a connection that has been idl
 
 TEST_CASE("idle connections are bounded in age and in number") {
   SUBCASE("age") {
-    HttplibTransport::Options options;
+    HttpTransport::Options options;
     options.max_idle = 0s;
     Pair pair(serve_all, false, options);
     REQUIRE(pair.get());
@@ -382,7 +384,7 @@ TEST_CASE("idle connections are bounded in age and in number") {
     CHECK(pair.server.connections() == 2);
   }
   SUBCASE("number") {
-    HttplibTransport::Options options;
+    HttpTransport::Options options;
     options.max_idle_per_host = 2;
     std::atomic<int> waiting{0};
     Pair pair(
@@ -450,7 +452,7 @@ TEST_CASE("a server whose certificate does not hold sees no request") {
       {"for another address", {.names = "IP:127.0.0.2"}},
       {"an address given as a name", {.names = "DNS:127.0.0.1"}},
   };
-  HttplibTransport::Options options;
+  HttpTransport::Options options;
   options.ca_file = authority.file();
   const auto transport = make_transport(options);
   std::atomic<int> requests{0};
@@ -497,9 +499,9 @@ TEST_CASE("a certificate file that cannot be read is a setting to mend") {
   const std::string empty = authority.file() + "-empty";
   { std::ofstream out(empty); }
   for (const std::string& file : {std::string("/nonexistent/ca.pem"), empty}) {
-    HttplibTransport::Options options;
+    HttpTransport::Options options;
     options.ca_file = file;
-    const auto made = HttplibTransport::create(options);
+    const auto made = HttpTransport::create(options);
     REQUIRE_FALSE(made);
     CHECK(made.error().kind == ErrorKind::invalid_settings);
     CHECK(made.error().field == "SSL_CERT_FILE");
@@ -581,7 +583,7 @@ TEST_CASE("a TLS handshake that never ends is given up") {
                  true);
   }
   SUBCASE("after the time for connecting") {
-    HttplibTransport::Options options;
+    HttpTransport::Options options;
     options.connect_timeout = 50ms;
     const auto transport = make_transport(options);
     check_failed(fetch(*transport, request, some_day(), {}, unlimited), TransportFault::unreachable,

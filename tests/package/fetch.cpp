@@ -1,5 +1,5 @@
 #include <falproxy/falproxy.hpp>
-#include <falproxy/httplib_transport.hpp>
+#include <falproxy/http_transport.hpp>
 #include <falproxy/system_clock.hpp>
 
 #include <chrono>
@@ -8,7 +8,7 @@
 
 // Nothing listens on the port of discard: the transport must say that nothing was sent.
 int main() {
-  auto transport = falproxy::HttplibTransport::create({});
+  auto transport = falproxy::HttpTransport::create({});
   if (!transport) return std::cerr << transport.error().message << '\n', 1;
   falproxy::SystemClock clock;
   const falproxy::HttpRequest request{.url = "http://127.0.0.1:9/"};

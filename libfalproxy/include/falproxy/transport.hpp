@@ -1,4 +1,4 @@
-// transport.hpp: how falproxy reaches fal. `HttplibTransport` of falproxy::http is the real one; examples/custom_transport.cpp
+// transport.hpp: how falproxy reaches fal. `HttpTransport` of falproxy::http is the real one; examples/custom_transport.cpp
 // shows how to write another.
 #pragma once
 

@@ -1,4 +1,4 @@
-#include "falproxy/httplib_transport.hpp"
+#include "falproxy/http_transport.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -43,7 +43,7 @@ TransportError error_of(TransportFault fault, std::string message, bool nothing_
 
 }  // namespace
 
-struct HttplibTransport::Impl {
+struct HttpTransport::Impl {
   // What is kept about one scheme, host and port. Never removed: a process talks to few.
   struct Origin {
     struct Idle {
@@ -77,14 +77,14 @@ struct HttplibTransport::Impl {
   std::atomic<std::uint64_t> requests{0};
 };
 
-HttplibTransport::Impl::Origin& HttplibTransport::Impl::origin_of(const Url& url) {
+HttpTransport::Impl::Origin& HttpTransport::Impl::origin_of(const Url& url) {
   const std::string name = url.origin();
   const std::lock_guard lock(mutex);
   return origins[name];
 }
 
-void HttplibTransport::Impl::drop_expired(Origin& origin, TimePoint at,
-                                          std::vector<Origin::Idle>& dropped) const {
+void HttpTransport::Impl::drop_expired(Origin& origin, TimePoint at,
+                                       std::vector<Origin::Idle>& dropped) const {
   while (!origin.idle.empty() && at - origin.idle.front().since >= options.max_idle) {
     dropped.push_back(std::move(origin.idle.front()));
     origin.idle.pop_front();
@@ -92,8 +92,8 @@ void HttplibTransport::Impl::drop_expired(Origin& origin, TimePoint at,
 }
 
 // The one used last: it is the least likely to be stale, and the others can grow old.
-std::unique_ptr<Connection> HttplibTransport::Impl::take_idle(Origin& origin,
-                                                              std::chrono::nanoseconds max_age) {
+std::unique_ptr<Connection> HttpTransport::Impl::take_idle(Origin& origin,
+                                                           std::chrono::nanoseconds max_age) {
   while (true) {
     std::vector<Origin::Idle> dropped;  // closed after the lock is gone
     std::unique_ptr<Connection> connection;
@@ -109,7 +109,7 @@ std::unique_ptr<Connection> HttplibTransport::Impl::take_idle(Origin& origin,
   }
 }
 
-void HttplibTransport::Impl::give_back(Origin& origin, std::unique_ptr<Connection> connection) {
+void HttpTransport::Impl::give_back(Origin& origin, std::unique_ptr<Connection> connection) {
   std::vector<Origin::Idle> dropped;
   const std::lock_guard lock(mutex);
   const TimePoint at = now();
@@ -122,7 +122,7 @@ void HttplibTransport::Impl::give_back(Origin& origin, std::unique_ptr<Connectio
 }
 
 // Made when first needed: a system's certificates take tens of milliseconds to read.
-Result<const TlsContext*, TransportError> HttplibTransport::Impl::tls() {
+Result<const TlsContext*, TransportError> HttpTransport::Impl::tls() {
   const std::lock_guard lock(tls_mutex);
   if (tls_context == nullptr) {
     Result<std::unique_ptr<TlsContext>> made =
@@ -133,7 +133,7 @@ Result<const TlsContext*, TransportError> HttplibTransport::Impl::tls() {
   return tls_context.get();
 }
 
-Result<std::unique_ptr<Connection>, TransportError> HttplibTransport::Impl::open(
+Result<std::unique_ptr<Connection>, TransportError> HttpTransport::Impl::open(
     const Url& url, Origin& origin, TimePoint deadline, const std::stop_token& stop) {
   const TimePoint connect_deadline = std::min(deadline, now() + options.connect_timeout);
   const auto failure = [&](bool timed_out, std::string what) {
@@ -160,7 +160,7 @@ Result<std::unique_ptr<Connection>, TransportError> HttplibTransport::Impl::open
   return *std::move(connection);
 }
 
-Result<std::unique_ptr<HttplibTransport>> HttplibTransport::create(Options options) {
+Result<std::unique_ptr<HttpTransport>> HttpTransport::create(Options options) {
   auto impl = std::make_unique<Impl>(std::move(options));
   // What the operator named is checked at once; the system's own certificates can wait until they
   // are needed.
@@ -169,14 +169,14 @@ Result<std::unique_ptr<HttplibTransport>> HttplibTransport::create(Options optio
     if (!tls) return std::move(tls).error();
     impl->tls_context = *std::move(tls);
   }
-  return std::unique_ptr<HttplibTransport>(new HttplibTransport(std::move(impl)));
+  return std::unique_ptr<HttpTransport>(new HttpTransport(std::move(impl)));
 }
 
-HttplibTransport::HttplibTransport(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-HttplibTransport::~HttplibTransport() = default;
+HttpTransport::HttpTransport(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+HttpTransport::~HttpTransport() = default;
 
-Result<Done, TransportError> HttplibTransport::send(const HttpRequest& request, TimePoint deadline,
-                                                    std::stop_token stop, ResponseSink& sink) {
+Result<Done, TransportError> HttpTransport::send(const HttpRequest& request, TimePoint deadline,
+                                                 std::stop_token stop, ResponseSink& sink) {
   impl_->requests.fetch_add(1, std::memory_order_relaxed);
   const std::optional<Url> url = Url::parse(request.url);
   if (!url)
@@ -240,7 +240,7 @@ Result<Done, TransportError> HttplibTransport::send(const HttpRequest& request, 
   }
 }
 
-HttplibTransport::Counters HttplibTransport::counters() const {
+HttpTransport::Counters HttpTransport::counters() const {
   Counters counters;
   counters.connections_opened = impl_->opened.load(std::memory_order_relaxed);
   counters.requests = impl_->requests.load(std::memory_order_relaxed);

@@ -1,0 +1,59 @@
+// http_transport.hpp: HTTP/1.1 over sockets and OpenSSL as a Transport, with a pool of warm
+// connections per host.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "falproxy/transport.hpp"
+
+namespace falproxy {
+
+/// Thread-safe; any number of calls may block in send() at once, and one that waits holds no
+/// buffer.
+///
+/// Connections are kept open and used again, the last one first. A GET that meets a connection
+/// which the server had closed meanwhile is sent again over a new one, unless a byte of an answer
+/// came. Anything else is only sent again where not one byte of it left this machine. Redirects are
+/// not followed, no compressed answer is asked for, no proxy is used.
+///
+/// Certificates and host names are checked against the system's certificates, or those in the file
+/// that SSL_CERT_FILE names, read once and shared by all connections; later handshakes with a host
+/// take up its TLS session.
+class HttpTransport final : public Transport {
+ public:
+  struct Options {
+    std::chrono::milliseconds connect_timeout{
+        5000};                            ///< for the name, the connection and TLS together
+    std::size_t max_idle_per_host = 256;  ///< connections kept open without a request
+    std::chrono::seconds max_idle{30};    ///< an older idle connection is closed
+    std::chrono::seconds max_submit_idle{
+        4};                    ///< what is not a GET goes only over a connection idle for less
+    std::string ca_file = {};  ///< PEM; empty: SSL_CERT_FILE, else the system's
+  };
+  /// Errors: invalid_settings where the named certificates cannot be read.
+  [[nodiscard]] static Result<std::unique_ptr<HttpTransport>> create(Options options);
+  /// No call of send() may be running.
+  ~HttpTransport() override;
+
+  [[nodiscard]] Result<Done, TransportError> send(const HttpRequest& request, TimePoint deadline,
+                                                  std::stop_token stop,
+                                                  ResponseSink& sink) override;
+
+  struct Counters {
+    std::uint64_t connections_opened = 0;
+    std::uint64_t requests = 0;
+    std::size_t idle = 0;  ///< now
+  };
+  [[nodiscard]] Counters counters() const;
+
+ private:
+  struct Impl;
+  explicit HttpTransport(std::unique_ptr<Impl> impl) noexcept;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace falproxy
