@@ -108,7 +108,7 @@ class Echo final : public Application {
       return {.content_type = "text/event-stream", .stream = [this, &exchange](AnswerStream& out) {
                 out.write("first\n");
                 exchange.start_ticking(Milliseconds(1),
-                                       [&exchange] { exchange.interject("6\r\n:tick\n\r\n"); });
+                                       [&exchange] { exchange.interject(":tick\n"); });
                 wait(exchange);
                 out.write("last\n");
               }};

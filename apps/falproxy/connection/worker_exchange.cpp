@@ -167,6 +167,10 @@ void WorkerExchange::tick_if_due(TimePoint now) {
   tick_();
 }
 
+void WorkerExchange::interject(std::string_view bytes) {
+  stream_.interject(head_.minor_version == 1 ? chunk(bytes) : std::string(bytes));
+}
+
 void WorkerExchange::send_white_space_every(Milliseconds interval, std::string content_type,
                                             std::string fields) {
   if (head_.minor_version == 0) return;  // no chunks there
@@ -180,7 +184,7 @@ void WorkerExchange::send_white_space_every(Milliseconds interval, std::string c
   head.append("\r\n");
   start_ticking(interval, [this, head = std::move(head)] {
     if (stream_.began_early()) {
-      stream_.interject(chunk(" "));
+      interject(" ");
     } else {
       stream_.begin_early(head, chunk(" "));
     }

@@ -36,7 +36,7 @@ class WorkerExchange final : public Exchange {
       const std::function<bool(std::string_view)>& receiver) override;
   void start_ticking(Milliseconds interval, std::function<void()> tick) override;
   void stop_ticking() override;
-  void interject(std::string_view bytes) override { stream_.interject(bytes); }
+  void interject(std::string_view bytes) override;
   void send_white_space_every(Milliseconds interval, std::string content_type,
                               std::string fields) override;
 

@@ -1,0 +1,143 @@
+#include "disk_store.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+namespace falproxy::app {
+namespace {
+
+constexpr std::string_view format_name = "falproxy-document-1";
+
+std::string reason() { return std::generic_category().message(errno); }
+
+// Distinct among the threads of all processes that share the directory.
+std::string temporary_name() {
+  static std::atomic<unsigned> counter{0};
+  return fmt::format(".{}.{}.tmp", ::getpid(), counter.fetch_add(1));
+}
+
+// Through to the disk: a rename may otherwise reach it before the bytes do.
+bool write_whole(const std::filesystem::path& path, std::string_view bytes) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) return false;
+  bool well = true;
+  while (well && !bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    well = n > 0 || (n < 0 && errno == EINTR);
+    bytes.remove_prefix(n > 0 ? static_cast<std::size_t>(n) : 0);
+  }
+  well = well && ::fsync(fd) == 0;
+  const int fault = errno;
+  ::close(fd);
+  errno = fault;
+  return well;
+}
+
+// The next word of a line whose words stand between single blanks.
+std::string_view next_word(std::string_view& line) {
+  const std::size_t end = line.find(' ');
+  const std::string_view word = line.substr(0, end);
+  line.remove_prefix(end == std::string_view::npos ? line.size() : end + 1);
+  return word;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DiskStore>> DiskStore::create(std::filesystem::path directory,
+                                                     const Codecs& codecs,
+                                                     std::function<void(std::string_view)> log) {
+  std::error_code fault;
+  std::filesystem::create_directories(directory, fault);
+  const std::filesystem::path probe = directory / temporary_name();
+  const bool writable = !fault && write_whole(probe, format_name);
+  const std::string why = fault ? fault.message() : reason();
+  std::filesystem::remove(probe, fault);
+  if (!writable) {
+    return Error{
+        .kind = ErrorKind::invalid_settings,
+        .message = fmt::format("documents cannot be kept in {}: {}", directory.string(), why),
+        .field = "SCHEMA_CACHE_DIR"};
+  }
+  return std::unique_ptr<DiskStore>(new DiskStore(std::move(directory), codecs, std::move(log)));
+}
+
+std::string DiskStore::hash_of(std::string_view text) const {
+  std::string hex;
+  for (const std::uint8_t byte : codecs_.sha256(text))
+    fmt::format_to(std::back_inserter(hex), "{:02x}", byte);
+  return hex;
+}
+
+std::filesystem::path DiskStore::path_of(const std::string& endpoint) const {
+  std::string name = endpoint;
+  for (char& c : name) {
+    if (c == '/') c = '~';  // no endpoint holds one
+  }
+  return directory_ / (name + ".json");
+}
+
+std::optional<StoredDocument> DiskStore::load(const std::string& endpoint) {
+  const std::filesystem::path path = path_of(endpoint);
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return std::nullopt;
+  const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const std::size_t line_end = std::min(bytes.find('\n'), bytes.size());
+  std::string_view line = std::string_view(bytes).substr(0, line_end);
+  const std::string_view format = next_word(line);
+  const std::string_view name = next_word(line);
+  const std::string_view time = next_word(line);
+  const std::string_view hash = next_word(line);
+  std::int64_t milliseconds = 0;
+  const bool timed =
+      std::from_chars(time.data(), time.data() + time.size(), milliseconds).ec == std::errc();
+  std::string text = line_end < bytes.size() ? bytes.substr(line_end + 1) : std::string();
+  if (format == format_name && name == endpoint && timed && hash == hash_of(text)) {
+    return StoredDocument{.text = std::move(text), .fetched = WallTime(Milliseconds(milliseconds))};
+  }
+  std::error_code fault;
+  std::filesystem::rename(path, path.string() + ".broken", fault);
+  log_(fmt::format("{} is not a whole document: set aside", path.string()));
+  return std::nullopt;
+}
+
+void DiskStore::save(const std::string& endpoint, const StoredDocument& document) {
+  const auto milliseconds =
+      std::chrono::floor<Milliseconds>(document.fetched.time_since_epoch()).count();
+  const std::string bytes = fmt::format("{} {} {} {}\n{}", format_name, endpoint, milliseconds,
+                                        hash_of(document.text), document.text);
+  const std::filesystem::path path = path_of(endpoint);
+  const std::filesystem::path temporary =
+      directory_ / (path.filename().string() + temporary_name());
+  std::error_code fault;
+  if (write_whole(temporary, bytes)) {
+    std::filesystem::rename(temporary, path, fault);
+  } else {
+    fault = std::error_code(errno, std::generic_category());
+  }
+  if (!fault) return;
+  log_(fmt::format("{} cannot be written: {}", path.string(), fault.message()));
+  std::filesystem::remove(temporary, fault);
+}
+
+std::optional<std::filesystem::path> cache_directory(const std::optional<std::string>& setting,
+                                                     std::optional<std::string_view> xdg_cache_home,
+                                                     std::optional<std::string_view> home) {
+  if (setting == "none") return std::nullopt;
+  if (setting && !setting->empty()) return std::filesystem::path(*setting);
+  // The XDG rules say that a relative path is to be ignored.
+  if (xdg_cache_home && xdg_cache_home->starts_with('/'))
+    return std::filesystem::path(*xdg_cache_home) / "falproxy";
+  if (home && !home->empty()) return std::filesystem::path(*home) / ".cache" / "falproxy";
+  return std::nullopt;
+}
+
+}  // namespace falproxy::app

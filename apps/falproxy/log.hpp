@@ -1,0 +1,98 @@
+// log.hpp: one line a request, written off the request's path.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "falproxy/clock.hpp"
+#include "falproxy/gateway.hpp"
+#include "falproxy/settings.hpp"
+
+namespace falproxy::app {
+
+enum class LogLevel { debug, info, warning, error };
+
+/// What is known of a request once it is answered; the log line, the metrics and the status page
+/// are written from it. Holds no key and no prompt.
+struct RequestRecord {
+  WallTime time = {};
+  std::string request_id = {};
+  std::string client = {};  ///< the access key's name; empty: none was needed, or none was right
+  std::string_view route = {};  ///< a literal
+  std::string model = {};       ///< as asked for
+  int status = 0;
+  std::string error_code = {};  ///< OpenAI's; empty: none
+  std::string error_message = {};
+  std::uint64_t request_bytes = 0;
+  std::uint64_t answer_bytes = 0;
+  std::chrono::microseconds total{0};
+  bool client_left = false;
+  Receipt receipt = {};
+};
+
+/// Thread-safe. A thread of its own writes; what does not fit into the queue is counted and
+/// dropped.
+class Log {
+ public:
+  struct Options {
+    LogFormat format = LogFormat::text;
+    LogLevel level = LogLevel::info;
+    bool colours = false;
+    std::size_t queue_lines = 16'384;
+  };
+  /// `write` gets whole lines, many at once, on the log's own thread.
+  Log(Options options, std::function<void(std::string_view)> write);
+  /// Writes what is left.
+  ~Log();
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  void line(LogLevel level, std::string text);
+  void request(RequestRecord record);
+  [[nodiscard]] bool wants(LogLevel level) const noexcept { return level >= level_.load(); }
+  void reload(LogFormat format, LogLevel level) noexcept;
+
+  /// Lines that were dropped.
+  [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_.load(); }
+
+ private:
+  struct Line {
+    WallTime time;
+    LogLevel level;
+    std::string text;
+  };
+  using Entry = std::variant<Line, RequestRecord>;
+  void push(Entry entry);
+  void run();
+
+  const std::size_t queue_lines_;
+  const bool colours_;
+  const std::function<void(std::string_view)> write_;
+  std::atomic<LogFormat> format_;
+  std::atomic<LogLevel> level_;
+  std::atomic<std::uint64_t> dropped_{0};
+  std::mutex mutex_;
+  std::condition_variable filled_;
+  std::vector<Entry> queue_;
+  bool stopping_ = false;
+  std::thread writer_;
+};
+
+/// The line of a request, without its end.
+[[nodiscard]] std::string format_request(const RequestRecord& record, LogFormat format,
+                                         bool colours);
+/// A line of the operator's, without its end.
+[[nodiscard]] std::string format_line(WallTime time, LogLevel level, std::string_view text,
+                                      LogFormat format, bool colours);
+
+}  // namespace falproxy::app

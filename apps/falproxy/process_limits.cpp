@@ -1,0 +1,66 @@
+#include "process_limits.hpp"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+
+namespace falproxy::app {
+namespace {
+
+constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
+// For logs, listeners, epoll, the cache, and whatever libraries open.
+constexpr std::size_t spare_descriptors = 128;
+// For the loop, the log, the catalogue, and tasks that run side by side within a request.
+constexpr std::size_t spare_threads = 64;
+
+std::size_t number_in(const char* path) {
+  std::ifstream file(path);
+  std::size_t number = 0;
+  return file >> number ? number : unlimited;  // "max", or there is no such file
+}
+
+std::size_t soft_limit(__rlimit_resource resource) {
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return unlimited;
+  return static_cast<std::size_t>(limit.rlim_cur);
+}
+
+}  // namespace
+
+ProcessLimits raise_process_limits() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    files.rlim_cur = files.rlim_max;
+    static_cast<void>(::setrlimit(RLIMIT_NOFILE, &files));
+  }
+  return {.descriptors = soft_limit(RLIMIT_NOFILE),
+          .threads = std::min({soft_limit(RLIMIT_NPROC), number_in("/proc/sys/kernel/threads-max"),
+                               number_in("/proc/sys/vm/max_map_count") / 2,
+                               number_in("/sys/fs/cgroup/pids.max")})};
+}
+
+Capacity capacity(int max_in_flight, const ProcessLimits& limits) {
+  const std::size_t wanted = static_cast<std::size_t>(std::max(1, max_in_flight));
+  const std::size_t descriptors =
+      limits.descriptors - std::min(limits.descriptors, spare_descriptors);
+  const std::size_t threads = limits.threads - std::min(limits.threads, spare_threads);
+  const std::size_t in_flight =
+      std::max<std::size_t>(1, std::min({wanted, descriptors / 2, threads}));
+  Capacity capacity{
+      .in_flight = static_cast<int>(in_flight),
+      .threads = std::min(threads, 2 * in_flight + spare_threads),
+      .connections = std::max(in_flight, descriptors - std::min(descriptors, in_flight))};
+  if (in_flight < wanted) {
+    const bool files = descriptors / 2 < threads;
+    capacity.warning = fmt::format(
+        "MAX_IN_FLIGHT is {} instead of {}: the system allows {} {}; raise {}", in_flight, wanted,
+        files ? limits.descriptors : limits.threads, files ? "open files" : "threads",
+        files ? "ulimit -n (LimitNOFILE=)" : "ulimit -u, pids.max (TasksMax=) or vm.max_map_count");
+  }
+  return capacity;
+}
+
+}  // namespace falproxy::app

@@ -1,0 +1,55 @@
+// service.hpp: a whole falproxy: from a Configuration to a listening server. Who is plugged into
+// whom stands in service.cpp.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "configuration.hpp"
+#include "falproxy/catalog.hpp"
+#include "falproxy/result.hpp"
+#include "log.hpp"
+
+namespace falproxy::app {
+
+/// Thread-safe, but start() and stop() are called once.
+class Service {
+ public:
+  struct Options {
+    std::function<void(std::string_view)> write_log;  ///< gets whole lines
+    bool colours = false;
+    const Environment* environment = nullptr;  ///< for the place of the cache; null: none
+  };
+  /// Binds its ports. Errors: invalid_settings.
+  [[nodiscard]] static Result<std::unique_ptr<Service>> create(Configuration configuration,
+                                                               Options options);
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  /// Serves from now on; documents are fetched in the background.
+  void start();
+  [[nodiscard]] std::uint16_t port() const noexcept;
+  [[nodiscard]] std::uint16_t metrics_port() const noexcept;  ///< 0: none
+
+  /// Swaps a checked configuration in; requests in flight finish on what they began with. HOST,
+  /// PORT, METRICS_HOST, METRICS_PORT, SCHEMA_CACHE_DIR and SSL_CERT_FILE stay as they are until a
+  /// restart; the log says so.
+  void reload(Configuration configuration);
+
+  /// Accepts no more, lets what runs finish for at most `grace`, then cancels it, also at fal.
+  void stop(Milliseconds grace);
+
+  [[nodiscard]] Log& log() noexcept;
+  [[nodiscard]] const Catalog& catalog() const noexcept;
+
+ private:
+  struct Impl;
+  explicit Service(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace falproxy::app
