@@ -25,7 +25,7 @@ enum class LogLevel { debug, info, warning, error };
 /// What is known of a request once it is answered; the log line, the metrics and the status page
 /// are written from it. Holds no key and no prompt.
 struct RequestRecord {
-  WallTime time = {};
+  WallTime time = {};  ///< of the answer
   std::string request_id = {};
   std::string client = {};  ///< the access key's name; empty: none was needed, or none was right
   std::string_view route = {};  ///< a literal

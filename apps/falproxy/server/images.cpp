@@ -85,7 +85,6 @@ bool may_repeat(const RequestHead& head) {
 
 ImageTask::ImageTask(Server& server, Admission admission)
     : server_(server), admission_(std::move(admission)), memory_(server.body_memory()) {
-  record_.time = std::chrono::system_clock::now();
   record_.request_id = admission_.request_id;
   record_.client = admission_.client;
   record_.route = admission_.route->name;
@@ -283,6 +282,7 @@ Answer ImageTask::failure(Exchange& exchange, Error error) {
 }
 
 void ImageTask::done(const Exchange& exchange, int status, const Error* error) {
+  record_.time = std::chrono::system_clock::now();
   record_.status = status;
   record_.total = std::chrono::duration_cast<std::chrono::microseconds>(
       std::chrono::steady_clock::now() - exchange.began());
