@@ -181,7 +181,7 @@ json JobDesk::status_of(const Job& job, const std::string& origin) const {
       break;
     case JobState::completed:
       status["status"] = "COMPLETED";
-      status["metrics"]["inference_time"] = job.inference_seconds();
+      status["metrics"]["inference_time"] = job.inference_seconds(loop_.now());
       if (!job.outcome->error.empty()) status["error"] = job.outcome->error;
       if (!job.outcome->error_type.empty()) status["error_type"] = job.outcome->error_type;
   }
@@ -300,7 +300,7 @@ json JobDesk::picture_result(const Job& job, const std::string& origin,
   PicturePlan plan = plan_pictures(*job.model, job.input, job.seed);
   for (Picture& picture : plan.pictures) picture.variant += variant_shift;
   const std::string& host = job.change.elsewhere_images ? elsewhere_ : origin;
-  return write_result(*job.model, job.input, plan, {job.seed, job.inference_seconds()},
+  return write_result(*job.model, job.input, plan, {job.seed, job.inference_seconds(loop_.now())},
                       [&](const Picture& picture, std::size_t index) {
                         return plan.data_uri ? storage_.data_uri(picture)
                                              : Storage::address(host, job.id, index, picture);

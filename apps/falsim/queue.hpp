@@ -54,8 +54,9 @@ struct Job {
   bool cancelled = false;
   bool fetched = false;
 
-  [[nodiscard]] double inference_seconds() const {
-    return std::chrono::duration<double>(ended - started).count();
+  /// Of a job that has ended, the whole; else what has passed by `now`.
+  [[nodiscard]] double inference_seconds(TimePoint now) const {
+    return std::chrono::duration<double>((state == JobState::completed ? ended : now) - started).count();
   }
 };
 
