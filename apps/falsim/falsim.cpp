@@ -1,5 +1,6 @@
 #include "falsim.hpp"
 
+#include <csignal>
 #include <future>
 #include <thread>
 #include <utility>
@@ -79,7 +80,14 @@ falproxy::Result<falproxy::Done> Falsim::Impl::open() {
   if (auto opened = listen(options.run_port, run_url, nullptr); !opened) return opened;
   if (auto opened = listen(0, elsewhere_url, nullptr); !opened) return opened;
   service.connect(server, {scheme, elsewhere_url, main_authority});
-  thread = std::jthread([this] { loop->run(); });
+  thread = std::jthread([this] {
+    // OpenSSL writes to its sockets without MSG_NOSIGNAL; the signal would come to this thread.
+    sigset_t broken_pipe;
+    sigemptyset(&broken_pipe);
+    sigaddset(&broken_pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
+    loop->run();
+  });
   return falproxy::Done{};
 }
 

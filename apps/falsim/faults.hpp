@@ -25,9 +25,9 @@ namespace falsim {
 /// Whom a request concerns.
 struct Situation {
   Step step = Step::any;
-  std::string_view key;
-  std::string_view endpoint;
-  std::string_view prompt;
+  std::string_view key = {};
+  std::string_view endpoint = {};
+  std::string_view prompt = {};
 };
 
 /// Decides which fault strikes. Not thread-safe: the loop's.

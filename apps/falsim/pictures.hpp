@@ -1,5 +1,4 @@
-// pictures.hpp: real image files of any size with something to look at: hills, a sun and balloons
-// that follow from a number.
+// pictures.hpp: which pictures there are, what their files are called, and the files.
 #pragma once
 
 #include <cstddef>
@@ -15,9 +14,11 @@
 
 namespace falsim {
 
-enum class PictureFormat { png };
+enum class PictureFormat { png, jpeg, webp };
 [[nodiscard]] std::string_view media_type(PictureFormat format) noexcept;
 [[nodiscard]] std::string_view extension(PictureFormat format) noexcept;
+/// By fal's word for it: "png", "jpeg", "jpg", "webp"; png for all else.
+[[nodiscard]] PictureFormat format_named(std::string_view word) noexcept;
 
 struct Picture {
   std::uint32_t width = 1024;

@@ -56,7 +56,8 @@ struct Job {
 
   /// Of a job that has ended, the whole; else what has passed by `now`.
   [[nodiscard]] double inference_seconds(TimePoint now) const {
-    return std::chrono::duration<double>((state == JobState::completed ? ended : now) - started).count();
+    return std::chrono::duration<double>((state == JobState::completed ? ended : now) - started)
+        .count();
   }
 };
 

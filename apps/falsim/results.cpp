@@ -145,6 +145,13 @@ int count_of(const Model& model, const json& input) {
   return 1;
 }
 
+std::string format_of(const Model& model, const json& input) {
+  for (const char* name : {"output_format", "format", "image_format"}) {
+    if (std::string word = text_of(model, input, name); !word.empty()) return word;
+  }
+  return "png";
+}
+
 std::uint32_t hash(std::string_view text, std::uint64_t seed) {
   std::uint64_t value = 1469598103934665603u ^ seed;  // FNV-1a
   for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 1099511628211u;
@@ -229,7 +236,9 @@ PicturePlan plan_pictures(const Model& model, const json& input, std::int64_t se
     picture.height = size.height;
     picture.variant =
         hash(prompt, static_cast<std::uint64_t>(seed) + static_cast<std::uint64_t>(i)) % variants;
-    picture.transparent = text_of(model, input, "background") == "transparent";
+    picture.format = format_named(format_of(model, input));
+    picture.transparent = picture.format != PictureFormat::jpeg &&
+                          text_of(model, input, "background") == "transparent";
     picture.black = plan.flagged;
     plan.pictures.push_back(picture);
   }

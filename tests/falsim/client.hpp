@@ -138,6 +138,17 @@ class Wire {
       if (!receive()) return std::exchange(pending_, {});
     }
   }
+  /// One answer with a content-length: its head and its body.
+  std::pair<std::string, std::string> read_answer() {
+    std::string head = read_until("\r\n\r\n");
+    const std::size_t at = head.find("content-length: ");
+    const std::size_t size = at == std::string::npos ? 0 : std::stoul(head.substr(at + 16));
+    while (pending_.size() < size && receive()) {
+    }
+    std::string body = pending_.substr(0, size);
+    pending_.erase(0, size);
+    return {std::move(head), std::move(body)};
+  }
   std::string read_to_end() {
     while (receive()) {
     }

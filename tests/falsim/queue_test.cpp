@@ -7,8 +7,9 @@ TEST_CASE("a job goes from submit to picture") {
   Falsim sim = start({.job_time = 100ms});
   Client client(sim.url());
   const Heard submitted =
-      client.post("/fal-ai/flux/dev",
-                  {{"prompt", "a lighthouse"}, {"image_size", {{"width", 640}, {"height", 360}}}});
+      client.post("/fal-ai/flux/dev", {{"prompt", "a lighthouse"},
+                                       {"output_format", "png"},
+                                       {"image_size", {{"width", 640}, {"height", 360}}}});
   REQUIRE(submitted.status == 200);
   const json job = submitted.parsed();
   const std::string id = job["request_id"];
@@ -337,8 +338,7 @@ TEST_CASE("a model's own /stream gives partial results and then the whole") {
   }
   REQUIRE(events.size() == 3);
   for (const json& event : events) {
-    CHECK(event["images"][0]["url"].get<std::string>().starts_with(
-        "data:image/png;base64,iVBORw0KGgo"));
+    CHECK(event["images"][0]["url"].get<std::string>().starts_with("data:image/jpeg;base64,/9j/"));
   }
   CHECK(events[0]["images"][0]["url"] != events[2]["images"][0]["url"]);
   CHECK(client.post("/fal-ai/fast-sdxl/stream", {{"prompt", "x"}}).status == 404);
