@@ -85,8 +85,9 @@ Result<std::string> first_url(const std::string& answer) {
 Result<Done> make_picture(const std::string& base, const std::string& model) {
   auto transport = HttplibTransport::create({});
   if (!transport) return transport.error();
-  const std::string body =
-      fmt::format(R"({{"model":"{}","prompt":"a lighthouse at dusk","size":"1024x768"}})", model);
+  const std::string body = fmt::format(
+      R"({{"model":"{}","prompt":"a lighthouse at dusk","size":"1024x768","output_format":"png"}})",
+      model);
   const std::string url = base + "/v1/images/generations";
   write_to_stdout(
       fmt::format("\nPOST {}\nAuthorization: Bearer {}\nContent-Type: application/json\n\n{}\n",
