@@ -174,13 +174,11 @@ TEST_CASE("allOf narrows, and the words around a reference win over its own") {
   CHECK(object.property("b")->allowed.size() == 1);
 }
 
-TEST_CASE("one of these and one of those is each of these narrowed to those") {
+TEST_CASE("of several sets of alternatives the outermost counts") {
   const Field field = documents::field(R"({"allOf": [
-    {"anyOf": [{"type": "integer"}, {"type": "string"}]},
-    {"anyOf": [{"minimum": 5}, {"maxLength": 2}]}]})");
-  REQUIRE(field.branches.size() == 2);
-  CHECK(field.branches[0].branches.size() == 2);
-  CHECK(field.branches[1].branches.size() == 2);
+    {"anyOf": [{"type": "integer"}, {"type": "string"}]}], "anyOf": [{"minimum": 5}, {"maxLength": 2}, {}]})");
+  CHECK(field.branches.size() == 3);
+  CHECK(field.types.integer);
 }
 
 TEST_CASE("const is a list of one") {
@@ -353,29 +351,38 @@ TEST_CASE("a document that cannot be used is refused with the pointer to what is
   }
 }
 
-TEST_CASE("references that double at every level, or lead on and on, end at a limit") {
-  nlohmann::json doubling, chain, alternatives;
+TEST_CASE("references that multiply what they lead to end at a limit") {
+  struct Case {
+    const char* name;
+    nlohmann::json schemas;
+    const char* message;
+  };
+  std::vector<Case> cases = {
+      {"doubling at every level", {}, "the schemas unfold to more than 16777216 bytes"},
+      {"on and on", {}, "the schemas nest deeper than 64 levels"},
+      {"one long text in many places", {}, "the schemas unfold to more than 16777216 bytes"},
+      {"one long list in many places", {}, "the schemas unfold to more than 16777216 bytes"}};
+  const auto refer = [](int i) {
+    return nlohmann::json{{"$ref", fmt::format("#/components/schemas/L{}", i)}};
+  };
   for (int i = 0; i < 25; ++i) {
-    const nlohmann::json next = {
-        {"$ref",
-         fmt::format("#/components/schemas/{}", i == 24 ? "Last" : fmt::format("L{}", i + 1))}};
-    doubling[fmt::format("L{}", i)] = {{"type", "object"},
-                                       {"properties", {{"a", next}, {"b", next}}}};
-    alternatives["All"]["allOf"].push_back({{"anyOf", {{{"minimum", i}}, {{"maximum", i}}}}});
+    cases[0].schemas[fmt::format("L{}", i)]["properties"] = {{"a", refer(i + 1)},
+                                                             {"b", refer(i + 1)}};
   }
   for (int i = 0; i < 5000; ++i) {
-    chain[fmt::format("L{}", i)] = {
-        {"properties", {{"a", {{"$ref", fmt::format("#/components/schemas/L{}", i + 1)}}}}}};
+    cases[1].schemas[fmt::format("L{}", i)]["properties"]["a"] = refer(i + 1);
+    cases[2].schemas["L0"]["properties"][fmt::format("p{}", i)] = refer(1);
+    cases[3].schemas["L0"]["properties"][fmt::format("p{}", i)] = refer(1);
+    cases[3].schemas["L1"]["default"].push_back(i);
   }
-  const char* input = R"({"properties": {"a": {"$ref": "#/components/schemas/L0"}}})";
-  const auto doubled = analyze(documents::with_input(input, doubling.dump()));
-  REQUIRE_FALSE(doubled.has_value());
-  CHECK(doubled.error().message == "the schemas unfold to more than 16777216 bytes");
-  const auto chained = analyze(documents::with_input(input, chain.dump()));
-  REQUIRE_FALSE(chained.has_value());
-  CHECK(chained.error().message == "the schemas nest deeper than 64 levels");
-  CHECK(analyze(
-            documents::with_input(R"({"properties": {"a": {"$ref": "#/components/schemas/All"}}})",
-                                  alternatives.dump()))
-            .has_value());
+  cases[2].schemas["L1"]["description"] = std::string(100'000, 'x');
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    const auto model = analyze(documents::with_input(
+        R"({"properties": {"a": {"$ref": "#/components/schemas/L0"}}})", c.schemas.dump()));
+    REQUIRE_FALSE(model.has_value());
+    CHECK(model.error().kind == ErrorKind::invalid_document);
+    CHECK(model.error().message == c.message);
+    CHECK(model.error().field.starts_with("/components/schemas/L"));
+  }
 }

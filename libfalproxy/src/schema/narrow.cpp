@@ -34,14 +34,8 @@ void narrow_values(std::vector<Json>& mine, std::vector<Json> more) {
   if (!more.empty()) mine = std::move(more);
 }
 
-void narrow_shared(std::shared_ptr<const Field>& mine, const std::shared_ptr<const Field>& more) {
-  if (mine == nullptr) {
-    mine = more;
-  } else if (more != nullptr) {
-    Field both = *mine;
-    narrow(both, *more);
-    mine = std::make_shared<const Field>(std::move(both));
-  }
+void take(std::shared_ptr<const Field>& mine, std::shared_ptr<const Field>& more) {
+  if (more != nullptr) mine = std::move(more);
 }
 
 void narrow_limits(FalLimits& mine, FalLimits& more) {
@@ -51,17 +45,6 @@ void narrow_limits(FalLimits& mine, FalLimits& more) {
         &FalLimits::min_aspect_ratio, &FalLimits::max_aspect_ratio, &FalLimits::max_file_size}) {
     take(mine.*limit, more.*limit);
   }
-}
-
-// Alternatives of alternatives multiply. Beyond this, which only a hostile document reaches, fal is
-// the one to refuse.
-constexpr std::size_t most_ways = 64;
-
-std::size_t ways_through(const Field& field) {
-  if (field.branches.empty()) return 1;
-  std::size_t ways = 0;
-  for (const Field& branch : field.branches) ways += ways_through(branch);
-  return ways;
 }
 
 void narrow_properties(std::vector<Field>& mine, std::vector<Field> more) {
@@ -115,19 +98,10 @@ void narrow(Field& field, Field more) {
   raise(field.min_items, more.min_items);
   lower(field.max_items, more.max_items);
   narrow_properties(field.properties, std::move(more.properties));
-  narrow_shared(field.additional, more.additional);
-  narrow_shared(field.items, more.items);
+  take(field.additional, more.additional);
+  take(field.items, more.items);
   narrow_limits(field.limits, more.limits);
-  if (!more.branches.empty()) narrow_to_one_of(field, more.branches);
-}
-
-void narrow_to_one_of(Field& field, const std::vector<Field>& alternatives) {
-  if (field.branches.empty()) {
-    field.branches = alternatives;
-  } else if (ways_through(field) * alternatives.size() <= most_ways) {
-    // One of these and one of those: each of these, narrowed to one of those.
-    for (Field& branch : field.branches) narrow_to_one_of(branch, alternatives);
-  }
+  if (!more.branches.empty()) field.branches = std::move(more.branches);
 }
 
 }  // namespace falproxy::schema

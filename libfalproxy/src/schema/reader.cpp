@@ -74,6 +74,16 @@ std::string prose(const Raw& node, std::string_view name) {
   return words;
 }
 
+// The bytes of a copy, roughly.
+std::size_t weight(const Raw& value) {
+  std::size_t bytes = sizeof(Raw);
+  if (value.is_string()) bytes += value.get_ref<const std::string&>().size();
+  if (value.is_structured()) {
+    for (const Raw& part : value) bytes += weight(part);
+  }
+  return bytes;
+}
+
 void add_type(Field& field, std::string_view name) {
   if (name == "null") field.nullable = true;
   if (name == "boolean") field.types.boolean = true;
@@ -305,6 +315,7 @@ const Raw* Reader::resolve(std::string_view address) const {
 
 Field Reader::schema(const Place& place) {
   const Raw& node = *place.node;
+  spend(sizeof(Field), place.pointer);
   if (fault_ || node.is_boolean()) return {};
   if (!node.is_object()) {
     fail(place.pointer, "a schema must be an object");
@@ -320,13 +331,11 @@ Field Reader::schema(const Place& place) {
   if (const auto parts = member(place, "allOf"); parts && parts->node->is_array()) {
     for (std::size_t i = 0; i < parts->node->size(); ++i) {
       narrow(field, schema({&(*parts->node)[i], step_into(parts->pointer, std::to_string(i))}));
-      spend(field, place.pointer);
     }
   }
   narrow(field, keywords(place));
   read_branches(place, "anyOf", field);
   read_branches(place, "oneOf", field);
-  spend(field, place.pointer);
   --depth_;
   return field;
 }
@@ -361,7 +370,12 @@ Field Reader::reference(const Place& ref) {
 
 Field Reader::keywords(const Place& place) {
   const Raw& node = *place.node;
+  for (const std::string_view copied : {"title", "description", "pattern", "format", "enum",
+                                        "const", "default", "examples", "example"}) {
+    if (const Raw* value = find(node, copied)) spend(weight(*value), place.pointer);
+  }
   Field field;
+  if (fault_) return field;
   field.nullable = flag(node, "nullable") || flag(node, "x-nullable");
   field.deprecated = flag(node, "deprecated");
   field.unique_items = flag(node, "uniqueItems");
@@ -429,17 +443,13 @@ void Reader::read_branches(const Place& place, std::string_view keyword, Field& 
     narrow(branches[0], std::move(field));
     field = std::move(branches[0]);
   } else if (!branches.empty()) {
-    narrow_to_one_of(field, branches);
+    field.branches = std::move(branches);
     if (typed) field.types = common_types(field.types, types);
   }
 }
 
-void Reader::spend(const Field& field, const std::string& pointer) {
-  // What was unfolded below is counted again at each level: a document that doubles at every level
-  // runs out soon.
-  unfolded_bytes_ += sizeof(Field) * (1 + field.branches.size()) + field.title.size() +
-                     field.description.size() + field.pattern.size() +
-                     sizeof(Json) * (field.allowed.size() + field.examples.size());
+void Reader::spend(std::size_t bytes, const std::string& pointer) {
+  unfolded_bytes_ += bytes;
   if (unfolded_bytes_ > limits_.max_unfolded_bytes) {
     fail(pointer,
          fmt::format("the schemas unfold to more than {} bytes", limits_.max_unfolded_bytes));

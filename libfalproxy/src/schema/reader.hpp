@@ -48,7 +48,7 @@ class Reader {
   Field keywords(const Place& place);
   void read_object(const Place& place, Field& field);
   void read_branches(const Place& place, std::string_view keyword, Field& field);
-  void spend(const Field& field, const std::string& pointer);
+  void spend(std::size_t bytes, const std::string& pointer);
   void fail(const std::string& pointer, std::string message);
 
   const nlohmann::json& document_;
