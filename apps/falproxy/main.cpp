@@ -2,8 +2,12 @@
 #include <string_view>
 #include <vector>
 
+#include "commands/check.hpp"
 #include "commands/command_line.hpp"
 #include "commands/demo.hpp"
+#include "commands/explain.hpp"
+#include "commands/models.hpp"
+#include "commands/real_surroundings.hpp"
 #include "commands/serve.hpp"
 #include "console.hpp"
 
@@ -16,11 +20,11 @@ int main(int argc, char** argv) {
     return ExitStatus::not_understood;
   }
   if (line->version) {
-    write_to_stdout(version_text() + "\n");
+    write_to_stdout(version_text());
     return ExitStatus::done;
   }
   if (line->help) {
-    write_to_stdout(help_text(line->command));
+    write_to_stdout(help_text(*line));
     return ExitStatus::done;
   }
   switch (line->command) {
@@ -28,7 +32,12 @@ int main(int argc, char** argv) {
       return serve(*line);
     case Command::demo:
       return demo(*line);
-    default:
-      return ExitStatus::not_understood;
+    case Command::check:
+      return run_check(*line, RealSurroundings().surroundings());
+    case Command::explain:
+      return run_explain(*line, RealSurroundings().surroundings());
+    case Command::models:
+      return run_models(*line, RealSurroundings().surroundings());
   }
+  return ExitStatus::not_understood;
 }

@@ -44,6 +44,7 @@ std::vector<Documents::Schema> Documents::fetch(const std::vector<Wanted>& wante
     found[i] = catalog_->schema(wanted[i].endpoint, wanted[i].model, until, {});
   });
   std::vector<Schema> schemas;
+  schemas.reserve(found.size());
   for (std::optional<Schema>& schema : found) schemas.push_back(std::move(*schema));
   return schemas;
 }

@@ -12,6 +12,7 @@ namespace {
 using Value = SettingValue;
 
 constexpr std::int64_t day_seconds = 86'400;
+constexpr std::int64_t year_hours = 8760;
 constexpr std::int64_t many = 1'000'000;
 
 constexpr Value::Word<LogFormat> log_formats[] = {{"text", LogFormat::text},
@@ -146,7 +147,7 @@ constexpr SettingRow rows[] = {
       "~/.cache/falproxy"},
      [](Value& v, Settings& s) { s.schema_cache_dir = std::string(v.text()); }},
     {{"SCHEMA_TTL_HOURS", "24", "age at which a document is fetched again"},
-     [](Value& v, Settings& s) { v.duration(s.schema_ttl, 1, 24 * 365); }},
+     [](Value& v, Settings& s) { v.duration(s.schema_ttl, 1, year_hours); }},
 };
 
 constexpr auto infos = [] {
