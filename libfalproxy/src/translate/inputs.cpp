@@ -160,6 +160,12 @@ Inputs::Inputs(const schema::ModelSchema& schema) {
   if (count == nullptr) std::swap(count, per_run);
 }
 
+std::vector<std::string_view> known_input_names() {
+  std::vector<std::string_view> all;
+  for (const Name& name : names) all.push_back(name.name);
+  return all;
+}
+
 bool same_word(std::string_view a, std::string_view b) noexcept {
   const auto plain = [](char c) { return c == '-' || c == '_' ? ' ' : to_lower(c); };
   return std::ranges::equal(a, b, {}, plain, plain);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "falproxy/schema.hpp"
 
@@ -43,6 +44,9 @@ class Inputs {
  private:
   std::array<const schema::Field*, static_cast<std::size_t>(Role::end)> fields_{};
 };
+
+/// Every name by which an input is known to play a part; docs/mapping.md has them all.
+[[nodiscard]] std::vector<std::string_view> known_input_names();
 
 /// Calls `f(shape)` for the field itself, or for each of its branches where it has some.
 template <class F>

@@ -183,7 +183,11 @@ std::optional<Error> make_jobs(Draft& draft) {
   for (std::size_t k = 0; k < counts.jobs.size(); ++k) {
     nlohmann::json input = common;
     if (count_input != nullptr) input[count_input->name] = Json::Access::raw(counts.jobs[k].value);
-    if (seed) input[seed_input->name] = seed_of_job(*seed, k, *seed_input);
+    if (seed) {
+      const Json own = Json::integer(seed_of_job(*seed, k, *seed_input));
+      const bool fits = !schema::check(*seed_input, own, seed_input->name);
+      input[seed_input->name] = fits ? Json::Access::raw(own) : nlohmann::json(*seed);
+    }
     draft.plan.jobs.push_back({Json::Access::wrap(std::move(input)),
                                counts.jobs[k].pictures * counts.per_run, draft.slots});
   }

@@ -168,6 +168,13 @@ SizeControls find_size_controls(const ModelSchema& schema) {
   return controls;
 }
 
+std::vector<std::string_view> known_size_names() {
+  std::vector<std::string_view> all(size_names.begin(), size_names.end());
+  all.push_back("width");
+  all.push_back("height");
+  return all;
+}
+
 bool is_size_name(std::string_view name) noexcept {
   return std::ranges::find(size_names, name) != size_names.end() ||
          std::ranges::any_of(side_names, [&](const auto& pair) {

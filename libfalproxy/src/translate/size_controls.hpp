@@ -58,6 +58,9 @@ struct SizeControls {
 /// no control.
 [[nodiscard]] SizeControls find_size_controls(const schema::ModelSchema& schema);
 
+/// Every name that is looked for; docs/mapping.md has them all.
+[[nodiscard]] std::vector<std::string_view> known_size_names();
+
 /// Whether an input of that name has to do with the size, in any model.
 [[nodiscard]] bool is_size_name(std::string_view name) noexcept;
 

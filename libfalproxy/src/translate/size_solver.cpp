@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "json/access.hpp"
+#include "translate/inputs.hpp"
 #include "translate/size_controls.hpp"
 
 namespace falproxy::translate {
@@ -110,8 +111,8 @@ class Solver {
   // Next to width and height a list of ratios may want to hear that they count.
   void add_custom(Values& values) const {
     for (const WordControl& control : controls_.words) {
-      for (const Json& word : control.field->allowed) {
-        if (word.as_string() == "custom") values.emplace_back(control.field, word);
+      if (const Json* word = find_listed(*control.field, "custom")) {
+        values.emplace_back(control.field, *word);
       }
     }
   }
