@@ -1,3 +1,4 @@
+#include <iostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,11 +34,11 @@ int main(int argc, char** argv) {
     case Command::demo:
       return demo(*line);
     case Command::check:
-      return run_check(*line, RealSurroundings().surroundings());
+      return run_check(*line, RealSurroundings().surroundings(std::cin, std::cout, std::cerr));
     case Command::explain:
-      return run_explain(*line, RealSurroundings().surroundings());
+      return run_explain(*line, RealSurroundings().surroundings(std::cin, std::cout, std::cerr));
     case Command::models:
-      return run_models(*line, RealSurroundings().surroundings());
+      return run_models(*line, RealSurroundings().surroundings(std::cin, std::cout, std::cerr));
   }
   return ExitStatus::not_understood;
 }

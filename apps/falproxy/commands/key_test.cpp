@@ -37,7 +37,7 @@ KeyVerdict verdict_of(const Answer& answer, bool control_refused) {
   using enum KeyVerdict::Usable;
   constexpr std::string_view later = "try again later";
   if (!answer.unreachable.empty()) {
-    return {unknown, "fal's queue cannot be reached: " + answer.unreachable,
+    return {no, "fal's queue cannot be reached: " + answer.unreachable,
             "see that FAL_QUEUE_URL answers from here"};
   }
   if (answer.status == 404 || (answer.status >= 200 && answer.status < 300)) {

@@ -1,13 +1,12 @@
 #include "commands/real_surroundings.hpp"
 
-#include <iostream>
 #include <optional>
+#include <ostream>
 #include <string_view>
 #include <utility>
 
-#include "console.hpp"
 #include "disk_store.hpp"
-#include "falproxy/httplib_transport.hpp"
+#include "falproxy/http_transport.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -20,27 +19,28 @@ std::optional<std::string_view> variable(const Environment& environment, const s
 
 }  // namespace
 
-Surroundings RealSurroundings::surroundings() {
+Surroundings RealSurroundings::surroundings(std::istream& in, std::ostream& out,
+                                            std::ostream& err) {
   Environment environment = process_environment();
-  const auto open_store = [this, environment](const Settings& settings) {
+  const auto open_store = [this, environment, &err](const Settings& settings) {
     std::unique_ptr<DocumentStore> store;
     const auto directory =
         cache_directory(settings.schema_cache_dir, variable(environment, "XDG_CACHE_HOME"),
                         variable(environment, "HOME"));
     if (!directory) return store;
-    const auto warn = [](std::string_view text) { write_to_stderr(std::string(text) + "\n"); };
+    const auto warn = [&err](std::string_view text) { err << text << '\n'; };
     if (auto opened = DiskStore::create(*directory, codecs_, warn)) store = std::move(*opened);
     return store;
   };
   const auto open_transport = [](const Settings& settings) -> Result<std::unique_ptr<Transport>> {
-    auto transport = HttplibTransport::create({.ca_file = settings.ssl_cert_file});
+    auto transport = HttpTransport::create({.ca_file = settings.ssl_cert_file});
     if (!transport) return std::move(transport).error();
     return std::unique_ptr<Transport>(std::move(*transport));
   };
   return {.environment = std::move(environment),
-          .in = std::cin,
-          .out = std::cout,
-          .err = std::cerr,
+          .in = in,
+          .out = out,
+          .err = err,
           .clock = clock_,
           .executor = executor_,
           .codecs = codecs_,

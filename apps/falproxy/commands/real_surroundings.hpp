@@ -1,4 +1,4 @@
-// real_surroundings.hpp: the machine's clock, network, disk and streams for the commands.
+// real_surroundings.hpp: the machine's clock, network, disk and environment for the commands.
 #pragma once
 
 #include "commands/surroundings.hpp"
@@ -11,7 +11,7 @@ namespace falproxy::app {
 /// Must outlive what surroundings() returns.
 class RealSurroundings {
  public:
-  [[nodiscard]] Surroundings surroundings();
+  [[nodiscard]] Surroundings surroundings(std::istream& in, std::ostream& out, std::ostream& err);
 
  private:
   SystemClock clock_;
