@@ -9,7 +9,7 @@ top=$(CDPATH='' cd -- "$here/../.." && pwd)
 work="$build/package/$kind"
 rm -rf "$work"
 mkdir -p "$work"
-document="$here/model.json"
+document="$top/examples/painter.json"
 
 check_translation() {
   "$1" "a red fox" <"$document" >"$work/input.json"
@@ -41,7 +41,7 @@ case "$kind" in
     export PKG_CONFIG_PATH
     flags=$(pkg-config --define-variable=prefix="$work/prefix" --cflags --libs falproxy)
     # shellcheck disable=SC2086
-    c++ -o "$work/consumer" "$here/translate.cpp" $flags
+    c++ -o "$work/consumer" "$top/examples/translate_only.cpp" $flags
     check_translation "$work/consumer" ;;
   *) echo "unknown kind '$kind'" >&2; exit 2 ;;
 esac

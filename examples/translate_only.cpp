@@ -1,5 +1,6 @@
+// Maps an OpenAI request onto a fal model, without any network: translate_only PROMPT <
+// DOCUMENT.json
 #include <falproxy/falproxy.hpp>
-
 #include <iostream>
 #include <iterator>
 #include <string>
