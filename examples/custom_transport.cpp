@@ -6,7 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <falproxy/falproxy.hpp>
-#include <falproxy/httplib_transport.hpp>
+#include <falproxy/http_transport.hpp>
 #include <falproxy/openssl_codecs.hpp>
 #include <falproxy/system_clock.hpp>
 #include <fstream>
@@ -136,7 +136,7 @@ int main(int argc, char** argv) {
   const std::string_view mode = argc == 4 ? argv[1] : "";
   const falproxy::OpensslCodecs codecs;
   if (mode == "record") {
-    const auto real = falproxy::HttplibTransport::create({});
+    const auto real = falproxy::HttpTransport::create({});
     if (!real) return std::cerr << real.error().message << '\n', 1;
     RecordingTransport recording(**real, codecs, argv[2]);
     return show(recording, argv[3]);

@@ -6,7 +6,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <falproxy/falproxy.hpp>
-#include <falproxy/httplib_transport.hpp>
+#include <falproxy/http_transport.hpp>
 #include <falproxy/openssl_codecs.hpp>
 #include <falproxy/system_clock.hpp>
 #include <falproxy/thread_executor.hpp>
@@ -42,7 +42,7 @@ int main(int argc, char** argv) {
   falproxy::SystemClock clock;
   falproxy::ThreadExecutor executor;
   const falproxy::OpensslCodecs codecs;
-  const auto transport = falproxy::HttplibTransport::create({});
+  const auto transport = falproxy::HttpTransport::create({});
   if (!transport) return std::cerr << transport.error().message << '\n', 1;
   const auto random = [] {
     static thread_local std::mt19937_64 generator{std::random_device{}()};
