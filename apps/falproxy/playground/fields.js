@@ -3,12 +3,12 @@
 import { element } from './dom.js';
 
 // These have inputs of their own in the form, or are filled in by the server.
-const handled = new Set(['prompt', 'image_size', 'aspect_ratio', 'num_images', 'output_format', 'sync_mode']);
+const handled = new Set(['prompt', 'image_size', 'aspect_ratio', 'width', 'height', 'num_images', 'output_format', 'format', 'sync_mode']);
 
 function control(field, id) {
   const unset = field.default === undefined || field.default === null ? 'model’s default' : `default: ${JSON.stringify(field.default)}`;
   const choices = field.enum ?? (field.type === 'boolean' ? [true, false] : null);
-  if (choices) {
+  if (choices && !field.free) {
     const select = element('select', { id });
     select.append(element('option', { value: '', textContent: unset }));
     for (const value of choices) select.append(element('option', { value: JSON.stringify(value), textContent: String(value) }));
@@ -16,11 +16,15 @@ function control(field, id) {
   }
   if (field.type === 'integer' || field.type === 'number') {
     const input = element('input', { id, type: 'number', placeholder: unset, step: field.step ?? (field.type === 'integer' ? 1 : 'any') });
-    if (field.minimum !== undefined) input.min = field.minimum;
-    if (field.maximum !== undefined) input.max = field.maximum;
+    if (field.min !== undefined) input.min = field.min;
+    if (field.max !== undefined) input.max = field.max;
     return input;
   }
-  if (field.type === 'string') return element('input', { id, type: 'text', placeholder: unset, spellcheck: false });
+  if (field.type === 'string') {
+    const input = element('input', { id, type: 'text', placeholder: unset, spellcheck: false });
+    if (choices) input.placeholder += `; such as ${choices.slice(0, 3).join(', ')}`;
+    return input;
+  }
   return element('textarea', { id, rows: 2, placeholder: `JSON; ${unset}`, spellcheck: false });
 }
 
@@ -43,7 +47,7 @@ export function buildFields(holder, inputs) {
   const rows = inputs.filter((field) => !handled.has(field.name)).map((field, index) => {
     const id = `own-${index}`;
     const input = control(field, id);
-    const about = [field.description, bounds(field)].filter(Boolean).join(' ').replace(/\s+/g, ' ').trim();
+    const about = [field.help, bounds(field)].filter(Boolean).join(' ').replace(/\s+/g, ' ').trim();
     const label = element('label', { htmlFor: id, textContent: field.title || field.name });
     if (field.required) label.append(' (required)');
     const row = element('div', { className: 'field' }, label, input);
@@ -64,9 +68,9 @@ export function buildFields(holder, inputs) {
   };
 }
 
-function bounds({ minimum, maximum }) {
-  if (minimum !== undefined && maximum !== undefined) return `From ${minimum} to ${maximum}.`;
-  if (minimum !== undefined) return `At least ${minimum}.`;
-  if (maximum !== undefined) return `At most ${maximum}.`;
+function bounds({ min, max }) {
+  if (min !== undefined && max !== undefined) return `From ${min} to ${max}.`;
+  if (min !== undefined) return `At least ${min}.`;
+  if (max !== undefined) return `At most ${max}.`;
   return '';
 }

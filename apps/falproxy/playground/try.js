@@ -12,7 +12,6 @@ const presets = {
 
 let models = [];
 let readOwn = () => ({});
-let ownNames = new Set();
 let running = null;
 let pictures = [];
 
@@ -59,8 +58,7 @@ async function showModel() {
   if (chosen() !== model) return;
   const quality = inputs.find((field) => field.name === 'quality')?.enum ?? ['auto', 'low', 'medium', 'high'];
   options(byId('quality'), [['', 'default'], ...quality.map((value) => [value, value])], byId('quality').value);
-  const own = inputs.filter((field) => field.name !== 'quality' && !about.image_fields?.includes(field.name));
-  ownNames = new Set(inputs.map((field) => field.name));
+  const own = inputs.filter((field) => field.name !== 'quality' && !field.image);
   readOwn = buildFields(byId('own-fields'), own);
   explainSoon();
 }
@@ -105,14 +103,14 @@ async function explain() {
   }
 }
 
-function showExplanation({ refused, mappings = [], notes = [], bodies = [] }) {
+function showExplanation({ refused, mappings = [], notes = [], jobs = [] }) {
   const code = (value) => element('code', { textContent: typeof value === 'string' ? value : JSON.stringify(value) });
   byId('explain').tBodies[0].replaceChildren(...mappings.map(({ field, property, value, why }) => element('tr', {},
     element('td', {}, field || '—'), element('td', {}, property ? code(property) : 'nothing'),
     element('td', {}, value === undefined || value === null ? '' : code(value)), element('td', {}, why ?? ''))));
   byId('explain-note').textContent = refused ? `Refused: ${refused}` : 'Nothing is paid for this view.';
   byId('notes').replaceChildren(...notes.map((note) => element('li', { textContent: note.field ? `${note.field}: ${note.text}` : note.text })));
-  byId('bodies').textContent = bodies.map((body) => JSON.stringify(body, null, 2)).join('\n\n');
+  byId('bodies').textContent = jobs.map(({ body }) => JSON.stringify(body, null, 2)).join('\n\n');
 }
 
 // Generate
