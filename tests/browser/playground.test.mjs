@@ -24,7 +24,7 @@ describe('the playground', () => {
 
   before(async () => {
     mkdirSync(shots, { recursive: true });
-    servers = await startServers({ simArgs: ['--job-time', '300ms'] });
+    servers = await startServers({ simArgs: ['--job-time', '300'] });
     browser = await chromium.launch({
       executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
       args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
@@ -140,7 +140,7 @@ describe('the playground', () => {
   it('cancels at fal', async () => {
     await open();
     await choose('flux');
-    await page.fill('#prompt', 'slow [falsim job-time=20s]');
+    await page.fill('#prompt', 'slow falsim:job_time=20000');
     const before = await (await fetch(`${servers.sim}/_falsim/stats`)).json();
     await page.click('#generate');
     await page.waitForSelector('#cancel:not([hidden])');
@@ -152,7 +152,7 @@ describe('the playground', () => {
     await page.waitForFunction(() => document.querySelector('#progress').textContent.startsWith('cancelled'));
     for (;;) {
       const now = await (await fetch(`${servers.sim}/_falsim/stats`)).json();
-      if (now.cancels > before.cancels) break;
+      if (now.cancelled > before.cancelled) break;
     }
     assert.ok(await page.isEnabled('#generate'));
     assert.deepEqual(problems, []);
@@ -161,7 +161,7 @@ describe('the playground', () => {
   it('shows an upstream error in words', async () => {
     await open();
     await choose('flux');
-    await page.fill('#prompt', 'forbidden [falsim fault=content_policy]');
+    await page.fill('#prompt', 'forbidden falsim:content_policy');
     await page.click('#generate');
     await page.waitForSelector('#problem:not([hidden])');
     assert.match(await page.textContent('#problem'), /safety|policy|rejected/i);

@@ -10,7 +10,7 @@ const bin = process.env.FALPROXY_BIN ?? path.join(top, 'build/release/bin');
 
 export const accessKey = 'test-access-key';
 export const models = {
-  'gpt-image-1': 'openai/gpt-image-1',
+  'gpt-image-1': 'fal-ai/gpt-image-1/text-to-image+fal-ai/gpt-image-1/edit-image',
   flux: 'fal-ai/flux/dev',
   'dall-e-3': 'fal-ai/flux/dev',
   sdxl: 'fal-ai/fast-sdxl',
