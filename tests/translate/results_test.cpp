@@ -95,7 +95,7 @@ TEST_CASE("a result without a picture, or that is no JSON, is told apart") {
         R"({"images":[{"url":"ftp://x/y"}]})",
         R"({"images":[{"url":"javascript:void"}]
 })",
-        R"({"images":[{"url":"https://x/a b"}]})",
+        R"({"images":[{"url":"https://x/a\nb"}]})",
         R"({"images":[{"url":"data:text/html;base64,AAAA"}]})", R"({"text":"a house","seed":5})",
         R"({"images":[{"url":"https://x/\u0000"}]})"}) {
     CAPTURE(text);
@@ -104,6 +104,11 @@ TEST_CASE("a result without a picture, or that is no JSON, is told apart") {
     CHECK(result.error().kind == ErrorKind::no_image);
   }
   CHECK_FALSE(read(std::string(10'000, '[')));
+}
+
+TEST_CASE("an address with blanks or letters beyond ASCII is mended") {
+  CHECK(urls(good(R"({"image":"https://x/my cat \u00e9\".png?a=%20"})")) ==
+        std::vector<std::string>{"https://x/my%20cat%20%C3%A9%22.png?a=%20"});
 }
 
 TEST_CASE("what a result says of its pictures is read, where it says it") {

@@ -226,6 +226,13 @@ TEST_CASE(
   CHECK(sent(mapped) == R"({"image_size":"square","num_inference_steps":20,"seed":5})");
   CHECK(mapped.size == "512x512");
 
+  ImageRequest open = generation();
+  open.size = automatic();
+  mapped = plan(open, model, settings);
+  CHECK(sent(mapped, "image_size") == R"("square")");
+  CHECK(mapped.size == "512x512");
+  CHECK(mapped.notes.empty());
+
   ImageRequest request = native(R"({"num_inference_steps": 30, "seed": 6})");
   request.size = pixels(640, 480);
   mapped = plan(request, model, settings);

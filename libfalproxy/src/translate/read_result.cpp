@@ -53,8 +53,7 @@ bool looks_like_svg(std::string_view text) noexcept {
          (text.starts_with("<?xml") && text.find("<svg") != std::string_view::npos);
 }
 
-// An address or base64 goes into an answer as it is, so nothing may stand in it that JSON would
-// have to escape.
+// Base64 goes into an answer as it is, so nothing may stand in it that JSON would have to escape.
 bool is_clean(std::string_view text) noexcept {
   unsigned bad = 0;
   for (const char c : text) {
@@ -63,6 +62,23 @@ bool is_clean(std::string_view text) noexcept {
            static_cast<unsigned>(c == '"') | static_cast<unsigned>(c == '\\');
   }
   return bad == 0;
+}
+
+// An address with blanks or letters beyond ASCII, made into one that every client understands; none
+// where control characters stand in it.
+std::optional<std::string> mended_address(std::string_view text) {
+  constexpr std::string_view hex = "0123456789ABCDEF";
+  std::string address;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) return std::nullopt;
+    if (byte > 0x20 && byte < 0x7f && c != '"' && c != '\\') {
+      address += c;
+    } else {
+      address += {'%', hex[byte >> 4U], hex[byte & 15U]};
+    }
+  }
+  return address;
 }
 
 std::optional<std::uint32_t> pixels(const Raw* value) {
@@ -175,11 +191,14 @@ class Reader {
       image.content_type = media::mime_type(media::ImageType::svg);
       return image;
     }
-    if (!is_clean(text.bytes)) return std::nullopt;
+    const bool clean = is_clean(text.bytes);
     if (is_http(text.bytes)) {
-      image.url.append(text);
+      std::optional<std::string> mended = clean ? std::nullopt : mended_address(text.bytes);
+      if (!clean && !mended) return std::nullopt;
+      clean ? image.url.append(text) : image.url.append(*std::move(mended));
       return image;
     }
+    if (!clean) return std::nullopt;
     for (const auto& [start, prefix] : base64_starts) {
       if (!text.bytes.starts_with(start)) continue;
       image.url.append(Piece{nullptr, prefix});

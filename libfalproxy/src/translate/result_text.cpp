@@ -68,7 +68,7 @@ Result<ResultText> ResultText::parse(std::shared_ptr<const std::string> body) {
     begin = text.find('"', *end + 1);
   }
   reduced.append(text.substr(copied));
-  Result<nlohmann::json> root = parse_raw(reduced, {64, 200'000});
+  Result<nlohmann::json> root = parse_raw(reduced, {64, 1'000'000});
   if (!root) return std::move(root).error();
   result.root_ = std::move(*root);
   return result;

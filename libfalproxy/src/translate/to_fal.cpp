@@ -52,6 +52,14 @@ void tell_size(Draft& draft) {
   draft.plan.size = known ? std::optional(to_text(*known)) : std::nullopt;
 }
 
+// Where the operator has a default for the size, that is what "auto" becomes.
+bool has_default_size(const Draft& draft) {
+  return draft.request.size.kind == SizeWish::Kind::automatic &&
+         std::ranges::any_of(draft.settings.defaults, [&](const auto& field) {
+           return is_size_name(field.first) && draft.schema.input(field.first) != nullptr;
+         });
+}
+
 // For a size that the document requires and nobody gave: that of the first picture, else OpenAI's
 // own default.
 SizeWish size_of_first_picture(const openai::ImageRequest& request) {
@@ -148,7 +156,7 @@ void send_size(Draft& draft) {
   SizeChoice choice = choose_size(draft.request.size, draft.schema, taken);
   // A model's own field that the model has is no wish that was dropped.
   const bool is_own_wish = from != "size" && draft.schema.input(from) != nullptr;
-  if (choice.values.empty() && is_own_wish) choice.note.clear();
+  if (choice.values.empty() && (is_own_wish || has_default_size(draft))) choice.note.clear();
   if (choice.values.empty() && !is_own_wish && draft.request.size.kind != SizeWish::Kind::none) {
     const std::string& why = choice.note.empty() ? choice.why : choice.note;
     draft.plan.mappings.push_back(
