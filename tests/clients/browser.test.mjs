@@ -56,7 +56,7 @@ describe('openai in a browser', () => {
 
   it('gets a picture that the page can show', async () => {
     const size = await page.evaluate(async () => {
-      const { data } = await globalThis.client.images.generate({ model: 'flux', prompt: 'p', size: '320x256', response_format: 'b64_json' });
+      const { data } = await globalThis.client.images.generate({ model: 'flux', prompt: 'a lighthouse', size: '320x256', response_format: 'b64_json' });
       const image = new Image();
       image.src = `data:image/png;base64,${data[0].b64_json}`;
       await image.decode();
@@ -68,7 +68,7 @@ describe('openai in a browser', () => {
   it('lists the models, and reads an error with its request id', async () => {
     const { ids, status, code, requestID } = await page.evaluate(async () => {
       const listed = await globalThis.client.models.list();
-      const error = await globalThis.client.images.generate({ model: 'nope', prompt: 'p' }).catch((caught) => caught);
+      const error = await globalThis.client.images.generate({ model: 'nope', prompt: 'a lighthouse' }).catch((caught) => caught);
       return { ids: listed.data.map(({ id }) => id), status: error.status, code: error.code, requestID: error.requestID };
     });
     assert.ok(ids.includes('flux'));
@@ -81,9 +81,9 @@ describe('openai in a browser', () => {
     const types = await page.evaluate(async (bytes) => {
       const { client, toFile } = globalThis;
       const image = await toFile(new Uint8Array(bytes), 'a.png', { type: 'image/png' });
-      const edited = await client.images.edit({ model: 'flux', image, prompt: 'p', response_format: 'b64_json' });
+      const edited = await client.images.edit({ model: 'flux', image, prompt: 'a lighthouse', response_format: 'b64_json' });
       const seen = [typeof edited.data[0].b64_json];
-      for await (const event of await client.images.generate({ model: 'flux', prompt: 'p', stream: true, partial_images: 2 })) seen.push(event.type);
+      for await (const event of await client.images.generate({ model: 'flux', prompt: 'a lighthouse', stream: true, partial_images: 2 })) seen.push(event.type);
       return seen;
     }, [...png(32, 32)]);
     assert.equal(types[0], 'string');

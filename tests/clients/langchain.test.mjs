@@ -18,7 +18,7 @@ describe('LangChain.js', () => {
   });
 
   it('gets base64 where it asks for it', async () => {
-    const content = await tool({ dallEResponseFormat: 'b64_json', size: '1024x1024' }).invoke('p');
+    const content = await tool({ dallEResponseFormat: 'b64_json', size: '1024x1024' }).invoke('a lighthouse');
     const text = typeof content === 'string' ? content : content[0].image_url;
     const bytes = Buffer.from(text.replace(/^data:[^,]*,/, ''), 'base64');
     assert.ok(bytes.length > 100);
@@ -26,11 +26,11 @@ describe('LangChain.js', () => {
   });
 
   it('gets two, by calls of its own', async () => {
-    const pictures = await tool({ n: 2 }).invoke('p');
+    const pictures = await tool({ n: 2 }).invoke('a lighthouse');
     assert.equal(pictures.length, 2);
   });
 
   it('hears of a wrong key', async () => {
-    await assert.rejects(tool({ apiKey: 'wrong-access-key', maxRetries: 0 }).invoke('p'), /401|API key/);
+    await assert.rejects(tool({ apiKey: 'wrong-access-key', maxRetries: 0 }).invoke('a lighthouse'), /401|API key/);
   });
 });

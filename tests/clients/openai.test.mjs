@@ -51,7 +51,7 @@ for (const [version, sdk] of [['7', current], ['4', four]]) {
     });
 
     it('gets base64 of a real picture', async () => {
-      const answer = await client().images.generate({ model: 'flux', prompt: 'p', size: '640x480', response_format: 'b64_json', output_format: 'png' });
+      const answer = await client().images.generate({ model: 'flux', prompt: 'a lighthouse', size: '640x480', response_format: 'b64_json', output_format: 'png' });
       assert.ok(!('url' in answer.data[0]));
       assert.match(answer.data[0].b64_json, /^[A-Za-z0-9+/]+=*$/);
       assert.deepEqual(pngSize(Buffer.from(answer.data[0].b64_json, 'base64')), [640, 480]);
@@ -59,13 +59,13 @@ for (const [version, sdk] of [['7', current], ['4', four]]) {
     });
 
     it('gets base64 from a gpt-image name that asked for no format, and an address from a dall-e name', async () => {
-      assert.equal(typeof (await client().images.generate({ model: 'gpt-image-1', prompt: 'p' })).data[0].b64_json, 'string');
-      assert.match((await client().images.generate({ model: 'dall-e-3', prompt: 'p' })).data[0].url, /^http/);
+      assert.equal(typeof (await client().images.generate({ model: 'gpt-image-1', prompt: 'a lighthouse' })).data[0].b64_json, 'string');
+      assert.match((await client().images.generate({ model: 'dall-e-3', prompt: 'a lighthouse' })).data[0].url, /^http/);
     });
 
     it('gets three pictures in both formats', async () => {
       for (const response_format of ['url', 'b64_json']) {
-        const { data } = await client().images.generate({ model: 'flux', prompt: 'p', n: 3, response_format });
+        const { data } = await client().images.generate({ model: 'flux', prompt: 'a lighthouse', n: 3, response_format });
         assert.equal(data.length, 3);
         for (const picture of data) assert.deepEqual(Object.keys(picture), [response_format]);
       }
@@ -73,11 +73,11 @@ for (const [version, sdk] of [['7', current], ['4', four]]) {
 
     it('takes null for every field that it may omit', async () => {
       const nothing = { n: null, size: null, quality: null, response_format: null, style: null, background: null, user: undefined };
-      assert.equal((await client().images.generate({ model: 'flux', prompt: 'p', ...nothing })).data.length, 1);
+      assert.equal((await client().images.generate({ model: 'flux', prompt: 'a lighthouse', ...nothing })).data.length, 1);
     });
 
     it('hands native fields through', async () => {
-      await client().images.generate({ model: 'flux', prompt: 'p', seed: 7, num_inference_steps: 12 });
+      await client().images.generate({ model: 'flux', prompt: 'a lighthouse', seed: 7, num_inference_steps: 12 });
       const { input } = await lastSubmit();
       assert.equal(input.seed, 7);
       assert.equal(input.num_inference_steps, 12);
@@ -85,10 +85,10 @@ for (const [version, sdk] of [['7', current], ['4', four]]) {
 
     describe('errors', () => {
       const cases = [
-        ['an unknown model', () => ({ model: 'nope', prompt: 'p' }), sdk.BadRequestError, { status: 400, code: 'invalid_value', param: 'model', type: 'image_generation_user_error' }],
-        ['a bad size', () => ({ model: 'flux', prompt: 'p', size: 'banana' }), sdk.BadRequestError, { status: 400, code: 'invalid_value', param: 'size' }],
+        ['an unknown model', () => ({ model: 'nope', prompt: 'a lighthouse' }), sdk.BadRequestError, { status: 400, code: 'invalid_value', param: 'model', type: 'image_generation_user_error' }],
+        ['a bad size', () => ({ model: 'flux', prompt: 'a lighthouse', size: 'banana' }), sdk.BadRequestError, { status: 400, code: 'invalid_value', param: 'size' }],
         ['a missing prompt', () => ({ model: 'flux' }), sdk.BadRequestError, { status: 400, code: 'missing_required_parameter', param: 'prompt' }],
-        ['an n that is text', () => ({ model: 'flux', prompt: 'p', n: '2' }), sdk.BadRequestError, { status: 400, code: 'invalid_type', param: 'n' }],
+        ['an n that is text', () => ({ model: 'flux', prompt: 'a lighthouse', n: '2' }), sdk.BadRequestError, { status: 400, code: 'invalid_type', param: 'n' }],
         ['refused content', () => ({ model: 'flux', prompt: 'falsim:content_policy' }), sdk.BadRequestError, { status: 400, code: 'moderation_blocked' }],
         ['refused content of a dall-e name', () => ({ model: 'dall-e-3', prompt: 'falsim:content_policy' }), sdk.BadRequestError, { status: 400, code: 'content_policy_violation' }],
         ['no picture', () => ({ model: 'flux', prompt: 'falsim:no_media' }), sdk.BadRequestError, { status: 400, code: 'no_image_generated' }],
@@ -181,7 +181,7 @@ for (const [version, sdk] of [['7', current], ['4', four]]) {
     it('uploads a file as a stream, without a length', async () => {
       const file = path.join(folder, 'cat.png');
       writeFileSync(file, png(40, 30));
-      await client().images.edit({ model: 'flux', image: createReadStream(file), prompt: 'p' });
+      await client().images.edit({ model: 'flux', image: createReadStream(file), prompt: 'a lighthouse' });
       const { input } = await lastSubmit();
       assert.deepEqual(pngSize(await (await fetch(input.image_url)).arrayBuffer()), [40, 30]);
     });
@@ -193,7 +193,7 @@ for (const [version, sdk] of [['7', current], ['4', four]]) {
 
     it('refuses a file that is no picture', async () => {
       const image = await toFile(Buffer.from('hello'), 'a.png', { type: 'image/png' });
-      const error = await client().images.edit({ model: 'flux', image, prompt: 'p' }).catch((caught) => caught);
+      const error = await client().images.edit({ model: 'flux', image, prompt: 'a lighthouse' }).catch((caught) => caught);
       assert.ok(error instanceof sdk.BadRequestError);
       assert.equal(error.code, 'unsupported_file_mimetype');
     });
@@ -202,8 +202,8 @@ for (const [version, sdk] of [['7', current], ['4', four]]) {
       it('streams a generation and an edit', async () => {
         const image = await toFile(png(32, 32), 'a.png');
         const calls = [
-          ['image_generation', () => client().images.generate({ model: 'flux', prompt: 'p', stream: true, partial_images: 2 })],
-          ['image_edit', () => client().images.edit({ model: 'flux', image, prompt: 'p', stream: true, partial_images: 2 })],
+          ['image_generation', () => client().images.generate({ model: 'flux', prompt: 'a lighthouse', stream: true, partial_images: 2 })],
+          ['image_edit', () => client().images.edit({ model: 'flux', image, prompt: 'a lighthouse', stream: true, partial_images: 2 })],
         ];
         for (const [kind, call] of calls) {
           const events = [];

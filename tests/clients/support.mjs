@@ -25,7 +25,8 @@ export async function start({ env = {}, simArgs = ['--job-time', '50'] } = {}) {
     },
   });
   const ask = async (what) => (await fetch(`${servers.sim}/_falsim/${what}`)).json();
-  return { ...servers, submits: () => ask('submits'), stats: () => ask('stats') };
+  const submits = async () => (await ask('submits')).map((seen) => ({ ...seen, input: JSON.parse(seen.input) }));
+  return { ...servers, submits, stats: () => ask('stats') };
 }
 
 /** A fetch that counts its calls and keeps what each answer said of trying again. */

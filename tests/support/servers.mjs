@@ -67,7 +67,7 @@ export async function startServers({ simArgs = [], env = {} } = {}) {
   const port = await freePort();
   const proxy = await start('falproxy', ['serve', '--env', '/dev/null'], {
     ...sim.value,
-    CUSTOM_ACCESS_KEY: accessKey,
+    AI_KEYS: 'key-id:key-secret', CUSTOM_ACCESS_KEY: accessKey,
     SUPPORTED_MODELS: Object.entries(models).map(([name, endpoint]) => `${name}:${endpoint}`).join(','),
     PORT: String(port), HOST: '127.0.0.1', SCHEMA_CACHE_DIR: 'none', ...env,
   }, (text) => /listening/i.test(text));
