@@ -5,12 +5,15 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <csignal>
+#include <tuple>
+#include <utility>
 
 namespace falproxy_test {
 
@@ -73,15 +76,47 @@ void Peer::reset() {
   if (ssl_ != nullptr) SSL_set_quiet_shutdown(ssl_, 1);
 }
 
-LoopbackServer::LoopbackServer(Handler handler, SSL_CTX* tls)
-    : handler_(std::move(handler)), tls_(tls), listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
+namespace {
+
+// A socket that listens on 127.0.0.1, and its address.
+std::pair<int, sockaddr_in> listen_on_loopback(int backlog) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  REQUIRE(::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
-  REQUIRE(::listen(listener_, 128) == 0);
+  REQUIRE(::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+  REQUIRE(::listen(listener, backlog) == 0);
   socklen_t size = sizeof(address);
-  ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
+  ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
+  return {listener, address};
+}
+
+}  // namespace
+
+FullListener::FullListener() {
+  sockaddr_in address{};
+  std::tie(listener_, address) = listen_on_loopback(0);
+  port_ = ntohs(address.sin_port);
+  // Until one is not taken up at once.
+  for (bool full = false; !full;) {
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    waiting_.push_back(socket);
+    ::connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+    pollfd connected{socket, POLLOUT, 0};
+    full = ::poll(&connected, 1, 100) == 0;
+    REQUIRE(waiting_.size() < 100);
+  }
+}
+
+FullListener::~FullListener() {
+  for (const int socket : waiting_) ::close(socket);
+  ::close(listener_);
+}
+
+LoopbackServer::LoopbackServer(Handler handler, SSL_CTX* tls)
+    : handler_(std::move(handler)), tls_(tls) {
+  sockaddr_in address{};
+  std::tie(listener_, address) = listen_on_loopback(128);
   port_ = ntohs(address.sin_port);
   acceptor_ = std::thread([this] { accept_all(); });
 }

@@ -72,4 +72,21 @@ class LoopbackServer {
   std::thread acceptor_;
 };
 
+/// Listens, but connections to it stay half open: its queue is full and nobody accepts.
+class FullListener {
+ public:
+  FullListener();
+  ~FullListener();
+  FullListener(const FullListener&) = delete;
+  FullListener& operator=(const FullListener&) = delete;
+  [[nodiscard]] std::string url() const {
+    return "http://127.0.0.1:" + std::to_string(port_) + "/";
+  }
+
+ private:
+  int listener_;
+  int port_ = 0;
+  std::vector<int> waiting_;
+};
+
 }  // namespace falproxy_test

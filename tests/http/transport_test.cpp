@@ -648,6 +648,38 @@ TEST_CASE_TEMPLATE("a stop ends an exchange wherever it is", Scheme, Http, Https
   }
 }
 
+TEST_CASE("connecting ends at its deadline, and when it is stopped") {
+  // A listener whose queue is full lets further connections hang, as a host that is down does.
+  const FullListener full;
+  const HttpRequest request{"POST", full.url(), {}, Body("{}")};
+  SUBCASE("at the deadline") {
+    const auto transport = make_transport();
+    check_failed(fetch(*transport, request, in(50ms), {}, unlimited), TransportFault::timed_out,
+                 true);
+  }
+  SUBCASE("after the time for connecting") {
+    HttpTransport::Options options;
+    options.connect_timeout = 50ms;
+    const auto transport = make_transport(options);
+    check_failed(fetch(*transport, request, some_day(), {}, unlimited), TransportFault::unreachable,
+                 true);
+  }
+  SUBCASE("by a stop, whenever it comes") {
+    HttpTransport::Options options;
+    options.connect_timeout = 60s;
+    const auto transport = make_transport(options);
+    for (int i = 0; i < 20; ++i) {
+      std::stop_source source;
+      std::jthread stopper([&source, i] {
+        for (int spin = 0; spin < i * 20; ++spin) std::this_thread::yield();
+        source.request_stop();
+      });
+      check_failed(fetch(*transport, request, some_day(), source.get_token(), unlimited),
+                   TransportFault::cancelled, true);
+    }
+  }
+}
+
 TEST_CASE("a stop ends a TLS handshake") {
   std::stop_source source;
   LoopbackServer server([&](Peer& peer, int) {

@@ -1,0 +1,121 @@
+#include "resolver.hpp"
+
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <netinet/in.h>
+
+#include <atomic>
+#include <future>
+#include <thread>
+
+using namespace falproxy;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Answer = Result<std::vector<Address>, Resolver::Failure>;
+
+TimePoint in(std::chrono::milliseconds time) { return std::chrono::steady_clock::now() + time; }
+
+// "1.2.3.4:80" or "[::1]:80".
+std::string text_of(const Address& address) {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (address.storage.ss_family == AF_INET) {
+    const auto* v4 = reinterpret_cast<const sockaddr_in*>(&address.storage);
+    return std::string(::inet_ntop(AF_INET, &v4->sin_addr, text, sizeof(text))) + ":" +
+           std::to_string(ntohs(v4->sin_port));
+  }
+  const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address.storage);
+  return "[" + std::string(::inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text))) +
+         "]:" + std::to_string(ntohs(v6->sin6_port));
+}
+
+std::vector<Address> loopback() {
+  Address address;
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
+  v4->sin_family = AF_INET;
+  v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.size = sizeof(sockaddr_in);
+  return {address};
+}
+
+}  // namespace
+
+TEST_CASE("an address needs no lookup") {
+  Resolver resolver([](const std::string&) -> Answer { return Resolver::Failure{false, "asked"}; });
+  const Answer v4 = resolver.resolve("127.0.0.1", 80, in(60s), {});
+  REQUIRE(v4);
+  CHECK(text_of(v4->at(0)) == "127.0.0.1:80");
+  const Answer v6 = resolver.resolve("::1", 443, in(60s), {});
+  REQUIRE(v6);
+  CHECK(text_of(v6->at(0)) == "[::1]:443");
+}
+
+TEST_CASE("a name is looked up once for all who ask at the same time and soon after") {
+  std::atomic<int> asked{0};
+  std::promise<void> may_answer;
+  std::shared_future<void> go = may_answer.get_future().share();
+  Resolver resolver([&asked, go](const std::string& host) -> Answer {
+    ++asked;
+    go.wait();
+    CHECK(host == "fal.test");
+    return loopback();
+  });
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      const Answer answer =
+          resolver.resolve("fal.test", static_cast<std::uint16_t>(1 + i), in(60s), {});
+      REQUIRE(answer);
+      CHECK(text_of(answer->at(0)) == "127.0.0.1:" + std::to_string(1 + i));
+    });
+  }
+  may_answer.set_value();
+  threads.clear();
+  CHECK(resolver.resolve("fal.test", 9, in(60s), {}));
+  CHECK(asked == 1);
+}
+
+TEST_CASE("a failed lookup is told to those who wait, and tried again by the next") {
+  std::atomic<int> asked{0};
+  Resolver resolver([&asked](const std::string&) -> Answer {
+    if (++asked == 1) return Resolver::Failure{false, "no such name"};
+    return loopback();
+  });
+  const Answer first = resolver.resolve("fal.test", 80, in(60s), {});
+  REQUIRE_FALSE(first);
+  CHECK(first.error().what == "no such name");
+  CHECK_FALSE(first.error().timed_out);
+  CHECK(resolver.resolve("fal.test", 80, in(60s), {}));
+}
+
+TEST_CASE(
+    "a lookup that hangs costs its deadline, a stop ends the wait, and the resolver may go before "
+    "it") {
+  std::promise<void> may_answer;
+  std::shared_future<void> go = may_answer.get_future().share();
+  std::promise<void> gone;
+  {
+    Resolver resolver([go, &gone](const std::string&) -> Answer {
+      go.wait();
+      gone.set_value();
+      return loopback();
+    });
+    const Answer late = resolver.resolve("fal.test", 80, in(20ms), {});
+    REQUIRE_FALSE(late);
+    CHECK(late.error().timed_out);
+    std::stop_source source;
+    std::jthread stopper([&] { source.request_stop(); });
+    CHECK_FALSE(resolver.resolve("fal.test", 80, in(60s), source.get_token()));
+  }
+  may_answer.set_value();
+  gone.get_future().wait();
+}
+
+TEST_CASE("the system knows localhost, and says which name it does not know") {
+  CHECK(Resolver::system_lookup("localhost"));
+  const std::string impossible(64, 'x');  // longer than a label may be, so that no server is asked
+  const Answer unknown = Resolver::system_lookup(impossible);
+  REQUIRE_FALSE(unknown);
+  CHECK(unknown.error().what.find(impossible) != std::string::npos);
+}
