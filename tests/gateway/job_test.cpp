@@ -547,6 +547,16 @@ TEST_CASE("reads are free: they are repeated until the deadline") {
   }
 }
 
+TEST_CASE("a web page in place of the result is not the result") {
+  Story story;
+  story.accept();
+  story.on(completed);
+  CHECK(story.on(answered(200, "<html>maintenance</html>")) == Kind::wait);
+  CHECK(story.wait() == Kind::fetch);
+  CHECK(story.on(result) == Kind::finished);
+  CHECK(story.fate() == Fate::result);
+}
+
 TEST_CASE("a job that fal no longer knows is given up after half a minute") {
   Story story(Route::queue_poll);
   story.accept();

@@ -17,6 +17,7 @@ using Kind = Action::Kind;
 constexpr std::size_t max_queue_answer = 8u << 20;  // statuses may carry logs
 constexpr Milliseconds longest_stream_silence = 30s;
 constexpr Milliseconds longest_submit_silence = 60s;
+constexpr Milliseconds longest_read_silence = 15s;  // reads are free: they are begun anew
 
 bool is_event_stream(const HttpHead& head) {
   const std::string_view type = head.headers.find("content-type").value_or("");
@@ -188,10 +189,10 @@ class Run {
       case Kind::submit:
         return submit(action.until);
       case Kind::look:
-        return send(fal::status_request(*job_.submitted(), lease_->key()), action.until, stop_,
+        return read(fal::status_request(*job_.submitted(), lease_->key()), action.until,
                     max_queue_answer);
       case Kind::fetch:
-        return send(fal::result_request(*job_.submitted(), lease_->key()), action.until, stop_,
+        return read(fal::result_request(*job_.submitted(), lease_->key()), action.until,
                     world_.options.max_result_bytes);
       case Kind::cancel:  // the caller may be gone; fal is told all the same
         return send(fal::cancel_request(*job_.submitted(), lease_->key()), action.until, {},
@@ -263,6 +264,11 @@ class Run {
     if (sink.too_large()) return event::NoAnswer{{TransportFault::too_large, "too large", false}};
     if (!ended) return event::NoAnswer{std::move(ended).error()};
     return sink.answer();
+  }
+
+  Event read(HttpRequest request, TimePoint deadline, std::size_t max_bytes) {
+    request.max_silence = longest_read_silence;
+    return send(request, deadline, stop_, max_bytes);
   }
 
   Event send(const HttpRequest& request, TimePoint deadline, std::stop_token stop,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.hpp"
 #include "gateway/faults.hpp"
 
 namespace falproxy::gateway {
@@ -28,6 +29,11 @@ fal::Fault fault_of(const event::Answered& answer) {
   fal::Fault fault;  // a redirect, which is never followed
   fault.status = answer.head.status;
   return fault;
+}
+
+bool looks_like_json(std::string_view body) {
+  body = trim(body.substr(0, 64));
+  return body.starts_with('{') || body.starts_with('[');
 }
 
 Milliseconds milliseconds_between(TimePoint from, TimePoint to) noexcept {
@@ -295,6 +301,9 @@ Action Job::on_fetch(const Event& event, TimePoint now) {
     return pause(now);
   }
   if (is_success(answer->head.status)) {
+    // A page of an ingress that is being mended is not the result, which is paid for and still
+    // there.
+    if (!looks_like_json(*answer->body)) return on_unreadable({}, now);
     if (!completed_.has_value()) completed_ = now;
     return finish_with_result(answer->body, answer->head, now);
   }

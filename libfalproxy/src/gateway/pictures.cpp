@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t parallel_downloads = 4;
 constexpr int max_download_attempts = 3;
-constexpr Milliseconds longest_download_silence = 30s;
+constexpr Milliseconds longest_download_silence = 15s;
 // Enough for the size of every picture whose header is not preceded by a long colour profile.
 constexpr std::size_t looked_at = 32u << 10;
 

@@ -1,0 +1,139 @@
+// loopback.hpp: the gateway over the real transport, clock and threads, with falsim for fal.
+#pragma once
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "falproxy/gateway.hpp"
+#include "falproxy/httplib_transport.hpp"
+#include "falproxy/openssl_codecs.hpp"
+#include "falproxy/system_clock.hpp"
+#include "falproxy/thread_executor.hpp"
+#include "falsim/falsim.hpp"
+#include "support/virtual_time.hpp"
+
+namespace falproxy::testing {
+
+/// The certificate of falsim's authority, in a file for as long as it is needed.
+class AuthorityFile {
+ public:
+  explicit AuthorityFile(const std::string& pem) {
+    if (pem.empty()) return;
+    path_ = "/tmp/falproxy-test-authority-XXXXXX";
+    const int file = mkstemp(path_.data());
+    REQUIRE(file >= 0);
+    close(file);
+    std::ofstream(path_) << pem;
+  }
+  ~AuthorityFile() {
+    if (!path_.empty()) std::remove(path_.c_str());
+  }
+  AuthorityFile(const AuthorityFile&) = delete;
+  AuthorityFile& operator=(const AuthorityFile&) = delete;
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+/// Models: flux (url or data URIs), nano (with its edit endpoint), vidu (one image a job, no data
+/// URIs).
+class Loopback {
+ public:
+  static constexpr const char* prompt = "a lighthouse";
+
+  explicit Loopback(falsim::FalsimOptions sim_options = {.job_time = Milliseconds(20)},
+                    ImageGateway::Options options = {})
+      : sim_(start(std::move(sim_options))),
+        authority_(sim_.authority_pem()),
+        transport_(open(authority_.path())),
+        keys_({{Secret("key-a:secret-a")}, {Secret("key-b:secret-b")}, {Secret("key-c:secret-c")}},
+              {}, std::ref(random_)),
+        catalog_({*transport_, clock_, executor_, codecs_, nullptr, std::ref(random_), {}},
+                 {.fal = addresses()}, models(), {}),
+        gateway_({.transport = *transport_,
+                  .clock = clock_,
+                  .executor = executor_,
+                  .codecs = codecs_,
+                  .keys = keys_,
+                  .catalog = catalog_,
+                  .masks = nullptr,
+                  .random = std::ref(random_)},
+                 complete(std::move(options))) {
+    catalog_.refresh_due(clock_.now(), {});
+    sim_.reset_stats();
+  }
+
+  [[nodiscard]] falsim::Falsim& sim() { return sim_; }
+  [[nodiscard]] ImageGateway& gateway() { return gateway_; }
+  [[nodiscard]] SystemClock& clock() { return clock_; }
+  [[nodiscard]] HttplibTransport& transport() { return *transport_; }
+
+  Outcome handle(openai::ImageRequest request, CallContext context = {}) {
+    if (context.deadline == TimePoint()) context.deadline = clock_.now() + std::chrono::seconds(30);
+    return gateway_.handle(std::move(request), context);
+  }
+
+  /// What must hold once nothing is in flight, whatever went wrong.
+  void check_closed() {
+    const ImageGateway::Counters counters = gateway_.counters();
+    CHECK(counters.submits == counters.repeated + counters.results + counters.cancels +
+                                  counters.failures + counters.abandoned);
+    CHECK(counters.streams_held == 0);
+    int leases = 0;
+    for (const AccountStatus& account : keys_.status(clock_.now())) leases += account.leases;
+    CHECK(leases == 0);
+    const falsim::FalsimStats stats = sim_.stats();
+    CHECK(stats.misplaced_keys.empty());
+    CHECK(stats.foreign_keys == 0);
+    CHECK(stats.elsewhere == 0);
+    CHECK(stats.results_too_early == 0);
+    CHECK(stats.broken_requests == 0);
+    CHECK(stats.unknown_inputs.empty());
+  }
+
+ private:
+  static falsim::Falsim start(falsim::FalsimOptions options) {
+    options.keys = {"key-a:secret-a", "key-b:secret-b", "key-c:secret-c"};
+    Result<falsim::Falsim> sim = falsim::Falsim::start(std::move(options));
+    REQUIRE(sim);
+    return std::move(*sim);
+  }
+  static std::unique_ptr<HttplibTransport> open(const std::string& authority) {
+    auto transport = HttplibTransport::create({.ca_file = authority});
+    REQUIRE(transport);
+    return std::move(*transport);
+  }
+  static std::vector<CatalogModel> models() {
+    const auto id = [](const char* text) { return *fal::EndpointId::parse(text); };
+    return {{"flux", id("fal-ai/flux/dev"), std::nullopt, {}},
+            {"nano", id("fal-ai/nano-banana"), id("fal-ai/nano-banana/edit"), {}},
+            {"vidu", id("vidu/q2/text-to-image"), std::nullopt, {}}};
+  }
+  [[nodiscard]] fal::Addresses addresses() const {
+    return {sim_.queue_url(), sim_.run_url(), sim_.schema_url(), sim_.rest_url()};
+  }
+  [[nodiscard]] ImageGateway::Options complete(ImageGateway::Options options) const {
+    options.fal = addresses();
+    options.media_hosts = *fal::MediaHosts::parse(sim_.media_hosts());
+    return options;
+  }
+
+  falsim::Falsim sim_;
+  AuthorityFile authority_;
+  FixedRandom random_{42};
+  SystemClock clock_;
+  ThreadExecutor executor_;
+  OpensslCodecs codecs_;
+  std::unique_ptr<HttplibTransport> transport_;
+  KeyRing keys_;
+  Catalog catalog_;
+  ImageGateway gateway_;
+};
+
+}  // namespace falproxy::testing
