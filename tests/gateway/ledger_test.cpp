@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <condition_variable>
 #include <latch>
 #include <thread>
 
@@ -230,7 +231,6 @@ namespace {
 struct Running {
   Outcome run(const Patience& patience, Progress* progress) {
     if (progress != nullptr) progress->queued(7);
-    started.count_down();
     std::unique_lock lock(mutex);
     changed.wait_for(lock, patience.stop(), 60s, [this] { return finish; });
     ++runs;
@@ -246,7 +246,6 @@ struct Running {
     changed.notify_all();
   }
 
-  std::latch started{1};
   std::mutex mutex;
   std::condition_variable_any changed;
   bool finish = false, stopped = false;
@@ -258,8 +257,13 @@ struct LedgerWorld {
     rules.on_disconnect = on_disconnect;
   }
 
-  // Runs a request with a client that can leave.
-  struct Client {
+  // A client that can leave. It hears where the request stands as soon as it waits for it.
+  struct Client final : Progress {
+    void queued(std::optional<int> position) override {
+      CHECK(position == 7);
+      attached.count_down();
+    }
+    std::latch attached{1};
     std::stop_source leaves;
     std::optional<Outcome> outcome;
     std::jthread thread;
@@ -267,6 +271,7 @@ struct LedgerWorld {
   std::unique_ptr<Client> start(CallContext context, Milliseconds patience = 60s) {
     auto client = std::make_unique<Client>();
     context.stop = client->leaves.get_token();
+    context.progress = client.get();
     context.deadline = clock.now() + patience;
     client->thread = std::jthread([this, context, &client = *client] {
       client.outcome.emplace(ledger.run(
@@ -275,10 +280,6 @@ struct LedgerWorld {
     });
     return client;
   }
-  // Blocks until a repeat has been attached, as its progress tells... it hears nothing, so by
-  // asking the clock.
-  void wait_until_attached() { std::this_thread::sleep_for(50ms); }
-
   SystemClock clock;
   Ledger ledger;
   Ledger::Rules rules;
@@ -291,11 +292,10 @@ TEST_CASE(
     "a repeat of a request that runs waits for it; when the first client leaves, it goes on") {
   LedgerWorld world;
   const auto one = world.start(first());
-  world.running.started.wait();
+  one->attached.wait();
   const auto two = world.start(repeat());
-  world.wait_until_attached();
+  two->attached.wait();
   one->leaves.request_stop();
-  world.wait_until_attached();
   world.running.end();
   one->thread.join();
   two->thread.join();
@@ -310,9 +310,9 @@ TEST_CASE(
 TEST_CASE("when the last who waits leaves, the run is stopped") {
   LedgerWorld world;
   const auto one = world.start(first());
-  world.running.started.wait();
+  one->attached.wait();
   const auto two = world.start(repeat());
-  world.wait_until_attached();
+  two->attached.wait();
   one->leaves.request_stop();
   two->leaves.request_stop();
   one->thread.join();
@@ -324,7 +324,7 @@ TEST_CASE("when the last who waits leaves, the run is stopped") {
 TEST_CASE("with ON_DISCONNECT=keep the run is finished for a repeat that comes later") {
   LedgerWorld world(OnDisconnect::keep);
   const auto one = world.start(first());
-  world.running.started.wait();
+  one->attached.wait();
   one->leaves.request_stop();
   world.running.end();
   one->thread.join();
@@ -338,7 +338,7 @@ TEST_CASE("with ON_DISCONNECT=keep the run is finished for a repeat that comes l
 TEST_CASE("a repeat gives up at its own deadline, and the run goes on for the first") {
   LedgerWorld world;
   const auto one = world.start(first());
-  world.running.started.wait();
+  one->attached.wait();
   const auto two = world.start(repeat(), 30ms);
   two->thread.join();
   CHECK(two->outcome->response.error().kind == ErrorKind::timed_out);
@@ -351,7 +351,7 @@ TEST_CASE("a repeat gives up at its own deadline, and the run goes on for the fi
 TEST_CASE("a run that was stopped is not there for a repeat: it is begun anew") {
   LedgerWorld world;
   const auto one = world.start(first());
-  world.running.started.wait();
+  one->attached.wait();
   one->leaves.request_stop();
   one->thread.join();
   const auto two = world.start(repeat());
@@ -364,9 +364,9 @@ TEST_CASE("a run that was stopped is not there for a repeat: it is begun anew") 
 TEST_CASE("a repeat that is willing to wait longer gives the run more time") {
   LedgerWorld world;
   const auto one = world.start(first(), 10s);
-  world.running.started.wait();
+  one->attached.wait();
   const auto two = world.start(repeat(), 50s);
-  world.wait_until_attached();
+  two->attached.wait();
   world.running.end();
   one->thread.join();
   two->thread.join();

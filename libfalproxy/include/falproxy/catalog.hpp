@@ -69,7 +69,7 @@ class Catalog {
   };
   struct Parts {
     Transport& transport;
-    const Clock& clock;
+    Clock& clock;
     Executor& executor;
     const Codecs& codecs;
     DocumentStore* store = nullptr;

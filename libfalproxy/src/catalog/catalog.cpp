@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <mutex>
 #include <shared_mutex>
 #include <utility>
 
+#include "base/bell.hpp"
 #include "catalog/document.hpp"
 
 namespace falproxy {
@@ -140,12 +140,15 @@ class RefreshRound {
         document->refresh(parts_, options_, now(), stop_);
         lock.lock();
         --working_;
-        changed_.notify_all();
+        Bell::Ring ring = changed_.take();
+        lock.unlock();
+        ring();
+        lock.lock();
       } else if (working_ == 0) {
         return;
       } else {
         // A slow fetch of one document must not delay the next attempt at another.
-        changed_.wait_for(lock, stop_, until_next_due(), [] { return false; });
+        changed_.wait(lock, parts_.clock, std::clamp(next_due(), now() + 1ms, now() + 1s), stop_);
       }
     }
   }
@@ -161,10 +164,6 @@ class RefreshRound {
  private:
   [[nodiscard]] TimePoint now() const { return std::max(begin_, parts_.clock.now()); }
 
-  [[nodiscard]] std::chrono::nanoseconds until_next_due() const {
-    return std::clamp<std::chrono::nanoseconds>(next_due() - now(), 1ms, 1s);
-  }
-
   DocumentPointer take_due() {
     for (const DocumentPointer& document : documents_) {
       const std::optional<TimePoint> due = document->due();
@@ -179,7 +178,7 @@ class RefreshRound {
   const TimePoint begin_;
   const std::stop_token stop_;
   std::mutex mutex_;
-  std::condition_variable_any changed_;
+  Bell changed_;
   int working_ = 0;
 };
 

@@ -136,7 +136,7 @@ Result<SchemaPointer> Document::get(const Catalog::Parts& parts, const FetchOpti
                    fmt::format("The document of '{}' did not arrive in time.", endpoint_.str())};
     }
     if (busy_) {
-      changed_.wait_for(lock, stop, deadline - now, [&] { return !busy_ || schema_ != nullptr; });
+      changed_.wait(lock, parts.clock, deadline, stop);
       continue;
     }
     if (pinned_ || (store_asked_ && now < due_)) return unavailable(now);
@@ -165,11 +165,11 @@ bool Document::begin(TimePoint now) {
 }
 
 void Document::end() {
-  {
-    const std::lock_guard lock(mutex_);
-    busy_ = false;
-  }
-  changed_.notify_all();
+  std::unique_lock lock(mutex_);
+  busy_ = false;
+  Bell::Ring ring = changed_.take();
+  lock.unlock();
+  ring();
 }
 
 bool Document::contradicted(TimePoint now) {
@@ -189,10 +189,7 @@ void Document::work(const Catalog::Parts& parts, const FetchOptions& options, Ti
     const std::lock_guard lock(mutex_);
     ask_store = !std::exchange(store_asked_, true);
   }
-  if (ask_store && load_stored(parts, options)) {
-    changed_.notify_all();
-    if (only_if_nothing_is_known) return;
-  }
+  if (ask_store && load_stored(parts, options) && only_if_nothing_is_known) return;
   {
     const std::lock_guard lock(mutex_);
     if (parts.clock.now() < due_) return;
@@ -217,10 +214,13 @@ bool Document::load_stored(const Catalog::Parts& parts, const FetchOptions& opti
     return false;
   }
   const Milliseconds age = milliseconds(parts.clock.wall_now() - stored->fetched);
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   schema_ = std::make_shared<const schema::ModelSchema>(std::move(*schema));
   fetched_ = stored->fetched;
   due_ = parts.clock.now() + fresh_for(age, options.ttl, parts.random());
+  Bell::Ring ring = changed_.take();
+  lock.unlock();
+  ring();
   return true;
 }
 
@@ -232,19 +232,17 @@ void Document::take(const Catalog::Parts& parts, const FetchOptions& options, st
   }
   const SchemaPointer fresh = std::make_shared<const schema::ModelSchema>(std::move(*analyzed));
   const WallTime wall_now = parts.clock.wall_now();
-  SchemaPointer before;
-  bool recovered = false;
-  {
-    const std::lock_guard lock(mutex_);
-    before = std::exchange(schema_, fresh);
-    recovered = failures_ > 0;
-    fetched_ = wall_now;
-    fault_.clear();
-    fault_status_ = 0;
-    failures_ = 0;
-    due_ = parts.clock.now() + fresh_for(Milliseconds(0), options.ttl, parts.random());
-  }
-  changed_.notify_all();
+  std::unique_lock lock(mutex_);
+  const SchemaPointer before = std::exchange(schema_, fresh);
+  const bool recovered = failures_ > 0;
+  fetched_ = wall_now;
+  fault_.clear();
+  fault_status_ = 0;
+  failures_ = 0;
+  due_ = parts.clock.now() + fresh_for(Milliseconds(0), options.ttl, parts.random());
+  Bell::Ring ring = changed_.take();
+  lock.unlock();
+  ring();
   if (recovered) log(parts, fmt::format("{}: the document is there", endpoint_.str()));
   if (before != nullptr) {
     for (const std::string& line : schema::diff(*before, *fresh)) {

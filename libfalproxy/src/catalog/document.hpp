@@ -1,7 +1,6 @@
 // document.hpp: one model document: what is known of it, and the one fetch of it at a time.
 #pragma once
 
-#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -9,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bell.hpp"
 #include "falproxy/catalog.hpp"
 
 namespace falproxy::catalog {
@@ -67,7 +67,7 @@ class Document {
   const bool pinned_ = false;
 
   mutable std::mutex mutex_;
-  std::condition_variable_any changed_;
+  Bell changed_;
   SchemaPointer schema_;
   std::optional<WallTime> fetched_;
   std::string fault_;

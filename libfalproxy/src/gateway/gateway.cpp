@@ -58,7 +58,7 @@ ImageGateway::~ImageGateway() = default;
 Outcome ImageGateway::handle(openai::ImageRequest request, const CallContext& context) {
   const std::shared_ptr<const Options> options = impl_->options_now();
   const World world{impl_->parts, *options, impl_->tally};
-  const Clock& clock = impl_->parts.clock;
+  Clock& clock = impl_->parts.clock;
 
   const bool is_repeat = context.retry_count > 0 || !context.idempotency_key.empty();
   if (!is_repeat && !context.may_repeat && options->on_disconnect == OnDisconnect::cancel) {

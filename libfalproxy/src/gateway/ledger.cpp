@@ -12,13 +12,18 @@ namespace {
 // What an entry costs besides its pictures.
 constexpr std::size_t entry_bytes = 2048;
 
-// Everybody who listens to one request.
+// Everybody who listens to one request. Who comes later hears where it stands.
 class Broadcast final : public Progress {
  public:
   void add(Progress* listener) {
     if (listener == nullptr) return;
     const std::lock_guard lock(mutex_);
     listeners_.push_back(listener);
+    if (running_) {
+      listener->running();
+    } else if (queued_) {
+      listener->queued(position_);
+    }
   }
   /// When this has returned, `listener` is not called any more.
   void remove(Progress* listener) {
@@ -27,10 +32,13 @@ class Broadcast final : public Progress {
   }
   void queued(std::optional<int> position) override {
     const std::lock_guard lock(mutex_);
+    queued_ = true;
+    position_ = position;
     for (Progress* listener : listeners_) listener->queued(position);
   }
   void running() override {
     const std::lock_guard lock(mutex_);
+    running_ = true;
     for (Progress* listener : listeners_) listener->running();
   }
   void partial_image(openai::ImageEvent event) override {
@@ -41,6 +49,8 @@ class Broadcast final : public Progress {
  private:
   std::mutex mutex_;
   std::vector<Progress*> listeners_;
+  bool queued_ = false, running_ = false;
+  std::optional<int> position_;
 };
 
 // A repeat gets what the first one got: the pictures, or the failure of a job that was paid for.
@@ -76,7 +86,7 @@ struct Ledger::Entry {
   Broadcast progress;
 
   // Guarded by the ledger's mutex.
-  std::condition_variable_any finished;
+  Bell finished;
   int waiting = 1;   // callers that still wait
   int attached = 0;  // repeats so far
   bool abandoned = false;
@@ -85,7 +95,7 @@ struct Ledger::Entry {
   std::size_t bytes = 0;
 };
 
-Outcome Ledger::run(const std::string& key, const CallContext& context, const Clock& clock,
+Outcome Ledger::run(const std::string& key, const CallContext& context, Clock& clock,
                     const Rules& rules, const Work& work) {
   forget_expired(clock.now(), rules.window);
   EntryPointer entry;
@@ -120,7 +130,7 @@ Ledger::EntryPointer Ledger::find(const std::string& key, const CallContext& con
   return best;
 }
 
-Outcome Ledger::begin(const EntryPointer& entry, const CallContext& context, const Clock& clock,
+Outcome Ledger::begin(const EntryPointer& entry, const CallContext& context, Clock& clock,
                       const Rules& rules, const Work& work) {
   entry->progress.add(context.progress);
   std::optional<Outcome> outcome;
@@ -130,21 +140,21 @@ Outcome Ledger::begin(const EntryPointer& entry, const CallContext& context, con
     outcome.emplace(work(entry->patience, &entry->progress));
   }
   entry->progress.remove(context.progress);
-  {
-    const std::lock_guard lock(mutex_);
-    entry->outcome = std::make_shared<const Outcome>(*outcome);
-    if (worth_keeping(*outcome)) {
-      entry->abandoned = false;  // too late to stop it: it is there for a repeat
-      keep(entry, clock.now(), rules);
-    } else {
-      erase(entry);
-    }
+  std::unique_lock lock(mutex_);
+  entry->outcome = std::make_shared<const Outcome>(*outcome);
+  if (worth_keeping(*outcome)) {
+    entry->abandoned = false;  // too late to stop it: it is there for a repeat
+    keep(entry, clock.now(), rules);
+  } else {
+    erase(entry);
   }
-  entry->finished.notify_all();
+  Bell::Ring ring = entry->finished.take();
+  lock.unlock();
+  ring();
   return std::move(*outcome);
 }
 
-Outcome Ledger::attach(const EntryPointer& entry, const CallContext& context, const Clock& clock,
+Outcome Ledger::attach(const EntryPointer& entry, const CallContext& context, Clock& clock,
                        const Rules& rules) {
   entry->patience.extend(context.deadline);
   entry->progress.add(context.progress);
@@ -153,8 +163,7 @@ Outcome Ledger::attach(const EntryPointer& entry, const CallContext& context, co
     std::unique_lock lock(mutex_);
     while (entry->outcome == nullptr && !context.stop.stop_requested() &&
            clock.now() < context.deadline) {
-      entry->finished.wait_for(lock, context.stop, context.deadline - clock.now(),
-                               [&] { return entry->outcome != nullptr; });
+      entry->finished.wait(lock, clock, context.deadline, context.stop);
     }
     outcome = entry->outcome;
   }

@@ -2,7 +2,6 @@
 // instead of paid again.
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <list>
@@ -13,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bell.hpp"
 #include "falproxy/clock.hpp"
 #include "falproxy/gateway.hpp"
 #include "gateway/driver.hpp"
@@ -34,7 +34,7 @@ class Ledger {
   /// Runs `work`, or attaches to the same request's earlier run: one with the same `key` (client
   /// and digest) and either the same idempotency key, or where `context.retry_count` says that this
   /// is a repeat.
-  [[nodiscard]] Outcome run(const std::string& key, const CallContext& context, const Clock& clock,
+  [[nodiscard]] Outcome run(const std::string& key, const CallContext& context, Clock& clock,
                             const Rules& rules, const Work& work);
 
   /// Drops answers that are older than `window`.
@@ -48,10 +48,10 @@ class Ledger {
   using EntryPointer = std::shared_ptr<Entry>;
 
   [[nodiscard]] EntryPointer find(const std::string& key, const CallContext& context) const;
-  [[nodiscard]] Outcome begin(const EntryPointer& entry, const CallContext& context,
-                              const Clock& clock, const Rules& rules, const Work& work);
-  [[nodiscard]] Outcome attach(const EntryPointer& entry, const CallContext& context,
-                               const Clock& clock, const Rules& rules);
+  [[nodiscard]] Outcome begin(const EntryPointer& entry, const CallContext& context, Clock& clock,
+                              const Rules& rules, const Work& work);
+  [[nodiscard]] Outcome attach(const EntryPointer& entry, const CallContext& context, Clock& clock,
+                               const Rules& rules);
   void leave(const EntryPointer& entry, const Rules& rules);
   void keep(const EntryPointer& entry, TimePoint now, const Rules& rules);
   void erase(const EntryPointer& entry);
