@@ -14,7 +14,7 @@
 #include "connection/front.hpp"
 #include "disk_store.hpp"
 #include "falproxy/gateway.hpp"
-#include "falproxy/httplib_transport.hpp"
+#include "falproxy/http_transport.hpp"
 #include "falproxy/key_ring.hpp"
 #include "falproxy/openssl_codecs.hpp"
 #include "falproxy/system_clock.hpp"
@@ -65,7 +65,7 @@ std::optional<std::string_view> variable(const Environment* environment, const s
 
 struct Service::Impl {
   Impl(Configuration configuration, Options options, const Capacity& room,
-       std::unique_ptr<HttplibTransport> to_fal)
+       std::unique_ptr<HttpTransport> to_fal)
       : settings(std::move(configuration.settings)),
         log(log_options(settings, options.colours), std::move(options.write_log)),
         workers({.max_threads = room.threads}),
@@ -134,7 +134,7 @@ struct Service::Impl {
     gauges.connections_accepted = connections.accepted;
     gauges.threads = workers.threads();
     gauges.idle_threads = workers.idle_threads();
-    const HttplibTransport::Counters upstream = transport->counters();
+    const HttpTransport::Counters upstream = transport->counters();
     gauges.upstream_connections = upstream.connections_opened;
     gauges.upstream_requests = upstream.requests;
     gauges.upstream_idle = upstream.idle;
@@ -168,7 +168,7 @@ struct Service::Impl {
   SystemClock clock;
   OpensslCodecs codecs;
   Workers workers;
-  std::unique_ptr<HttplibTransport> transport;
+  std::unique_ptr<HttpTransport> transport;
   std::unique_ptr<DiskStore> store;
   Catalog catalog;
   KeyRing keys;
@@ -187,7 +187,7 @@ Service::~Service() { stop(Milliseconds(0)); }
 Result<std::unique_ptr<Service>> Service::create(Configuration configuration, Options options) {
   const Capacity room = capacity(configuration.settings.max_in_flight, raise_process_limits());
   configuration.settings.max_in_flight = room.in_flight;
-  auto transport = HttplibTransport::create({.ca_file = configuration.settings.ssl_cert_file});
+  auto transport = HttpTransport::create({.ca_file = configuration.settings.ssl_cert_file});
   if (!transport) return transport.error();
   const std::vector<SettingsFault> warnings = configuration.warnings;
   auto impl = std::make_unique<Impl>(std::move(configuration), std::move(options), room,

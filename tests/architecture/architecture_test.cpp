@@ -67,7 +67,6 @@ std::string room_of_header(const std::string& name) {
                                                         {"gateway", "gateway"},
                                                         {"falproxy", "everything"},
                                                         {"http_transport", "http"},
-                                                        {"httplib_transport", "http"},
                                                         {"openssl_codecs", "http"},
                                                         {"system_clock", "http"},
                                                         {"thread_executor", "http"},

@@ -11,7 +11,7 @@
 #include "commands/serve.hpp"
 #include "configuration.hpp"
 #include "console.hpp"
-#include "falproxy/httplib_transport.hpp"
+#include "falproxy/http_transport.hpp"
 #include "falproxy/json.hpp"
 #include "service.hpp"
 #include "signals.hpp"
@@ -61,7 +61,7 @@ Result<std::unique_ptr<Service>> start_service(const falsim::Falsim& sim, std::u
   return service;
 }
 
-Result<HttpResponse> exchange(HttplibTransport& transport, const HttpRequest& request) {
+Result<HttpResponse> exchange(HttpTransport& transport, const HttpRequest& request) {
   constexpr std::size_t most = 64u << 20;
   auto response = fetch(transport, request, std::chrono::steady_clock::now() + patience, {}, most);
   if (!response)
@@ -83,7 +83,7 @@ Result<std::string> first_url(const std::string& answer) {
 
 // One picture through the API, over real sockets.
 Result<Done> make_picture(const std::string& base, const std::string& model) {
-  auto transport = HttplibTransport::create({});
+  auto transport = HttpTransport::create({});
   if (!transport) return transport.error();
   const std::string body = fmt::format(
       R"({{"model":"{}","prompt":"a lighthouse at dusk","size":"1024x768","output_format":"png"}})",

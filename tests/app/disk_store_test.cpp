@@ -1,0 +1,154 @@
+#include "disk_store.hpp"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "falproxy/openssl_codecs.hpp"
+
+namespace falproxy::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Folder {
+  Folder() {
+    std::string name = (fs::temp_directory_path() / "falproxy-store-XXXXXX").string();
+    path = ::mkdtemp(name.data());
+  }
+  ~Folder() {
+    std::error_code ignored;
+    fs::permissions(path, fs::perms::owner_all, ignored);
+    fs::remove_all(path, ignored);
+  }
+  fs::path path;
+};
+
+const OpensslCodecs codecs;
+const std::string id = "fal-ai/flux/dev";
+const StoredDocument document{.text = "{\"a\": 1}\n\n",
+                              .fetched = WallTime(Milliseconds(1'700'000'000'123))};
+
+std::unique_ptr<DiskStore> open(const fs::path& path, std::string* log = nullptr) {
+  auto store = DiskStore::create(path, codecs, [log](std::string_view line) {
+    if (log != nullptr) log->append(line).append("\n");
+  });
+  REQUIRE(store.has_value());
+  return std::move(store).value();
+}
+
+std::string read(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+TEST_CASE("a document comes back as it was, also in another process's store") {
+  const Folder folder;
+  open(folder.path / "made" / "for it")->save(id, document);
+  const auto loaded = open(folder.path / "made" / "for it")->load(id);
+  REQUIRE(loaded.has_value());
+  CHECK(loaded->text == document.text);
+  CHECK(loaded->fetched == document.fetched);
+  CHECK_FALSE(open(folder.path)->load("fal-ai/flux").has_value());
+}
+
+TEST_CASE("a file that is not whole is set aside, and said so") {
+  const Folder folder;
+  std::string log;
+  const auto store = open(folder.path, &log);
+  store->save(id, document);
+  const fs::path file = fs::directory_iterator(folder.path)->path();
+  const std::string whole = read(file);
+  const auto with = [&](const std::string& bytes) {
+    std::ofstream(file, std::ios::binary) << bytes;
+  };
+  SUBCASE("cut off") { with(whole.substr(0, whole.size() - 1)); }
+  SUBCASE("cut off in its first line") { with(whole.substr(0, 20)); }
+  SUBCASE("empty") { with(""); }
+  SUBCASE("a bit is wrong") {
+    std::string wrong = whole;
+    wrong.back() = ' ';
+    with(wrong + "x");
+  }
+  SUBCASE("something else") { with("{\"openapi\":\"3.0.4\"}"); }
+  SUBCASE("of another endpoint") {
+    std::string other = whole;
+    other.replace(other.find(id), id.size(), "fal-ai/flux/pro");
+    with(other);
+  }
+  CHECK_FALSE(store->load(id).has_value());
+  CHECK(log.find("set aside") != std::string::npos);
+  CHECK_FALSE(fs::exists(file));
+  CHECK(fs::exists(file.string() + ".broken"));
+  store->save(id, document);
+  CHECK(store->load(id).has_value());
+}
+
+TEST_CASE("a save leaves nothing else behind") {
+  const Folder folder;
+  const auto store = open(folder.path);
+  for (int i = 0; i < 5; ++i) store->save(id, document);
+  CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 1);
+}
+
+TEST_CASE("many writers and readers never see half a file") {
+  const Folder folder;
+  const auto one = open(folder.path);
+  const auto two = open(folder.path);
+  one->save(id, document);
+  std::atomic<int> missing{0};
+  std::vector<std::thread> threads;
+  for (DiskStore* store : {one.get(), two.get()}) {
+    threads.emplace_back([store] {
+      for (int i = 0; i < 50; ++i)
+        store->save(id,
+                    {.text = std::string(static_cast<std::size_t>(i) * 1000, 'x'), .fetched = {}});
+    });
+    threads.emplace_back([store, &missing] {
+      for (int i = 0; i < 50; ++i) missing += store->load(id).has_value() ? 0 : 1;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(missing == 0);
+}
+
+TEST_CASE("a place that cannot be written to is an error that names it") {
+  const Folder folder;
+  std::ofstream(folder.path / "file") << "x";
+  const auto store =
+      DiskStore::create(folder.path / "file" / "below", codecs, [](std::string_view) {});
+  REQUIRE_FALSE(store.has_value());
+  CHECK(store.error().field == "SCHEMA_CACHE_DIR");
+  CHECK(store.error().message.find("below") != std::string::npos);
+}
+
+TEST_CASE("a disk that fails later is a line in the log, not a fault") {
+  const Folder folder;
+  std::string log;
+  const auto store = open(folder.path, &log);
+  fs::remove_all(folder.path);
+  store->save(id, document);
+  CHECK(log.find("cannot be written") != std::string::npos);
+  CHECK_FALSE(store->load(id).has_value());
+}
+
+TEST_CASE("where the cache is") {
+  CHECK_FALSE(cache_directory("none", "/xdg", "/home/a").has_value());
+  CHECK(cache_directory("/own", "/xdg", "/home/a") == fs::path("/own"));
+  CHECK(cache_directory(std::nullopt, "/xdg", "/home/a") == fs::path("/xdg/falproxy"));
+  CHECK(cache_directory(std::nullopt, "relative", "/home/a") ==
+        fs::path("/home/a/.cache/falproxy"));
+  CHECK(cache_directory(std::nullopt, std::nullopt, "/home/a") ==
+        fs::path("/home/a/.cache/falproxy"));
+  CHECK_FALSE(cache_directory(std::nullopt, std::nullopt, std::nullopt).has_value());
+}
+
+}  // namespace
+}  // namespace falproxy::app

@@ -1,0 +1,122 @@
+#include "log.hpp"
+
+#include <doctest/doctest.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+
+#include "served.hpp"
+
+namespace falproxy::app {
+namespace {
+
+RequestRecord answered() {
+  RequestRecord record{.time = WallTime(Milliseconds(1'700'000'000'123)),
+                       .request_id = "req_1",
+                       .client = "ann",
+                       .route = "/v1/images/generations",
+                       .model = "flux",
+                       .status = 200,
+                       .request_bytes = 70,
+                       .answer_bytes = 350,
+                       .total = Milliseconds(1500)};
+  record.receipt.served_model = "backup";
+  record.receipt.images = 2;
+  record.receipt.queue = Milliseconds(200);
+  record.receipt.inference = Milliseconds(1200);
+  record.receipt.jobs.push_back(
+      {.fal_request_id = "abc", .endpoint = "fal-ai/flux/dev", .billable_units = 1.5});
+  return record;
+}
+
+TEST_CASE("a request is one line of text") {
+  CHECK(format_request(answered(), LogFormat::text, false) ==
+        "2023-11-14T22:13:20.123Z 200 /v1/images/generations 1.500 s client=ann model=flux "
+        "served=backup images=2 in=70 "
+        "out=350 queue=0.200 inference=1.200 fal=abc id=req_1");
+}
+
+TEST_CASE("a request is one JSON object on a line") {
+  const std::string line = format_request(answered(), LogFormat::json, false);
+  CHECK(line.find('\n') == std::string::npos);
+  CHECK(test::text_at(line, "request_id") == "req_1");
+  CHECK(test::text_at(line, "served_model") == "backup");
+  CHECK(test::at(line, "status").as_integer() == 200);
+  CHECK(test::at(line, "phases.inference").as_number() == 1.2);
+  CHECK(test::at(line, "billable_units").as_number() == 1.5);
+  CHECK(test::text_at(line, "fal_request_id") == "abc");
+}
+
+TEST_CASE("what clients send cannot write lines of its own or paint the terminal") {
+  RequestRecord record = answered();
+  record.model = "a\nb\033[31m";
+  record.status = 400;
+  record.error_code = "invalid_value";
+  record.error_message = "the model 'a\r\nb' does not exist";
+  const std::string text = format_request(record, LogFormat::text, false);
+  CHECK(text.find('\n') == std::string::npos);
+  CHECK(text.find('\r') == std::string::npos);
+  CHECK(text.find('\033') == std::string::npos);
+  CHECK(text.ends_with("invalid_value: the model 'a  b' does not exist"));
+  CHECK(format_request(record, LogFormat::json, true).find('\n') == std::string::npos);
+}
+
+TEST_CASE("colours are for terminals") {
+  CHECK(format_request(answered(), LogFormat::text, true).find("\033[32m200\033[0m") !=
+        std::string::npos);
+  CHECK(format_line({}, LogLevel::warning, "x", LogFormat::text, true)
+            .find("\033[33mwarning\033[0m x") != std::string::npos);
+  CHECK(format_line({}, LogLevel::warning, "x", LogFormat::text, false) ==
+        "1970-01-01T00:00:00.000Z warning x");
+}
+
+TEST_CASE("everything is written before the log ends, in order, but for what is below its level") {
+  std::string written;
+  {
+    Log log({}, [&](std::string_view text) { written.append(text); });
+    log.line(LogLevel::debug, "not this");
+    log.line(LogLevel::info, "one");
+    log.request(answered());
+    log.reload(LogFormat::text, LogLevel::debug);
+    log.line(LogLevel::debug, "two");
+  }
+  CHECK(written.find("not this") == std::string::npos);
+  const std::size_t one = written.find("info one\n");
+  const std::size_t request = written.find("req_1\n");
+  const std::size_t two = written.find("debug two\n");
+  CHECK(one < request);
+  CHECK(request < two);
+  CHECK(two != std::string::npos);
+}
+
+TEST_CASE("a log that cannot be written drops lines, counts them and says so") {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool writing = false;
+  bool open = false;
+  std::string written;
+  {
+    Log log({.queue_lines = 10}, [&](std::string_view text) {
+      std::unique_lock lock(mutex);
+      writing = true;
+      changed.notify_all();
+      changed.wait(lock, [&] { return open; });
+      written.append(text);
+    });
+    log.line(LogLevel::info, "first");
+    {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return writing; });
+    }
+    for (int i = 0; i < 25; ++i) log.line(LogLevel::info, "more");
+    CHECK(log.dropped() == 15);
+    const std::lock_guard lock(mutex);
+    open = true;
+    changed.notify_all();
+  }
+  CHECK(written.find("15 lines were dropped") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace falproxy::app
