@@ -7,6 +7,7 @@
 #include "commands/command_line.hpp"
 #include "commands/demo.hpp"
 #include "commands/explain.hpp"
+#include "commands/health.hpp"
 #include "commands/models.hpp"
 #include "commands/real_surroundings.hpp"
 #include "commands/serve.hpp"
@@ -39,6 +40,8 @@ int main(int argc, char** argv) {
       return run_explain(*line, RealSurroundings().surroundings(std::cin, std::cout, std::cerr));
     case Command::models:
       return run_models(*line, RealSurroundings().surroundings(std::cin, std::cout, std::cerr));
+    case Command::health:
+      return run_health(*line, RealSurroundings().surroundings(std::cin, std::cout, std::cerr));
   }
   return ExitStatus::not_understood;
 }

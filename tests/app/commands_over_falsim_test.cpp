@@ -6,8 +6,10 @@
 #include <string>
 
 #include "app/folder.hpp"
+#include "app/served.hpp"
 #include "commands/check.hpp"
 #include "commands/explain.hpp"
+#include "commands/health.hpp"
 #include "commands/models.hpp"
 #include "commands/real_surroundings.hpp"
 
@@ -110,4 +112,21 @@ TEST_CASE("models and explain work from the disk once fal is out of reach") {
   CAPTURE(plan.out);
   CHECK(plan.status == ExitStatus::done);
   CHECK(plan.out.find("\"prompt\": \"a lighthouse at dusk\"") != std::string::npos);
+}
+
+TEST_CASE("health says yes where the server answers, and no where nobody does") {
+  const Folder folder;
+  const falproxy::test::Served served;
+  const auto ask = [&](const std::string& port) {
+    const std::string env = folder.write(
+        "health.env",
+        "CUSTOM_ACCESS_KEY=access\nAI_KEYS=a:b\nSUPPORTED_MODELS=flux:fal-ai/flux/dev\nPORT=" +
+            port + "\n");
+    return say(falproxy::app::run_health, {.command = Command::health, .env_file = env});
+  };
+  const Said well = ask(std::to_string(served.port()));
+  CHECK(well.status == ExitStatus::done);
+  CHECK(well.out == "{\"status\":\"ok\"}\n");
+  CHECK(ask("9").status == ExitStatus::fault);
+  CHECK(ask("nine").status == ExitStatus::not_understood);
 }

@@ -49,7 +49,7 @@ TEST_CASE("a picture comes as an address or as base64, as it was asked for") {
     const std::string base64 = text_at(got.body, "data.2.b64_json");
     const auto bytes = OpensslCodecs().decode_base64(base64);
     REQUIRE(bytes.has_value());
-    CHECK(media::sniff(*bytes) == media::ImageType::png);
+    CHECK(media::sniff(*bytes) == media::ImageType::jpeg);  // the model's own default
     CHECK(at(got.body, "data.2").size() == 1);
   }
   SUBCASE("absent: by the model's name") {

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "falproxy/gateway.hpp"
-#include "falproxy/httplib_transport.hpp"
+#include "falproxy/http_transport.hpp"
 #include "falproxy/openssl_codecs.hpp"
 #include "falproxy/system_clock.hpp"
 #include "falproxy/thread_executor.hpp"
@@ -72,7 +72,7 @@ class Loopback {
   [[nodiscard]] falsim::Falsim& sim() { return sim_; }
   [[nodiscard]] ImageGateway& gateway() { return gateway_; }
   [[nodiscard]] SystemClock& clock() { return clock_; }
-  [[nodiscard]] HttplibTransport& transport() { return *transport_; }
+  [[nodiscard]] HttpTransport& transport() { return *transport_; }
 
   Outcome handle(openai::ImageRequest request, CallContext context = {}) {
     if (context.deadline == TimePoint()) context.deadline = clock_.now() + std::chrono::seconds(30);
@@ -104,8 +104,8 @@ class Loopback {
     REQUIRE(sim);
     return std::move(*sim);
   }
-  static std::unique_ptr<HttplibTransport> open(const std::string& authority) {
-    auto transport = HttplibTransport::create({.ca_file = authority});
+  static std::unique_ptr<HttpTransport> open(const std::string& authority) {
+    auto transport = HttpTransport::create({.ca_file = authority});
     REQUIRE(transport);
     return std::move(*transport);
   }
@@ -130,7 +130,7 @@ class Loopback {
   SystemClock clock_;
   ThreadExecutor executor_;
   OpensslCodecs codecs_;
-  std::unique_ptr<HttplibTransport> transport_;
+  std::unique_ptr<HttpTransport> transport_;
   KeyRing keys_;
   Catalog catalog_;
   ImageGateway gateway_;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <latch>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -243,8 +244,12 @@ TEST_CASE("faults that falproxy reports") {
   };
   for (const falsim::Tls tls : {falsim::Tls::none, falsim::Tls::valid}) {
     for (const Row& row : rows) {
+      // Over https what is done to the connection matters, and what is said over it does not.
+      const std::string_view fault = row.fault;
+      if (tls == falsim::Tls::valid && !fault.starts_with("submit_") && fault != "run_reset")
+        continue;
       const std::string name =
-          std::string(row.fault) + (tls == falsim::Tls::valid ? " over https" : "");
+          row.fault + std::string(tls == falsim::Tls::valid ? " over https" : "");
       SUBCASE(name.c_str()) {
         Loopback world({.tls = tls, .job_time = 20ms}, {.completion = row.completion});
         world.sim().add_fault(preset(row.fault));
@@ -310,9 +315,13 @@ TEST_CASE("a repeat after a dropped connection gets the first one's image") {
       one = world.handle(request_for("flux"), {.stop = leaves.get_token(), .client = "me"});
     });
     CHECK(world.sim().wait_for([](const auto& stats) { return stats.in_progress == 1; }));
-    std::jthread second(
-        [&] { two = world.handle(request_for("flux"), {.client = "me", .retry_count = 1}); });
-    std::this_thread::sleep_for(50ms);
+    struct Listener final : Progress {
+      void running() override { attached.count_down(); }
+      std::latch attached{1};
+    } listener;
+    CallContext context{.client = "me", .retry_count = 1, .progress = &listener};
+    std::jthread second([&] { two = world.handle(request_for("flux"), context); });
+    listener.attached.wait();
     leaves.request_stop();
   }
   REQUIRE(two.has_value());

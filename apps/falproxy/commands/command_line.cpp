@@ -29,6 +29,8 @@ constexpr CommandRow commands[] = {
      "show what a request becomes, without a job; exit status 1 where it would be refused"},
     {Command::models, "models", "[--env FILE] [--json] [--edits]",
      "show what the configured models take"},
+    {Command::health, "health", "[--env FILE]",
+     "ask the server on this machine whether it is well; exit status 1 where it is not"},
 };
 
 constexpr const CommandRow& row_of(Command command) {

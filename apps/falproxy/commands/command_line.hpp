@@ -11,7 +11,7 @@
 
 namespace falproxy::app {
 
-enum class Command { serve, demo, check, explain, models };
+enum class Command { serve, demo, check, explain, models, health };
 
 /// What every program returns to the shell.
 struct ExitStatus {

@@ -91,6 +91,7 @@ async function explain() {
   explaining = new AbortController();
   try {
     const { body, files, mask } = request();
+    body.prompt ||= '(your prompt)';
     if (files.length) body.images = files.map((file, index) => ({ image_url: `https://your.picture/${index + 1}` }));
     if (files.length && mask) body.mask = { image_url: 'https://your.picture/mask.png' };
     const answer = await getJson(`/v1/images/${files.length ? 'edits' : 'generations'}`, {
