@@ -40,6 +40,18 @@ app::Environment Served::environment(const app::Environment& more) const {
 
 Served::Served(const app::Environment& more, falsim::FalsimOptions sim_options)
     : sim(started(std::move(sim_options))) {
+  start(more);
+}
+
+Served::Served(const app::Environment& more, falsim::Falsim running,
+               const std::function<app::Environment(const falsim::Falsim&)>& depending)
+    : sim(std::move(running)) {
+  app::Environment all = depending(sim);
+  all.insert(more.begin(), more.end());
+  start(all);
+}
+
+void Served::start(const app::Environment& more) {
   auto configuration = app::load_configuration("/dev/null", environment(more));
   if (!configuration) FAIL(to_string(configuration.error().front()));
   auto created = app::Service::create(std::move(configuration).value(),

@@ -20,6 +20,9 @@ class Served {
  public:
   /// `more`: settings that replace or add to those of the test.
   explicit Served(const app::Environment& more = {}, falsim::FalsimOptions sim_options = quick());
+  /// `depending`: settings that depend on the running falsim.
+  Served(const app::Environment& more, falsim::Falsim running,
+         const std::function<app::Environment(const falsim::Falsim&)>& depending);
   ~Served() { service.reset(); }
 
   /// falsim's, with jobs that take no time.
@@ -39,6 +42,7 @@ class Served {
   std::unique_ptr<app::Service> service;
 
  private:
+  void start(const app::Environment& more);
   mutable std::mutex mutex_;
   std::string log_;
 };

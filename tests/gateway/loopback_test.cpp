@@ -65,6 +65,7 @@ TEST_CASE("base64 is real, from a data URI or from the CDN, and the size is the 
       Loopback world({.tls = tls, .job_time = 5ms, .picture_bytes = 300'000});
       openai::ImageRequest request = request_for(model);
       request.response_format = ResponseFormat::b64_json;
+      request.output_format = "png";
       const Outcome outcome = world.handle(request);
       REQUIRE_MESSAGE(outcome.response, outcome.response.error().message);
       const std::string content = outcome.response->data.at(0).content.str();

@@ -98,15 +98,18 @@ class Course {
     return planned;
   }
 
-  Result<std::vector<Body>> make_inputs(const translate::FalPlan& plan) {
+  // The inputs as fal reads them. The plan lets go of its own: nothing needs them while the job
+  // runs.
+  Result<std::vector<Body>> make_inputs(translate::FalPlan& plan) {
     const Stopwatch watch(world_.parts.clock, receipt_.upload);
     const Result<ImageAddresses> addresses =
         address_images(world_, request_, plan, patience_, receipt_.notes);
     if (!addresses) return addresses.error();
     std::vector<Body> inputs;
-    for (const translate::FalInput& job : plan.jobs) {
+    for (translate::FalInput& job : plan.jobs) {
       world_.debug([&] { return "input: " + without_data_uris(job.input.dump()); });
       inputs.push_back(translate::render(job, addresses->images, addresses->mask));
+      job.input = Json();
     }
     return inputs;
   }
