@@ -4,6 +4,7 @@
 #include <ctime>
 #include <utility>
 
+#include "base/text.hpp"
 #include "connection/http_text.hpp"
 
 namespace falproxy::app {
@@ -14,6 +15,25 @@ constexpr std::size_t small_body = 16u << 10;
 // What is written at once of a large one: httplib copies each chunk of a chunked answer twice.
 constexpr std::size_t slice = 64u << 10;
 
+// The boundary of a multipart body where httplib would misread it: it takes a value for what stands
+// behind its last '='.
+std::string boundary_with_equals_sign(const RequestHead& head) {
+  std::string_view type = head.find("content-type").value_or("");
+  constexpr std::string_view form = "multipart/form-data";
+  if (!equal_ignoring_case(type.substr(0, form.size()), form)) return {};
+  std::string boundary;
+  for_each_part(type.substr(form.size()), ';', [&](std::string_view parameter) {
+    constexpr std::string_view name = "boundary=";
+    parameter = trim(parameter);
+    if (!equal_ignoring_case(parameter.substr(0, name.size()), name)) return;
+    std::string_view value = trim(parameter.substr(name.size()));
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+      value = value.substr(1, value.size() - 2);
+    boundary = value;
+  });
+  return boundary.find('=') == std::string::npos ? std::string() : boundary;
+}
+
 // httplib is given only what it needs of the head: how the body is framed, and what its parts look
 // like.
 std::string head_for_httplib(const RequestHead& head) {
@@ -21,7 +41,9 @@ std::string head_for_httplib(const RequestHead& head) {
   const bool post = head.method == "POST";
   text.append(head.method).append(" /request HTTP/1.1\r\n");
   if (post) {
-    if (const auto type = head.find("content-type")) append_field(text, "Content-Type", *type);
+    if (const auto type = head.find("content-type");
+        type && boundary_with_equals_sign(head).empty())
+      append_field(text, "Content-Type", *type);
     if (head.chunked) {
       append_field(text, "Transfer-Encoding", "chunked");
     } else {
@@ -113,17 +135,26 @@ Result<Done> WorkerExchange::read_form(std::size_t max_bytes,
   std::size_t total = 0;
   bool too_large = false;
   bool refused = false;
-  body_read_ = (*reader_)(
-      [&](const httplib::FormData& data) {
-        refused = !part({data.name, data.filename, data.content_type});
-        return !refused;
-      },
-      [&](const char* data, std::size_t size) {
-        total += size;
-        too_large = total > max_bytes;
-        refused = !too_large && !receiver({data, size});
-        return !too_large && !refused;
-      });
+  const auto begin_part = [&](const httplib::FormData& data) {
+    refused = !part({data.name, data.filename, data.content_type});
+    return !refused;
+  };
+  const auto receive = [&](const char* data, std::size_t size) {
+    total += size;
+    too_large = total > max_bytes;
+    refused = !too_large && !receiver({data, size});
+    return !too_large && !refused;
+  };
+  if (std::string boundary = boundary_with_equals_sign(head_); !boundary.empty()) {
+    httplib::detail::FormDataParser parser;
+    parser.set_boundary(std::move(boundary));
+    const bool read = (*reader_)([&](const char* data, std::size_t size) {
+      return parser.parse(data, size, begin_part, receive);
+    });
+    body_read_ = read && parser.is_valid();
+  } else {
+    body_read_ = (*reader_)(begin_part, receive);
+  }
   return body_read_ ? Done{} : body_fault(too_large, refused);
 }
 
