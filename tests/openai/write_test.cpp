@@ -59,14 +59,14 @@ TEST_CASE("a large picture is handed on in its own bytes") {
   ImageResponse response{.created = 1,
                          .data = {ImageData{content, false}, ImageData{content, false}}};
   int shared = 0;
-  for (const Piece& piece : openai::write(response).pieces())
-    shared += piece.bytes.data() == owner->data();
+  const Body whole = openai::write(response);
+  for (const Piece& piece : whole.pieces()) shared += piece.bytes.data() == owner->data();
   CHECK(shared == 2);
   ImageEvent event;
   event.b64_json = content;
   shared = 0;
-  for (const Piece& piece : openai::write(event).pieces())
-    shared += piece.bytes.data() == owner->data();
+  const Body streamed = openai::write(event);
+  for (const Piece& piece : streamed.pieces()) shared += piece.bytes.data() == owner->data();
   CHECK(shared == 1);
 }
 
