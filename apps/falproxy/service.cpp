@@ -146,7 +146,10 @@ struct Service::Impl {
   }
 
   void keep_documents_fresh(const std::stop_token& stop) {
-    while (!stop.stop_requested()) clock.sleep_until(catalog.refresh_due(clock.now(), stop), stop);
+    while (!stop.stop_requested()) {
+      gateway.forget_expired(clock.now());
+      clock.sleep_until(catalog.refresh_due(clock.now(), stop), stop);
+    }
   }
 
   void keep_models_listed(const std::stop_token& stop) {

@@ -276,6 +276,18 @@ TEST_CASE("with a warm store the catalogue serves while fal cannot be reached") 
     world.refresh();
     CHECK(world.transport.requests().empty());
   }
+  SUBCASE("everything that is stored is loaded before anything is fetched") {
+    world.catalog.reload({}, {model("a", "a/1"), model("b", "b/2"), model("flux", flux)}, {});
+    world.store.save(flux, {model_document(flux), world.clock.wall_now() - 1h});
+    bool loaded_first = false;
+    world.serve = [&](const HttpRequest&) {
+      loaded_first = world.catalog.cached(id(flux), "flux") != nullptr;
+      return testing::broken(TransportFault::unreachable);
+    };
+    world.refresh();
+    CHECK(world.transport.requests().size() == 2);
+    CHECK(loaded_first);
+  }
   SUBCASE("an old one serves, and is fetched in the background") {
     world.store.save(flux, {model_document(flux), world.clock.wall_now() - 48h});
     CHECK(world.schema(flux));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <shared_mutex>
 #include <utility>
@@ -132,6 +133,10 @@ class RefreshRound {
   }
 
   void work() {
+    // Before the first fetch, which may be slow: what the store has can serve meanwhile.
+    for (std::size_t i = next_to_load_++; i < documents_.size(); i = next_to_load_++) {
+      documents_[i]->load(parts_, options_);
+    }
     std::unique_lock lock(mutex_);
     while (!stop_.stop_requested()) {
       if (const DocumentPointer document = take_due()) {
@@ -178,6 +183,7 @@ class RefreshRound {
   const TimePoint begin_;
   const std::stop_token stop_;
   std::mutex mutex_;
+  std::atomic<std::size_t> next_to_load_{0};
   Bell changed_;
   int working_ = 0;
 };

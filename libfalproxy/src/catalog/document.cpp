@@ -142,7 +142,8 @@ Result<SchemaPointer> Document::get(const Catalog::Parts& parts, const FetchOpti
     if (pinned_ || (store_asked_ && now < due_)) return unavailable(now);
     busy_ = true;
     lock.unlock();
-    work(parts, options, deadline, stop, true);
+    ask_store(parts, options);
+    if (current() == nullptr) work(parts, options, deadline, stop);
     end();
     lock.lock();
   }
@@ -152,7 +153,8 @@ Result<SchemaPointer> Document::get(const Catalog::Parts& parts, const FetchOpti
 bool Document::refresh(const Catalog::Parts& parts, const FetchOptions& options, TimePoint now,
                        std::stop_token stop) {
   if (!begin(now)) return false;
-  work(parts, options, TimePoint::max(), std::move(stop), false);
+  ask_store(parts, options);
+  work(parts, options, TimePoint::max(), std::move(stop));
   end();
   return true;
 }
@@ -181,15 +183,20 @@ bool Document::contradicted(TimePoint now) {
   return true;
 }
 
-// On the one thread that set busy_; the lock is not held.
-void Document::work(const Catalog::Parts& parts, const FetchOptions& options, TimePoint deadline,
-                    std::stop_token stop, bool only_if_nothing_is_known) {
-  bool ask_store = false;
+void Document::load(const Catalog::Parts& parts, const FetchOptions& options) {
   {
     const std::lock_guard lock(mutex_);
-    ask_store = !std::exchange(store_asked_, true);
+    if (busy_ || store_asked_) return;
+    busy_ = true;
   }
-  if (ask_store && load_stored(parts, options) && only_if_nothing_is_known) return;
+  ask_store(parts, options);
+  end();
+}
+
+// What follows runs on the one thread that set busy_; the lock is not held.
+
+void Document::work(const Catalog::Parts& parts, const FetchOptions& options, TimePoint deadline,
+                    std::stop_token stop) {
   {
     const std::lock_guard lock(mutex_);
     if (parts.clock.now() < due_) return;
@@ -203,15 +210,18 @@ void Document::work(const Catalog::Parts& parts, const FetchOptions& options, Ti
   }
 }
 
-bool Document::load_stored(const Catalog::Parts& parts, const FetchOptions& options) {
-  if (parts.store == nullptr) return false;
+void Document::ask_store(const Catalog::Parts& parts, const FetchOptions& options) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(store_asked_, true) || parts.store == nullptr) return;
+  }
   const std::optional<StoredDocument> stored = parts.store->load(endpoint_.str());
-  if (!stored.has_value()) return false;
+  if (!stored.has_value()) return;
   Result<schema::ModelSchema> schema = schema::analyze(stored->text, endpoint_.str());
   if (!schema) {
     log(parts, fmt::format("{}: the stored document cannot be used ({}); it is fetched again",
                            endpoint_.str(), schema.error().message));
-    return false;
+    return;
   }
   const Milliseconds age = milliseconds(parts.clock.wall_now() - stored->fetched);
   std::unique_lock lock(mutex_);
@@ -221,7 +231,6 @@ bool Document::load_stored(const Catalog::Parts& parts, const FetchOptions& opti
   Bell::Ring ring = changed_.take();
   lock.unlock();
   ring();
-  return true;
 }
 
 void Document::take(const Catalog::Parts& parts, const FetchOptions& options, std::string text) {

@@ -43,6 +43,8 @@ class Document {
   [[nodiscard]] Result<SchemaPointer> get(const Catalog::Parts& parts, const FetchOptions& options,
                                           TimePoint deadline, std::stop_token stop);
 
+  /// Asks the store, if nobody has yet.
+  void load(const Catalog::Parts& parts, const FetchOptions& options);
   /// Loads or fetches it if that is due at `now`. False: there was nothing to do.
   bool refresh(const Catalog::Parts& parts, const FetchOptions& options, TimePoint now,
                std::stop_token stop);
@@ -54,10 +56,10 @@ class Document {
   [[nodiscard]] bool unknown_to_fal() const;
 
  private:
-  bool begin(TimePoint now);  // true: this thread is the one that fetches
+  bool begin(TimePoint now);  // true: this thread is the one that loads and fetches
   void work(const Catalog::Parts& parts, const FetchOptions& options, TimePoint deadline,
-            std::stop_token stop, bool only_if_nothing_is_known);
-  bool load_stored(const Catalog::Parts& parts, const FetchOptions& options);
+            std::stop_token stop);
+  void ask_store(const Catalog::Parts& parts, const FetchOptions& options);
   void take(const Catalog::Parts& parts, const FetchOptions& options, std::string text);
   void fail(const Catalog::Parts& parts, std::string reason, int http_status);
   void end();
