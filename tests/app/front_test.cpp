@@ -174,16 +174,18 @@ TEST_CASE("requests follow each other on one connection, in any pieces") {
   }
   SUBCASE("a chunked body, and a head that waits for 100 Continue") {
     client.send(
-        "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: "
+        "100-continue\r\n\r\n");
     client.send("3\r\nabc\r\n");
     client.send("2;x=y\r\nde\r\n0\r\n\r\n");
     CHECK(client.receive().body == "abcde");
     CHECK(client.exchange(get_fixed).body == "fixed");
   }
   SUBCASE("no body at all") {
-    CHECK(client.exchange("POST /echo HTTP/1.1\r\n\r\n").status == 200);
-    CHECK(client.exchange("GET /echo HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc").status == 200);
-    client.send("HEAD /echo HTTP/1.1\r\n\r\n");
+    CHECK(client.exchange("POST /echo HTTP/1.1\r\nHost: a\r\n\r\n").status == 200);
+    CHECK(client.exchange("GET /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc").status ==
+          200);
+    client.send("HEAD /echo HTTP/1.1\r\nHost: a\r\n\r\n");
     CHECK(client.receive(false).status == 200);
     CHECK(client.exchange(get_fixed).body == "fixed");
   }
@@ -204,9 +206,10 @@ TEST_CASE("a body of many megabytes goes through both ways") {
 TEST_CASE("the connection ends where the client says so") {
   Running server;
   for (const char* request :
-       {"GET /fixed HTTP/1.0\r\n\r\n", "GET /fixed HTTP/1.1\r\nConnection: close\r\n\r\n",
+       {"GET /fixed HTTP/1.0\r\n\r\n",
+        "GET /fixed HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
         "POST /echo HTTP/1.0\r\nContent-Length: 1\r\n\r\na",
-        "POST /echo HTTP/1.1\r\nConnection: close\r\nContent-Length: 1\r\n\r\na"}) {
+        "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\na"}) {
     CAPTURE(request);
     RawClient client(server.port());
     const Received got = client.exchange(request);
@@ -241,10 +244,11 @@ TEST_CASE("a head that cannot be read is refused and ends the connection") {
   const std::vector<Case> cases = {
       {"GARBAGE\r\n\r\n", 400},
       {"GET / HTTP/1.1\nHost: a\n\n", 400},
-      {"POST /echo HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
-      {"GET / HTTP/1.1\r\n" + std::string(64u << 10, 'a') + "\r\n\r\n", 431},
-      {"GET / HTTP/1.1\r\nA: " + std::string(64u << 10, 'a') + "\r\n\r\n", 431},
-      {"GET /" + std::string(20'000, 'a') + " HTTP/1.1\r\n\r\n", 431},
+      {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+       400},
+      {"GET / HTTP/1.1\r\nHost: a\r\n" + std::string(64u << 10, 'a') + "\r\n\r\n", 431},
+      {"GET / HTTP/1.1\r\nHost: a\r\nA: " + std::string(64u << 10, 'a') + "\r\n\r\n", 431},
+      {"GET /" + std::string(20'000, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n", 431},
   };
   for (const Case& c : cases) {
     CAPTURE(c.head.substr(0, 100));
@@ -259,14 +263,37 @@ TEST_CASE("a head that cannot be read is refused and ends the connection") {
 }
 
 TEST_CASE("a broken body is told from others") {
-  Running server;
+  Running server({.body_grace = Milliseconds(200)});
+  const std::string head = "POST /echo HTTP/1.1\r\nHost: a\r\n";
+  const std::string chunked = head + "Transfer-Encoding: chunked\r\n\r\n";
   RawClient client(server.port());
-  const Received got =
-      client.exchange("POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n");
-  CHECK(got.status == 400);
-  CHECK(got.body == "bad_request_framing");
-  CHECK(got.header("connection") == "close");
-  CHECK(client.at_end());
+  SUBCASE("chunks that are none, however a lenient reader takes them") {
+    for (const char* chunks :
+         {"zz\r\nabc\r\n0\r\n\r\n", "0x3\r\nabc\r\n0\r\n\r\n", "+3\r\nabc\r\n0\r\n\r\n",
+          " 3\r\nabc\r\n0\r\n\r\n", "-3\r\nabc\r\n0\r\n\r\n", "3zz\r\nabc\r\n0\r\n\r\n",
+          "3\nabc\r\n0\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n", "\r\n\r\n", "ffffffffffffffff\r\nabc",
+          "garbage without an end"}) {
+      CAPTURE(chunks);
+      RawClient broken(server.port());
+      const Received got = broken.exchange(chunked + chunks);
+      CHECK(got.status == 400);
+      CHECK(got.body == "bad_request_framing");
+      CHECK(got.header("connection") == "close");
+      CHECK(broken.at_end());
+    }
+    CHECK(client.exchange(chunked + "3;a=\"b\"\r\nabc\r\n0A \r\n0123456789\r\n00\r\nX: y\r\n\r\n")
+              .body == "abc0123456789");
+  }
+  SUBCASE("one that ends too early, while its client still listens") {
+    client.send(head + "Content-Length: 10\r\n\r\nabc");
+    client.finish_sending();
+    CHECK(client.receive().body == "bad_request_framing");
+    CHECK(client.at_end());
+  }
+  SUBCASE("one that does not come in time") {
+    CHECK(client.exchange(head + "Content-Length: 10\r\n\r\nabc").body == "request_too_slow");
+    CHECK(client.at_end());
+  }
 }
 
 TEST_CASE("a form is read part by part") {
@@ -277,13 +304,22 @@ TEST_CASE("a form is read part by part") {
       "name=prompt\r\n\r\nhello\r\n--b\r\nContent-Disposition: form-data; "
       "name=\"image[]\"; filename=\"a.png\"; filename*=utf-8''a.png\r\nContent-Type: "
       "image/png\r\n\r\n\x89PNG\r\n--b--\r\n";
-  const auto request = [](const std::string& text) {
-    return "POST /form HTTP/1.1\r\nContent-Type: multipart/form-data; "
-           "boundary=\"b\"\r\nContent-Length: " +
-           std::to_string(text.size()) + "\r\n\r\n" + text;
+  const auto request = [](const std::string& text, const std::string& type) {
+    return "POST /form HTTP/1.1\r\nHost: a\r\nContent-Type: " + type +
+           "\r\nContent-Length: " + std::to_string(text.size()) + "\r\n\r\n" + text;
   };
-  CHECK(client.exchange(request(body)).body == "[prompt||]hello[image[]|a.png|image/png]\x89PNG");
-  CHECK(client.exchange(request(body.substr(0, body.size() - 10))).body == "bad_request_framing");
+  for (const char* type :
+       {"multipart/form-data; boundary=\"b\"", "multipart/form-data;boundary=b; charset=utf-8",
+        "Multipart/Form-Data; Charset=utf-8 ; Boundary=b"}) {
+    CAPTURE(type);
+    CHECK(client.exchange(request(body, type)).body ==
+          "[prompt||]hello[image[]|a.png|image/png]\x89PNG");
+  }
+  CHECK(
+      client.exchange(request(body.substr(0, body.size() - 10), "multipart/form-data; boundary=b"))
+          .body == "bad_request_framing");
+  RawClient other(server.port());
+  CHECK(other.exchange(request(body, "multipart/form-data")).body == "bad_request_framing");
 }
 
 TEST_CASE("a body that nobody reads does not take the answer away") {
@@ -328,7 +364,7 @@ TEST_CASE("clients that are too slow are let go") {
     std::vector<std::unique_ptr<RawClient>> slow;
     for (int i = 0; i < 200; ++i) {
       slow.push_back(std::make_unique<RawClient>(server.port()));
-      slow.back()->send("GET /fixed HTTP/1.1\r\nX");
+      slow.back()->send("GET /fixed HTTP/1.1\r\nHost: a\r\nX");
     }
     RawClient client(server.port());
     CHECK(client.exchange(get_fixed).status == 200);

@@ -151,12 +151,14 @@ TEST_CASE("the key is checked before the body is read") {
   const Served server;
   RawClient client(server.port());
   client.send(
-      "POST /v1/images/generations HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: "
+      "POST /v1/images/generations HTTP/1.1\r\nHost: a\r\nContent-Type: "
+      "application/json\r\nContent-Length: "
       "1000000000\r\n\r\n");
   CHECK(client.receive().status == 401);
   RawClient waiting(server.port());
   waiting.send(
-      "POST /v1/images/generations HTTP/1.1\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n");
+      "POST /v1/images/generations HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: "
+      "100-continue\r\n\r\n");
   CHECK(waiting.receive().status == 401);
 }
 
@@ -231,7 +233,7 @@ TEST_CASE("HEAD works where GET does") {
   for (const char* path : {"/health", "/v1/models", "/v1/models/flux", "/metrics",
                            "/v1/falproxy/status", "/playground"}) {
     CAPTURE(path);
-    client.send("HEAD " + std::string(path) + " HTTP/1.1\r\n" + key_field() + "\r\n");
+    client.send("HEAD " + std::string(path) + " HTTP/1.1\r\nHost: a\r\n" + key_field() + "\r\n");
     const Received got = client.receive(false);
     CHECK(got.status == 200);
     CHECK(got.header("content-length") != "0");
@@ -254,10 +256,10 @@ TEST_CASE("an unknown address and a wrong method are JSON errors") {
   const Received got = client.exchange(test::get("/v1/images/generations"));
   CHECK(got.status == 405);
   CHECK(got.header("allow") == "POST, OPTIONS");
-  CHECK(client.exchange("DELETE /v1/models HTTP/1.1\r\n\r\n").header("allow") ==
+  CHECK(client.exchange("DELETE /v1/models HTTP/1.1\r\nHost: a\r\n\r\n").header("allow") ==
         "GET, HEAD, OPTIONS");
-  CHECK(client.exchange("PATCH /v1/models/flux HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}").status ==
-        405);
+  CHECK(client.exchange("PATCH /v1/models/flux HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+            .status == 405);
   CHECK(client.exchange(test::get("/health")).status == 200);
 }
 
@@ -269,11 +271,11 @@ TEST_CASE("a preflight needs no key and gets what it asks for") {
       "pragma";
   for (const char* path : {"/v1/images/generations", "/v1/models", "/nothing", "*"}) {
     CAPTURE(path);
-    const Received got =
-        client.exchange("OPTIONS " + std::string(path) +
-                        " HTTP/1.1\r\nOrigin: https://a.example\r\nAccess-Control-Request-Method: "
-                        "POST\r\nAccess-Control-Request-Headers: " +
-                        asked + "\r\n\r\n");
+    const Received got = client.exchange(
+        "OPTIONS " + std::string(path) +
+        " HTTP/1.1\r\nHost: a\r\nOrigin: https://a.example\r\nAccess-Control-Request-Method: "
+        "POST\r\nAccess-Control-Request-Headers: " +
+        asked + "\r\n\r\n");
     CHECK(got.status == 204);
     CHECK(got.header("access-control-allow-origin") == "*");
     CHECK(got.header("access-control-allow-headers") == asked);
@@ -389,7 +391,8 @@ TEST_CASE("bad input gets an error of its own, and the server goes on") {
 TEST_CASE("a body that is not what its head says") {
   const Served server;
   const std::string head =
-      "POST /v1/images/generations HTTP/1.1\r\nContent-Type: application/json\r\n" + key_field();
+      "POST /v1/images/generations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" +
+      key_field();
   SUBCASE("100 MB") {
     RawClient client(server.port());
     const Received got = client.exchange(head + "Content-Length: 104857600\r\n\r\n");
@@ -445,9 +448,10 @@ TEST_CASE("content types that an endpoint does not take") {
   const Served server;
   RawClient client(server.port());
   const auto sent_as = [&](std::string_view path, const std::string& type) {
-    return client.exchange(
-        "POST " + std::string(path) + " HTTP/1.1\r\nContent-Type: " + type + "\r\n" + key_field() +
-        "Content-Length: " + std::to_string(lighthouse.size()) + "\r\n\r\n" + lighthouse);
+    return client.exchange("POST " + std::string(path) +
+                           " HTTP/1.1\r\nHost: a\r\nContent-Type: " + type + "\r\n" + key_field() +
+                           "Content-Length: " + std::to_string(lighthouse.size()) + "\r\n\r\n" +
+                           lighthouse);
   };
   CHECK(sent_as("/v1/images/generations", "application/json; charset=utf-8").status == 200);
   CHECK(sent_as("/v1/images/generations", "Application/JSON").status == 200);

@@ -57,8 +57,9 @@ std::string png(const Served& server) {
 
 std::string form(std::string_view path, const std::string& body, const std::string& boundary) {
   return "POST " + std::string(path) +
-         " HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=" + boundary + "\r\n" +
-         key_field() + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+         " HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=" + boundary +
+         "\r\n" + key_field() + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+         body;
 }
 
 std::string chunk_of(const std::string& bytes) {
@@ -135,7 +136,7 @@ TEST_CASE("pictures are uploaded as clients send them") {
     Received got;
     if (chunked) {
       client.send(
-          "POST /v1/images/edits HTTP/1.1\r\nContent-Type: multipart/form-data; "
+          "POST /v1/images/edits HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; "
           "boundary=\"b=_1\"\r\n" +
           key_field() + "Transfer-Encoding: chunked\r\n\r\n");
       for (std::size_t i = 0; i < body.size(); i += 1000)
@@ -159,8 +160,8 @@ TEST_CASE("an edit may be JSON, and what is no picture is refused by its name") 
   std::string base64;
   OpensslCodecs().encode_base64(picture, base64);
   const std::string json =
-      R"({"model":"nano","prompt":"make it night","images":[{"image_url":"data:image/png;base64,)" + base64 +
-      "\"}]}";
+      R"({"model":"nano","prompt":"make it night","images":[{"image_url":"data:image/png;base64,)" +
+      base64 + "\"}]}";
   CHECK(server.post("/v1/images/edits", json).status == 200);
   RawClient client(server.port());
   const std::string text =

@@ -25,8 +25,13 @@ ssize_t send_some(int fd, std::string_view bytes) {
 
 }  // namespace
 
-ExchangeStream::ExchangeStream(Connection& connection, std::string head)
-    : connection_(connection), head_(std::move(head)) {}
+ExchangeStream::ExchangeStream(Connection& connection, std::string head, bool chunked,
+                               Milliseconds grace)
+    : connection_(connection),
+      head_(std::move(head)),
+      chunks_(chunked ? std::optional(ChunkFraming()) : std::nullopt),
+      read_pace_(grace),
+      write_pace_(grace) {}
 
 void ExchangeStream::release() {
   connection_.in.erase(0, std::exchange(in_read_, 0));
@@ -34,12 +39,21 @@ void ExchangeStream::release() {
 }
 
 ssize_t ExchangeStream::read(char* to, std::size_t size) {
-  if (refuse_reads_ || fault_ != Fault::none) return -1;
+  if (refuse_reads_ || read_fault_ != Fault::none) return -1;
   if (head_read_ < head_.size()) {
     const std::size_t n = head_.copy(to, size, head_read_);
     head_read_ += n;
     return static_cast<ssize_t>(n);
   }
+  const ssize_t n = read_body(to, size);
+  if (n > 0 && chunks_ && !chunks_->accept({to, static_cast<std::size_t>(n)})) {
+    read_fault_ = Fault::broken;
+    return -1;
+  }
+  return n;
+}
+
+ssize_t ExchangeStream::read_body(char* to, std::size_t size) {
   std::string& in = connection_.in;
   if (in_read_ == in.size()) {
     in.clear();
@@ -61,25 +75,25 @@ ssize_t ExchangeStream::receive(char* to, std::size_t size) {
     const ssize_t n = ::recv(connection_.fd, to, size, MSG_DONTWAIT);
     if (n > 0) read_pace_.moved(static_cast<std::uint64_t>(n));
     if (n >= 0) {
-      if (n == 0) fault_ = Fault::gone;
+      if (n == 0) read_fault_ = Fault::ended;
       return n;
     }
     if (errno == EINTR) continue;
     if (errno != EAGAIN && errno != EWOULDBLOCK) {
-      fault_ = Fault::gone;
+      read_fault_ = Fault::gone;
       return -1;
     }
-    if (!wait(POLLIN, read_pace_)) return -1;
+    if (!wait(POLLIN, read_pace_, read_fault_)) return -1;
   }
 }
 
-bool ExchangeStream::wait(short events, Pace& pace) {
+bool ExchangeStream::wait(short events, Pace& pace, Fault& fault) {
   const Milliseconds left = pace.left();
   pollfd polled{.fd = connection_.fd, .events = events, .revents = 0};
   const TimePoint before = std::chrono::steady_clock::now();
   const int ready = left.count() == 0 ? 0 : ::poll(&polled, 1, static_cast<int>(left.count()));
   pace.waited(std::chrono::steady_clock::now() - before);
-  if (ready == 0) fault_ = Fault::slow;
+  if (ready == 0) fault = Fault::slow;
   return ready > 0 || (ready < 0 && errno == EINTR);
 }
 
@@ -92,14 +106,15 @@ ssize_t ExchangeStream::write(const char* data, std::size_t size) {
 
 bool ExchangeStream::send_all(std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t sent = fault_ == Fault::none ? send_some(connection_.fd, bytes) : -1;
+    if (write_fault_ != Fault::none) return false;
+    const ssize_t sent = send_some(connection_.fd, bytes);
     if (sent < 0) {
-      if (fault_ == Fault::none) fault_ = Fault::gone;
+      write_fault_ = Fault::gone;
       return false;
     }
     write_pace_.moved(static_cast<std::uint64_t>(sent));
     bytes.remove_prefix(static_cast<std::size_t>(sent));
-    if (!bytes.empty() && !wait(POLLOUT, write_pace_)) return false;
+    if (!bytes.empty() && !wait(POLLOUT, write_pace_, write_fault_)) return false;
   }
   return true;
 }

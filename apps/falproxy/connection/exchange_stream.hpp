@@ -5,9 +5,11 @@
 
 #include <cstddef>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "connection/chunk_framing.hpp"
 #include "connection/connection.hpp"
 #include "connection/pace.hpp"
 
@@ -18,11 +20,22 @@ namespace falproxy::app {
 /// begin_early() are any thread's.
 class ExchangeStream final : public httplib::Stream {
  public:
-  enum class Fault { none, gone, slow };
+  enum class Fault {
+    none,
+    ended,   ///< the client's end of file, in the middle of the body; it may still read
+    broken,  ///< its chunks are none
+    slow,
+    gone,
+  };
 
-  ExchangeStream(Connection& connection, std::string head);
+  /// `chunked`: what is read after the head must be chunks. `grace`: how long a client may take.
+  ExchangeStream(Connection& connection, std::string head, bool chunked, Milliseconds grace);
 
-  [[nodiscard]] Fault fault() const noexcept { return fault_; }
+  /// Why there is no more to read. An answer may be written all the same.
+  [[nodiscard]] Fault read_fault() const noexcept { return read_fault_; }
+  [[nodiscard]] bool is_whole() const noexcept {
+    return read_fault_ == Fault::none && write_fault_ == Fault::none;
+  }
   /// Nothing more is read: what is left of the body will not be waited for.
   void refuse_reads() noexcept { refuse_reads_ = true; }
   [[nodiscard]] bool reads_refused() const noexcept { return refuse_reads_; }
@@ -39,7 +52,7 @@ class ExchangeStream final : public httplib::Stream {
   [[nodiscard]] bool is_readable() const override { return true; }
   [[nodiscard]] bool wait_readable() const override { return true; }
   /// write() itself waits, and says when it is over.
-  [[nodiscard]] bool wait_writable() const override { return fault_ == Fault::none; }
+  [[nodiscard]] bool wait_writable() const override { return write_fault_ == Fault::none; }
   ssize_t read(char* to, std::size_t size) override;
   ssize_t write(const char* data, std::size_t size) override;
   void get_remote_ip_and_port(std::string&, int&) const override {}
@@ -48,17 +61,20 @@ class ExchangeStream final : public httplib::Stream {
   [[nodiscard]] time_t duration() const override { return 0; }
 
  private:
+  ssize_t read_body(char* to, std::size_t size);
   ssize_t receive(char* to, std::size_t size);
   bool send_all(std::string_view bytes);      // blocks
   void send_or_keep(std::string_view bytes);  // does not
-  bool wait(short events, Pace& pace);
+  bool wait(short events, Pace& pace, Fault& fault);
 
   Connection& connection_;
   std::string head_;
   std::size_t head_read_ = 0;
   std::size_t in_read_ = 0;  // of connection_.in
   bool refuse_reads_ = false;
-  Fault fault_ = Fault::none;
+  Fault read_fault_ = Fault::none;
+  Fault write_fault_ = Fault::none;
+  std::optional<ChunkFraming> chunks_;
   Pace read_pace_;
   Pace write_pace_;
 

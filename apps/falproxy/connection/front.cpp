@@ -370,7 +370,8 @@ struct Front::Impl {
 
   bool dispatch(Connection& c, std::string_view text, std::string_view rest,
                 std::unique_ptr<Task> task) {
-    auto exchange = std::make_unique<WorkerExchange>(c, text, std::move(task), draining);
+    auto exchange =
+        std::make_unique<WorkerExchange>(c, text, std::move(task), draining, options.body_grace);
     {
       const std::lock_guard lock(c.exchange_mutex);
       c.exchange = std::move(exchange);

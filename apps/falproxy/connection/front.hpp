@@ -12,6 +12,7 @@
 #include <string>
 
 #include "connection/application.hpp"
+#include "connection/pace.hpp"
 #include "falproxy/clock.hpp"
 #include "falproxy/result.hpp"
 #include "workers.hpp"
@@ -26,7 +27,8 @@ class Front {
     std::size_t max_connections = 16384;  ///< more are told 503 and closed
     Milliseconds head_timeout{
         10'000};  ///< for a head as a whole, and for the first byte of a connection
-    Milliseconds idle_timeout{75'000};   ///< between requests
+    Milliseconds idle_timeout{75'000};              ///< between requests
+    Milliseconds body_grace = Pace::default_grace;  ///< of a body's and an answer's Pace
     Milliseconds linger_timeout{5'000};  ///< for a client that still sends after its answer
     std::size_t max_skipped_body =
         1u << 20;  ///< an unread body up to here is thrown away; past it the connection ends

@@ -104,8 +104,7 @@ bool HttpEngine::serve(WorkerExchange& exchange) {
   bool closed = false;
   const bool served = process_request(exchange.stream(), {}, 0, {}, 0, false, closed, nullptr);
   current = nullptr;
-  return served && !closed && !exchange.closes() &&
-         exchange.stream().fault() == ExchangeStream::Fault::none;
+  return served && !closed && !exchange.closes() && exchange.stream().is_whole();
 }
 
 }  // namespace falproxy::app

@@ -92,6 +92,7 @@ Result<Done> read_framing(std::string_view name, std::string_view value, Request
       return malformed("two Content-Length fields disagree");
     head.content_length = length;
   } else if (equal_ignoring_case(name, "transfer-encoding")) {
+    if (head.minor_version == 0) return malformed("HTTP/1.0 has no Transfer-Encoding");
     if (head.chunked || !equal_ignoring_case(value, "chunked")) {
       return malformed("the only Transfer-Encoding that is understood is 'chunked', once");
     }
@@ -169,6 +170,11 @@ Result<Done> parse_head(std::string_view text, RequestHead& head) {
   if (head.chunked && head.content_length.has_value()) {
     return malformed("it has both a Content-Length and a Transfer-Encoding");
   }
+  const auto hosts = std::ranges::count_if(head.fields, [](const RequestHead::Field& field) {
+    return equal_ignoring_case(field.name, "host");
+  });
+  if (hosts > 1) return malformed("it has more than one Host");
+  if (hosts == 0 && head.minor_version == 1) return malformed("it has no Host");
   return Done{};
 }
 

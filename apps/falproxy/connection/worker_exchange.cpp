@@ -15,35 +15,37 @@ constexpr std::size_t small_body = 16u << 10;
 // What is written at once of a large one: httplib copies each chunk of a chunked answer twice.
 constexpr std::size_t slice = 64u << 10;
 
-// The boundary of a multipart body where httplib would misread it: it takes a value for what stands
-// behind its last '='.
-std::string boundary_with_equals_sign(const RequestHead& head) {
-  std::string_view type = head.find("content-type").value_or("");
-  constexpr std::string_view form = "multipart/form-data";
-  if (!equal_ignoring_case(type.substr(0, form.size()), form)) return {};
+// The boundary of a multipart body; empty: it has none. httplib's own reading of it ends at an '='
+// inside it, and knows no `Boundary`.
+std::string boundary_of(const RequestHead& head) {
+  const std::string_view type = head.find("content-type").value_or("");
   std::string boundary;
-  for_each_part(type.substr(form.size()), ';', [&](std::string_view parameter) {
-    constexpr std::string_view name = "boundary=";
-    parameter = trim(parameter);
-    if (!equal_ignoring_case(parameter.substr(0, name.size()), name)) return;
-    std::string_view value = trim(parameter.substr(name.size()));
-    if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
-      value = value.substr(1, value.size() - 2);
-    boundary = value;
-  });
-  return boundary.find('=') == std::string::npos ? std::string() : boundary;
+  for_each_part(type.substr(std::min(type.find(';'), type.size())), ';',
+                [&](std::string_view parameter) {
+                  constexpr std::string_view name = "boundary=";
+                  parameter = trim(parameter);
+                  if (!equal_ignoring_case(parameter.substr(0, name.size()), name)) return;
+                  std::string_view value = trim(parameter.substr(name.size()));
+                  if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+                    value = value.substr(1, value.size() - 2);
+                  boundary = value;
+                });
+  return boundary;
 }
 
-// httplib is given only what it needs of the head: how the body is framed, and what its parts look
-// like.
+// Of a text that was found good before.
+RequestHead read_head(std::string_view text) {
+  RequestHead head;
+  static_cast<void>(parse_head(text, head));
+  return head;
+}
+
+// httplib is given only what it needs of the head: how the body is framed.
 std::string head_for_httplib(const RequestHead& head) {
   std::string text;
   const bool post = head.method == "POST";
   text.append(head.method).append(" /request HTTP/1.1\r\n");
   if (post) {
-    if (const auto type = head.find("content-type");
-        type && boundary_with_equals_sign(head).empty())
-      append_field(text, "Content-Type", *type);
     if (head.chunked) {
       append_field(text, "Transfer-Encoding", "chunked");
     } else {
@@ -97,16 +99,15 @@ bool AnswerStream::write(const Body& body) {
 }
 
 WorkerExchange::WorkerExchange(Connection& connection, std::string_view head_text,
-                               std::unique_ptr<Task> task, const std::atomic<bool>& draining)
+                               std::unique_ptr<Task> task, const std::atomic<bool>& draining,
+                               Milliseconds grace)
     : connection_(connection),
       head_text_(head_text),
+      head_(read_head(head_text_)),
       draining_(draining),
       began_(std::chrono::steady_clock::now()),
       task_(std::move(task)),
-      stream_(connection, [&] {
-        static_cast<void>(parse_head(head_text_, head_));
-        return head_for_httplib(head_);
-      }()) {}
+      stream_(connection, head_for_httplib(head_), head_.chunked, grace) {}
 
 void WorkerExchange::hold_when_client_leaves(Milliseconds hold) {
   const std::lock_guard lock(connection_.exchange_mutex);
@@ -145,31 +146,39 @@ Result<Done> WorkerExchange::read_form(std::size_t max_bytes,
     refused = !too_large && !receiver({data, size});
     return !too_large && !refused;
   };
-  if (std::string boundary = boundary_with_equals_sign(head_); !boundary.empty()) {
-    httplib::detail::FormDataParser parser;
-    parser.set_boundary(std::move(boundary));
-    const bool read = (*reader_)([&](const char* data, std::size_t size) {
-      return parser.parse(data, size, begin_part, receive);
-    });
-    body_read_ = read && parser.is_valid();
-  } else {
-    body_read_ = (*reader_)(begin_part, receive);
+  std::string boundary = boundary_of(head_);
+  if (boundary.empty()) {
+    stream_.refuse_reads();
+    return Error{.kind = ErrorKind::bad_request_framing,
+                 .message = "The Content-Type of a multipart body must name its boundary."};
   }
+  httplib::detail::FormDataParser parser;
+  parser.set_boundary(std::move(boundary));
+  const bool read = (*reader_)([&](const char* data, std::size_t size) {
+    return parser.parse(data, size, begin_part, receive);
+  });
+  body_read_ = read && parser.is_valid();
   return body_read_ ? Done{} : body_fault(too_large, refused);
 }
 
 Result<Done> WorkerExchange::body_fault(bool too_large, bool refused) {
-  const ExchangeStream::Fault fault = stream_.fault();
+  using Fault = ExchangeStream::Fault;
+  const Fault fault = stream_.read_fault();
   stream_.refuse_reads();
   if (too_large)
     return Error{.kind = ErrorKind::body_too_large, .message = "The request's body is too large."};
   if (refused)
     return Error{.kind = ErrorKind::internal, .message = "The request's body was not taken."};
-  if (fault == ExchangeStream::Fault::slow) {
+  if (fault == Fault::slow) {
     return Error{.kind = ErrorKind::request_too_slow,
                  .message = "The request's body did not arrive in time."};
   }
-  if (fault == ExchangeStream::Fault::gone) {
+  if (fault == Fault::ended) {
+    return Error{.kind = ErrorKind::bad_request_framing,
+                 .message = "The request ends before its body is complete."};
+  }
+  if (fault == Fault::gone) {
+    connection_.client_left = true;  // the loop may not have heard of it yet
     return Error{.kind = ErrorKind::cancelled,
                  .message = "The client left before the request's body was complete."};
   }

@@ -19,7 +19,7 @@ class WorkerExchange final : public Exchange {
   /// `head_text` is the head as it arrived, complete and well formed. `draining`: no connection is
   /// to stay any more.
   WorkerExchange(Connection& connection, std::string_view head_text, std::unique_ptr<Task> task,
-                 const std::atomic<bool>& draining);
+                 const std::atomic<bool>& draining, Milliseconds grace);
 
   // Exchange
   [[nodiscard]] const RequestHead& head() const noexcept override { return head_; }
