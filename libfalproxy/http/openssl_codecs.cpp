@@ -34,10 +34,9 @@ void OpensslCodecs::encode_base64(std::string_view bytes, std::string& out) cons
   while (!bytes.empty()) {
     const std::string_view part = bytes.substr(0, block);
     const std::size_t at = out.size();
-    out.resize(at + (part.size() + 2) / 3 * 4 + 1);  // OpenSSL ends it with NUL
-    const int written =
-        EVP_EncodeBlock(bytes_of(out, at), bytes_of(part), static_cast<int>(part.size()));
-    out.resize(at + static_cast<std::size_t>(written));
+    out.resize(at + (part.size() + 2) / 3 * 4);
+    // The NUL that OpenSSL ends it with falls on the string's own.
+    EVP_EncodeBlock(bytes_of(out, at), bytes_of(part), static_cast<int>(part.size()));
     bytes.remove_prefix(part.size());
   }
 }

@@ -40,6 +40,36 @@ TEST_CASE("a broken text is refused with the position and what was expected") {
   }
 }
 
+TEST_CASE("long strings are read as short ones are, wherever they stand") {
+  const std::string plain(70'000, 'a');
+  const std::string escaped = std::string(70'000, 'b') + R"(\"\\\u0041\/)" + std::string(10, 'c');
+  const std::string text = R"({"x\\":"\"","p":")" + plain + R"(","e":")" + escaped + R"(",")" +
+                           plain + R"(":[")" + plain + R"(",{"":")" + plain + R"("},1],"u":")" +
+                           std::string(70'000, 'd') + "\xC3\xA9\"}";
+  const auto parsed = Json::parse(text);
+  REQUIRE(parsed.has_value());
+  CHECK(parsed->find("x\\")->as_string() == "\"");
+  CHECK(parsed->find("p")->as_string() == plain);
+  CHECK(parsed->find("e")->as_string() ==
+        std::string(70'000, 'b') + "\"\\A/" + std::string(10, 'c'));
+  CHECK(parsed->find(plain)->at(0).as_string() == plain);
+  CHECK(parsed->find(plain)->at(1).find("")->as_string() == plain);
+  CHECK(parsed->find(plain)->at(2).as_integer() == 1);
+  CHECK(parsed->find("u")->as_string() == std::string(70'000, 'd') + "\xC3\xA9");
+  CHECK(Json::parse('"' + plain + '"')->as_string() == plain);
+
+  const auto refused = [](const std::string& broken) {
+    return Json::parse(broken).error().message;
+  };
+  CHECK(refused("[\"" + plain + "\",x]").starts_with("at byte 70005: "));
+  CHECK(refused("[\"" + plain + "\xff\"]").starts_with("at byte 70003: "));
+  CHECK(refused("[\"" + plain + "\n\"]").starts_with("at byte 70003: "));
+  CHECK(refused("[\"" + plain).starts_with("at byte 70003: "));
+  falproxy::JsonLimits limits;
+  limits.unique_names = true;
+  CHECK_FALSE(Json::parse("{\"" + plain + "\":1,\"" + plain + "\":2}", limits).has_value());
+}
+
 TEST_CASE("a number counts as an integer where it has no fraction") {
   CHECK(Json::parse("2.0")->as_integer() == 2);
   CHECK_FALSE(Json::parse("2.5")->as_integer().has_value());

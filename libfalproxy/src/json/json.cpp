@@ -1,12 +1,12 @@
 #include "falproxy/json.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "json/access.hpp"
 
@@ -15,32 +15,100 @@ namespace {
 
 using Raw = nlohmann::json;
 
-// Builds the tree through nlohmann's SAX interface, so that a limit ends the parse where it is passed.
+// A text without what stands in its long strings. nlohmann's lexer keeps a string twice before it
+// is a value, so that a picture of 50 MB would take five times as much; here it is copied once,
+// from the text itself.
+class Shortened {
+ public:
+  struct LeftOut {
+    std::size_t ordinal;  // of the string among all strings of the text, names included
+    std::string_view content;
+  };
+
+  explicit Shortened(std::string_view text) : text_(text) {
+    if (text.size() < long_string) return;
+    std::size_t kept = 0;
+    std::size_t begin = text.find('"');
+    for (std::size_t ordinal = 0; begin != std::string_view::npos; ++ordinal) {
+      const std::size_t end = end_of_string(text, ++begin);
+      if (end == std::string_view::npos) break;
+      if (const std::string_view content = text.substr(begin, end - begin);
+          is_long_and_plain(content)) {
+        left_out_.push_back({ordinal, content});
+        short_.append(text.substr(kept, begin - kept));
+        kept = end;
+      }
+      begin = text.find('"', end + 1);
+    }
+    if (left_out_.empty()) return;
+    short_.append(text.substr(kept));
+    text_ = short_;
+  }
+  Shortened(const Shortened&) = delete;
+  Shortened& operator=(const Shortened&) = delete;
+
+  [[nodiscard]] std::string_view text() const noexcept { return text_; }
+  [[nodiscard]] const std::vector<LeftOut>& left_out() const noexcept { return left_out_; }
+
+ private:
+  static constexpr std::size_t long_string = 64u << 10;
+
+  // Where the string's closing quote is; a quote behind an odd number of backslashes is none.
+  static std::size_t end_of_string(std::string_view text, std::size_t begin) noexcept {
+    for (std::size_t end = begin; (end = text.find('"', end)) != std::string_view::npos; ++end) {
+      std::size_t first = end;
+      while (first > begin && text[first - 1] == '\\') --first;
+      if ((end - first) % 2 == 0) return end;
+    }
+    return std::string_view::npos;
+  }
+
+  // ASCII that stands for itself: nothing there for the lexer to check or to unescape.
+  static bool is_long_and_plain(std::string_view content) noexcept {
+    return content.size() >= long_string &&
+           std::ranges::all_of(content, [](char c) { return c >= ' ' && c < '\x7f' && c != '\\'; });
+  }
+
+  std::string_view text_;
+  std::string short_;
+  std::vector<LeftOut> left_out_;
+};
+
+// Builds the tree from nlohmann's SAX events, so that a limit ends the parse where it is passed.
 class LimitedBuilder final : public nlohmann::json_sax<Raw> {
  public:
-  LimitedBuilder(Raw& root, JsonLimits limits) : builder_(root, false), limits_(limits) {}
+  LimitedBuilder(Raw& root, JsonLimits limits, const std::vector<Shortened::LeftOut>& left_out)
+      : root_(root), limits_(limits), left_out_(left_out) {}
 
-  bool null() override { return count() && builder_.null(); }
-  bool boolean(bool value) override { return count() && builder_.boolean(value); }
-  bool number_integer(number_integer_t value) override { return count() && builder_.number_integer(value); }
-  bool number_unsigned(number_unsigned_t value) override { return count() && builder_.number_unsigned(value); }
-  bool number_float(number_float_t value, const string_t& text) override {
-    return count() && builder_.number_float(value, text);
+  bool null() override { return count() && place(nullptr); }
+  bool boolean(bool value) override { return count() && place(value); }
+  bool number_integer(number_integer_t value) override { return count() && place(value); }
+  bool number_unsigned(number_unsigned_t value) override { return count() && place(value); }
+  bool number_float(number_float_t value, const string_t&) override {
+    return count() && place(value);
   }
-  bool string(string_t& value) override { return count() && builder_.string(value); }
-  bool binary(binary_t& value) override { return count() && builder_.binary(value); }
-  bool start_object(std::size_t) override { return count() && enter() && builder_.start_object(unknown_size); }
-  bool key(string_t& name) override { return unique(name) && builder_.key(name); }
-  bool end_object() override { return leave() && builder_.end_object(); }
-  bool start_array(std::size_t) override { return count() && enter() && builder_.start_array(unknown_size); }
-  bool end_array() override { return leave() && builder_.end_array(); }
+  bool string(string_t& value) override { return count() && place(whole(value)); }
+  bool binary(binary_t&) override { return false; }  // JSON has none
+  bool start_object(std::size_t) override { return count() && enter() && open(Raw::object()); }
+  bool key(string_t& name) override {
+    name = whole(name);
+    if (!unique(name)) return false;
+    member_ = &(*open_.back())[std::move(name)];
+    return true;
+  }
+  bool end_object() override { return leave(); }
+  bool start_array(std::size_t) override { return count() && enter() && open(Raw::array()); }
+  bool end_array() override { return leave(); }
 
-  bool parse_error(std::size_t position, const std::string& token, const Raw::exception& fault) override {
+  bool parse_error(std::size_t position, const std::string& token,
+                   const Raw::exception& fault) override {
     if (!message_.empty()) return false;
+    position += left_out_bytes_;
     std::string_view what = fault.what();
     // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error while ..."
     if (what.starts_with('[')) what.remove_prefix(std::min(what.find(']') + 2, what.size()));
-    if (what.starts_with("parse error at")) what.remove_prefix(std::min(what.find(": ") + 2, what.size()));
+    if (what.starts_with("parse error at"))
+      what.remove_prefix(std::min(what.find(": ") + 2, what.size()));
     if (const std::size_t last = what.find("; last read"); last != std::string_view::npos) {
       const std::size_t expected = what.find("; expected", last);
       const std::string_view tail = expected == std::string_view::npos ? "" : what.substr(expected);
@@ -56,7 +124,35 @@ class LimitedBuilder final : public nlohmann::json_sax<Raw> {
   [[nodiscard]] const std::string& name_twice() const noexcept { return name_twice_; }
 
  private:
-  static constexpr std::size_t unknown_size = std::numeric_limits<std::size_t>::max();
+  // The value's place: the root, the end of the open array, or the member that was named last.
+  template <typename T>
+  bool place(T&& value) {
+    if (open_.empty()) {
+      root_ = std::forward<T>(value);
+    } else if (open_.back()->is_array()) {
+      open_.back()->emplace_back(std::forward<T>(value));
+    } else {
+      *member_ = std::forward<T>(value);
+    }
+    return true;
+  }
+  bool open(Raw container) {
+    place(std::move(container));
+    open_.push_back(open_.empty()              ? &root_
+                    : open_.back()->is_array() ? &open_.back()->back()
+                                               : member_);
+    return true;
+  }
+
+  // The string that comes next in the text.
+  std::string whole(string_t& value) {
+    const std::size_t ordinal = strings_++;
+    if (next_left_out_ == left_out_.size() || left_out_[next_left_out_].ordinal != ordinal)
+      return std::move(value);
+    const std::string_view content = left_out_[next_left_out_++].content;
+    left_out_bytes_ += content.size();
+    return std::string(content);
+  }
 
   bool count() {
     if (++values_ <= limits_.max_values) return true;
@@ -72,6 +168,7 @@ class LimitedBuilder final : public nlohmann::json_sax<Raw> {
     return false;
   }
   bool leave() {
+    open_.pop_back();
     --depth_;
     if (limits_.unique_names) names_.pop_back();
     return true;
@@ -83,11 +180,19 @@ class LimitedBuilder final : public nlohmann::json_sax<Raw> {
     return false;
   }
 
-  nlohmann::detail::json_sax_dom_parser<Raw> builder_;
+  Raw& root_;
+  std::vector<Raw*>
+      open_;  // the objects and arrays around the next value; none moves while it is open
+  Raw* member_ = nullptr;
   JsonLimits limits_;
+  const std::vector<Shortened::LeftOut>& left_out_;
+  std::size_t next_left_out_ = 0;
+  std::size_t strings_ = 0;
+  std::size_t left_out_bytes_ = 0;
   std::size_t values_ = 0;
   std::size_t depth_ = 0;
-  std::vector<std::set<std::string>> names_;  // of each open object or array; kept for unique_names only
+  std::vector<std::set<std::string>>
+      names_;  // of each open object or array; kept for unique_names only
   std::string message_;
   std::string name_twice_;
 };
@@ -96,10 +201,13 @@ class LimitedBuilder final : public nlohmann::json_sax<Raw> {
 
 Result<Raw> parse_raw(std::string_view text, JsonLimits limits) {
   Raw root;
-  LimitedBuilder builder(root, limits);
-  if (!Raw::sax_parse(text.begin(), text.end(), &builder)) {
+  const Shortened shortened(text);
+  LimitedBuilder builder(root, limits, shortened.left_out());
+  const std::string_view read = shortened.text();
+  if (!Raw::sax_parse(read.begin(), read.end(), &builder)) {
     // A number out of range stops nlohmann without a message of ours.
-    return Error{ErrorKind::invalid_json, builder.message().empty() ? "a number is out of range" : builder.message(),
+    return Error{ErrorKind::invalid_json,
+                 builder.message().empty() ? "a number is out of range" : builder.message(),
                  builder.name_twice()};
   }
   return root;
@@ -136,16 +244,23 @@ Result<Json> Json::parse(std::string_view text, JsonLimits limits) {
 
 Json::Kind Json::kind() const noexcept {
   switch (Access::raw(*this).type()) {
-    case Raw::value_t::boolean: return Kind::boolean;
+    case Raw::value_t::boolean:
+      return Kind::boolean;
     case Raw::value_t::number_integer:
-    case Raw::value_t::number_unsigned: return Kind::integer;
-    case Raw::value_t::number_float: return Kind::number;
-    case Raw::value_t::string: return Kind::string;
-    case Raw::value_t::array: return Kind::array;
-    case Raw::value_t::object: return Kind::object;
+    case Raw::value_t::number_unsigned:
+      return Kind::integer;
+    case Raw::value_t::number_float:
+      return Kind::number;
+    case Raw::value_t::string:
+      return Kind::string;
+    case Raw::value_t::array:
+      return Kind::array;
+    case Raw::value_t::object:
+      return Kind::object;
     case Raw::value_t::null:
     case Raw::value_t::binary:
-    case Raw::value_t::discarded: break;
+    case Raw::value_t::discarded:
+      break;
   }
   return Kind::null;
 }
@@ -162,13 +277,15 @@ std::optional<std::int64_t> Json::as_integer() const noexcept {
   const Raw& raw = Access::raw(*this);
   if (raw.is_number_unsigned()) {
     const auto value = raw.get<std::uint64_t>();
-    if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return std::nullopt;
+    if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+      return std::nullopt;
     return static_cast<std::int64_t>(value);
   }
   if (raw.is_number_integer()) return raw.get<std::int64_t>();
   if (!raw.is_number_float()) return std::nullopt;
   const auto value = raw.get<double>();
-  constexpr double limit = 9007199254740992.0;  // 2^53: beyond it a double no longer tells integers apart
+  constexpr double limit =
+      9007199254740992.0;  // 2^53: beyond it a double no longer tells integers apart
   if (!(std::abs(value) <= limit) || std::trunc(value) != value) return std::nullopt;
   return static_cast<std::int64_t>(value);
 }
@@ -215,6 +332,8 @@ std::vector<std::string_view> Json::keys() const {
 
 std::string Json::dump(int indent) const { return dump_raw(Access::raw(*this), indent); }
 
-bool Json::operator==(const Json& other) const noexcept { return Access::raw(*this) == Access::raw(other); }
+bool Json::operator==(const Json& other) const noexcept {
+  return Access::raw(*this) == Access::raw(other);
+}
 
 }  // namespace falproxy
