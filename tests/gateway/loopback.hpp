@@ -41,8 +41,8 @@ class AuthorityFile {
   std::string path_;
 };
 
-/// Models: flux (url or data URIs), nano (with its edit endpoint), vidu (one image a job, no data
-/// URIs).
+/// Models: flux (url or data URIs), live (the same by fal's /stream where streamed), nano (with its
+/// edit endpoint), vidu (one image a job, no data URIs).
 class Loopback {
  public:
   static constexpr const char* prompt = "a lighthouse";
@@ -112,6 +112,7 @@ class Loopback {
   static std::vector<CatalogModel> models() {
     const auto id = [](const char* text) { return *fal::EndpointId::parse(text); };
     return {{"flux", id("fal-ai/flux/dev"), std::nullopt, {}},
+            {"live", id("fal-ai/flux/dev"), std::nullopt, {.stream = true}},
             {"nano", id("fal-ai/nano-banana"), id("fal-ai/nano-banana/edit"), {}},
             {"vidu", id("vidu/q2/text-to-image"), std::nullopt, {}}};
   }

@@ -305,6 +305,30 @@ TEST_CASE("fal's own stream gives partial images") {
   CHECK(world.handle(request, {.progress = &listener}).response);
   CHECK(world.sim().stats().submits == 1);
   CHECK(listener.indexes.empty());
+
+  request.model = "live";
+  CHECK(world.handle(request, {.progress = &listener}).response);
+  CHECK(world.sim().stats().runs == 1);
+  CHECK(listener.indexes == std::vector{0, 1});
+}
+
+TEST_CASE("a model that fails in the middle of its own stream is understood") {
+  using enum ErrorKind;
+  for (const auto& [fault, want] : {std::pair("content_policy", content_policy),
+                                    {"job_invalid", rejected_by_model},
+                                    {"no_media", no_image},
+                                    {"job_error", upstream_failed},
+                                    {"job_500", upstream_failed}}) {
+    CAPTURE(fault);
+    Loopback world;
+    world.sim().add_fault(preset(fault));
+    openai::ImageRequest request = request_for("live");
+    request.stream = true;
+    const Outcome outcome = world.handle(request);
+    REQUIRE_FALSE(outcome.response);
+    CHECK(outcome.response.error().kind == want);
+    world.check_closed();
+  }
 }
 
 TEST_CASE("a repeat after a dropped connection gets the first one's image") {

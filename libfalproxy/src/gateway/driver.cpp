@@ -98,6 +98,18 @@ class StatusStreamSink final : public ResponseSink {
   std::optional<Action> next_;
 };
 
+// A model that fails in the middle of its stream, whose head is out by then, says so in an event of
+// its own: the body that its answer would have had otherwise.
+std::optional<int> status_told_by(std::string_view event) {
+  constexpr std::size_t longest_failure = 64u << 10;
+  if (event.size() > longest_failure) return std::nullopt;
+  const Result<Json> json = Json::parse(event);
+  if (!json) return std::nullopt;
+  const std::optional<Json> detail = json->find("detail");
+  if (!detail.has_value()) return std::nullopt;
+  return detail->is_array() ? 422 : 500;
+}
+
 // A model's own stream: the last event is the result, those before it are partial pictures. An
 // answer that is no stream is kept whole.
 class ModelStreamSink final : public ResponseSink {
@@ -129,6 +141,7 @@ class ModelStreamSink final : public ResponseSink {
   [[nodiscard]] event::Answered answer() {
     if (!is_stream_) last_ = std::make_shared<const std::string>(std::move(plain_));
     if (last_ == nullptr) last_ = std::make_shared<const std::string>();
+    if (is_stream_) head_.status = status_told_by(*last_).value_or(head_.status);
     return {std::move(head_), std::move(last_)};
   }
 
