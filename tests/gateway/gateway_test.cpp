@@ -400,6 +400,30 @@ TEST_CASE("when the time runs out the job is cancelled at fal") {
   world.check_closed();
 }
 
+TEST_CASE("a client that timed out finds its job again: the job outlives the deadline a little") {
+  struct Row {
+    const char* name;
+    std::chrono::seconds client_leaves, job_time;
+    bool finished;
+  };
+  for (const Row& row : {Row{"it left, and the job is done in time", 9s, 11s, true},
+                         Row{"it left, and the job takes longer", 9s, 20s, false},
+                         Row{"it is still there at the deadline", 60s, 11s, false}}) {
+    CAPTURE(row.name);
+    GatewayWorld world;
+    world.fal.job_time = row.job_time;
+    const TimePoint begin = world.clock.now();
+    const CallContext context{
+        .deadline = begin + 10s,
+        .client_left = [&] { return world.clock.now() - begin >= row.client_leaves; },
+        .repeat_hold = 1500ms};
+    const Outcome outcome = world.handle(request_for("flux"), context);
+    CHECK(outcome.response.has_value() == row.finished);
+    CHECK(world.fal.count_cancelled() == (row.finished ? 0 : 1));
+    world.check_closed();
+  }
+}
+
 TEST_CASE("what is left of the time goes to fal") {
   GatewayWorld world;
   std::string header;

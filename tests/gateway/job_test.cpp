@@ -71,7 +71,7 @@ struct Story {
     now = std::max(now, action.until);
     return on(event::Woken{});
   }
-  void pass(Milliseconds time) { now += time; }
+  void pass(TimePoint::duration time) { now += time; }
   [[nodiscard]] Milliseconds waiting() const {
     return std::chrono::duration_cast<Milliseconds>(action.until - now);
   }
@@ -110,7 +110,7 @@ TEST_CASE("a job whose stream says COMPLETED is fetched at once") {
   Story story;
   CHECK(story.on(event::Started{}) == Kind::acquire_key);
   CHECK(story.on(event::KeyGranted{2}) == Kind::submit);
-  story.pass(100ms);
+  story.pass(900us);
   CHECK(story.on(accepted()) == Kind::hold);
   REQUIRE(story.action.report.has_value());
   CHECK(story.action.report->outcome == KeyOutcome::accepted);
@@ -134,7 +134,7 @@ TEST_CASE("a job whose stream says COMPLETED is fetched at once") {
   CHECK(receipt.submits == 1);
   CHECK(receipt.accepted);
   CHECK(receipt.billable_units == 1.5);
-  CHECK(receipt.submit == 100ms);
+  CHECK(receipt.submit == 900us);
   CHECK(receipt.queue == 2s);
   CHECK(receipt.inference == 3s);
   CHECK(receipt.result == 20ms);
@@ -280,18 +280,68 @@ TEST_CASE("the next key is taken at once, however many are refused") {
   CHECK(story.job.receipt().key_slot == 9);
 }
 
-TEST_CASE("an endpoint that is forbidden to every key ends the job when a key comes round again") {
+TEST_CASE("an endpoint that is forbidden to a key is not asked for with that key again") {
   Story story;
   story.on(event::Started{});
   const event::Answered forbidden = answered(403, R"({"detail":"Forbidden"})");
   story.on(event::KeyGranted{0});
   CHECK(story.on(forbidden) == Kind::acquire_key);
+  CHECK(story.action.except == std::vector<std::size_t>{0});
   story.on(event::KeyGranted{1});
   CHECK(story.on(forbidden) == Kind::acquire_key);
-  story.on(event::KeyGranted{0});
-  CHECK(story.on(forbidden) == Kind::finished);
+  CHECK(story.action.except == std::vector<std::size_t>{0, 1});
+  CHECK(story.on(event::KeyDenied{{ErrorKind::keys_out, "no other key"}}) == Kind::finished);
+  CHECK(story.job.receipt().submits == 2);
   CHECK(story.error().kind == ErrorKind::keys_out);
   CHECK_FALSE(story.error().submitted);
+}
+
+TEST_CASE("a key that was pushed back is asked again only after a wait, a few times") {
+  Story story;
+  story.on(event::Started{});
+  const event::Answered busy = answered(429, R"({"detail":"slow down"})", {{"Retry-After", "1"}});
+  const event::KeyDenied resting{{ErrorKind::keys_resting, "every key rests", {}, 600ms}};
+  for (int round = 1; round <= 4; ++round) {
+    CAPTURE(round);
+    story.on(event::KeyGranted{0});
+    CHECK(story.on(busy) == Kind::acquire_key);
+    CHECK(story.action.except == std::vector<std::size_t>{0});
+    story.on(event::KeyGranted{1});
+    CHECK(story.on(busy) == Kind::acquire_key);
+    CHECK(story.action.except == std::vector<std::size_t>{0, 1});
+    CHECK(story.on(resting) == (round < 4 ? Kind::wait : Kind::finished));
+    if (round < 4) CHECK(story.wait() == Kind::acquire_key);
+    CHECK(story.action.except.empty());
+  }
+  CHECK(story.error().kind == ErrorKind::keys_resting);
+  CHECK(story.job.receipt().submits == 8);
+
+  SUBCASE("where it is back before another one could be asked, the client is told") {
+    Story alone;
+    alone.on(event::Started{});
+    alone.on(key);
+    alone.on(busy);
+    CHECK(alone.on(event::KeyDenied{{ErrorKind::keys_out, "no other key"}}) == Kind::finished);
+    CHECK(alone.error().kind == ErrorKind::keys_resting);
+    CHECK(alone.error().retry_after == 1s);
+  }
+}
+
+TEST_CASE("the time that a job waits here for a key is time in a queue") {
+  Story story;
+  story.on(event::Started{});
+  story.pass(700ms);
+  story.on(key);
+  story.pass(2ms);
+  story.on(accepted());
+  story.pass(1s);
+  story.on(in_progress);
+  story.pass(1s);
+  story.on(completed);
+  story.on(result);
+  CHECK(story.job.receipt().submit == 2ms);
+  CHECK(story.job.receipt().queue == 1700ms);
+  CHECK(story.job.receipt().inference == 1s);
 }
 
 TEST_CASE("submits are repeated with back-off, at most MAX_SUBMIT_ATTEMPTS times") {

@@ -65,9 +65,12 @@ TEST_CASE("what is a repeat, and what is not") {
       {"the same idempotency key", with_key, with_key, true},
       {"the same idempotency key, counted", with_key, repeat_with_key, true},
       {"another idempotency key", with_key, other_key, false},
-      {"a counted repeat of a request that had a key", with_key, repeat(), false},
+      {"another idempotency key, counted", other_key, repeat_with_key, false},
+      {"a counted repeat of a request that had a key", with_key, repeat(), true},
+      {"a counted repeat with a key of a request without one", first(), repeat_with_key, true},
+      {"an idempotency key on a request that had none", first(), with_key, false},
       {"another client", first(), somebody_else, false},
-      {"of one that could not be repeated", cannot_repeat, repeat(), false},
+      {"of one that was not expected to be repeated", cannot_repeat, repeat(), true},
   };
   for (const Row& row : rows) {
     SUBCASE(row.name) {

@@ -181,10 +181,35 @@ TEST_CASE("jobs of one key that are pushed back together are one strike") {
 
 TEST_CASE("what fal asks for is kept, within an hour") {
   KeyRing ring = make_ring({{"a"}});
-  use(ring, KeyOutcome::rate_limited, start, -5s);
-  use(ring, KeyOutcome::rate_limited, start, 0s);
   use(ring, KeyOutcome::rate_limited, start, 24h);
   check_denied(ring.acquire(start), ErrorKind::keys_resting, 1h);
+}
+
+TEST_CASE("a Retry-After of nothing is no invitation to come back at once") {
+  for (const Milliseconds nothing : {0s, -5s}) {
+    KeyRing ring = make_ring({{"a"}});
+    use(ring, KeyOutcome::rate_limited, start, nothing);
+    check_denied(ring.acquire(start), ErrorKind::keys_resting, 1s);
+  }
+}
+
+TEST_CASE("a request is not given the keys that it names") {
+  KeyRing ring = make_ring({{"a", "b"}, {"c"}});
+  StandingClock clock;
+  const auto acquire = [&](std::vector<std::size_t> except) {
+    return ring.acquire_or_wait(clock, start + 1s, {}, except);
+  };
+  const Result<KeyLease> busy = acquire({0, 2});
+  REQUIRE(busy);
+  CHECK(busy->slot() == 1);
+  SUBCASE("though their account has fewer leases") { CHECK(acquire({2})->slot() == 0); }
+  SUBCASE("and where there is no other, none is usable") {
+    check_denied(acquire({0, 1, 2}), ErrorKind::keys_out);
+  }
+  SUBCASE("but when one of them is back from its rest is told") {
+    acquire({0, 1})->report(KeyOutcome::rate_limited, start, 7s);
+    check_denied(acquire({0, 1, 2}), ErrorKind::keys_resting, 7s);
+  }
 }
 
 TEST_CASE("a refused key is out until a reload, the account's other key is not") {

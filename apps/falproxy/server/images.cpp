@@ -185,6 +185,10 @@ CallContext ImageTask::context(Exchange& exchange) const {
   const std::string_view count = head.find("x-stainless-retry-count").value_or("0");
   std::from_chars(count.data(), count.data() + count.size(), context.retry_count);
   context.may_repeat = may_repeat(head);
+  if (context.may_repeat) {
+    context.client_left = [&exchange] { return exchange.client_left(); };
+    context.repeat_hold = repeat_hold;
+  }
   return context;
 }
 

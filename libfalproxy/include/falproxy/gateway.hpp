@@ -1,4 +1,5 @@
-// gateway.hpp: ImageGateway takes one image request from parsed to answered: document, mapping, jobs, pictures.
+// gateway.hpp: ImageGateway takes one image request from parsed to answered: document, mapping,
+// jobs, pictures.
 #pragma once
 
 #include <chrono>
@@ -34,13 +35,14 @@ struct JobReceipt {
   std::size_t key_slot = 0;
   int submits = 0;  ///< attempts to submit, the accepted one included
   bool accepted = false;
-  bool cancelled = false;   ///< a cancel was sent
-  bool abandoned = false;   ///< it runs on at fal without anyone waiting
+  bool cancelled = false;  ///< a cancel was sent
+  bool abandoned = false;  ///< it runs on at fal without anyone waiting
   std::optional<double> billable_units = std::nullopt;  ///< x-fal-billable-units
-  Milliseconds submit{0}, queue{0}, inference{0}, result{0};
+  std::chrono::microseconds submit{0}, queue{0}, inference{0}, result{0};
 };
 
-/// What a request cost, and where its time went. Server-Timing, the log line, metrics and the status page are written from it.
+/// What a request cost, and where its time went. Server-Timing, the log line, metrics and the
+/// status page are written from it.
 struct Receipt {
   std::string requested_model;
   std::string served_model;  ///< another one where a fallback served
@@ -49,7 +51,8 @@ struct Receipt {
   bool recovered = false;  ///< the answer is that of an earlier, repeated request
   int images = 0;
   std::size_t answer_bytes = 0;
-  std::chrono::microseconds map{0}, upload{0}, submit{0}, queue{0}, inference{0}, result{0}, media{0}, total{0};
+  std::chrono::microseconds map{0}, upload{0}, submit{0}, queue{0}, inference{0}, result{0},
+      media{0}, total{0};
 };
 [[nodiscard]] std::string server_timing(const Receipt& receipt);
 
@@ -67,12 +70,17 @@ class Progress {
 struct CallContext {
   TimePoint deadline = {};
   std::stop_token stop = {};
-  std::string client = {};           ///< the access key's name: part of what makes a repeat a repeat
+  std::string client = {};  ///< the access key's name: part of what makes a repeat a repeat
   std::string idempotency_key = {};  ///< header Idempotency-Key
   int retry_count = 0;               ///< header x-stainless-retry-count
-  /// The client may silently send the same request again (an x-stainless-* header or Idempotency-Key is there): its
-  /// answer is kept for recovery_window. Where false, nothing is kept unless on_disconnect is keep.
+  /// The client may silently send the same request again (an x-stainless-* header or
+  /// Idempotency-Key is there): its answer is kept for recovery_window. Where false, only answers
+  /// without pictures in them are.
   bool may_repeat = true;
+  /// Says that the client has left; from any thread. A job whose deadline passes then goes on for
+  /// `repeat_hold`, since clients that time out send the same request again.
+  std::function<bool()> client_left = {};
+  Milliseconds repeat_hold{0};
   Progress* progress = nullptr;
 };
 
@@ -92,8 +100,9 @@ class ImageGateway {
     KeyRing& keys;
     Catalog& catalog;
     const media::MaskConverter* masks = nullptr;
-    std::function<double()> random;                    ///< in [0, 1)
-    std::function<void(std::string_view)> debug = {};  ///< DEBUG_MODE: lines without secrets and base64; empty: off
+    std::function<double()> random;  ///< in [0, 1)
+    std::function<void(std::string_view)> debug =
+        {};  ///< DEBUG_MODE: lines without secrets and base64; empty: off
   };
   struct Options {
     fal::Addresses fal = {};
@@ -117,31 +126,35 @@ class ImageGateway {
   ImageGateway(const ImageGateway&) = delete;
   ImageGateway& operator=(const ImageGateway&) = delete;
 
-  /// One request, one answer. Every kind of error may come; see docs/errors.md. The request is taken by value: its images
-  /// are let go as soon as fal has them.
-  /// It may return later than context.stop is requested: what was submitted is cancelled at fal first, and a job that a
+  /// One request, one answer. Every kind of error may come; see docs/errors.md. The request is
+  /// taken by value: its images are let go as soon as fal has them. It may return later than
+  /// context.stop is requested: what was submitted is cancelled at fal first, and a job that a
   /// repeat of the same request waits for is finished.
   [[nodiscard]] Outcome handle(openai::ImageRequest request, const CallContext& context);
   /// What handle() would send, without sending it.
-  [[nodiscard]] Result<translate::FalPlan> plan(const openai::ImageRequest& request, const CallContext& context);
+  [[nodiscard]] Result<translate::FalPlan> plan(const openai::ImageRequest& request,
+                                                const CallContext& context);
 
   /// Counters that never fall; for metrics. Once nothing is in flight, the accounts close:
   /// submits == repeated + results + cancels + failures + abandoned.
   struct Counters {
-    std::uint64_t submits = 0;    ///< attempts to submit
-    std::uint64_t repeated = 0;   ///< attempts that were refused or did not arrive, and were followed by another
+    std::uint64_t submits = 0;  ///< attempts to submit
+    std::uint64_t repeated =
+        0;  ///< attempts that were refused or did not arrive, and were followed by another
     std::uint64_t accepted = 0;   ///< jobs that fal took
     std::uint64_t results = 0;    ///< jobs whose result was fetched
     std::uint64_t cancels = 0;    ///< jobs for which a cancel was sent and answered
     std::uint64_t failures = 0;   ///< jobs that fal refused for good, or that failed
     std::uint64_t abandoned = 0;  ///< jobs that fal has or may have, and that nobody waits for
     std::uint64_t recovered = 0;  ///< requests that were attached to an earlier one's jobs
-    std::uint64_t upstream_faults = 0;  ///< exchanges with fal that brought no answer, or an answer of 400 or more
-    int streams_held = 0;         ///< now
+    std::uint64_t upstream_faults =
+        0;  ///< exchanges with fal that brought no answer, or an answer of 400 or more
+    int streams_held = 0;  ///< now
   };
   [[nodiscard]] Counters counters() const;
 
-  /// Drops answers that were kept for a repeat longer than recovery_window. Cheap; for the owner's timer, every few seconds.
+  /// Drops answers that were kept for a repeat longer than recovery_window. Cheap; for the owner's
+  /// timer, every few seconds.
   void forget_expired(TimePoint now);
 
   /// New options for requests that begin from now on.

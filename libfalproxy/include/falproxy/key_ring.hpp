@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <vector>
 
@@ -19,8 +20,8 @@ namespace falproxy {
 enum class KeyOutcome {
   /// A submit was accepted: whatever rested the key or blocked its account is over.
   accepted,
-  /// 429: the key rests for Retry-After, else about 1 s, doubling to 60 s from one time to the
-  /// next.
+  /// 429: the key rests for Retry-After if that is more than nothing, else about 1 s, doubling to
+  /// 60 s from one time to the next.
   rate_limited,
   /// 401: the key is out until a reload; the others of its account are not.
   refused,
@@ -97,10 +98,12 @@ class KeyRing {
 
   /// As acquire(), but where that would be overloaded it blocks, first come first served, until
   /// there is a key, `deadline` passes or `stop` is requested. Waits only in `clock.sleep_until()`,
-  /// which it ends early when a lease is given back. Errors: queue_full, timed_out, cancelled, and
-  /// those of acquire() but overloaded.
+  /// which it ends early when a lease is given back. The keys in the positions of `except` are not
+  /// taken, whatever their state: fal refused them to the caller. Errors: queue_full, timed_out,
+  /// cancelled, and those of acquire() but overloaded; keys_out where only `except` is left.
   [[nodiscard]] Result<KeyLease> acquire_or_wait(Clock& clock, TimePoint deadline,
-                                                 std::stop_token stop);
+                                                 std::stop_token stop,
+                                                 std::span<const std::size_t> except = {});
 
   /// New keys and limits. Keys that stay keep their rests and leases, but what was refused or
   /// blocked is tried again: the operator may have mended it. Leases of keys that go run on.

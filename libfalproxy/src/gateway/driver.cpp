@@ -70,8 +70,8 @@ class StreamSlot {
 // Steps the job with each event of its status stream, until the job wants something else.
 class StatusStreamSink final : public ResponseSink {
  public:
-  StatusStreamSink(Job& job, const Clock& clock, StatusTeller& teller)
-      : job_(job), clock_(clock), teller_(teller) {}
+  using Step = std::function<Action(const Event&)>;
+  StatusStreamSink(const Step& step, StatusTeller& teller) : step_(step), teller_(teller) {}
 
   bool head(const HttpHead& head) override { return is_event_stream(head); }
   bool data(std::string_view bytes) override {
@@ -85,14 +85,13 @@ class StatusStreamSink final : public ResponseSink {
     const Result<fal::QueueStatus> status = fal::parse_status(text);
     if (!status) return true;
     teller_.tell(*status);
-    const Action action = job_.step(event::StatusSaid{*status}, clock_.now());
+    const Action action = step_(event::StatusSaid{*status});
     if (action.kind == Kind::keep_holding) return true;
     next_ = action;
     return false;
   }
 
-  Job& job_;
-  const Clock& clock_;
+  const Step& step_;
   StatusTeller& teller_;
   fal::EventStreamReader reader_;
   std::optional<Action> next_;
@@ -170,24 +169,29 @@ class Run {
         on_partial_(on_partial) {}
 
   void to_the_end() {
-    Action action = job_.step(event::Started{}, clock_.now());
+    Action action = step(event::Started{});
     while (true) {
       report(action);
       if (action.kind == Kind::finished) return;
-      job_.extend(patience_.deadline());
       if (stop_.stop_requested() && action.kind != Kind::cancel) {
-        action = job_.step(event::Stopped{}, clock_.now());
+        action = step(event::Stopped{});
       } else if (action.kind == Kind::hold) {
         action = hold(action.until);
       } else {
         const Event event = perform(action);
-        action = job_.step(event, clock_.now());
+        action = step(event);
         teller_.tell(job_.status());
       }
     }
   }
 
  private:
+  // Somebody may have begun to wait longer while the last action was done.
+  Action step(const Event& event) {
+    job_.extend(patience_.deadline());
+    return job_.step(event, clock_.now());
+  }
+
   void report(const Action& action) {
     if (action.report.has_value() && lease_.has_value()) {
       lease_->report(action.report->outcome, clock_.now(), action.report->retry_after);
@@ -198,7 +202,7 @@ class Run {
   Event perform(const Action& action) {
     switch (action.kind) {
       case Kind::acquire_key:
-        return acquire_key(action.until);
+        return acquire_key(action.until, action.except);
       case Kind::submit:
         return submit(action.until);
       case Kind::look:
@@ -221,9 +225,9 @@ class Run {
     return event::Woken{};
   }
 
-  Event acquire_key(TimePoint deadline) {
+  Event acquire_key(TimePoint deadline, const std::vector<std::size_t>& except) {
     lease_.reset();
-    Result<KeyLease> lease = world_.parts.keys.acquire_or_wait(clock_, deadline, stop_);
+    Result<KeyLease> lease = world_.parts.keys.acquire_or_wait(clock_, deadline, stop_, except);
     if (!lease) return event::KeyDenied{std::move(lease).error()};
     lease_.emplace(std::move(*lease));
     return event::KeyGranted{lease_->slot()};
@@ -253,10 +257,11 @@ class Run {
 
   Action hold(TimePoint deadline) {
     const StreamSlot slot(world_.tally.streams_held, world_.options.max_upstream_streams);
-    if (!slot.taken()) return job_.step(event::HoldEnded{}, clock_.now());
+    if (!slot.taken()) return step(event::HoldEnded{});
     HttpRequest request = fal::status_stream_request(*job_.submitted(), lease_->key());
     request.max_silence = longest_stream_silence;
-    StatusStreamSink sink(job_, clock_, teller_);
+    const StatusStreamSink::Step on_status = [this](const Event& event) { return step(event); };
+    StatusStreamSink sink(on_status, teller_);
     const Result<Done, TransportError> ended =
         world_.parts.transport.send(request, deadline, stop_, sink);
     if (sink.next().has_value()) return *sink.next();
@@ -267,7 +272,7 @@ class Run {
                            ended ? "closed" : ended.error().message);
       });
     }
-    return job_.step(event::HoldEnded{}, clock_.now());
+    return step(event::HoldEnded{});
   }
 
   Event stream_model(const HttpRequest& request, TimePoint deadline) {

@@ -31,16 +31,26 @@ struct Tally {
 /// one request and those that repeat it.
 class Patience {
  public:
-  Patience(TimePoint deadline, std::stop_token stop)
-      : deadline_(deadline), stop_(std::move(stop)) {}
+  Patience(TimePoint deadline, std::stop_token stop, std::function<bool()> client_left = {},
+           Milliseconds repeat_hold = {})
+      : deadline_(deadline),
+        stop_(std::move(stop)),
+        client_left_(std::move(client_left)),
+        repeat_hold_(repeat_hold) {}
 
-  [[nodiscard]] TimePoint deadline() const noexcept { return deadline_.load(); }
+  /// Of the thread that runs the request, and those that it starts.
+  [[nodiscard]] TimePoint deadline() const {
+    const TimePoint given = deadline_.load();
+    return client_left_ && client_left_() ? given + repeat_hold_ : given;
+  }
   [[nodiscard]] const std::stop_token& stop() const noexcept { return stop_; }
   void extend(TimePoint deadline) noexcept;
 
  private:
   std::atomic<TimePoint> deadline_;
   std::stop_token stop_;
+  const std::function<bool()> client_left_;
+  const Milliseconds repeat_hold_;
 };
 
 /// The world as jobs meet it.

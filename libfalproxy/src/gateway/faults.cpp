@@ -43,7 +43,7 @@ std::string rejection(const fal::Fault& fault) {
 }  // namespace
 
 Error timed_out_error() {
-  return {ErrorKind::timed_out, "The request's time ran out before the image was made."};
+  return {ErrorKind::timed_out, "The request's time ran out before its image arrived."};
 }
 
 Error cancelled_error() { return {ErrorKind::cancelled, "The request was cancelled."}; }

@@ -60,12 +60,6 @@ Outcome ImageGateway::handle(openai::ImageRequest request, const CallContext& co
   const World world{impl_->parts, *options, impl_->tally};
   Clock& clock = impl_->parts.clock;
 
-  const bool is_repeat = context.retry_count > 0 || !context.idempotency_key.empty();
-  if (!is_repeat && !context.may_repeat && options->on_disconnect == OnDisconnect::cancel) {
-    const Patience patience(context.deadline, context.stop);
-    return gateway::serve(world, std::move(request), patience, context.progress);
-  }
-
   const TimePoint begin = clock.now();
   const Digest digest = gateway::digest_of(request, impl_->parts.codecs);
   std::string key(reinterpret_cast<const char*>(digest.data()), digest.size());

@@ -11,6 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using Cause = fal::Fault::Cause;
+using Microseconds = std::chrono::microseconds;
 using Kind = Action::Kind;
 
 // A key that is back this soon is waited for; else the client is told when to come again.
@@ -36,8 +37,8 @@ bool looks_like_json(std::string_view body) {
   return body.starts_with('{') || body.starts_with('[');
 }
 
-Milliseconds milliseconds_between(TimePoint from, TimePoint to) noexcept {
-  return std::chrono::duration_cast<Milliseconds>(std::max(to - from, TimePoint::duration::zero()));
+Microseconds time_between(TimePoint from, TimePoint to) noexcept {
+  return std::chrono::duration_cast<Microseconds>(std::max(to - from, TimePoint::duration::zero()));
 }
 
 }  // namespace
@@ -79,12 +80,12 @@ Action Job::react(const Event& event, TimePoint now) {
   switch (phase_) {
     case Phase::fresh:
     case Phase::resting_for_key:
-      return acquire_key();
+      return acquire_key(now);
     case Phase::acquiring:
       if (const auto* denied = std::get_if<event::KeyDenied>(&event)) {
         return on_key_denied(denied->error, now);
       }
-      return on_key_granted(std::get<event::KeyGranted>(event).slot);
+      return on_key_granted(std::get<event::KeyGranted>(event).slot, now);
     case Phase::submitting:
       if (const auto* lost = std::get_if<event::NoAnswer>(&event)) {
         return on_submit_lost(lost->error, now);
@@ -115,9 +116,15 @@ Action Job::react(const Event& event, TimePoint now) {
 
 // ---- Until fal has the job: the one table of what is repeated.
 
-Action Job::acquire_key(std::optional<KeyReport> report) {
+Action Job::acquire_key(TimePoint now, std::optional<KeyReport> report) {
   phase_ = Phase::acquiring;
-  return {.kind = Kind::acquire_key, .until = policy_.deadline, .report = report};
+  if (!asked_for_key_.has_value()) asked_for_key_ = now;
+  Action action{.kind = Kind::acquire_key,
+                .until = policy_.deadline,
+                .report = report,
+                .except = forbidden_slots_};
+  action.except.insert(action.except.end(), busy_slots_.begin(), busy_slots_.end());
+  return action;
 }
 
 Action Job::on_key_denied(const Error& error, TimePoint now) {
@@ -126,13 +133,20 @@ Action Job::on_key_denied(const Error& error, TimePoint now) {
                          now + *error.retry_after < policy_.deadline;
   if (back_soon && failed_attempts_ + 1 < policy_.max_submit_attempts) {
     ++failed_attempts_;
+    busy_slots_.clear();
     phase_ = Phase::resting_for_key;
     return {.kind = Kind::wait, .until = now + std::max<Milliseconds>(*error.retry_after, 1ms)};
+  }
+  // No other key is left: what fal said of the last one is the reason.
+  if (error.kind == ErrorKind::keys_out && refusal_.has_value()) {
+    return finish_with_fault(*std::move(refusal_), now);
   }
   return finish_with(Fate::failed, error, now);
 }
 
-Action Job::on_key_granted(std::size_t slot) {
+Action Job::on_key_granted(std::size_t slot, TimePoint now) {
+  waited_for_key_ += time_between(asked_for_key_.value_or(now), now);
+  asked_for_key_.reset();
   receipt_.key_slot = slot;
   return submit();
 }
@@ -181,19 +195,20 @@ Action Job::on_accepted(fal::Submitted submitted, TimePoint now) {
 Action Job::on_submit_refused(fal::Fault fault, TimePoint now) {
   switch (fault.cause) {
     case Cause::key_refused:
-      return acquire_key(KeyReport{KeyOutcome::refused});
+      return acquire_key(now, KeyReport{KeyOutcome::refused});
     case Cause::account_blocked:
-      return acquire_key(KeyReport{KeyOutcome::account_blocked});
-    case Cause::busy:
-      return acquire_key(KeyReport{KeyOutcome::rate_limited, fault.retry_after});
+      return acquire_key(now, KeyReport{KeyOutcome::account_blocked});
+    case Cause::busy: {
+      const KeyReport report{KeyOutcome::rate_limited, fault.retry_after};
+      busy_slots_.push_back(receipt_.key_slot);
+      refusal_ = std::move(fault);
+      return acquire_key(now, report);
+    }
     case Cause::forbidden:
-      // No fault of the account: this key may not use this endpoint. When the ring comes round to
-      // it again, there is none that may.
-      if (std::ranges::find(forbidden_slots_, receipt_.key_slot) == forbidden_slots_.end()) {
-        forbidden_slots_.push_back(receipt_.key_slot);
-        return acquire_key();
-      }
-      return finish_with_fault(std::move(fault), now);
+      // No fault of the account: this key may not use this endpoint, another one may.
+      forbidden_slots_.push_back(receipt_.key_slot);
+      refusal_ = std::move(fault);
+      return acquire_key(now);
     case Cause::ingress: {
       Error error = error_of(fault, policy_.endpoint);
       return back_off(now, std::move(error), std::move(fault));
@@ -417,22 +432,22 @@ Action Job::finish_with(Fate fate, Error error, TimePoint now, std::optional<fal
 }
 
 void Job::note_times(TimePoint now) {
-  if (!receipt_.accepted) {
-    receipt_.submit = milliseconds_between(started_, now);
-    return;
-  }
-  receipt_.submit = milliseconds_between(started_, accepted_);
+  // Waiting here for a key is waiting in a queue as much as waiting at fal is.
+  const TimePoint submitted = receipt_.accepted ? accepted_ : now;
+  receipt_.submit = std::max(time_between(started_, submitted) - waited_for_key_, Microseconds(0));
+  receipt_.queue = waited_for_key_;
+  if (!receipt_.accepted) return;
   const TimePoint completed = completed_.value_or(now);
-  const Milliseconds total = milliseconds_between(accepted_, completed);
-  Milliseconds inference =
-      running_.has_value() ? milliseconds_between(*running_, completed) : Milliseconds(0);
+  const Microseconds total = time_between(accepted_, completed);
+  Microseconds inference =
+      running_.has_value() ? time_between(*running_, completed) : Microseconds(0);
   if (status_.inference_seconds.has_value()) {
-    const double milliseconds = std::min(*status_.inference_seconds * 1000, 1e12);
-    inference = Milliseconds(static_cast<Milliseconds::rep>(milliseconds));
+    const double microseconds = std::min(*status_.inference_seconds * 1e6, 1e15);
+    inference = Microseconds(static_cast<Microseconds::rep>(microseconds));
   }
   receipt_.inference = std::min(inference, total);
-  receipt_.queue = total - receipt_.inference;
-  receipt_.result = milliseconds_between(completed, now);
+  receipt_.queue += total - receipt_.inference;
+  receipt_.result = time_between(completed, now);
 }
 
 }  // namespace falproxy::gateway

@@ -102,6 +102,8 @@ struct Action {
   TimePoint until = {};  ///< of a wait: its end; of an exchange: its deadline
   /// To be told to the key ring before anything else.
   std::optional<KeyReport> report = std::nullopt;
+  /// Of acquire_key: positions of keys that are not to be taken.
+  std::vector<std::size_t> except = {};
 };
 
 /// What became of the last attempt to submit. Every attempt has one: those before the last were
@@ -155,7 +157,7 @@ class Job {
 
   Action react(const Event& event, TimePoint now);
   Action on_key_denied(const Error& error, TimePoint now);
-  Action on_key_granted(std::size_t slot);
+  Action on_key_granted(std::size_t slot, TimePoint now);
   Action on_submit_answer(const event::Answered& answer, TimePoint now);
   Action on_submit_refused(fal::Fault fault, TimePoint now);
   Action on_submit_lost(const TransportError& error, TimePoint now);
@@ -166,7 +168,7 @@ class Job {
   Action on_cancel(const Event& event, TimePoint now);
   Action on_unreadable(fal::Fault fault, TimePoint now);
 
-  Action acquire_key(std::optional<KeyReport> report = std::nullopt);
+  Action acquire_key(TimePoint now, std::optional<KeyReport> report = std::nullopt);
   Action submit();
   Action back_off(TimePoint now, Error if_out_of_attempts, std::optional<fal::Fault> fault);
   Action look();
@@ -189,13 +191,16 @@ class Job {
   JobEnd end_;
 
   std::vector<std::size_t> forbidden_slots_;  // keys that fal refused this endpoint to
+  std::vector<std::size_t> busy_slots_;       // keys that were pushed back since the last wait
+  std::optional<fal::Fault> refusal_;         // of the last of either
   int failed_attempts_ = 0;                   // that may be repeated with the same key
   int cancel_attempts_ = 0;
   int refused_looks_ = 0;  // 403, in a row
   bool probing_ = false;   // the result is fetched although the status could not be read
   std::optional<TimePoint> unreadable_since_;
   TimePoint started_{}, accepted_{};
-  std::optional<TimePoint> running_, completed_;
+  std::optional<TimePoint> asked_for_key_, running_, completed_;
+  std::chrono::microseconds waited_for_key_{0};
 };
 
 }  // namespace falproxy::gateway

@@ -11,6 +11,8 @@ namespace {
 
 // What an entry costs besides its pictures.
 constexpr std::size_t entry_bytes = 2048;
+// Of an answer to a client that is not known to repeat requests: addresses, but no pictures.
+constexpr std::size_t longest_unasked_answer = 32u << 10;
 
 // Everybody who listens to one request. Who comes later hears where it stands.
 class Broadcast final : public Progress {
@@ -77,7 +79,7 @@ struct Ledger::Entry {
   Entry(std::string key_of_it, const CallContext& context)
       : key(std::move(key_of_it)),
         idempotency_key(context.idempotency_key),
-        patience(context.deadline, stop.get_token()) {}
+        patience(context.deadline, stop.get_token(), context.client_left, context.repeat_hold) {}
 
   const std::string key;
   const std::string idempotency_key;
@@ -123,7 +125,10 @@ Ledger::EntryPointer Ledger::find(const std::string& key, const CallContext& con
   const auto [first, last] = entries_.equal_range(key);
   for (auto it = first; it != last; ++it) {
     const EntryPointer& entry = it->second;
-    if (entry->abandoned || entry->idempotency_key != context.idempotency_key) continue;
+    const bool same_key = entry->idempotency_key == context.idempotency_key;
+    const bool counted = context.retry_count > 0 &&
+                         (entry->idempotency_key.empty() || context.idempotency_key.empty());
+    if (entry->abandoned || !(same_key || counted)) continue;
     const auto rank = [](const Entry& e) { return std::pair(e.attached, e.waiting); };
     if (best == nullptr || rank(*entry) < rank(*best)) best = entry;
   }
@@ -142,7 +147,9 @@ Outcome Ledger::begin(const EntryPointer& entry, const CallContext& context, Clo
   entry->progress.remove(context.progress);
   std::unique_lock lock(mutex_);
   entry->outcome = std::make_shared<const Outcome>(*outcome);
-  if (worth_keeping(*outcome)) {
+  const bool too_long =
+      !context.may_repeat && outcome->receipt.answer_bytes > longest_unasked_answer;
+  if (worth_keeping(*outcome) && !too_long) {
     entry->abandoned = false;  // too late to stop it: it is there for a repeat
     keep(entry, clock.now(), rules);
   } else {

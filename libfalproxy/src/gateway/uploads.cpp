@@ -83,12 +83,17 @@ class Upload {
     return upload_failed(file_, kind, "no answer came");
   }
 
-  // With each key in turn while fal refuses them.
+  // With each key once while fal refuses them.
   Result<fal::UploadTarget> initiate() {
+    std::vector<std::size_t> refused;
+    std::optional<Error> refusal;
     while (true) {
       Result<KeyLease> lease = world_.parts.keys.acquire_or_wait(
-          world_.parts.clock, patience_.deadline(), patience_.stop());
-      if (!lease) return std::move(lease).error();
+          world_.parts.clock, patience_.deadline(), patience_.stop(), refused);
+      if (!lease) {
+        const bool no_other = lease.error().kind == ErrorKind::keys_out && refusal.has_value();
+        return no_other ? *std::move(refusal) : std::move(lease).error();
+      }
       const HttpRequest request =
           fal::upload_initiate_request(world_.options.fal, lease->key(), type_of(file_),
                                        name_of(file_), world_.options.upload_ttl);
@@ -101,12 +106,25 @@ class Upload {
       }
       const fal::Fault fault = fal::read_fault(answer->head, answer->body);
       const std::optional<KeyOutcome> of_the_key = outcome_of(fault.cause);
-      if (!of_the_key.has_value()) {
+      if (!of_the_key.has_value() && fault.cause != Cause::forbidden) {
         return upload_failed(file_, ErrorKind::upstream_failed,
                              fmt::format("it answered {}", answer->head.status));
       }
-      lease->report(*of_the_key, world_.parts.clock.now(), fault.retry_after);
+      if (of_the_key.has_value()) {
+        lease->report(*of_the_key, world_.parts.clock.now(), fault.retry_after);
+      }
+      refused.push_back(lease->slot());
+      refusal = refused_by(fault);
     }
+  }
+
+  Error refused_by(const fal::Fault& fault) const {
+    if (fault.cause != Cause::busy) {
+      return upload_failed(file_, ErrorKind::keys_out, "it refused the fal keys");
+    }
+    Error error = upload_failed(file_, ErrorKind::keys_resting, "it asked to slow down");
+    error.retry_after = fault.retry_after;
+    return error;
   }
 
   static std::optional<KeyOutcome> outcome_of(Cause cause) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <span>
 #include <utility>
 
 namespace falproxy {
@@ -25,6 +26,8 @@ Milliseconds until(TimePoint then, TimePoint now) {
 
 struct Account;
 
+using Slots = std::span<const std::size_t>;
+
 struct Key {
   Secret secret;
   std::size_t slot = 0;
@@ -34,7 +37,9 @@ struct Key {
   int leases = 0;
   Account* account = nullptr;  // none once a reload has dropped the key
 
-  [[nodiscard]] bool usable(TimePoint now) const { return !out && resting_until <= now; }
+  [[nodiscard]] bool usable(TimePoint now, Slots except) const {
+    return !out && resting_until <= now && std::ranges::find(except, slot) == except.end();
+  }
 };
 
 struct Account {
@@ -55,11 +60,11 @@ struct Account {
     AccountStatus::State state = AccountStatus::State::ready;
     std::optional<TimePoint> back_at = std::nullopt;
   };
-  [[nodiscard]] Standing standing(TimePoint now) const {
+  [[nodiscard]] Standing standing(TimePoint now, Slots except = {}) const {
     using State = AccountStatus::State;
     std::optional<TimePoint> first_back;
     for (const auto& key : keys) {
-      if (!key->out)
+      if (!key->out && (key->resting_until > now || key->usable(now, except)))
         first_back = std::min(first_back.value_or(TimePoint::max()), key->resting_until);
     }
     if (!first_back) return {State::out};
@@ -69,8 +74,8 @@ struct Account {
     return {State::ready};
   }
 
-  [[nodiscard]] std::shared_ptr<Key> take_key(TimePoint now) {
-    while (!keys[next_key]->usable(now)) next_key = (next_key + 1) % keys.size();
+  [[nodiscard]] std::shared_ptr<Key> take_key(TimePoint now, Slots except) {
+    while (!keys[next_key]->usable(now, except)) next_key = (next_key + 1) % keys.size();
     const std::shared_ptr<Key>& key = keys[next_key];
     next_key = (next_key + 1) % keys.size();
     return key;
@@ -112,7 +117,7 @@ struct KeyRing::Impl {
   using Wake = std::optional<std::stop_source>;
 
   void set_accounts(std::vector<std::vector<Secret>> groups);
-  [[nodiscard]] Pick pick(TimePoint now);
+  [[nodiscard]] Pick pick(TimePoint now, Slots except = {});
   [[nodiscard]] Wake first_in_queue();
   [[nodiscard]] Wake give_back(const KeyLease::State& lease);
   [[nodiscard]] Wake report(KeyLease::State& lease, KeyOutcome outcome, TimePoint now,
@@ -171,7 +176,7 @@ void KeyRing::Impl::set_accounts(std::vector<std::vector<Secret>> groups) {
   next_account = 0;
 }
 
-KeyRing::Impl::Pick KeyRing::Impl::pick(TimePoint now) {
+KeyRing::Impl::Pick KeyRing::Impl::pick(TimePoint now, Slots except) {
   using State = AccountStatus::State;
   Account* best = nullptr;
   std::size_t best_index = 0;
@@ -182,7 +187,7 @@ KeyRing::Impl::Pick KeyRing::Impl::pick(TimePoint now) {
   for (std::size_t i = 0; i < accounts.size(); ++i) {
     const std::size_t index = (next_account + i) % accounts.size();
     Account& account = *accounts[index];
-    const Account::Standing standing = account.standing(now);
+    const Account::Standing standing = account.standing(now, except);
     any_resting = any_resting || standing.state == State::resting;
     if (standing.back_at)
       first_back = std::min(first_back.value_or(TimePoint::max()), *standing.back_at);
@@ -199,7 +204,7 @@ KeyRing::Impl::Pick KeyRing::Impl::pick(TimePoint now) {
 
   if (best != nullptr) {
     next_account = (best_index + 1) % accounts.size();
-    Pick picked{.key = best->take_key(now), .probe = best->blocked};
+    Pick picked{.key = best->take_key(now, except), .probe = best->blocked};
     picked.slot = picked.key->slot;
     best->probing = best->blocked;
     ++picked.key->leases;
@@ -271,8 +276,8 @@ void KeyRing::Impl::rest(Key& key, TimePoint now, std::optional<Milliseconds> re
   const bool rests_already = key.resting_until > now;
   if (!rests_already) ++key.strikes;
   Milliseconds rest{0};
-  if (retry_after) {
-    rest = std::clamp(*retry_after, Milliseconds(0), longest_retry_after);
+  if (retry_after && *retry_after > Milliseconds(0)) {
+    rest = std::min(*retry_after, longest_retry_after);
   } else if (!rests_already) {
     const double doubled =
         static_cast<double>(first_rest.count()) * std::exp2(std::min(key.strikes, 16) - 1);
@@ -320,11 +325,12 @@ Result<KeyLease> KeyRing::acquire(TimePoint now) {
   return Impl::lease(impl_, std::move(picked));
 }
 
-Result<KeyLease> KeyRing::acquire_or_wait(Clock& clock, TimePoint deadline, std::stop_token stop) {
+Result<KeyLease> KeyRing::acquire_or_wait(Clock& clock, TimePoint deadline, std::stop_token stop,
+                                          std::span<const std::size_t> except) {
   std::unique_lock lock(impl_->mutex);
   std::deque<Impl::Waiter*>& queue = impl_->queue;
   if (queue.empty()) {
-    Impl::Pick picked = impl_->pick(clock.now());
+    Impl::Pick picked = impl_->pick(clock.now(), except);
     if (!picked.is_overloaded()) {
       lock.unlock();
       return Impl::lease(impl_, std::move(picked));
@@ -342,7 +348,7 @@ Result<KeyLease> KeyRing::acquire_or_wait(Clock& clock, TimePoint deadline, std:
     TimePoint wake_at = deadline;
     const TimePoint now = clock.now();
     if (queue.front() == &waiter) {
-      picked = impl_->pick(now);
+      picked = impl_->pick(now, except);
       if (!picked.is_overloaded()) break;
       wake_at = std::min(deadline, picked.changes_at.value_or(deadline));
     }
