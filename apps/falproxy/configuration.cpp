@@ -30,7 +30,9 @@ CatalogModel catalog_model(const ModelRoute& route, ModelSettings settings) {
 
 Result<EnvFile, Faults> read_env_file(const std::optional<std::string>& env_file) {
   const std::string path = env_file.value_or(".env");
-  if (!env_file.has_value() && !std::filesystem::exists(path)) return EnvFile{.file = path};
+  std::error_code fault;
+  if (!env_file.has_value() && !std::filesystem::exists(path, fault) && !fault)
+    return EnvFile{.file = path};
   Result<std::string> text = read_file(path);
   if (!text)
     return Faults{{path, 0, "", text.error().message, "name a file that can be read: --env FILE"}};

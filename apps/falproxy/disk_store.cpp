@@ -2,12 +2,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
-#include <fstream>
 #include <iterator>
 #include <system_error>
 #include <utility>
@@ -42,6 +43,22 @@ bool write_whole(const std::filesystem::path& path, std::string_view bytes) {
   return well;
 }
 
+// None: there is no such file, or it is none that can be read.
+std::optional<std::string> read_whole(const std::filesystem::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return std::nullopt;
+  struct stat about {};
+  std::string bytes;
+  std::array<char, 64 * 1024> buffer;
+  ssize_t n = ::fstat(fd, &about) == 0 && S_ISREG(about.st_mode) ? 1 : -1;
+  while (n > 0) {
+    n = ::read(fd, buffer.data(), buffer.size());
+    if (n > 0) bytes.append(buffer.data(), static_cast<std::size_t>(n));
+  }
+  ::close(fd);
+  return n == 0 ? std::optional(std::move(bytes)) : std::nullopt;
+}
+
 // The next word of a line whose words stand between single blanks.
 std::string_view next_word(std::string_view& line) {
   const std::size_t end = line.find(' ');
@@ -61,18 +78,27 @@ Result<std::unique_ptr<DiskStore>> DiskStore::create(std::filesystem::path direc
   const bool writable = !fault && write_whole(probe, format_name);
   const std::string why = fault ? fault.message() : reason();
   std::filesystem::remove(probe, fault);
-  if (!writable) {
+  const bool readable = ::access(directory.c_str(), R_OK | X_OK) == 0;
+  if (!writable && !readable) {
     return Error{
         .kind = ErrorKind::invalid_settings,
         .message = fmt::format("documents cannot be kept in {}: {}", directory.string(), why),
         .field = "SCHEMA_CACHE_DIR"};
   }
-  return std::unique_ptr<DiskStore>(new DiskStore(std::move(directory), codecs, std::move(log)));
+  if (!writable) {
+    log(fmt::format("SCHEMA_CACHE_DIR: documents are read from {}, and cannot be kept there: {}",
+                    directory.string(), why));
+  }
+  return std::unique_ptr<DiskStore>(
+      new DiskStore(std::move(directory), writable, codecs, std::move(log)));
 }
 
-std::string DiskStore::hash_of(std::string_view text) const {
+// Of all that a file says, so that its age is not believed either where a bit is wrong.
+std::string DiskStore::hash_of(const std::string& endpoint, std::int64_t milliseconds,
+                               std::string_view text) const {
   std::string hex;
-  for (const std::uint8_t byte : codecs_.sha256(text))
+  for (const std::uint8_t byte :
+       codecs_.sha256(fmt::format("{} {}\n{}", endpoint, milliseconds, text)))
     fmt::format_to(std::back_inserter(hex), "{:02x}", byte);
   return hex;
 }
@@ -87,11 +113,10 @@ std::filesystem::path DiskStore::path_of(const std::string& endpoint) const {
 
 std::optional<StoredDocument> DiskStore::load(const std::string& endpoint) {
   const std::filesystem::path path = path_of(endpoint);
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return std::nullopt;
-  const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  const std::size_t line_end = std::min(bytes.find('\n'), bytes.size());
-  std::string_view line = std::string_view(bytes).substr(0, line_end);
+  const std::optional<std::string> bytes = read_whole(path);
+  if (!bytes.has_value()) return std::nullopt;
+  const std::size_t line_end = std::min(bytes->find('\n'), bytes->size());
+  std::string_view line = std::string_view(*bytes).substr(0, line_end);
   const std::string_view format = next_word(line);
   const std::string_view name = next_word(line);
   const std::string_view time = next_word(line);
@@ -99,21 +124,25 @@ std::optional<StoredDocument> DiskStore::load(const std::string& endpoint) {
   std::int64_t milliseconds = 0;
   const bool timed =
       std::from_chars(time.data(), time.data() + time.size(), milliseconds).ec == std::errc();
-  std::string text = line_end < bytes.size() ? bytes.substr(line_end + 1) : std::string();
-  if (format == format_name && name == endpoint && timed && hash == hash_of(text)) {
+  std::string text = line_end < bytes->size() ? bytes->substr(line_end + 1) : std::string();
+  if (format == format_name && name == endpoint && timed &&
+      hash == hash_of(endpoint, milliseconds, text)) {
     return StoredDocument{.text = std::move(text), .fetched = WallTime(Milliseconds(milliseconds))};
   }
   std::error_code fault;
   std::filesystem::rename(path, path.string() + ".broken", fault);
-  log_(fmt::format("{} is not a whole document: set aside", path.string()));
+  log_(fmt::format("{} is not a whole document: {}", path.string(),
+                   fault ? "it is passed over" : "set aside"));
   return std::nullopt;
 }
 
 void DiskStore::save(const std::string& endpoint, const StoredDocument& document) {
-  const auto milliseconds =
+  if (!writable_) return;
+  const std::int64_t milliseconds =
       std::chrono::floor<Milliseconds>(document.fetched.time_since_epoch()).count();
-  const std::string bytes = fmt::format("{} {} {} {}\n{}", format_name, endpoint, milliseconds,
-                                        hash_of(document.text), document.text);
+  const std::string bytes =
+      fmt::format("{} {} {} {}\n{}", format_name, endpoint, milliseconds,
+                  hash_of(endpoint, milliseconds, document.text), document.text);
   const std::filesystem::path path = path_of(endpoint);
   const std::filesystem::path temporary =
       directory_ / (path.filename().string() + temporary_name());

@@ -2,6 +2,7 @@
 // reach.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -20,8 +21,9 @@ namespace falproxy::app {
 /// Thread-safe.
 class DiskStore final : public DocumentStore {
  public:
-  /// Makes the directory. `log`: one line for the operator where a file cannot be used or written.
-  /// Errors: invalid_settings, where the directory cannot be made or written to.
+  /// Makes the directory. One that can only be read is read, and nothing is kept there. `log`: one
+  /// line for the operator where that is so, or a file cannot be used or written. Errors:
+  /// invalid_settings, where the directory cannot be made, or neither written to nor read.
   [[nodiscard]] static Result<std::unique_ptr<DiskStore>> create(
       std::filesystem::path directory, const Codecs& codecs,
       std::function<void(std::string_view)> log);
@@ -30,13 +32,18 @@ class DiskStore final : public DocumentStore {
   void save(const std::string& endpoint, const StoredDocument& document) override;
 
  private:
-  DiskStore(std::filesystem::path directory, const Codecs& codecs,
+  DiskStore(std::filesystem::path directory, bool writable, const Codecs& codecs,
             std::function<void(std::string_view)> log)
-      : directory_(std::move(directory)), codecs_(codecs), log_(std::move(log)) {}
+      : directory_(std::move(directory)),
+        writable_(writable),
+        codecs_(codecs),
+        log_(std::move(log)) {}
   [[nodiscard]] std::filesystem::path path_of(const std::string& endpoint) const;
-  [[nodiscard]] std::string hash_of(std::string_view text) const;
+  [[nodiscard]] std::string hash_of(const std::string& endpoint, std::int64_t milliseconds,
+                                    std::string_view text) const;
 
   const std::filesystem::path directory_;
+  const bool writable_;
   const Codecs& codecs_;
   const std::function<void(std::string_view)> log_;
 };

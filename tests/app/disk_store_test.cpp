@@ -1,6 +1,7 @@
 #include "disk_store.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -77,6 +78,11 @@ TEST_CASE("a file that is not whole is set aside, and said so") {
     wrong.back() = ' ';
     with(wrong + "x");
   }
+  SUBCASE("its time is another") {
+    std::string later = whole;
+    later.replace(later.find("1700"), 4, "9700");
+    with(later);
+  }
   SUBCASE("something else") { with("{\"openapi\":\"3.0.4\"}"); }
   SUBCASE("of another endpoint") {
     std::string other = whole;
@@ -89,6 +95,38 @@ TEST_CASE("a file that is not whole is set aside, and said so") {
   CHECK(fs::exists(file.string() + ".broken"));
   store->save(id, document);
   CHECK(store->load(id).has_value());
+}
+
+TEST_CASE("what is no file is no document, and does no harm") {
+  const Folder folder;
+  const auto store = open(folder.path);
+  store->save(id, document);
+  const fs::path file = fs::directory_iterator(folder.path)->path();
+  fs::remove(file);
+  SUBCASE("a directory") { fs::create_directory(file); }
+  SUBCASE("a pipe that nobody writes to") { CHECK(::mkfifo(file.c_str(), 0644) == 0); }
+  SUBCASE("a link to nothing") { fs::create_symlink(folder.path / "nothing", file); }
+  CHECK_FALSE(store->load(id).has_value());
+}
+
+TEST_CASE("a directory that can only be read serves what it has") {
+  const Folder folder;
+  open(folder.path)->save(id, document);
+  fs::permissions(folder.path, fs::perms(0555));
+  const uid_t user = ::geteuid();
+  constexpr uid_t nobody = 65534;  // root may write anywhere
+  if (user == 0) REQUIRE(::seteuid(nobody) == 0);
+  std::string log;
+  const auto store =
+      DiskStore::create(folder.path, codecs, [&](std::string_view line) { log.append(line); });
+  REQUIRE(store.has_value());
+  CHECK((*store)->load(id).has_value());
+  CHECK(log.find("cannot be kept there") != std::string::npos);
+  const std::size_t said = log.size();
+  (*store)->save("fal-ai/flux/pro", document);
+  CHECK_FALSE((*store)->load("fal-ai/flux/pro").has_value());
+  CHECK(log.size() == said);
+  if (user == 0) REQUIRE(::seteuid(user) == 0);
 }
 
 TEST_CASE("a save leaves nothing else behind") {
