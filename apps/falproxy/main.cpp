@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
     return ExitStatus::not_understood;
   }
   if (line->version) {
-    write_to_stdout(version_text());
+    write_to_stdout(version_text() + "\n");
     return ExitStatus::done;
   }
   if (line->help) {

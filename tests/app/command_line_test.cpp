@@ -105,6 +105,7 @@ TEST_CASE("the help names each command, and each command's help its flags") {
   }
   CHECK(falproxy::app::help_text({.named = true}).find("--json") == std::string::npos);
   CHECK(falproxy::app::version_text().starts_with("falproxy 0."));
+  CHECK(falproxy::app::version_text().find('\n') == std::string::npos);
 }
 
 TEST_CASE("docs/commands.md has each command and each flag of the help") {

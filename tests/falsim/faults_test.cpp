@@ -217,6 +217,16 @@ TEST_CASE("the wire breaks where the fault says, and the account book knows what
   }
 }
 
+TEST_CASE("no fault strikes falsim's own addresses") {
+  for (const char* name : {"submit_reset_unread", "submit_close_unread"}) {
+    CAPTURE(name);
+    Falsim sim = start();
+    sim.add_fault(preset(name));
+    CHECK(Client(sim.url()).get("/_falsim/stats").status == 200);
+    CHECK(sim.stats().faults.empty());
+  }
+}
+
 TEST_CASE("silence is silence, and the work is done all the same") {
   Falsim sim = start();
   sim.add_fault(preset("submit_silence"));

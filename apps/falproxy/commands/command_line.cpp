@@ -216,6 +216,6 @@ std::string help_text(const CommandLine& line) {
   return text;
 }
 
-std::string version_text() { return "falproxy " FALPROXY_VERSION "\n"; }
+std::string version_text() { return "falproxy " FALPROXY_VERSION; }
 
 }  // namespace falproxy::app
