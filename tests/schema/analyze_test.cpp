@@ -283,6 +283,19 @@ TEST_CASE("Swagger 2 documents and drafts of JSON Schema are read for what they 
   CHECK(model.input("image")->nullable);
 }
 
+TEST_CASE("the elements of a tuple are read where they are of one kind") {
+  const auto model = documents::analyzed(documents::with_input(R"({"type": "object", "properties": {
+    "old": {"type": "array", "items": [{"type": "integer"}, {"type": "integer"}]},
+    "new": {"type": "array", "prefixItems": [{"type": "integer"}, {"type": "integer"}]},
+    "mixed": {"type": "array", "prefixItems": [{"type": "integer"}, {"type": "string"}]}}})"));
+  for (const char* name : {"old", "new"}) {
+    CAPTURE(name);
+    REQUIRE(model.input(name)->items != nullptr);
+    CHECK(model.input(name)->items->types.integer);
+  }
+  CHECK(model.input("mixed")->items == nullptr);
+}
+
 TEST_CASE("the endpoint chooses the POST where there are several") {
   const char* document = R"({"paths": {
     "/a/one": {"post": {"requestBody": {"content": {"application/json": {"schema": {"properties": {"x": {}}}}}}}},

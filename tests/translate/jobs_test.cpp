@@ -59,6 +59,11 @@ TEST_CASE("n is met in as few jobs as the model allows") {
       R"("max_images": {"type": "integer", "minimum": 1, "maximum": 5, "default": 1})";
   const std::string_view samples =
       R"("num_samples": {"type": "integer", "minimum": 1, "maximum": 4})";
+  const std::string_view outputs =
+      R"("number_of_outputs": {"type": "integer", "minimum": 1, "maximum": 4})";
+  const std::string_view pairs =
+      R"("num_images": {"type": "integer", "minimum": 2, "maximum": 5, "multipleOf": 2})";
+  const std::string_view no_count = R"("num_images": {"type": "integer", "maximum": 0})";
   const std::vector<Case> cases = {
       {"one", four_images, 1, "num_images", "1", 1},
       {"none asked", four_images, 0, "num_images", "1", 1},
@@ -73,6 +78,9 @@ TEST_CASE("n is met in as few jobs as the model allows") {
       {"nullable", nullable, 6, "num_images", "4 2", 6},
       {"max_images alone", only_max, 4, "max_images", "4", 4},
       {"num_samples", samples, 5, "num_samples", "4 1", 5},
+      {"a name of its own", outputs, 5, "number_of_outputs", "4 1", 5},
+      {"multiples", pairs, 6, "num_images", "4 2", 6},
+      {"one that takes no count", no_count, 2, "num_images", "- -", 2},
       {"no such input", seed, 3, "num_images", "- - -", 3},
   };
   for (const Case& c : cases) {
@@ -104,6 +112,14 @@ TEST_CASE("max_images beside num_images multiplies") {
   REQUIRE_FALSE(refused);
   CHECK(refused.error().kind == ErrorKind::invalid_value);
   CHECK(refused.error().field == "max_images");
+}
+
+TEST_CASE("a required max_images beside num_images is one picture a run") {
+  const std::string_view both =
+      R"("num_images": {"type": "integer", "minimum": 1, "maximum": 6},
+         "max_images": {"type": "integer", "minimum": 1, "maximum": 6})";
+  const FalPlan mapped = plan(n(2), with({both}, R"(["prompt", "max_images", "num_images"])"));
+  CHECK(sent(mapped) == R"({"max_images":1,"num_images":2})");
 }
 
 TEST_CASE("the limit of pictures counts what would result") {
@@ -149,6 +165,8 @@ TEST_CASE("several jobs of one request differ in their seeds") {
   const std::string_view fixed = R"("seed": {"type": "integer", "default": 5555})";
   const std::string_view random = R"("seed": {"type": "integer", "default": -1})";
   const std::string_view bounded = R"("seed": {"type": "integer", "minimum": 0, "maximum": 999})";
+  const std::string_view mixed =
+      R"("seed": {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0, "maximum": 9}]})";
   const std::vector<Case> cases = {
       {"a seed that is given", seed, R"({"seed": 42})", "42 43 44", true},
       {"none given", seed, "{}", "- - -", false},
@@ -156,6 +174,7 @@ TEST_CASE("several jobs of one request differ in their seeds") {
       {"given where the document fixes one", fixed, R"({"seed": 1})", "1 2 3", true},
       {"random by default", random, "{}", "- - -", false},
       {"at the end of the range", bounded, R"({"seed": 998})", "998 999 0", true},
+      {"at the end of the range of one of its kinds", mixed, R"({"seed": 9})", "9 0 1", true},
       {"at the end of all numbers", seed, R"({"seed": 9223372036854775807})",
        "9223372036854775807 0 1", true},
       {"negative", seed, R"({"seed": -2})", "-2 -1 0", true},

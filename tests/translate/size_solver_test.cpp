@@ -59,7 +59,89 @@ TEST_CASE("the size that is sent is the nearest that the model takes") {
          "max_height": 2048, "multiple_of": 16}, "anyOf": [{"type": "object", "properties": {
          "width": {"type": "integer"}, "height": {"type": "integer"}}},
          {"type": "string", "enum": ["square_hd", "auto"]}]})";
+  const std::string_view text_sides =
+      R"("width": {"type": "string", "enum": ["512", "768", "1024"]},
+         "height": {"type": "string", "default": "512"})";
+  const std::string_view mixed_sides =
+      R"("width": {"anyOf": [{"type": "string", "enum": ["auto"]},
+         {"type": "integer", "minimum": 64, "maximum": 1024}, {"type": "null"}]},
+         "height": {"type": "integer", "minimum": 64, "maximum": 1024})";
+  const std::string_view tuple =
+      R"("output_dimensions": {"type": "array", "minItems": 2, "maxItems": 2,
+         "prefixItems": [{"type": "integer", "minimum": 256}, {"type": "integer", "minimum": 256}]})";
+  const std::string_view any_array =
+      R"("canvas_size": {"type": "array", "items": {"type": "integer"}})";
+  const std::string_view short_ratio =
+      R"("aspect_ratio": {"type": "string", "pattern": "^[0-9]{1,2}:[0-9]{1,2}$"})";
+  const std::string_view pattern_size =
+      R"("size": {"type": "string", "pattern": "^[0-9]+[*][0-9]+$"})";
+  const std::string_view number_ratio =
+      R"("aspect_ratio": {"type": "number", "minimum": 0.5, "maximum": 2})";
+  const std::string_view edge =
+      R"("image_size": {"type": "integer", "minimum": 256, "maximum": 1024, "multipleOf": 64})";
+  const std::string_view shape_words =
+      R"("aspect": {"type": "string", "enum": ["square", "portrait", "landscape"]})";
+  const std::string_view labels =
+      R"x("image_aspect": {"type": "string", "enum": ["Square (1:1)", "Landscape (16:9)",
+         "Landscape (4:3)", "Portrait (9:16)"]
+})x";
   const std::vector<Case> cases = {
+      {"sides may be text", {text_sides}, pixels(768, 512), R"(width="768" height="512")", ""},
+      {"sides of several kinds",
+       {mixed_sides},
+       pixels(2048, 1024),
+       R"(width=1024 height=512)",
+       "2048x1024 became 1024x512 (at most 1024 wide)"},
+      {"a tuple takes pixels",
+       {tuple},
+       pixels(200, 100),
+       R"(output_dimensions=[512,256])",
+       "200x100 became 512x256 (at least 256 wide, at least 256 high)"},
+      {"an array of which nothing is said takes two numbers",
+       {any_array},
+       pixels(640, 480),
+       R"(canvas_size=[640,480])",
+       ""},
+      {"a ratio that the model has no room for is simplified",
+       {short_ratio},
+       pixels(1000, 777),
+       R"(aspect_ratio="94:73")",
+       "1000x777 became aspect_ratio 94:73"},
+      {"an extreme ratio too",
+       {short_ratio},
+       pixels(16384, 16),
+       R"(aspect_ratio="99:1")",
+       "16384x16 became aspect_ratio 99:1"},
+      {"a pattern tells the sign between pixels",
+       {pattern_size},
+       pixels(1000, 777),
+       R"(size="1000*777")",
+       ""},
+      {"a ratio may be a number",
+       {number_ratio},
+       pixels(1792, 1024),
+       R"(aspect_ratio=1.75)",
+       "1792x1024 became aspect_ratio 1.75"},
+      {"within its bounds",
+       {number_ratio},
+       pixels(1000, 4000),
+       R"(aspect_ratio=0.5)",
+       "1000x4000 became aspect_ratio 0.5"},
+      {"the side of a square is an area",
+       {edge},
+       pixels(500, 500),
+       R"(image_size=512)",
+       "500x500 became image_size 512"},
+      {"words for shapes, under a name of their own",
+       {shape_words},
+       pixels(1792, 1024),
+       R"(aspect="landscape")",
+       "1792x1024 became aspect landscape"},
+      {"labels with ratios",
+       {labels},
+       pixels(1024, 768),
+       R"x(image_aspect="Landscape (4:3)")x",
+       "1024x768 became image_aspect Landscape (4:3)"},
       {"an object takes pixels",
        {free_size},
        pixels(1792, 1024),

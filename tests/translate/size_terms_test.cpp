@@ -32,6 +32,8 @@ TEST_CASE("presets and WxH strings name pixels") {
       {"1024 x 768", {1024, 768}},
       {"1024x1024 (1:1)", {1024, 1024}},
       {"RESOLUTION_1024_768", {1024, 768}},
+      {"Landscape (1536x1024)", {1536, 1024}},
+      {"square 768x768", {768, 768}},
   };
   for (const Case& c : cases) {
     CAPTURE(c.word);
@@ -49,10 +51,24 @@ TEST_CASE("ratios name a shape and no pixels") {
     double aspect;
   };
   const std::vector<Case> cases = {
-      {"16:9", 16.0 / 9},           {"19.5:9", 19.5 / 9},   {"9:19.5", 9 / 19.5},
-      {"16/9", 16.0 / 9},           {"16_9", 16.0 / 9},     {"ASPECT_10_16", 0.625},
-      {"4:3 (landscape)", 4.0 / 3}, {"3x2", 1.5},           {"portrait", 0.75},
-      {"landscape_hd", 4.0 / 3},    {"landscape_3_2", 1.5}, {"square_2k", 1},
+      {"16:9", 16.0 / 9},
+      {"19.5:9", 19.5 / 9},
+      {"9:19.5", 9 / 19.5},
+      {"16/9", 16.0 / 9},
+      {"16_9", 16.0 / 9},
+      {"ASPECT_10_16", 0.625},
+      {"4:3 (landscape)", 4.0 / 3},
+      {"3x2", 1.5},
+      {"portrait", 0.75},
+      {"landscape_hd", 4.0 / 3},
+      {"landscape_3_2", 1.5},
+      {"square_2k", 1},
+      {"Landscape (16:9)", 16.0 / 9},
+      {"Portrait (9:16)", 9.0 / 16},
+      {"Square (1:1)", 1},
+      {"vertical", 0.75},
+      {"widescreen", 16.0 / 9},
+      {"landscape_16_9_2k", 16.0 / 9},
   };
   for (const Case& c : cases) {
     CAPTURE(c.word);
@@ -69,9 +85,10 @@ TEST_CASE("tiers name an area and no shape") {
     double area;
   };
   const std::vector<Case> cases = {
-      {"1K", 1024.0 * 1024},   {"2k", 2048.0 * 2048},          {"0.5K", 512.0 * 512},
-      {"4MP", 4096.0 * 1024},  {"720p", 1280.0 * 720},         {"1080P", 1920.0 * 1080},
-      {"1024", 1024.0 * 1024}, {"480p", 480.0 * 480 * 16 / 9},
+      {"1K", 1024.0 * 1024},     {"2k", 2048.0 * 2048},          {"0.5K", 512.0 * 512},
+      {"4MP", 4096.0 * 1024},    {"720p", 1280.0 * 720},         {"1080P", 1920.0 * 1080},
+      {"1024", 1024.0 * 1024},   {"480p", 480.0 * 480 * 16 / 9}, {"4 MP", 4096.0 * 1024},
+      {"2048px", 2048.0 * 2048},
   };
   for (const Case& c : cases) {
     CAPTURE(c.word);
@@ -81,6 +98,13 @@ TEST_CASE("tiers name an area and no shape") {
     CHECK_FALSE(term.aspect);
     CHECK_FALSE(term.automatic);
   }
+}
+
+TEST_CASE("a shape may come with an area") {
+  const SizeTerm term = read_size_term("square_2k");
+  CHECK(term.aspect == 1.0);
+  CHECK(term.area == 2048.0 * 2048);
+  CHECK_FALSE(term.pixels);
 }
 
 TEST_CASE("words by which a model chooses by itself are told apart") {

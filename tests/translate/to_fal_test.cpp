@@ -44,6 +44,16 @@ TEST_CASE("the prompt goes where the model takes it") {
        R"(["new_text"])", R"({"new_text":"a lighthouse"})"},
       {"a list of prompts", R"("prompt": {"type": "array", "items": {"type": "string"}})",
        R"(["prompt"])", R"({"prompt":["a lighthouse"]})"},
+      {"a name made of known words",
+       R"("input_prompt": {"type": "string"}, "negative_prompt": {"type": "string"})", "[]",
+       R"({"input_prompt":"a lighthouse"})"},
+      {"a list of another name", R"("prompts": {"type": "array", "items": {"type": "string"}})",
+       R"(["prompts"])", R"({"prompts":["a lighthouse"]})"},
+      {"not into a list of points",
+       R"("prompts": {"type": "array", "items": {"type": "object", "properties": {"x": {"type": "integer"}}}})",
+       "[]", "{}"},
+      {"not into the address of a picture",
+       R"("image_prompt": {"type": "string", "description": "URL of an image"})", "[]", "{}"},
       {"nowhere", R"("steps": {"type": "integer"})", "[]", "{}"},
       {"not into an enum", R"("text": {"type": "string", "enum": ["a", "b"]})", "[]", "{}"},
   };
@@ -302,6 +312,12 @@ TEST_CASE("what is required is given by the document where it can be") {
        R"({"mode":"fast"})"},
       {"the only value", R"("mode": {"type": "string", "enum": ["fast"]})", R"(["mode"])",
        R"({"mode":"fast"})"},
+      {"the only value of its one kind",
+       R"("mode": {"allOf": [{"type": "string"}, {"const": "fast"}], "default": "slow"})",
+       R"(["mode"])", R"({"mode":"fast"})"},
+      {"null, where the default does not fit",
+       R"("light": {"type": ["integer", "null"], "minimum": 0, "default": -5})", R"(["light"])",
+       R"({"light":null})"},
       {"null", R"("light": {"anyOf": [{"type": "string"}, {"type": "null"}]})", R"(["light"])",
        R"({"light":null})"},
       {"a size", free_size, R"(["image_size"])", R"({"image_size":{"height":1024,"width":1024}})"},
@@ -312,6 +328,31 @@ TEST_CASE("what is required is given by the document where it can be") {
     SUBCASE(c.name.c_str()) {
       CHECK(sent(plan(generation(), with({c.input}, c.required))) == c.want);
     }
+  }
+}
+
+TEST_CASE("a default that breaks its own bounds is not sent where the field is required") {
+  const auto mapped =
+      map(generation(), with({R"("steps": {"type": "integer", "minimum": 1, "default": 0})"},
+                             R"(["prompt", "steps"])"));
+  REQUIRE_FALSE(mapped);
+  CHECK(mapped.error().kind == ErrorKind::missing_parameter);
+  CHECK(mapped.error().field == "steps");
+}
+
+TEST_CASE("an OpenAI field whose value the model's input refuses is dropped with a note") {
+  ImageRequest request = generation();
+  request.user = "somebody";
+  request.quality = "high";
+  const FalPlan mapped =
+      plan(request, with({R"("user": {"type": "string", "maxLength": 3})",
+                          R"("quality": {"type": "string", "pattern": "^[A-Z]+$"})"}));
+  CHECK(sent(mapped) == "{}");
+  CHECK(note(mapped, "user") == "dropped: 'user' must have at most 3 characters, not 8.");
+  CHECK(has_note(mapped, "quality", "dropped: "));
+  for (const auto& row : mapped.mappings) {
+    CAPTURE(row.field);
+    CHECK((row.field == "prompt" || row.property.empty()));
   }
 }
 

@@ -119,6 +119,14 @@ void add_type_of(Field& field, const Json& value) {
   }
 }
 
+// The first of several schemas that are all the same.
+std::optional<Place> common_element(const Place& list) {
+  const Raw& schemas = *list.node;
+  const auto same = [&](const Raw& schema) { return schema == schemas.front(); };
+  if (schemas.empty() || !std::ranges::all_of(schemas, same)) return std::nullopt;
+  return Place{&schemas.front(), step_into(list.pointer, "0")};
+}
+
 bool only_null(const Field& field) {
   return field.allowed.size() == 1 && field.allowed[0].is_null();
 }
@@ -388,8 +396,12 @@ Field Reader::keywords(const Place& place) {
   read_bounds(node, field);
   read_limits(node, field.limits);
   read_object(place, field);
-  if (const auto items = member(place, "items"); items && items->node->is_object()) {
-    field.items = std::make_shared<const Field>(child(*items));
+  // Of a tuple all elements of one kind are read; of kinds that differ none is.
+  for (const std::string_view keyword : {"items", "prefixItems"}) {
+    auto items = member(place, keyword);
+    if (items && items->node->is_array()) items = common_element(*items);
+    if (items && items->node->is_object() && field.items == nullptr)
+      field.items = std::make_shared<const Field>(child(*items));
   }
   return field;
 }

@@ -10,18 +10,24 @@
 #include "base/text.hpp"
 #include "falproxy/schema.hpp"
 #include "json/access.hpp"
+#include "schema/names.hpp"
 
 namespace falproxy::schema {
 namespace {
 
 using Raw = nlohmann::json;
 
-const Field* first_input(const ModelSchema& schema,
-                         std::initializer_list<std::string_view> names) noexcept {
+bool no_other(std::string_view) noexcept { return false; }
+
+// The first of the names that is there, else the first input that is named by that rule.
+const Field* first_input(const ModelSchema& schema, std::initializer_list<std::string_view> names,
+                         bool (*rule)(std::string_view) noexcept = no_other) noexcept {
   for (const std::string_view name : names) {
     if (const Field* field = schema.input(name)) return field;
   }
-  return nullptr;
+  const auto other =
+      std::ranges::find_if(schema.inputs, [&](const Field& field) { return rule(field.name); });
+  return other == schema.inputs.end() ? nullptr : &*other;
 }
 
 std::vector<std::string> string_choices(const Field* field) {
@@ -72,7 +78,8 @@ SizeInputs size_inputs(const ModelSchema& schema) {
 const Field* count_input(const ModelSchema& schema) {
   return first_input(schema,
                      {"num_images", "number_of_images", "num_samples", "num_results", "n_images",
-                      "image_count", "num_outputs", "batch_size", "n", "max_images"});
+                      "image_count", "num_outputs", "batch_size", "n", "max_images"},
+                     is_count_name);
 }
 
 const Field* format_input(const ModelSchema& schema) {

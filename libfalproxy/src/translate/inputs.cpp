@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "falproxy/media.hpp"
+#include "schema/names.hpp"
 
 namespace falproxy::translate {
 namespace {
@@ -79,10 +81,39 @@ static_assert(std::ranges::is_sorted(names, {}, &Name::name));
 
 bool takes_text(const Field& field) noexcept { return field.types.string || !field.types.any(); }
 
+bool takes_texts(const Field& field) {
+  bool takes = false;
+  for_each_shape(field, [&](const Field& shape) {
+    takes =
+        takes || (shape.types.array && (shape.items == nullptr || takes_any_text(*shape.items)));
+  });
+  return takes;
+}
+
+bool lists_picture_type(const Field& field) {
+  bool lists = false;
+  for_each_listed(field, [&](const Json& value) {
+    const auto word = value.as_string();
+    lists = lists || (word && (media::from_name(*word) || media::from_mime(*word)));
+  });
+  return lists;
+}
+
+// The part that an input plays whose name is not in the list, told from the words of its name.
+std::optional<Name> name_by_words(const Field& field) {
+  constexpr int last = 99;
+  const std::string_view name = field.name;
+  if (schema::is_count_name(name)) return Name{name, Role::count, last};
+  if (schema::is_prompt_name(name)) return Name{name, Role::prompt, last};
+  if (schema::is_format_name(name) && lists_picture_type(field))
+    return Name{name, Role::format, last};
+  return std::nullopt;
+}
+
 bool fits(Role role, const Field& field) {
   switch (role) {
     case Role::prompt:
-      return field.allowed.empty() && (takes_text(field) || field.types.array);
+      return field.allowed.empty() && (takes_text(field) || takes_texts(field));
     case Role::count:
     case Role::per_run:
       return field.types.integer || field.types.number || !field.allowed.empty();
@@ -147,11 +178,14 @@ Inputs::Inputs(const schema::ModelSchema& schema) {
   for (const Field& field : schema.inputs) {
     const auto known =
         std::ranges::lower_bound(names, std::string_view(field.name), {}, &Name::name);
-    if (known == names.end() || known->name != field.name || !fits(known->role, field)) continue;
-    const auto role = static_cast<std::size_t>(known->role);
-    if (fields_[role] != nullptr && ranks[role] <= known->rank) continue;
+    const bool listed = known != names.end() && known->name == field.name;
+    const std::optional<Name> name = listed ? std::optional(*known) : name_by_words(field);
+    if (!name || !fits(name->role, field)) continue;
+    if (!listed && name->role == Role::prompt && is_picture(schema, field.name)) continue;
+    const auto role = static_cast<std::size_t>(name->role);
+    if (fields_[role] != nullptr && ranks[role] <= name->rank) continue;
     fields_[role] = &field;
-    ranks[role] = known->rank;
+    ranks[role] = name->rank;
   }
   auto& prompt = fields_[static_cast<std::size_t>(Role::prompt)];
   if (prompt == nullptr) prompt = only_required_text(schema);

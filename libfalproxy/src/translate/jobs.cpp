@@ -8,11 +8,14 @@
 
 #include "json/access.hpp"
 #include "translate/draft.hpp"
+#include "translate/whole_numbers.hpp"
 
 namespace falproxy::translate {
 namespace {
 
 using schema::Field;
+
+constexpr int most_pictures = 1'000'000;
 
 // A number, also where the model lists it as text ("4").
 std::optional<int> as_count(const Json& value) noexcept {
@@ -22,7 +25,7 @@ std::optional<int> as_count(const Json& value) noexcept {
     const auto [end, fault] = std::from_chars(text->data(), text->data() + text->size(), parsed);
     if (fault == std::errc{} && end == text->data() + text->size()) number = parsed;
   }
-  if (!number || *number < 1 || *number > 1'000'000) return std::nullopt;
+  if (!number || *number < 1 || *number > most_pictures) return std::nullopt;
   return static_cast<int>(*number);
 }
 
@@ -32,7 +35,7 @@ struct Count {
 };
 
 // The greatest count that the input takes and that is not above `wanted`; where all are above, the
-// smallest.
+// smallest. Null as a value: the input takes no count at all, and is left alone.
 Count take_count(const Field& input, int wanted) {
   std::optional<Count> below;
   std::optional<Count> above;
@@ -43,22 +46,17 @@ Count take_count(const Field& input, int wanted) {
   for_each_listed(input, [&](const Json& value) {
     if (const std::optional<int> count = as_count(value)) offer(value, *count);
   });
-  if (below) return *below;
-  if (above) return *above;
-  for_each_shape(input, [&](const Field& shape) {
-    if (below || (!shape.types.integer && !shape.types.number)) return;
-    double low = 1;
-    double high = 1e6;
-    if (shape.minimum) low = std::max(low, std::ceil(*shape.minimum));
-    if (shape.exclusive_minimum) low = std::max(low, std::floor(*shape.exclusive_minimum) + 1);
-    if (shape.maximum) high = std::min(high, std::floor(*shape.maximum));
-    if (shape.exclusive_maximum) high = std::min(high, std::ceil(*shape.exclusive_maximum) - 1);
-    const double step = std::max(1.0, std::floor(shape.multiple_of.value_or(1)));
-    double count = std::floor(std::min<double>(wanted, high) / step) * step;
-    count = std::max(count, std::ceil(low / step) * step);
-    below = Count{Json::integer(static_cast<std::int64_t>(count)), static_cast<int>(count)};
-  });
-  return below.value_or(Count{Json::integer(wanted), wanted});
+  if (!below && !above) {
+    for_each_shape(input, [&](const Field& shape) {
+      if (below || (!shape.types.integer && !shape.types.number)) return;
+      const double count = whole_numbers(shape, 1, most_pictures).at_most(wanted);
+      below = Count{Json::integer(static_cast<std::int64_t>(count)), static_cast<int>(count)};
+    });
+  }
+  Count taken = below ? *below : above.value_or(Count{});
+  if (!taken.value.is_null() && !schema::check(input, taken.value, input.name)) return taken;
+  const std::optional<Json>& usual = input.default_value;
+  return {{}, usual ? as_count(*usual).value_or(1) : 1};
 }
 
 // The pictures that each job brings, and what the request as a whole is to bring.
@@ -76,8 +74,9 @@ int pictures_per_run(Draft& draft) {
   if (input == nullptr) return 1;
   if (const Draft::Entry* entry = draft.find(input)) return as_count(entry->value).value_or(1);
   const std::optional<int> usual = input->default_value ? as_count(*input->default_value) : 1;
-  if (usual == 1) return 1;
+  if (usual == 1 && !input->required) return 1;
   Count one = take_count(*input, 1);
+  if (one.value.is_null()) return one.pictures;
   draft.send(*input, std::move(one.value), Source::document, {}, "one picture a run");
   return one.pictures;
 }
@@ -120,11 +119,16 @@ Counts count_pictures(Draft& draft) {
 // seed + k; past the greatest that the input takes it goes on from the smallest.
 std::int64_t seed_of_job(std::int64_t seed, std::size_t job, const Field& input) {
   constexpr double exact = 9007199254740992.0;
-  const auto low =
-      static_cast<std::int64_t>(std::clamp(std::ceil(input.minimum.value_or(0)), -exact, exact));
-  const std::int64_t high = input.maximum && *input.maximum < exact
-                                ? static_cast<std::int64_t>(std::floor(*input.maximum))
-                                : std::numeric_limits<std::int64_t>::max();
+  WholeNumbers range{0, exact, 1};
+  bool found = false;
+  for_each_shape(input, [&](const Field& shape) {
+    if (found || (!shape.types.integer && !shape.types.number)) return;
+    range = whole_numbers(shape, 0, exact);
+    found = true;
+  });
+  const auto low = static_cast<std::int64_t>(range.low);
+  const std::int64_t high = range.high < exact ? static_cast<std::int64_t>(range.high)
+                                               : std::numeric_limits<std::int64_t>::max();
   const auto k = static_cast<std::int64_t>(job);
   return seed <= high - k ? seed + k : std::min(high, low + (k - (high - seed) - 1));
 }
@@ -146,7 +150,7 @@ void tell_count(Draft& draft, const Counts& counts) {
   const Json n = Json::integer(counts.wanted);
   std::string why =
       counts.jobs.size() == 1 ? "one job" : fmt::format("{} jobs", counts.jobs.size());
-  if (input == nullptr) {
+  if (input == nullptr || counts.jobs.front().value.is_null()) {
     draft.plan.mappings.push_back({"n", {}, n, why + ", one picture each"});
   } else {
     draft.plan.mappings.push_back({"n", input->name, counts.jobs.front().value, std::move(why)});
@@ -182,7 +186,8 @@ std::optional<Error> make_jobs(Draft& draft) {
       counts.jobs.size() > 1 ? shared_seed(draft) : std::nullopt;
   for (std::size_t k = 0; k < counts.jobs.size(); ++k) {
     nlohmann::json input = common;
-    if (count_input != nullptr) input[count_input->name] = Json::Access::raw(counts.jobs[k].value);
+    if (count_input != nullptr && !counts.jobs[k].value.is_null())
+      input[count_input->name] = Json::Access::raw(counts.jobs[k].value);
     if (seed) {
       const Json own = Json::integer(seed_of_job(*seed, k, *seed_input));
       const bool fits = !schema::check(*seed_input, own, seed_input->name);

@@ -7,6 +7,7 @@
 
 #include "falproxy/media.hpp"
 #include "translate/draft.hpp"
+#include "translate/whole_numbers.hpp"
 
 namespace falproxy::translate {
 namespace {
@@ -150,8 +151,10 @@ void send_compression(Draft& draft) {
   const Field* input = draft.inputs[Role::compression];
   if (cannot_send(draft, "output_compression", input, std::to_string(wanted))) return;
   double value = wanted;
-  if (input->minimum) value = std::max(value, std::ceil(*input->minimum));
-  if (input->maximum) value = std::min(value, std::floor(*input->maximum));
+  for_each_shape(*input, [&](const Field& shape) {
+    if (shape.types.integer || shape.types.number)
+      value = whole_numbers(shape, 0, 100).nearest(wanted);
+  });
   const Json sent = Json::integer(static_cast<std::int64_t>(value));
   if (schema::check(*input, sent, input->name)) {
     draft.drop("output_compression", Json::integer(wanted),

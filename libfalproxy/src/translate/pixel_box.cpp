@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <numeric>
+
+#include "translate/whole_numbers.hpp"
 
 namespace falproxy::translate {
 namespace {
@@ -17,17 +20,11 @@ std::uint32_t whole(double value) noexcept {
 
 Side side_of(const schema::Field& field, const std::optional<double>& fal_min,
              const std::optional<double>& fal_max, const std::optional<double>& fal_multiple) {
-  double low = 1;
-  double high = largest_side;
-  if (field.minimum) low = std::max(low, std::ceil(*field.minimum));
-  if (field.exclusive_minimum) low = std::max(low, std::floor(*field.exclusive_minimum) + 1);
-  if (fal_min) low = std::max(low, std::ceil(*fal_min));
-  if (field.maximum) high = std::min(high, std::floor(*field.maximum));
-  if (field.exclusive_maximum) high = std::min(high, std::ceil(*field.exclusive_maximum) - 1);
-  if (fal_max) high = std::min(high, std::floor(*fal_max));
-
+  const WholeNumbers numbers = whole_numbers(field, 1, largest_side);
+  const double low = std::max(numbers.low, std::ceil(fal_min.value_or(0)));
+  const double high = std::min(numbers.high, std::floor(fal_max.value_or(largest_side)));
   Side side;
-  for (const std::optional<double>& multiple : {field.multiple_of, fal_multiple}) {
+  for (const std::optional<double>& multiple : {std::optional(numbers.step), fal_multiple}) {
     if (multiple && *multiple >= 1 && *multiple <= 4096 && std::trunc(*multiple) == *multiple) {
       side.step = std::lcm(side.step, static_cast<std::uint32_t>(*multiple));
     }
@@ -35,9 +32,7 @@ Side side_of(const schema::Field& field, const std::optional<double>& fal_min,
   side.low = whole(std::ceil(low / side.step) * side.step);
   side.high = high < 1 ? 0 : whole(std::floor(high / side.step) * side.step);
   for (const Json& value : field.allowed) {
-    if (const auto number = value.as_integer(); number && *number > 0 && *number <= 1'000'000) {
-      side.listed.push_back(static_cast<std::uint32_t>(*number));
-    }
+    if (const auto pixels = read_side(value)) side.listed.push_back(*pixels);
   }
   return side;
 }
@@ -66,6 +61,25 @@ double high_of(const Side& side) noexcept {
 }
 
 }  // namespace
+
+std::optional<std::uint32_t> read_side(const Json& value) noexcept {
+  std::optional<std::int64_t> number = value.as_integer();
+  if (const auto text = value.as_string()) {
+    std::int64_t parsed = 0;
+    const auto [end, fault] = std::from_chars(text->data(), text->data() + text->size(), parsed);
+    if (fault == std::errc{} && end == text->data() + text->size()) number = parsed;
+  }
+  if (!number || *number < 1 || *number > 1'000'000) return std::nullopt;
+  return static_cast<std::uint32_t>(*number);
+}
+
+Json write_side(const schema::Field& shape, std::uint32_t pixels) {
+  for (const Json& value : shape.allowed) {
+    if (read_side(value) == pixels) return value;
+  }
+  const bool number = shape.types.integer || shape.types.number;
+  return number ? Json::integer(pixels) : Json::string(std::to_string(pixels));
+}
 
 bool Side::takes(std::uint32_t pixels) const noexcept {
   if (!listed.empty() && std::ranges::find(listed, pixels) == listed.end()) return false;

@@ -22,6 +22,11 @@ struct Side {
   [[nodiscard]] bool takes(std::uint32_t pixels) const noexcept;
 };
 
+/// One side in pixels, as models write it: 1024 or "1024". None of anything else.
+[[nodiscard]] std::optional<std::uint32_t> read_side(const Json& value) noexcept;
+/// The same for a model whose `shape` takes numbers, or such text.
+[[nodiscard]] Json write_side(const schema::Field& shape, std::uint32_t pixels);
+
 /// The sizes that a model takes.
 struct PixelBox {
   Side width, height;

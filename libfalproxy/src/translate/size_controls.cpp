@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
 
+#include "schema/names.hpp"
 #include "translate/inputs.hpp"
+#include "translate/whole_numbers.hpp"
 
 namespace falproxy::translate {
 namespace {
@@ -30,17 +33,36 @@ constexpr std::array<std::string_view, 15> size_names = {
     "image_resolution",
     "resolution_mode",
 };
-constexpr std::array<std::pair<std::string_view, std::string_view>, 4> side_names = {{
-    {"width", "height"},
-    {"image_width", "image_height"},
-    {"output_width", "output_height"},
-    {"target_width", "target_height"},
-}};
 // Within an object that holds one of these, the size stands there.
 constexpr std::array<std::string_view, 3> member_names = {"ratio", "aspect_ratio", "size"};
 
 bool takes_numbers(const Field& field) noexcept {
   return field.types.integer || field.types.number;
+}
+
+bool says_pixels(const Json& value) noexcept { return read_side(value).has_value(); }
+
+// The schema of a side, of several branches the first that takes numbers, be it as text; null: none
+// does.
+const Field* find_side(const Field* field) {
+  if (field == nullptr) return nullptr;
+  const bool shows_number = field->default_value && field->default_value->is_string() &&
+                            says_pixels(*field->default_value);
+  const Field* found = nullptr;
+  for_each_shape(*field, [&](const Field& shape) {
+    const bool text =
+        shape.types.string &&
+        (shape.allowed.empty() ? shows_number : std::ranges::any_of(shape.allowed, says_pixels));
+    if (found == nullptr && (takes_numbers(shape) || text)) found = &shape;
+  });
+  return found;
+}
+
+// A side of a square is a number of pixels, and not a factor or a size in a unit of its own.
+bool is_edge(const Field& field, const Field& shape) {
+  const std::optional<double> usual =
+      field.default_value ? field.default_value->as_number() : std::nullopt;
+  return whole_numbers(shape, 1, 1e6).high >= 256 && usual.value_or(64) >= 64;
 }
 
 class Finder {
@@ -52,7 +74,11 @@ class Finder {
     for_each_shape(field, [&](const Field& shape) {
       if (shape.types.object && member.empty()) add_object(shape);
       if (shape.types.array && member.empty()) add_array(shape);
-      if (!shape.allowed.empty()) listed += add_words(shape, member);
+      if (!shape.allowed.empty()) {
+        listed += add_words(shape, member);
+      } else if (takes_numbers(shape) && member.empty() && field.allowed.empty()) {
+        add_number(shape);
+      }
     });
     for_each_shape(field, [&](const Field& shape) {
       if (shape.types.string && shape.allowed.empty() && field.allowed.empty())
@@ -63,13 +89,13 @@ class Finder {
 
  private:
   void add_object(const Field& shape) {
-    const Field* width = shape.property("width");
-    const Field* height = shape.property("height");
-    if (width != nullptr && height != nullptr && takes_numbers(*width) && takes_numbers(*height)) {
+    const Field* width = find_side(shape.property("width"));
+    const Field* height = find_side(shape.property("height"));
+    if (width != nullptr && height != nullptr) {
       schema::FalLimits limits = input_.limits;
       if (limits == schema::FalLimits{}) limits = shape.limits;
-      controls_.pixels.push_back(
-          {PixelControl::Shape::object, &input_, nullptr, pixel_box(*width, *height, limits)});
+      controls_.pixels.push_back({PixelControl::Shape::object, &input_, nullptr, width, height,
+                                  pixel_box(*width, *height, limits)});
       return;
     }
     for (const std::string_view name : member_names) {
@@ -80,16 +106,23 @@ class Finder {
     }
   }
 
+  // Two numbers, by its bounds or its default, or because nothing is said against it.
   void add_array(const Field& shape) {
-    if (shape.items == nullptr || !takes_numbers(*shape.items)) return;
-    const auto is_two = [](const std::optional<std::size_t>& count) {
-      return count && *count == 2;
-    };
-    const bool two = is_two(shape.min_items) || is_two(shape.max_items) ||
-                     (input_.default_value && input_.default_value->size() == 2);
-    if (!two) return;
-    controls_.pixels.push_back({PixelControl::Shape::array, &input_, nullptr,
-                                pixel_box(*shape.items, *shape.items, input_.limits)});
+    static const Field any;
+    const Field* side = shape.items == nullptr ? &any : find_side(shape.items.get());
+    const bool bounded = shape.min_items || shape.max_items;
+    const bool has_default = input_.default_value && !input_.default_value->is_null();
+    const bool two = has_default ? input_.default_value->size() == 2
+                                 : !bounded || shape.min_items == 2 || shape.max_items == 2;
+    if (side == nullptr || !two || shape.min_items > 2 || shape.max_items.value_or(2) < 2) return;
+    controls_.pixels.push_back({PixelControl::Shape::array, &input_, nullptr, side, side,
+                                pixel_box(*side, *side, input_.limits)});
+  }
+
+  void add_number(const Field& shape) {
+    const bool ratio = input_.name.find("ratio") != std::string::npos ||
+                       input_.name.find("aspect") != std::string::npos;
+    if (ratio || is_edge(input_, shape)) controls_.numbers.push_back({&input_, &shape, ratio});
   }
 
   std::size_t add_words(const Field& shape, std::string_view member) {
@@ -132,8 +165,14 @@ class Finder {
         if (learn(*word.value)) return;
       }
     }
-    if (input_.name.find("ratio") != std::string::npos)
+    if (input_.name.find("ratio") != std::string::npos ||
+        input_.name.find("aspect") != std::string::npos) {
       controls_.texts.push_back({&input_, member, false, ":"});
+    } else if (!shape.pattern.empty()) {
+      // Which of these its pattern lets pass is seen when one is sent.
+      for (const std::string_view sign : {"x", "*"})
+        controls_.texts.push_back({&input_, member, true, sign});
+    }
   }
 
   const Field& input_;
@@ -152,18 +191,47 @@ bool WordControl::has_tiers() const noexcept {
   });
 }
 
+bool SizeControls::is_tier(const Field& field) const noexcept {
+  const auto word = std::ranges::find(words, &field, &WordControl::field);
+  if (word != words.end()) return word->has_tiers() && !word->has_shapes();
+  const auto number = std::ranges::find(numbers, &field, &NumberControl::field);
+  return number != numbers.end() && !number->ratio;
+}
+
+namespace {
+
+// Two inputs: `width` and `height` themselves before longer names.
+void add_sides(const ModelSchema& schema, SizeControls& controls) {
+  std::optional<PixelControl> shortest;
+  for (const Field& width : schema.inputs) {
+    const std::optional<std::string_view> prefix = schema::side_prefix(width.name, "width");
+    const Field* height = prefix ? schema.input(std::string(*prefix) + "height") : nullptr;
+    const Field* width_side = height == nullptr ? nullptr : find_side(&width);
+    const Field* height_side = find_side(height);
+    if (width_side == nullptr || height_side == nullptr) continue;
+    if (shortest && shortest->field->name.size() <= width.name.size()) continue;
+    shortest = PixelControl{PixelControl::Shape::two_inputs,
+                            &width,
+                            height,
+                            width_side,
+                            height_side,
+                            pixel_box(*width_side, *height_side, width.limits)};
+  }
+  if (shortest) controls.pixels.push_back(*std::move(shortest));
+}
+
+}  // namespace
+
 SizeControls find_size_controls(const ModelSchema& schema) {
   SizeControls controls;
-  for (const auto& [width_name, height_name] : side_names) {
-    const Field* width = schema.input(width_name);
-    const Field* height = width == nullptr ? nullptr : schema.input(height_name);
-    if (height == nullptr || !takes_numbers(*width) || !takes_numbers(*height)) continue;
-    controls.pixels.push_back({PixelControl::Shape::two_inputs, width, height,
-                               pixel_box(*width, *height, width->limits)});
-    break;
-  }
+  add_sides(schema, controls);
   for (const std::string_view name : size_names) {
     if (const Field* field = schema.input(name)) Finder(*field, controls).look_at(*field, {});
+  }
+  for (const Field& field : schema.inputs) {
+    if (std::ranges::find(size_names, field.name) == size_names.end() &&
+        schema::is_size_name(field.name))
+      Finder(field, controls).look_at(field, {});
   }
   return controls;
 }
@@ -176,10 +244,8 @@ std::vector<std::string_view> known_size_names() {
 }
 
 bool is_size_name(std::string_view name) noexcept {
-  return std::ranges::find(size_names, name) != size_names.end() ||
-         std::ranges::any_of(side_names, [&](const auto& pair) {
-           return pair.first == name || pair.second == name;
-         });
+  return schema::is_size_name(name) || schema::side_prefix(name, "width") ||
+         schema::side_prefix(name, "height");
 }
 
 }  // namespace falproxy::translate

@@ -18,6 +18,8 @@ struct PixelControl {
   Shape shape = Shape::object;
   const schema::Field* field = nullptr;  ///< of two inputs: the width
   const schema::Field* height = nullptr;
+  const schema::Field* width_side = nullptr;  ///< the schemas of the two numbers
+  const schema::Field* height_side = nullptr;
   PixelBox box;
 };
 
@@ -44,14 +46,24 @@ struct TextControl {
   std::string_view separator = {};
 };
 
+/// One number: width / height, or the side of a square, which serves as a tier.
+struct NumberControl {
+  const schema::Field* field = nullptr;
+  const schema::Field* shape = nullptr;  ///< its bounds
+  bool ratio = false;
+};
+
 struct SizeControls {
   std::vector<PixelControl> pixels;
   std::vector<WordControl> words;
   std::vector<TextControl> texts;
+  std::vector<NumberControl> numbers;
 
   [[nodiscard]] bool none() const noexcept {
-    return pixels.empty() && words.empty() && texts.empty();
+    return pixels.empty() && words.empty() && texts.empty() && numbers.empty();
   }
+  /// Whether `field` only says how large the picture gets, and nothing of its shape.
+  [[nodiscard]] bool is_tier(const schema::Field& field) const noexcept;
 };
 
 /// Found by name and by what they take: an `image_size` of words that say nothing about a size is

@@ -7,9 +7,9 @@
 #include <limits>
 #include <numeric>
 
-#include "json/access.hpp"
 #include "translate/inputs.hpp"
 #include "translate/size_controls.hpp"
+#include "translate/whole_numbers.hpp"
 
 namespace falproxy::translate {
 namespace {
@@ -30,28 +30,37 @@ struct Candidate {
   [[nodiscard]] bool found() const noexcept { return !values.empty(); }
 };
 
-Json pixel_object(Pixels size) {
-  nlohmann::json object = nlohmann::json::object();
-  object["width"] = size.width;
-  object["height"] = size.height;
-  return Json::Access::wrap(std::move(object));
-}
-
 Values pixel_values(const PixelControl& control, Pixels size) {
+  const Json width = write_side(*control.width_side, size.width);
+  const Json height = write_side(*control.height_side, size.height);
   switch (control.shape) {
     case PixelControl::Shape::object:
-      return {{control.field, pixel_object(size)}};
+      return {{control.field, Json::object({{"width", width}, {"height", height}})}};
     case PixelControl::Shape::array:
-      return {
-          {control.field, Json::array({Json::integer(size.width), Json::integer(size.height)})}};
+      return {{control.field, Json::array({width, height})}};
     case PixelControl::Shape::two_inputs:
       break;
   }
-  return {{control.field, Json::integer(size.width)}, {control.height, Json::integer(size.height)}};
+  return {{control.field, width}, {control.height, height}};
 }
 
 Json word_value(std::string_view member, const Json& word) {
   return member.empty() ? word : Json::object({{std::string(member), word}});
+}
+
+// The ratio nearest to `aspect` of which no term is above `most`.
+Pixels simple_ratio(double aspect, std::uint32_t most) {
+  Pixels best{1, 1};
+  for (std::uint32_t term = 1; term <= most; ++term) {
+    const double other = std::round(aspect < 1 ? term / aspect : term * aspect);
+    const auto longer = static_cast<std::uint32_t>(std::min<double>(other, most));
+    const Pixels ratio = aspect < 1 ? Pixels{term, longer} : Pixels{longer, term};
+    const auto distance = [&](Pixels of) {
+      return log_distance(static_cast<double>(of.width) / of.height, aspect);
+    };
+    if (distance(ratio) < distance(best)) best = ratio;
+  }
+  return best;
 }
 
 bool allowed(const Values& values) {
@@ -75,6 +84,7 @@ class Solver {
       return told(std::move(best));
     consider_words(best);
     consider_texts(best);
+    consider_numbers(best);
     if ((!best.found() || best.shape_only) && !tier_is_taken &&
         wish_.kind == SizeWish::Kind::pixels)
       add_tier(best);
@@ -167,35 +177,52 @@ class Solver {
 
   void consider_texts(Candidate& best) const {
     for (const TextControl& control : controls_.texts) {
-      std::uint32_t width = wish_.width;
-      std::uint32_t height = wish_.height;
-      std::optional<Pixels> pixels;
       if (control.pixels) {
-        pixels =
-            wish_.kind == SizeWish::Kind::pixels ? Pixels{width, height} : pixels_in(PixelBox{});
-        if (!pixels) continue;
-        width = pixels->width;
-        height = pixels->height;
-      } else {
-        const std::uint32_t divisor = std::gcd(width, height);
-        width /= divisor;
-        height /= divisor;
+        const std::optional<Pixels> pixels = pixels_in(PixelBox{});
+        if (pixels) consider_text(best, control, *pixels, pixels);
+        continue;
       }
-      const SizeDistance distance = distance_to(static_cast<double>(width) / height, {});
-      if (best.found() && !distance.less_than(best.distance)) continue;
-      const Json text = Json::string(fmt::format("{}{}{}", width, control.separator, height));
+      // The exact ratio, or where the model has no room for it ("1000:777") an ever simpler one.
+      const std::uint32_t divisor = std::gcd(wish_.width, wish_.height);
+      consider_text(best, control, {wish_.width / divisor, wish_.height / divisor}, {});
+      for (const std::uint32_t most : {99U, 32U, 9U})
+        consider_text(best, control, simple_ratio(aspect_, most), {});
+    }
+  }
+
+  void consider_text(Candidate& best, const TextControl& control, Pixels terms,
+                     std::optional<Pixels> pixels) const {
+    const SizeDistance distance =
+        distance_to(static_cast<double>(terms.width) / terms.height, std::nullopt);
+    if (best.found() && !distance.less_than(best.distance)) return;
+    const Json text =
+        Json::string(fmt::format("{}{}{}", terms.width, control.separator, terms.height));
+    Candidate candidate;
+    candidate.values = {{control.field, word_value(control.member, text)}};
+    candidate.distance = distance;
+    candidate.pixels = pixels;
+    candidate.shape_only = !pixels;
+    if (allowed(candidate.values)) best = std::move(candidate);
+  }
+
+  void consider_numbers(Candidate& best) const {
+    for (const NumberControl& control : controls_.numbers) {
+      if (!control.ratio) continue;
+      const double value = std::min(std::max(aspect_, control.shape->minimum.value_or(aspect_)),
+                                    control.shape->maximum.value_or(aspect_));
+      const SizeDistance distance = distance_to(value, std::nullopt);
+      if (value <= 0 || (best.found() && !distance.less_than(best.distance))) continue;
       Candidate candidate;
-      candidate.values = {{control.field, word_value(control.member, text)}};
+      candidate.values = {{control.field, Json::number(value)}};
       candidate.distance = distance;
-      candidate.pixels = pixels;
-      candidate.shape_only = !pixels;
+      candidate.shape_only = true;
       if (allowed(candidate.values)) best = std::move(candidate);
     }
   }
 
   void add_tier(Candidate& candidate) const {
     for (const WordControl& control : controls_.words) {
-      if (!control.has_tiers() || control.has_shapes()) continue;
+      if (!controls_.is_tier(*control.field)) continue;
       const WordControl::Word* nearest = nullptr;
       for (const WordControl::Word& word : control.words) {
         if (!word.term.area || word.term.automatic) continue;
@@ -204,11 +231,23 @@ class Solver {
           nearest = &word;
         }
       }
-      Values values = {{control.field, word_value(control.member, *nearest->value)}};
-      if (!allowed(values)) continue;
-      candidate.values.push_back(std::move(values.front()));
-      return;
+      if (nearest != nullptr &&
+          add_allowed(candidate, *control.field, word_value(control.member, *nearest->value)))
+        return;
     }
+    for (const NumberControl& control : controls_.numbers) {
+      const double side = whole_numbers(*control.shape, 1, 1e6).nearest(std::sqrt(area_));
+      if (!control.ratio &&
+          add_allowed(candidate, *control.field, Json::integer(static_cast<std::int64_t>(side))))
+        return;
+    }
+  }
+
+  static bool add_allowed(Candidate& candidate, const Field& field, Json value) {
+    Values values = {{&field, std::move(value)}};
+    if (!allowed(values)) return false;
+    candidate.values.push_back(std::move(values.front()));
+    return true;
   }
 
   [[nodiscard]] SizeChoice told(Candidate best) const {
@@ -234,8 +273,9 @@ class Solver {
         choice.note += fmt::format(" ({})", best.box->broken_limits(wanted_pixels));
       return choice;
     }
-    choice.why =
-        best.distance.aspect <= 1e-9 ? "the same shape" : "the nearest shape that the model lists";
+    choice.why = std::isinf(best.distance.aspect) ? "the nearest area; the model chooses the shape"
+                 : best.distance.aspect <= 1e-9   ? "the same shape"
+                                                  : "the nearest shape that the model lists";
     choice.note = wanted + " became ";
     for (std::size_t i = 0; i < choice.values.size(); ++i) {
       const auto& [field, value] = choice.values[i];
@@ -300,9 +340,9 @@ std::optional<Pixels> default_pixels(const schema::ModelSchema& schema) {
       continue;
     }
     if (!control.field->default_value || !control.height->default_value) continue;
-    const SizeTerm term = read_size_term(
-        Json::array({*control.field->default_value, *control.height->default_value}));
-    if (term.pixels) return term.pixels;
+    const auto width = read_side(*control.field->default_value);
+    const auto height = read_side(*control.height->default_value);
+    if (width && height) return Pixels{*width, *height};
   }
   for (const WordControl& control : controls.words) {
     if (const SizeTerm term = shown(control.field); term.pixels) return term.pixels;
@@ -329,9 +369,7 @@ SizeChoice choose_size(const SizeWish& wish, const schema::ModelSchema& schema,
   }
   bool tier_is_taken = false;
   for (const Field* field : taken) {
-    const auto control = std::ranges::find(controls.words, field, &WordControl::field);
-    const bool tier =
-        control != controls.words.end() && control->has_tiers() && !control->has_shapes();
+    const bool tier = controls.is_tier(*field);
     tier_is_taken = tier_is_taken || tier;
     if (tier) continue;
     choice.note = fmt::format("{} was dropped: '{}' decides the size", to_text(wish), field->name);

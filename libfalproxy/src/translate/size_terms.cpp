@@ -1,5 +1,6 @@
 #include "translate/size_terms.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -75,9 +76,10 @@ SizeTerm of_pair(double first, double second) noexcept {
   return term;
 }
 
-// "2k", "720p", "4mp" or "1024", as far as `rest` is what follows the number.
+// "2k", "720p", "4 mp", "1024px" or "1024", as far as `rest` is what follows the number.
 SizeTerm of_tier(double number, std::string_view rest) noexcept {
   SizeTerm term;
+  while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
   const auto is = [&](std::string_view unit) { return starts_a_word(rest, unit); };
   if (is("k")) {
     term.area = number * 1024 * number * 1024;
@@ -85,29 +87,55 @@ SizeTerm of_tier(double number, std::string_view rest) noexcept {
     term.area = number * number * 16 / 9;  // lines of a 16:9 picture
   } else if (is("mp") || is("megapixel") || is("megapixels")) {
     term.area = number * 1024 * 1024;
-  } else if (rest.empty() && number >= 128) {
+  } else if ((rest.empty() || is("px")) && number >= 128) {
     term.area = number * number;
   }
   return term;
 }
 
-SizeTerm of_shape(std::string_view text) noexcept {
-  const bool square = text.starts_with("square");
-  const bool portrait = text.starts_with("portrait");
-  if (square && text == "square") return of_pixels(512, 512);
-  if (square && text == "square_hd") return of_pixels(1024, 1024);
+// Words that name a shape, alone or before what is more exact: "portrait", "landscape_16_9",
+// "Square (1024x1024)".
+struct Shape {
+  std::string_view word;
+  double aspect;
+};
+constexpr std::array shapes = {
+    Shape{"square", 1.0},       Shape{"portrait", 3.0 / 4},    Shape{"landscape", 4.0 / 3},
+    Shape{"vertical", 3.0 / 4}, Shape{"horizontal", 4.0 / 3},  Shape{"tall", 3.0 / 4},
+    Shape{"wide", 4.0 / 3},     Shape{"widescreen", 16.0 / 9},
+};
+
+const Shape* find_shape(std::string_view text) noexcept {
+  const auto found = std::ranges::find_if(
+      shapes, [&](const Shape& shape) { return starts_a_word(text, shape.word); });
+  return found == shapes.end() ? nullptr : &*found;
+}
+
+SizeTerm of_shape(const Shape& shape, std::string_view text) noexcept {
+  if (text == "square") return of_pixels(512, 512);
+  if (text == "square_hd") return of_pixels(1024, 1024);
   SizeTerm term;
-  term.aspect = square ? 1.0 : portrait ? 3.0 / 4.0 : 4.0 / 3.0;
-  if (square) return term;
-  text.remove_prefix(portrait ? 8 : 9);
-  if (!text.empty()) text.remove_prefix(1);
-  const std::optional<double> longer = take_number(text);
-  if (!longer || take_separator(text) == 0) return term;
-  const std::optional<double> shorter = take_number(text);
-  if (!shorter || *longer < *shorter) return term;
-  term.aspect = portrait ? *shorter / *longer : *longer / *shorter;
-  const double short_side = preset_long_side * *shorter / *longer;
-  if (!is_whole(short_side)) return term;
+  term.aspect = shape.aspect;
+  text.remove_prefix(shape.word.size());
+  const std::size_t digit = std::min(text.find_first_of("0123456789"), text.size());
+  const bool is_preset = digit == 1 && text.front() == '_';
+  text.remove_prefix(digit);
+  const std::optional<double> first = take_number(text);
+  if (!first) return term;
+  std::string_view rest = text;
+  const std::optional<double> second = take_separator(rest) == 0 ? std::nullopt : take_number(rest);
+  if (!second) {
+    term.area = of_tier(*first, text).area;
+    return term;
+  }
+  const SizeTerm pair = of_pair(*first, *second);
+  if (pair.pixels || !pair.aspect || shape.aspect == 1) return pair.pixels ? pair : term;
+  const double longer = std::max(*first, *second);
+  const double shorter = std::min(*first, *second);
+  const bool portrait = shape.aspect < 1;
+  term.aspect = portrait ? shorter / longer : longer / shorter;
+  const double short_side = preset_long_side * shorter / longer;
+  if (!is_preset || !rest.empty() || *first < *second || !is_whole(short_side)) return term;
   return portrait ? of_pixels(short_side, preset_long_side)
                   : of_pixels(preset_long_side, short_side);
 }
@@ -119,8 +147,7 @@ SizeTerm read_size_term(std::string_view word) noexcept {
   std::array<char, longest_word> lower{};
   std::ranges::transform(word, lower.begin(), [](char c) { return to_lower(c); });
   std::string_view text(lower.data(), word.size());
-  if (text.starts_with("square") || text.starts_with("portrait") || text.starts_with("landscape"))
-    return of_shape(text);
+  if (const Shape* shape = find_shape(text)) return of_shape(*shape, text);
 
   SizeTerm term;
   const bool automatic = is_automatic(text);

@@ -27,7 +27,8 @@ struct SizeTerm {
   [[nodiscard]] bool says_nothing() const noexcept { return !automatic && !aspect && !area; }
 };
 
-/// Understood: fal's presets ("square", "square_hd", "portrait_16_9", "landscape_3_2", ...);
+/// Understood: fal's presets ("square", "square_hd", "portrait_16_9", "landscape_3_2", ...) and
+/// labels that begin with such a word ("Portrait (9:16)", "wide");
 /// "1024x768" with x, X, * or the multiplication sign; "16:9", "19.5:9", "16/9", "16_9"; "2K",
 /// "720p", "4MP", "1024"; "auto", "auto_2K", "match_input".
 [[nodiscard]] SizeTerm read_size_term(std::string_view word) noexcept;

@@ -175,7 +175,12 @@ void choose_response_format(Draft& draft) {
     return;
   }
   const bool usual = sync->default_value && sync->default_value->as_boolean() == true;
-  plan.uses_sync_mode = plan.response_format == ResponseFormat::b64_json && draft.options.data_uris;
+  const auto fits = [&](bool value) {
+    return !schema::check(*sync, Json::boolean(value), sync->name);
+  };
+  plan.uses_sync_mode =
+      plan.response_format == ResponseFormat::b64_json && draft.options.data_uris && fits(true);
+  if (!plan.uses_sync_mode && !fits(false)) return;
   if (plan.uses_sync_mode || usual) {
     draft.send(
         *sync, Json::boolean(plan.uses_sync_mode), Source::openai, "response_format",
@@ -183,9 +188,39 @@ void choose_response_format(Draft& draft) {
   }
 }
 
+// What was mapped and does not fit after all (a 'user' of 65 characters) is left out.
+void drop_misfits(Draft& draft) {
+  std::erase_if(draft.entries, [&](const Draft::Entry& entry) {
+    const std::string& name = entry.field->name;
+    if (entry.source != Source::openai && entry.source != Source::document) return false;
+    if (std::ranges::find(draft.slots, name, &ImageSlot::property) != draft.slots.end())
+      return false;  // placeholders stand there
+    const std::optional<Error> error = schema::check(*entry.field, entry.value, name);
+    if (!error) return false;
+    const std::string why = "dropped: " + error->message;
+    for (Mapping& mapping : draft.plan.mappings) {
+      if (mapping.property != name) continue;
+      mapping.property.clear();
+      mapping.why = why;
+      draft.note(mapping.field, why);
+    }
+    return true;
+  });
+}
+
+// A value for what the model requires and nobody gave, as far as its document tells one.
+std::optional<Json> required_value(const Field& field) {
+  const auto fits = [&](const Json& value) { return !schema::check(field, value, field.name); };
+  if (field.default_value && fits(*field.default_value)) return field.default_value;
+  const std::vector<Json> listed = schema::choices(field);
+  if (listed.size() == 1 && fits(listed.front())) return listed.front();
+  return field.nullable ? std::optional(Json()) : std::nullopt;
+}
+
 std::optional<Error> fill_required(Draft& draft) {
   for (const Field& field : draft.schema.inputs) {
-    if (!field.required || draft.has(&field) || &field == draft.inputs[Role::count]) continue;
+    if (!field.required || draft.has(&field)) continue;
+    if (&field == draft.inputs[Role::count] || &field == draft.inputs[Role::per_run]) continue;
     if (is_size_name(field.name)) {
       const std::size_t before = draft.entries.size();
       send_choice(draft, choose_size({SizeWish::Kind::automatic, 0, 0}, draft.schema, {}),
@@ -196,9 +231,7 @@ std::optional<Error> fill_required(Draft& draft) {
       }
       if (draft.entries.size() > before && draft.has(&field)) continue;
     }
-    std::optional<Json> only = field.default_value;
-    if (!only && field.allowed.size() == 1) only = field.allowed.front();
-    if (!only && field.nullable) only = Json();
+    std::optional<Json> only = required_value(field);
     if (!only) return missing(draft, field);
     draft.note(field.name, fmt::format("required, and not given: {} was sent", only->dump()));
     draft.send(field, *std::move(only), Source::document, {}, "required");
@@ -216,6 +249,7 @@ Result<FalPlan> to_fal(const openai::ImageRequest& request, const schema::ModelS
   send_size(draft);
   if (std::optional<Error> error = send_looks(draft)) return *std::move(error);
   if (std::optional<Error> error = send_defaults(draft)) return *std::move(error);
+  drop_misfits(draft);
   choose_response_format(draft);
   for (const auto step : {fill_required, make_jobs}) {
     if (std::optional<Error> error = step(draft)) return *std::move(error);
