@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "base/text.hpp"
+
 namespace falproxy::app {
 namespace {
 
@@ -16,6 +18,18 @@ std::string_view content_type_of(std::string_view ending) {
   }};
   const auto* type = std::ranges::find(types, ending, &std::pair<std::string_view, std::string_view>::first);
   return type == types.end() ? "application/octet-stream" : type->second;
+}
+
+// Named, and not with a weight of zero (RFC 9110, 12.5.3).
+bool accepts_gzip(std::string_view accept_encoding) {
+  bool accepted = false;
+  for_each_part(accept_encoding, ',', [&](std::string_view coding) {
+    const std::size_t semicolon = std::min(coding.find(';'), coding.size());
+    if (!equal_ignoring_case(trim(coding.substr(0, semicolon)), "gzip")) return;
+    accepted = coding.substr(semicolon).find_first_of("123456789") != std::string_view::npos ||
+               semicolon == coding.size();
+  });
+  return accepted;
 }
 
 }  // namespace
@@ -34,7 +48,7 @@ PlaygroundAnswer playground_answer(std::string_view path, std::string_view accep
 
   PlaygroundAnswer answer;
   answer.content_type = content_type_of(file->ending);
-  answer.gzip = accept_encoding.find("gzip") != std::string_view::npos;
+  answer.gzip = accepts_gzip(accept_encoding);
   // Two encodings are two representations, so each has a tag of its own (RFC 9110, 8.8.3).
   answer.etag = "\"" + std::string(file->hash) + (answer.gzip ? "-gz\"" : "\"");
   const bool unchanged = if_none_match.find(answer.etag) != std::string_view::npos;

@@ -119,8 +119,8 @@ TEST_CASE("the access key may come in many ways") {
   for (const std::string& field :
        {"Authorization: Bearer " + key, "Authorization: bearer " + key,
         "authorization: BEARER   " + key + "  ", "Authorization: Key " + key,
-        "Authorization: " + key, "X-Api-Key: " + key, "api-key: " + key,
-        "Authorization: Bearer wrong\r\nX-Api-Key: " + key}) {
+        "Authorization: Bearer\t" + key, "Authorization: " + key, "X-Api-Key: " + key,
+        "api-key: " + key, "Authorization: Bearer wrong\r\nX-Api-Key: " + key}) {
     CAPTURE(field);
     CHECK(client.exchange(test::get("/v1/models", field + "\r\n")).status == 200);
   }

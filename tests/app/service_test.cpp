@@ -304,6 +304,7 @@ TEST_CASE("the status is JSON for scripts and for the page") {
   CHECK(server.post(generations, lighthouse).status == 200);
   const Received got = server.get("/v1/falproxy/status");
   CHECK(got.status == 200);
+  CHECK(text_at(got.body, "version").find_first_not_of("0123456789.") == std::string::npos);
   CHECK(at(got.body, "requests").as_integer() == 2);
   CHECK(at(got.body, "failures").as_integer() == 1);
   CHECK(at(got.body, "images").as_integer() == 1);
@@ -328,6 +329,9 @@ TEST_CASE("the page is there, and can be switched off") {
             .status == 304);
   CHECK(client.exchange(test::get("/playground/app.js", "Accept-Encoding: gzip\r\n"))
             .header("content-encoding") == "gzip");
+  CHECK(client.exchange(test::get("/playground/app.js", "Accept-Encoding: br, gzip;q=0\r\n"))
+            .header("content-encoding")
+            .empty());
   CHECK(client.exchange(test::get("/playground/nothing.js")).status == 404);
   const Served without(With{{"PLAYGROUND", "false"}});
   CHECK(without.get("/").status == 404);

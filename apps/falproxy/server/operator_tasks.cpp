@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "commands/command_line.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -71,7 +70,7 @@ std::string status_json(const Gauges& gauges, const Metrics::Totals& totals,
                         const std::vector<CatalogModel>& models) {
   using nlohmann::ordered_json;
   ordered_json status;
-  status["version"] = version_text();
+  status["version"] = FALPROXY_VERSION;
   status["uptime_seconds"] = gauges.uptime.count();
   status["in_flight"] = gauges.in_flight;
   status["requests"] = totals.requests;

@@ -37,11 +37,9 @@ RateLimiter::Limits limits_of(const Settings& settings) {
 
 // `Bearer KEY` in any case, `Key KEY`, or the key alone.
 std::string_view without_scheme(std::string_view value) noexcept {
-  for (const std::string_view scheme : {"bearer ", "key "}) {
-    if (value.size() >= scheme.size() &&
-        equal_ignoring_case(value.substr(0, scheme.size()), scheme)) {
-      return trim(value.substr(scheme.size()));
-    }
+  const std::size_t blank = std::min(value.find_first_of(" \t"), value.size());
+  for (const std::string_view scheme : {"bearer", "key"}) {
+    if (equal_ignoring_case(value.substr(0, blank), scheme)) return trim(value.substr(blank));
   }
   return value;
 }
