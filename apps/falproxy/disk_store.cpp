@@ -1,7 +1,6 @@
 #include "disk_store.hpp"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,8 @@
 #include <iterator>
 #include <system_error>
 #include <utility>
+
+#include "base/fmt.hpp"
 
 namespace falproxy::app {
 namespace {

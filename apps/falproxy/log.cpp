@@ -1,13 +1,13 @@
 #include "log.hpp"
 
 #include <fmt/chrono.h>
-#include <fmt/format.h>
 
 #include <array>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "json/access.hpp"
 
 namespace falproxy::app {

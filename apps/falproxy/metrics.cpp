@@ -1,11 +1,11 @@
 #include "metrics.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <iterator>
 #include <utility>
+
+#include "base/fmt.hpp"
 
 namespace falproxy::app {
 namespace {

@@ -1,11 +1,12 @@
 #include "process_limits.hpp"
 
-#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <fstream>
 #include <limits>
+
+#include "base/fmt.hpp"
 
 namespace falproxy::app {
 namespace {

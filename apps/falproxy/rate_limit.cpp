@@ -1,12 +1,12 @@
 #include "rate_limit.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <iterator>
 #include <utility>
+
+#include "base/fmt.hpp"
 
 namespace falproxy::app {
 namespace {

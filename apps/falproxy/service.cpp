@@ -1,7 +1,5 @@
 #include "service.hpp"
 
-#include <fmt/format.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -24,6 +22,7 @@
 #include "server/server.hpp"
 #include "workers.hpp"
 #ifdef FALPROXY_WITH_PNG
+#include "base/fmt.hpp"
 #include "falproxy/png_masks.hpp"
 #endif
 

@@ -182,8 +182,7 @@ TEST_CASE("check tells what fal says of each key, without the key and without fa
   CHECK(found_on(outcome, "key 4 (account 3)").starts_with("fault: fal forbids it"));
   CHECK(found_on(outcome, "key 5 (account 4)").starts_with("warning: fal is busy"));
   CHECK(found_on(outcome, "key 6 (account 5)").starts_with("warning: fal answered 500"));
-  CHECK(
-      found_on(outcome, "key 7 (account 6)").starts_with("fault: fal's queue cannot be reached"));
+  CHECK(found_on(outcome, "key 7 (account 6)").starts_with("fault: fal's queue cannot be reached"));
   CHECK(outcome.text.find("Exhausted") == std::string::npos);
 }
 

@@ -11,7 +11,7 @@ using falproxy::testing::Folder;
 
 namespace {
 
-constexpr const char* needed =
+constexpr const char* the_three =
     "CUSTOM_ACCESS_KEY=access\nAI_KEYS=id:secret\nSUPPORTED_MODELS=a:fal-ai/a,b:fal-ai/b+fal-ai/b/"
     "edit\n";
 
@@ -24,7 +24,7 @@ TEST_CASE("models, their settings and pinned documents are brought together") {
       R"({"a": {"edit": "fal-ai/a/edit", "schema": "docs/a.json"}, "b": {"mask": "black"}})");
   folder.write("conf/docs/a.json", "{\"openapi\": \"3.0.4\"}");
   const std::string env = folder.write(
-      "my.env", std::string(needed) + "MODELS_FILE=" + models + "\nSUPORTED_MODELS=x\n");
+      "my.env", std::string(the_three) + "MODELS_FILE=" + models + "\nSUPORTED_MODELS=x\n");
   const auto loaded = load_configuration(env, {{"PORT", "99"}});
   REQUIRE(loaded.has_value());
   CHECK(loaded->settings.port == 99);
@@ -55,7 +55,7 @@ TEST_CASE("without --env the file need not be there, with it it must") {
 TEST_CASE("a models file or a document that cannot be read is a fault with its place") {
   const Folder folder;
   const std::string env =
-      folder.write(".env", std::string(needed) + "MODELS_FILE=" + folder.at("no.json") + "\n");
+      folder.write(".env", std::string(the_three) + "MODELS_FILE=" + folder.at("no.json") + "\n");
   auto loaded = load_configuration(env, {});
   REQUIRE_FALSE(loaded.has_value());
   CHECK(loaded.error().front().file == env);

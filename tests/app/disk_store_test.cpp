@@ -12,25 +12,15 @@
 #include <thread>
 #include <vector>
 
+#include "app/folder.hpp"
 #include "falproxy/openssl_codecs.hpp"
 
 namespace falproxy::app {
 namespace {
 
-namespace fs = std::filesystem;
+using testing::Folder;
 
-struct Folder {
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "falproxy-store-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::permissions(path, fs::perms::owner_all, ignored);
-    fs::remove_all(path, ignored);
-  }
-  fs::path path;
-};
+namespace fs = std::filesystem;
 
 const OpensslCodecs codecs;
 const std::string id = "fal-ai/flux/dev";
@@ -52,20 +42,20 @@ std::string read(const fs::path& path) {
 
 TEST_CASE("a document comes back as it was, also in another process's store") {
   const Folder folder;
-  open(folder.path / "made" / "for it")->save(id, document);
-  const auto loaded = open(folder.path / "made" / "for it")->load(id);
+  open(folder.path() / "made" / "for it")->save(id, document);
+  const auto loaded = open(folder.path() / "made" / "for it")->load(id);
   REQUIRE(loaded.has_value());
   CHECK(loaded->text == document.text);
   CHECK(loaded->fetched == document.fetched);
-  CHECK_FALSE(open(folder.path)->load("fal-ai/flux").has_value());
+  CHECK_FALSE(open(folder.path())->load("fal-ai/flux").has_value());
 }
 
 TEST_CASE("a file that is not whole is set aside, and said so") {
   const Folder folder;
   std::string log;
-  const auto store = open(folder.path, &log);
+  const auto store = open(folder.path(), &log);
   store->save(id, document);
-  const fs::path file = fs::directory_iterator(folder.path)->path();
+  const fs::path file = fs::directory_iterator(folder.path())->path();
   const std::string whole = read(file);
   const auto with = [&](const std::string& bytes) {
     std::ofstream(file, std::ios::binary) << bytes;
@@ -99,26 +89,26 @@ TEST_CASE("a file that is not whole is set aside, and said so") {
 
 TEST_CASE("what is no file is no document, and does no harm") {
   const Folder folder;
-  const auto store = open(folder.path);
+  const auto store = open(folder.path());
   store->save(id, document);
-  const fs::path file = fs::directory_iterator(folder.path)->path();
+  const fs::path file = fs::directory_iterator(folder.path())->path();
   fs::remove(file);
   SUBCASE("a directory") { fs::create_directory(file); }
   SUBCASE("a pipe that nobody writes to") { CHECK(::mkfifo(file.c_str(), 0644) == 0); }
-  SUBCASE("a link to nothing") { fs::create_symlink(folder.path / "nothing", file); }
+  SUBCASE("a link to nothing") { fs::create_symlink(folder.path() / "nothing", file); }
   CHECK_FALSE(store->load(id).has_value());
 }
 
 TEST_CASE("a directory that can only be read serves what it has") {
   const Folder folder;
-  open(folder.path)->save(id, document);
-  fs::permissions(folder.path, fs::perms(0555));
+  open(folder.path())->save(id, document);
+  fs::permissions(folder.path(), fs::perms(0555));
   const uid_t user = ::geteuid();
   constexpr uid_t nobody = 65534;  // root may write anywhere
   if (user == 0) REQUIRE(::seteuid(nobody) == 0);
   std::string log;
   const auto store =
-      DiskStore::create(folder.path, codecs, [&](std::string_view line) { log.append(line); });
+      DiskStore::create(folder.path(), codecs, [&](std::string_view line) { log.append(line); });
   REQUIRE(store.has_value());
   CHECK((*store)->load(id).has_value());
   CHECK(log.find("cannot be kept there") != std::string::npos);
@@ -131,15 +121,15 @@ TEST_CASE("a directory that can only be read serves what it has") {
 
 TEST_CASE("a save leaves nothing else behind") {
   const Folder folder;
-  const auto store = open(folder.path);
+  const auto store = open(folder.path());
   for (int i = 0; i < 5; ++i) store->save(id, document);
-  CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 1);
+  CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()) == 1);
 }
 
 TEST_CASE("many writers and readers never see half a file") {
   const Folder folder;
-  const auto one = open(folder.path);
-  const auto two = open(folder.path);
+  const auto one = open(folder.path());
+  const auto two = open(folder.path());
   one->save(id, document);
   std::atomic<int> missing{0};
   std::vector<std::thread> threads;
@@ -159,9 +149,9 @@ TEST_CASE("many writers and readers never see half a file") {
 
 TEST_CASE("a place that cannot be written to is an error that names it") {
   const Folder folder;
-  std::ofstream(folder.path / "file") << "x";
+  std::ofstream(folder.path() / "file") << "x";
   const auto store =
-      DiskStore::create(folder.path / "file" / "below", codecs, [](std::string_view) {});
+      DiskStore::create(folder.path() / "file" / "below", codecs, [](std::string_view) {});
   REQUIRE_FALSE(store.has_value());
   CHECK(store.error().field == "SCHEMA_CACHE_DIR");
   CHECK(store.error().message.find("below") != std::string::npos);
@@ -170,8 +160,8 @@ TEST_CASE("a place that cannot be written to is an error that names it") {
 TEST_CASE("a disk that fails later is a line in the log, not a fault") {
   const Folder folder;
   std::string log;
-  const auto store = open(folder.path, &log);
-  fs::remove_all(folder.path);
+  const auto store = open(folder.path(), &log);
+  fs::remove_all(folder.path());
   store->save(id, document);
   CHECK(log.find("cannot be written") != std::string::npos);
   CHECK_FALSE(store->load(id).has_value());

@@ -21,7 +21,7 @@ const Environment configured{{"CUSTOM_ACCESS_KEY", "access-s3cret"},
                              {"AI_KEYS", "k1:s3cret"},
                              {"SUPPORTED_MODELS", "painter:example/painter+example/editor"}};
 
-FakeFal& good(FakeFal& fal) {
+FakeFal& with_two_models(FakeFal& fal) {
   fal.documents["example/painter"] =
       document_of("example/painter", falproxy::testing::painter_inputs);
   fal.documents["example/editor"] =
@@ -58,7 +58,7 @@ Json body_of(const Json& plan, std::size_t job = 0) {
 TEST_CASE("explain shows the body that fal would get, and submits nothing") {
   FakeFal fal;
   const Json plan =
-      explained(good(fal), {.model = "painter"}, configured,
+      explained(with_two_models(fal), {.model = "painter"}, configured,
                 R"({"prompt": "a fox", "size": "1024x768", "n": 2, "guidance_scale": 3.5})");
   const Json body = body_of(plan);
   CHECK(body.find("prompt")->as_string() == "a fox");
@@ -75,8 +75,9 @@ TEST_CASE("explain prints a table of the fields, the notes and the bodies for pe
   FakeFal fal;
   const std::string request =
       fal.folder.write("r.json", R"({"prompt": "a fox", "n": 5, "negative_prompt": "no"})");
-  const int status = run_explain(line_of(good(fal), {.model = "painter", .request_file = request}),
-                                 fal.surroundings(configured));
+  const int status =
+      run_explain(line_of(with_two_models(fal), {.model = "painter", .request_file = request}),
+                  fal.surroundings(configured));
   const std::string text = fal.out.str();
   CAPTURE(text);
   CHECK(status == 0);
@@ -99,8 +100,9 @@ TEST_CASE("explain needs no settings and no network where the document is a file
 
 TEST_CASE("explain fetches the document of any endpoint, with no settings") {
   FakeFal fal;
-  const Json plan = explained(good(fal), {.endpoint = "example/editor", .edit = true}, {},
-                              R"({"prompt": "a fox", "image_url": "https://example.com/a.png"})");
+  const Json plan =
+      explained(with_two_models(fal), {.endpoint = "example/editor", .edit = true}, {},
+                R"({"prompt": "a fox", "image_url": "https://example.com/a.png"})");
   CHECK(body_of(plan).find("image_url")->as_string() == "https://example.com/a.png");
   CHECK(fal.requests().size() == 1);
 }
@@ -119,7 +121,8 @@ TEST_CASE("explain counts what MODELS_FILE says of the model") {
   Environment environment = configured;
   environment["MODELS_FILE"] =
       fal.folder.write("models.json", R"({"painter": {"overrides": {"guidance_scale": 7}}})");
-  CHECK(body_of(explained(good(fal), {.model = "painter"}, environment, R"({"prompt": "a fox"})"))
+  CHECK(body_of(explained(with_two_models(fal), {.model = "painter"}, environment,
+                          R"({"prompt": "a fox"})"))
             .find("guidance_scale")
             ->as_number() == 7.0);
   fal.out.str("");
@@ -133,7 +136,7 @@ TEST_CASE("explain counts what MODELS_FILE says of the model") {
 
 TEST_CASE("explain takes a plain request where none is given, and one from standard input") {
   FakeFal fal;
-  CHECK(run_explain(line_of(good(fal), {}), fal.surroundings(configured)) == 0);
+  CHECK(run_explain(line_of(with_two_models(fal), {}), fal.surroundings(configured)) == 0);
   CHECK(fal.out.str().find("lighthouse") != std::string::npos);
   fal.in.str(R"({"prompt": "a heron"})");
   CHECK(run_explain(line_of(fal, {.request_file = "-"}), fal.surroundings(configured)) == 0);
@@ -159,7 +162,7 @@ TEST_CASE(
     CAPTURE(c.name);
     FakeFal fal;
     const std::string request = fal.folder.write("r.json", c.request);
-    CommandLine line = line_of(good(fal), {.model = c.model, .request_file = request});
+    CommandLine line = line_of(with_two_models(fal), {.model = c.model, .request_file = request});
     CHECK(run_explain(line, fal.surroundings(configured)) == 1);
     CAPTURE(fal.out.str());
     CHECK(fal.out.str().starts_with("refused with 400 "));
@@ -205,7 +208,7 @@ TEST_CASE("explain ends with 2 where settings or files are wrong, and says which
        }) {
     CAPTURE(c.name);
     fal.err.str("");
-    CHECK(run_explain(line_of(good(fal), c.line), fal.surroundings(c.environment)) == 2);
+    CHECK(run_explain(line_of(with_two_models(fal), c.line), fal.surroundings(c.environment)) == 2);
     CAPTURE(fal.err.str());
     CHECK(fal.err.str().find(c.part) != std::string::npos);
     CHECK(fal.out.str().empty());

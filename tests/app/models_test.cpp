@@ -18,9 +18,9 @@ using falproxy::testing::FakeFal;
 
 namespace {
 
-constexpr const char* needed = "CUSTOM_ACCESS_KEY=access-s3cret\nAI_KEYS=k1:s3cret\n";
+constexpr const char* two_settings = "CUSTOM_ACCESS_KEY=access-s3cret\nAI_KEYS=k1:s3cret\n";
 
-FakeFal& good(FakeFal& fal) {
+FakeFal& with_models(FakeFal& fal) {
   fal.documents["example/painter"] =
       document_of("example/painter", falproxy::testing::painter_inputs);
   fal.documents["example/editor"] =
@@ -34,7 +34,7 @@ FakeFal& good(FakeFal& fal) {
 
 Json listed(FakeFal& fal, const std::string& models, bool edits, int want_status) {
   const std::string env =
-      fal.folder.write("my.env", std::string(needed) + "SUPPORTED_MODELS=" + models + "\n");
+      fal.folder.write("my.env", std::string(two_settings) + "SUPPORTED_MODELS=" + models + "\n");
   CommandLine line{.command = Command::models, .env_file = env, .json = true, .edits = edits};
   CHECK(run_models(line, fal.surroundings({})) == want_status);
   const auto json = Json::parse(fal.out.str());
@@ -50,7 +50,7 @@ Json listed(FakeFal& fal, const std::string& models, bool edits, int want_status
 TEST_CASE("models shows what each configured model takes, in the order of the settings") {
   FakeFal fal;
   const Json models =
-      listed(good(fal), "b:example/painter+example/editor,a:example/editor", false, 0);
+      listed(with_models(fal), "b:example/painter+example/editor,a:example/editor", false, 0);
   REQUIRE(models.size() == 2);
   CHECK(models.at(0).find("name")->as_string() == "b");
   CHECK(models.at(0).find("edit_endpoint")->as_string() == "example/editor");
@@ -68,7 +68,7 @@ TEST_CASE("models shows what each configured model takes, in the order of the se
 
 TEST_CASE("models names the document that cannot be had, shows the others, and ends with 1") {
   FakeFal fal;
-  const Json models = listed(good(fal), "gone:example/gone,a:example/painter", false, 1);
+  const Json models = listed(with_models(fal), "gone:example/gone,a:example/painter", false, 1);
   CHECK(models.at(0).find("error")->as_string()->find("404") != std::string_view::npos);
   CHECK(models.at(1).find("takes").has_value());
   CHECK(fal.out.str().find("unavailable: ") != std::string::npos);
@@ -76,7 +76,7 @@ TEST_CASE("models names the document that cannot be had, shows the others, and e
 
 TEST_CASE("models --edits tells which models edit, through which input, and why others do not") {
   FakeFal fal;
-  const Json models = listed(good(fal),
+  const Json models = listed(with_models(fal),
                              "own:example/editor,sibling:example/painter+example/"
                              "editor,none:example/painter,swap:example/swap",
                              true, 0);

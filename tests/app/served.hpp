@@ -15,6 +15,8 @@
 namespace falproxy::test {
 
 inline constexpr std::string_view access_key = "test-access-key";
+/// The body of a generation.
+inline const std::string lighthouse = R"({"model":"flux","prompt":"a lighthouse"})";
 
 class Served {
  public:

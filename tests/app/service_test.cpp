@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "app/folder.hpp"
 #include "falproxy/openssl_codecs.hpp"
 #include "served.hpp"
 
@@ -25,27 +26,14 @@ using With = Environment;
 using falsim::FalsimStats;
 using test::at;
 using test::key_field;
+using test::lighthouse;
 using test::RawClient;
 using test::Received;
 using test::Served;
 using test::text_at;
+using testing::Folder;
 
 const std::string generations = "/v1/images/generations";
-const std::string lighthouse = R"({"model":"flux","prompt":"a lighthouse"})";
-
-// A folder that goes with the test.
-struct Folder {
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "falproxy-app-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  [[nodiscard]] std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream(path / name, std::ios::binary) << text;
-    return (path / name).string();
-  }
-  std::filesystem::path path;
-};
 
 std::string png(const Served& server) {
   const Received got =
@@ -400,7 +388,7 @@ TEST_CASE("a second server on the same port is an error that names the port") {
 
 TEST_CASE("with documents on disk it serves while fal's schema host is out of reach") {
   const Folder cache;
-  const With kept = {{"SCHEMA_CACHE_DIR", cache.path.string()}};
+  const With kept = {{"SCHEMA_CACHE_DIR", cache.path().string()}};
   {
     const Served first(kept);
     CHECK(first.post(generations, lighthouse).status == 200);

@@ -5,7 +5,6 @@
 #include "falproxy/translate.hpp"
 
 #include <benchmark/benchmark.h>
-#include <fmt/format.h>
 
 #include <fstream>
 #include <iostream>
@@ -16,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fmt.hpp"
 #include "falproxy/openai.hpp"
 #include "falproxy/schema.hpp"
 #include "support/shared_documents.hpp"

@@ -1,7 +1,6 @@
 #include "falproxy/schema.hpp"
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -9,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fmt.hpp"
 #include "support/payload_checker.hpp"
 #include "support/shared_documents.hpp"
 

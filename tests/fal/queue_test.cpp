@@ -3,14 +3,15 @@
 #include <string>
 #include <vector>
 
+#include "fal/endpoints.hpp"
 #include "falproxy/fal.hpp"
 
 using namespace falproxy;
 using fal::QueueState;
+using testing::endpoint;
 
 namespace {
 
-fal::EndpointId endpoint(std::string_view text) { return *fal::EndpointId::parse(text); }
 constexpr const char* base = "https://queue.fal.run";
 
 }  // namespace

@@ -2,15 +2,16 @@
 
 #include <string>
 
+#include "fal/endpoints.hpp"
 #include "falproxy/fal.hpp"
 
 using namespace falproxy;
+using testing::endpoint;
 
 namespace {
 
 const fal::Addresses addresses;
 const Secret key("id:secret");
-fal::EndpointId endpoint(std::string_view text) { return *fal::EndpointId::parse(text); }
 
 fal::Submitted job() {
   return {.request_id = "r1",

@@ -8,7 +8,13 @@
 #include "falproxy/media.hpp"
 #include "falsim/encoders.hpp"
 
-using namespace falsim;
+using falsim::encode;
+using falsim::encode_png;
+using falsim::parse_file_suffix;
+using falsim::Picture;
+using falsim::PictureCache;
+using falsim::PictureFormat;
+using falsim::SharedText;
 
 namespace {
 

@@ -2,7 +2,6 @@
 #include "gateway/loopback.hpp"
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <atomic>
 #include <latch>
@@ -11,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "base/fmt.hpp"
 #include "falproxy/media.hpp"
 
 namespace falproxy {
@@ -19,13 +19,6 @@ namespace {
 using namespace std::chrono_literals;
 using falsim::Fault;
 using testing::Loopback;
-
-openai::ImageRequest request_for(std::string model, std::string prompt = Loopback::prompt) {
-  openai::ImageRequest request;
-  request.model = std::move(model);
-  request.prompt = std::move(prompt);
-  return request;
-}
 
 Fault preset(std::string_view name, int times = -1) {
   std::optional<Fault> fault = Fault::preset(name);

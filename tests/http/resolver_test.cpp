@@ -8,14 +8,15 @@
 #include <future>
 #include <thread>
 
+#include "deadline.hpp"
+
 using namespace falproxy;
+using falproxy_test::in;
 using namespace std::chrono_literals;
 
 namespace {
 
 using Answer = Result<std::vector<Address>, Resolver::Failure>;
-
-TimePoint in(std::chrono::milliseconds time) { return std::chrono::steady_clock::now() + time; }
 
 // "1.2.3.4:80" or "[::1]:80".
 std::string text_of(const Address& address) {

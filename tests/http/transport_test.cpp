@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "certificates.hpp"
+#include "deadline.hpp"
 #include "falproxy/http_transport.hpp"
 #include "loopback_server.hpp"
 
@@ -23,8 +24,6 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::size_t unlimited = std::size_t{1} << 40;
-
-TimePoint in(std::chrono::milliseconds time) { return std::chrono::steady_clock::now() + time; }
 
 // Long enough never to matter.
 TimePoint some_day() { return in(60s); }

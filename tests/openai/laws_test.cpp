@@ -9,15 +9,14 @@
 #include "base/utf8.hpp"
 #include "falproxy/fal.hpp"
 #include "falproxy/openai.hpp"
-#include "falproxy/openssl_codecs.hpp"
+#include "openai/parsing.hpp"
 #include "support/pictures.hpp"
 
 using namespace falproxy;
 using openai::ImageOperation;
+using tests::codecs;
 
 namespace {
-
-const OpensslCodecs codecs;
 
 class Dice {
  public:

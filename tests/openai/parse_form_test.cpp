@@ -4,7 +4,7 @@
 #include <string>
 
 #include "falproxy/openai.hpp"
-#include "falproxy/openssl_codecs.hpp"
+#include "openai/parsing.hpp"
 #include "support/pictures.hpp"
 
 using namespace falproxy;
@@ -12,11 +12,11 @@ using openai::FormPart;
 using openai::ImageOperation;
 using openai::ImageRequest;
 using openai::SizeWish;
+using tests::codecs;
+using tests::native;
 using tests::png_head;
 
 namespace {
-
-const OpensslCodecs codecs;
 
 FormPart part(std::string name, std::string content, std::optional<std::string> file_name,
               std::string type) {
@@ -36,13 +36,6 @@ Result<ImageRequest> parse(std::vector<FormPart> parts,
                            ImageOperation operation = ImageOperation::edit,
                            const openai::RequestLimits& limits = {}) {
   return openai::parse_form(operation, std::move(parts), limits, codecs);
-}
-
-const Json* native(const ImageRequest& request, std::string_view name) {
-  for (const auto& [field, value] : request.native) {
-    if (field == name) return &value;
-  }
-  return nullptr;
 }
 
 }  // namespace

@@ -3,19 +3,19 @@
 #include <string>
 
 #include "falproxy/openai.hpp"
-#include "falproxy/openssl_codecs.hpp"
+#include "openai/parsing.hpp"
 #include "support/pictures.hpp"
 
 using namespace falproxy;
 using openai::ImageOperation;
 using openai::ImageRequest;
 using openai::SizeWish;
+using tests::codecs;
 using tests::data_url;
+using tests::native;
 using tests::png_head;
 
 namespace {
-
-const OpensslCodecs codecs;
 
 Result<ImageRequest> parse(std::string_view body,
                            ImageOperation operation = ImageOperation::generation,
@@ -26,13 +26,6 @@ Result<ImageRequest> parse(std::string_view body,
 // A generation with a prompt and these members more.
 Result<ImageRequest> parse_with(const std::string& members) {
   return parse(R"({"prompt":"p",)" + members + "}");
-}
-
-const Json* native(const ImageRequest& request, std::string_view name) {
-  for (const auto& [field, value] : request.native) {
-    if (field == name) return &value;
-  }
-  return nullptr;
 }
 
 }  // namespace

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
+#include "base/fmt.hpp"
 #include "falproxy/schema.hpp"
 
 namespace documents {

@@ -1,9 +1,9 @@
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <string>
 #include <vector>
 
+#include "base/fmt.hpp"
 #include "documents.hpp"
 #include "falproxy/schema.hpp"
 

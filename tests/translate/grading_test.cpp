@@ -1,7 +1,6 @@
 // Grades the mapping over real documents: what it sends is judged by the document alone, by code
 // that shares nothing with the library.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <cmath>
 #include <iostream>
@@ -11,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fmt.hpp"
 #include "falproxy/schema.hpp"
 #include "falproxy/translate.hpp"
 #include "support/payload_checker.hpp"

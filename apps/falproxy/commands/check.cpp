@@ -1,12 +1,11 @@
 #include "commands/check.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <optional>
 #include <ostream>
 #include <string_view>
 
+#include "base/fmt.hpp"
 #include "commands/documents.hpp"
 #include "commands/key_test.hpp"
 #include "commands/table.hpp"

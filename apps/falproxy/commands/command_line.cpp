@@ -1,11 +1,10 @@
 #include "commands/command_line.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <vector>
 
+#include "base/fmt.hpp"
 #include "falproxy/suggest.hpp"
 
 namespace falproxy::app {

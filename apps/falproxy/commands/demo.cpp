@@ -1,13 +1,12 @@
 #include "commands/demo.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <falsim/falsim.hpp>
 #include <fstream>
 #include <string>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "commands/serve.hpp"
 #include "configuration.hpp"
 #include "console.hpp"

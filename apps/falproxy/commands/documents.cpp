@@ -1,12 +1,13 @@
 #include "commands/documents.hpp"
 
-#include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <atomic>
 #include <optional>
 #include <ostream>
+
+#include "base/fmt.hpp"
 
 namespace falproxy::app {
 

@@ -1,13 +1,12 @@
 #include "commands/explain.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <istream>
 #include <iterator>
 #include <ostream>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "commands/planner.hpp"
 #include "commands/table.hpp"
 #include "falproxy/schema.hpp"

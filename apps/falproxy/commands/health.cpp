@@ -1,8 +1,8 @@
 #include "commands/health.hpp"
 
-#include <fmt/format.h>
-
 #include <ostream>
+
+#include "base/fmt.hpp"
 
 namespace falproxy::app {
 namespace {

@@ -1,11 +1,10 @@
 #include "commands/key_test.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <functional>
 #include <optional>
 
+#include "base/fmt.hpp"
 #include "commands/documents.hpp"
 
 namespace falproxy::app {

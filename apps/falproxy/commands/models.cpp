@@ -1,6 +1,5 @@
 #include "commands/models.hpp"
 
-#include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <optional>
 #include <ostream>
 
+#include "base/fmt.hpp"
 #include "commands/planner.hpp"
 #include "commands/table.hpp"
 

@@ -1,11 +1,10 @@
 #include "commands/serve.hpp"
 
-#include <fmt/format.h>
-
 #include <cstdlib>
 #include <thread>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "configuration.hpp"
 #include "console.hpp"
 #include "service.hpp"

@@ -1,7 +1,7 @@
-// exchange_stream.hpp: the httplib::Stream that a request is read from and answered to.
+// exchange_stream.hpp: what a request is read from and answered to. Used inside connection/ only.
 #pragma once
 
-#include <httplib.h>
+#include <sys/types.h>
 
 #include <cstddef>
 #include <mutex>
@@ -18,7 +18,7 @@ namespace falproxy::app {
 /// What it gives to read: first the head, as it was rewritten for httplib, then what the connection
 /// has received already, then the socket. Reading and write() are the worker's; interject() and
 /// begin_early() are any thread's.
-class ExchangeStream final : public httplib::Stream {
+class ExchangeStream {
  public:
   enum class Fault {
     none,
@@ -33,6 +33,7 @@ class ExchangeStream final : public httplib::Stream {
 
   /// Why there is no more to read. An answer may be written all the same.
   [[nodiscard]] Fault read_fault() const noexcept { return read_fault_; }
+  [[nodiscard]] bool is_writable() const noexcept { return write_fault_ == Fault::none; }
   [[nodiscard]] bool is_whole() const noexcept {
     return read_fault_ == Fault::none && write_fault_ == Fault::none;
   }
@@ -48,17 +49,11 @@ class ExchangeStream final : public httplib::Stream {
   void begin_early(std::string_view head, std::string_view first_bytes);
   [[nodiscard]] bool began_early() const noexcept { return early_; }
 
-  // httplib::Stream
-  [[nodiscard]] bool is_readable() const override { return true; }
-  [[nodiscard]] bool wait_readable() const override { return true; }
-  /// write() itself waits, and says when it is over.
-  [[nodiscard]] bool wait_writable() const override { return write_fault_ == Fault::none; }
-  ssize_t read(char* to, std::size_t size) override;
-  ssize_t write(const char* data, std::size_t size) override;
-  void get_remote_ip_and_port(std::string&, int&) const override {}
-  void get_local_ip_and_port(std::string&, int&) const override {}
-  [[nodiscard]] socket_t socket() const override { return connection_.fd; }
-  [[nodiscard]] time_t duration() const override { return 0; }
+  /// Both wait as long as the client keeps its pace. Bytes read or written; 0: the client has
+  /// closed; -1: it is over.
+  [[nodiscard]] ssize_t read(char* to, std::size_t size);
+  [[nodiscard]] ssize_t write(const char* data, std::size_t size);
+  [[nodiscard]] int socket() const noexcept { return connection_.fd; }
 
  private:
   ssize_t read_body(char* to, std::size_t size);

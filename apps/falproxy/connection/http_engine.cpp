@@ -1,14 +1,17 @@
 #include "connection/http_engine.hpp"
 
+#include <httplib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <ctime>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "connection/http_text.hpp"
 
 namespace falproxy::app {
@@ -25,6 +28,25 @@ class RunAtOnce final : public httplib::TaskQueue {
     return true;
   }
   void shutdown() override {}
+};
+
+// The exchange's stream as httplib wants it: it waits by itself, and says when it is over.
+class EngineStream final : public httplib::Stream {
+ public:
+  explicit EngineStream(ExchangeStream& stream) noexcept : stream_(stream) {}
+
+  [[nodiscard]] bool is_readable() const override { return true; }
+  [[nodiscard]] bool wait_readable() const override { return true; }
+  [[nodiscard]] bool wait_writable() const override { return stream_.is_writable(); }
+  ssize_t read(char* to, std::size_t size) override { return stream_.read(to, size); }
+  ssize_t write(const char* data, std::size_t size) override { return stream_.write(data, size); }
+  void get_remote_ip_and_port(std::string&, int&) const override {}
+  void get_local_ip_and_port(std::string&, int&) const override {}
+  [[nodiscard]] socket_t socket() const override { return stream_.socket(); }
+  [[nodiscard]] time_t duration() const override { return 0; }
+
+ private:
+  ExchangeStream& stream_;
 };
 
 // Of the fields that httplib sets, only those that say what the body is; whether the connection
@@ -51,60 +73,83 @@ ssize_t write_fields(httplib::Stream& stream, httplib::Headers& fields) {
 
 }  // namespace
 
+class HttpEngine::Server final : public httplib::Server {
+ public:
+  Server(Application& application, std::function<void(int)> adopt) : adopt_(std::move(adopt)) {
+    new_task_queue = [] { return new RunAtOnce; };
+    // Not SO_REUSEPORT: a second server on the same port is to fail, not to get half of the
+    // connections.
+    set_socket_options(
+        [](socket_t socket) { httplib::set_socket_opt(socket, SOL_SOCKET, SO_REUSEADDR, 1); });
+    set_tcp_nodelay(true);
+    set_payload_max_length(SIZE_MAX);  // tasks say how much they read
+    set_header_writer(write_fields);
+    set_exception_handler([&application](const httplib::Request&, httplib::Response& response,
+                                         std::exception_ptr) {
+      Reply reply;
+      application.refuse(&current->head(),
+                         Error{.kind = ErrorKind::internal, .message = "falproxy failed."}, reply);
+      response.status = reply.status;
+      response.set_content(std::string(reply.body.bytes), "application/json");
+      current->stream().refuse_reads();
+    });
+    // httplib's other patterns are regular expressions; which request it is was found out before.
+    Post("/:request",
+         [](const httplib::Request&, httplib::Response& response,
+            const httplib::ContentReader& reader) { current->run(response, &reader); });
+    Get("/:request", [](const httplib::Request&, httplib::Response& response) {
+      current->run(response, nullptr);
+    });
+  }
+
+  void shut_down_listener() const { ::shutdown(svr_sock_, SHUT_RDWR); }
+  void close_listener() const { ::close(svr_sock_); }
+
+  bool serve(WorkerExchange& exchange) {
+    EngineStream stream(exchange.stream());
+    current = &exchange;
+    bool closed = false;
+    const bool served = process_request(stream, {}, 0, {}, 0, false, closed, nullptr);
+    current = nullptr;
+    return served && !closed && !exchange.closes() && exchange.stream().is_whole();
+  }
+
+ private:
+  bool process_and_close_socket(socket_t socket) override {
+    adopt_(socket);
+    return true;
+  }
+
+  std::function<void(int)> adopt_;
+};
+
 HttpEngine::HttpEngine(Application& application, std::function<void(int)> adopt)
-    : application_(application), adopt_(std::move(adopt)) {
-  new_task_queue = [] { return new RunAtOnce; };
-  // Not SO_REUSEPORT: a second server on the same port is to fail, not to get half of the
-  // connections.
-  set_socket_options(
-      [](socket_t socket) { httplib::set_socket_opt(socket, SOL_SOCKET, SO_REUSEADDR, 1); });
-  set_tcp_nodelay(true);
-  set_payload_max_length(SIZE_MAX);  // tasks say how much they read
-  set_header_writer(write_fields);
-  set_exception_handler([this](const httplib::Request&, httplib::Response& response,
-                               std::exception_ptr) {
-    Reply reply;
-    application_.refuse(&current->head(),
-                        Error{.kind = ErrorKind::internal, .message = "falproxy failed."}, reply);
-    response.status = reply.status;
-    response.set_content(std::string(reply.body.bytes), "application/json");
-    current->stream().refuse_reads();
-  });
-  // httplib's other patterns are regular expressions; which request it is was found out before.
-  Post("/:request", [](const httplib::Request&, httplib::Response& response,
-                       const httplib::ContentReader& reader) { current->run(response, &reader); });
-  Get("/:request", [](const httplib::Request&, httplib::Response& response) {
-    current->run(response, nullptr);
-  });
-}
+    : server_(std::make_unique<Server>(application, std::move(adopt))) {}
+HttpEngine::~HttpEngine() = default;
 
 std::optional<std::uint16_t> HttpEngine::bind(const std::string& host, std::uint16_t port) {
   if (port == 0) {
-    const int bound = bind_to_any_port(host);
+    const int bound = server_->bind_to_any_port(host);
     return bound > 0 ? std::optional(static_cast<std::uint16_t>(bound)) : std::nullopt;
   }
-  return bind_to_port(host, port) ? std::optional(port) : std::nullopt;
+  return server_->bind_to_port(host, port) ? std::optional(port) : std::nullopt;
 }
+
+void HttpEngine::accept_connections() { server_->listen_after_bind(); }
 
 void HttpEngine::stop_accepting() {
   // accept() fails, listening ends, and svr_sock_ keeps its value: httplib takes its absence for a
   // reason to cut answers off.
-  ::shutdown(svr_sock_, SHUT_RDWR);
+  server_->shut_down_listener();
 }
 
-void HttpEngine::close_listener() { ::close(svr_sock_); }
+void HttpEngine::close_listener() { server_->close_listener(); }
 
-bool HttpEngine::process_and_close_socket(socket_t socket) {
-  adopt_(socket);
-  return true;
-}
+bool HttpEngine::serve(WorkerExchange& exchange) { return server_->serve(exchange); }
 
-bool HttpEngine::serve(WorkerExchange& exchange) {
-  current = &exchange;
-  bool closed = false;
-  const bool served = process_request(exchange.stream(), {}, 0, {}, 0, false, closed, nullptr);
-  current = nullptr;
-  return served && !closed && !exchange.closes() && exchange.stream().is_whole();
+void append_status_line(std::string& out, int status) {
+  fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\n", status,
+                 httplib::status_message(status));
 }
 
 }  // namespace falproxy::app

@@ -1,17 +1,11 @@
 #include "connection/http_text.hpp"
 
-#include <fmt/format.h>
-#include <httplib.h>
-
 #include <array>
 #include <iterator>
 
-namespace falproxy::app {
+#include "base/fmt.hpp"
 
-void append_status_line(std::string& out, int status) {
-  fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\n", status,
-                 httplib::status_message(status));
-}
+namespace falproxy::app {
 
 void append_date(std::string& out, std::time_t now) {
   constexpr std::array days = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};

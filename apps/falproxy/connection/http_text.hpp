@@ -7,9 +7,6 @@
 
 namespace falproxy::app {
 
-/// "HTTP/1.1 200 OK\r\n", with the standard reason phrase: some clients show their users nothing
-/// else.
-void append_status_line(std::string& out, int status);
 /// "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" (RFC 9110, 5.6.7)
 void append_date(std::string& out, std::time_t now);
 void append_field(std::string& out, std::string_view name, std::string_view value);

@@ -1,10 +1,13 @@
 #include "connection/worker_exchange.hpp"
 
+#include <httplib.h>
+
 #include <algorithm>
 #include <ctime>
 #include <utility>
 
 #include "base/text.hpp"
+#include "connection/http_engine.hpp"
 #include "connection/http_text.hpp"
 
 namespace falproxy::app {

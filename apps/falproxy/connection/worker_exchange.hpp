@@ -2,8 +2,6 @@
 // inside connection/ only.
 #pragma once
 
-#include <httplib.h>
-
 #include <atomic>
 #include <memory>
 #include <string>
@@ -11,6 +9,11 @@
 #include "connection/connection.hpp"
 #include "connection/exchange.hpp"
 #include "connection/exchange_stream.hpp"
+
+namespace httplib {
+class ContentReader;
+struct Response;
+}  // namespace httplib
 
 namespace falproxy::app {
 

@@ -1,11 +1,10 @@
 #include "server/answers.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <iterator>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "connection/http_text.hpp"
 #include "falproxy/openai.hpp"

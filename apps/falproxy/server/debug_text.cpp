@@ -1,9 +1,8 @@
 #include "server/debug_text.hpp"
 
-#include <fmt/format.h>
-
 #include <iterator>
 
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 
 namespace falproxy::app {

@@ -1,12 +1,11 @@
 #include "server/images.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <iterator>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "connection/http_text.hpp"
 #include "falproxy/translate.hpp"

@@ -1,13 +1,12 @@
 #include "server/server.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <iterator>
 #include <random>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "configuration.hpp"
 #include "connection/http_text.hpp"

@@ -21,7 +21,7 @@ class HttpHeaders {
   HttpHeaders() = default;
   HttpHeaders(std::initializer_list<Field> fields) : fields_(fields) {}
 
-  void add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
+  void add(std::string name, std::string value);
   /// Replaces every field of that name by one.
   void set(std::string name, std::string value);
   /// The first value of that name.
@@ -36,14 +36,15 @@ class HttpHeaders {
   std::vector<Field> fields_;
 };
 
-/// A run of bytes with whatever keeps it alive; `owner` may be empty for bytes that outlive every use (literals).
+/// A run of bytes with whatever keeps it alive; `owner` may be empty for bytes that outlive every
+/// use (literals).
 struct Piece {
   std::shared_ptr<const void> owner;
   std::string_view bytes;
 };
 
-/// Bytes in pieces: a large base64 string goes from where it arrived to the socket without being copied in between.
-/// Copying is cheap; the bytes are shared and immutable.
+/// Bytes in pieces: a large base64 string goes from where it arrived to the socket without being
+/// copied in between. Copying is cheap; the bytes are shared and immutable.
 class Body {
  public:
   Body() = default;
@@ -67,9 +68,11 @@ class Body {
 struct HttpRequest {
   std::string method = "GET";  ///< upper case
   std::string url;             ///< absolute, http or https
-  HttpHeaders headers = {};    ///< without Host, Content-Length and Connection, which the transport writes
-  Body body = {};              ///< the content type stands in `headers`
-  /// The longest time without a byte of the answer before the exchange ends as timed_out; 0: only the deadline counts.
+  HttpHeaders headers =
+      {};          ///< without Host, Content-Length and Connection, which the transport writes
+  Body body = {};  ///< the content type stands in `headers`
+  /// The longest time without a byte of the answer before the exchange ends as timed_out; 0: only
+  /// the deadline counts.
   std::chrono::milliseconds max_silence{0};
 };
 
@@ -90,15 +93,16 @@ struct Url {
   std::uint16_t port = 0;  ///< the scheme's own where the URL names none
   std::string target;      ///< path and query, at least "/"
 
-  /// None for anything but a plain absolute http(s) URL: no user info, no fragment, no control characters, blanks or
-  /// backslashes, a valid port, a non-empty host.
+  /// None for anything but a plain absolute http(s) URL: no user info, no fragment, no control
+  /// characters, blanks or backslashes, a valid port, a non-empty host.
   [[nodiscard]] static std::optional<Url> parse(std::string_view text);
   /// `scheme://host[:port]`, the port only where it is not the scheme's own.
   [[nodiscard]] std::string origin() const;
   bool operator==(const Url&) const = default;
 };
 
-/// Percent-encodes all but unreserved characters (RFC 3986, 2.3); `keep` names characters that stay, such as "/".
+/// Percent-encodes all but unreserved characters (RFC 3986, 2.3); `keep` names characters that
+/// stay, such as "/".
 [[nodiscard]] std::string percent_encode(std::string_view text, std::string_view keep = {});
 /// Decodes %XX; none where an escape is broken.
 [[nodiscard]] std::optional<std::string> percent_decode(std::string_view text);

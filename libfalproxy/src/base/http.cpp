@@ -7,8 +7,13 @@
 
 namespace falproxy {
 
+void HttpHeaders::add(std::string name, std::string value) {
+  fields_.emplace_back(std::move(name), std::move(value));
+}
+
 void HttpHeaders::set(std::string name, std::string value) {
-  std::erase_if(fields_, [&](const Field& field) { return equal_ignoring_case(field.first, name); });
+  std::erase_if(fields_,
+                [&](const Field& field) { return equal_ignoring_case(field.first, name); });
   add(std::move(name), std::move(value));
 }
 
@@ -49,19 +54,17 @@ std::string Body::str() const {
 
 namespace {
 
-bool is_host_char(char c) noexcept {
-  return is_alnum(c) || c == '.' || c == '-' || c == '_';
-}
+bool is_host_char(char c) noexcept { return is_alnum(c) || c == '.' || c == '-' || c == '_'; }
 
-bool is_ipv6_char(char c) noexcept {
-  return is_hex_digit(c) || c == ':' || c == '.';
-}
+bool is_ipv6_char(char c) noexcept { return is_hex_digit(c) || c == ':' || c == '.'; }
 
 bool is_target_char(char c) noexcept {
   return c > ' ' && c < '\x7f' && c != '\\' && c != '#' && c != '"' && c != '<' && c != '>';
 }
 
-std::uint16_t default_port(std::string_view scheme) noexcept { return scheme == "https" ? 443 : 80; }
+std::uint16_t default_port(std::string_view scheme) noexcept {
+  return scheme == "https" ? 443 : 80;
+}
 
 }  // namespace
 
@@ -95,8 +98,10 @@ std::optional<Url> Url::parse(std::string_view text) {
   if (!authority.empty()) {
     const std::string_view digits = authority.substr(1);
     if (authority.front() != ':' || digits.empty()) return std::nullopt;
-    const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), url.port);
-    if (fault != std::errc() || end != digits.data() + digits.size() || url.port == 0) return std::nullopt;
+    const auto [end, fault] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), url.port);
+    if (fault != std::errc() || end != digits.data() + digits.size() || url.port == 0)
+      return std::nullopt;
   }
 
   if (!std::ranges::all_of(target, is_target_char)) return std::nullopt;
@@ -116,7 +121,8 @@ std::string percent_encode(std::string_view text, std::string_view keep) {
   std::string encoded;
   encoded.reserve(text.size());
   for (const char c : text) {
-    if (is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~' || keep.find(c) != std::string_view::npos) {
+    if (is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~' ||
+        keep.find(c) != std::string_view::npos) {
       encoded += c;
     } else {
       const auto byte = static_cast<unsigned char>(c);
@@ -136,7 +142,8 @@ std::optional<std::string> percent_decode(std::string_view text) {
       decoded += text[i];
       continue;
     }
-    if (i + 2 >= text.size() || !is_hex_digit(text[i + 1]) || !is_hex_digit(text[i + 2])) return std::nullopt;
+    if (i + 2 >= text.size() || !is_hex_digit(text[i + 1]) || !is_hex_digit(text[i + 2]))
+      return std::nullopt;
     unsigned byte = 0;
     std::from_chars(text.data() + i + 1, text.data() + i + 3, byte, 16);
     decoded += static_cast<char>(byte);

@@ -1,7 +1,5 @@
 #include "falproxy/catalog.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <atomic>
 #include <mutex>
@@ -9,6 +7,7 @@
 #include <utility>
 
 #include "base/bell.hpp"
+#include "base/fmt.hpp"
 #include "catalog/document.hpp"
 
 namespace falproxy {

@@ -1,10 +1,9 @@
 #include "catalog/document.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "catalog/freshness.hpp"
 

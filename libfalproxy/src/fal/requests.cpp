@@ -1,7 +1,7 @@
-#include <fmt/format.h>
 
 #include <cmath>
 
+#include "base/fmt.hpp"
 #include "falproxy/fal.hpp"
 
 namespace falproxy::fal {

@@ -1,5 +1,5 @@
-#include <fmt/format.h>
 
+#include "base/fmt.hpp"
 #include "falproxy/fal.hpp"
 
 namespace falproxy::fal {

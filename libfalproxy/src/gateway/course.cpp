@@ -1,10 +1,9 @@
 #include "gateway/course.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "gateway/faults.hpp"
 #include "gateway/model_choice.hpp"
 #include "gateway/pictures.hpp"

@@ -1,11 +1,10 @@
 #include "gateway/driver.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <mutex>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 
 namespace falproxy::gateway {

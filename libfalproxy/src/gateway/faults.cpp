@@ -1,10 +1,9 @@
 #include "gateway/faults.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 
 namespace falproxy::gateway {

@@ -1,10 +1,9 @@
 #include "falproxy/gateway.hpp"
 
-#include <fmt/format.h>
-
 #include <mutex>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "gateway/course.hpp"
 #include "gateway/driver.hpp"
 #include "gateway/ledger.hpp"

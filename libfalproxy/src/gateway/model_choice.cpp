@@ -1,9 +1,9 @@
 #include "gateway/model_choice.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
+
+#include "base/fmt.hpp"
 
 namespace falproxy::gateway {
 namespace {

@@ -1,11 +1,10 @@
 #include "gateway/pictures.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "gateway/faults.hpp"
 #include "gateway/side_by_side.hpp"
 

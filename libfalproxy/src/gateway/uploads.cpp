@@ -1,12 +1,11 @@
 #include "gateway/uploads.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "falproxy/media.hpp"
 #include "gateway/faults.hpp"
 #include "gateway/side_by_side.hpp"

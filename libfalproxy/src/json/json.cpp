@@ -1,13 +1,12 @@
 #include "falproxy/json.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
 #include <vector>
 
+#include "base/fmt.hpp"
 #include "json/access.hpp"
 
 namespace falproxy {

@@ -1,11 +1,10 @@
 #include "openai/fields.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <numeric>
 
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "json/access.hpp"
 #include "openai/wording.hpp"

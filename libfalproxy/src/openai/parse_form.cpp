@@ -1,7 +1,7 @@
-#include <fmt/format.h>
 
 #include <algorithm>
 
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 #include "falproxy/openai.hpp"

@@ -1,7 +1,7 @@
-#include <fmt/format.h>
 
 #include <algorithm>
 
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "falproxy/openai.hpp"
 #include "json/access.hpp"

@@ -1,10 +1,9 @@
 #include "openai/pictures.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "falproxy/media.hpp"
 #include "openai/wording.hpp"

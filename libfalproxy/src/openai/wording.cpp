@@ -1,6 +1,6 @@
 #include "openai/wording.hpp"
 
-#include <fmt/format.h>
+#include "base/fmt.hpp"
 
 namespace falproxy::openai {
 namespace {

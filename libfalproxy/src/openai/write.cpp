@@ -1,8 +1,8 @@
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "falproxy/openai.hpp"
 #include "json/access.hpp"
 

@@ -1,4 +1,3 @@
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
@@ -8,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/fmt.hpp"
 #include "falproxy/schema.hpp"
 #include "schema/words.hpp"
 

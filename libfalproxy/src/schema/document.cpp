@@ -1,11 +1,11 @@
 // The way through an OpenAPI document: to the one POST, what it takes, and what its result holds.
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "falproxy/schema.hpp"
 #include "json/access.hpp"
 #include "schema/images.hpp"

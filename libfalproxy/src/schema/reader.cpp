@@ -1,7 +1,5 @@
 #include "schema/reader.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -12,6 +10,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "json/access.hpp"
 #include "schema/narrow.hpp"

@@ -1,4 +1,3 @@
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -7,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "falproxy/schema.hpp"
 #include "json/access.hpp"

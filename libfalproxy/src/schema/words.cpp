@@ -1,10 +1,10 @@
 #include "schema/words.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
+
+#include "base/fmt.hpp"
 
 namespace falproxy::schema {
 namespace {

@@ -1,11 +1,10 @@
 #include "settings/lists.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 
 #include "base/endpoint_syntax.hpp"
+#include "base/fmt.hpp"
 #include "base/host_rule.hpp"
 #include "base/text.hpp"
 #include "falproxy/http.hpp"

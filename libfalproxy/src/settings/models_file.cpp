@@ -1,4 +1,3 @@
-#include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -6,6 +5,7 @@
 #include <functional>
 
 #include "base/endpoint_syntax.hpp"
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "falproxy/settings.hpp"
 #include "falproxy/suggest.hpp"

@@ -1,9 +1,9 @@
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <tuple>
 
 #include "base/endpoint_syntax.hpp"
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "falproxy/suggest.hpp"
 #include "settings/setting_table.hpp"

@@ -1,12 +1,12 @@
 #include "settings/value.hpp"
 
-#include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
 #include <limits>
 
+#include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "falproxy/http.hpp"
 #include "falproxy/suggest.hpp"

@@ -1,11 +1,11 @@
 // How many jobs, how many pictures each, and the seeds that make them differ.
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
 
+#include "base/fmt.hpp"
 #include "json/access.hpp"
 #include "translate/draft.hpp"
 #include "translate/whole_numbers.hpp"
@@ -184,21 +184,22 @@ std::optional<Error> make_jobs(Draft& draft) {
   const Field* seed_input = draft.inputs[Role::seed];
   const std::optional<std::int64_t> seed =
       counts.jobs.size() > 1 ? shared_seed(draft) : std::nullopt;
+  const std::int64_t first_seed = seed.value_or(0);
   for (std::size_t k = 0; k < counts.jobs.size(); ++k) {
     nlohmann::json input = common;
     if (count_input != nullptr && !counts.jobs[k].value.is_null())
       input[count_input->name] = Json::Access::raw(counts.jobs[k].value);
     if (seed) {
-      const Json own = Json::integer(seed_of_job(*seed, k, *seed_input));
+      const Json own = Json::integer(seed_of_job(first_seed, k, *seed_input));
       const bool fits = !schema::check(*seed_input, own, seed_input->name);
-      input[seed_input->name] = fits ? Json::Access::raw(own) : nlohmann::json(*seed);
+      input[seed_input->name] = fits ? Json::Access::raw(own) : nlohmann::json(first_seed);
     }
     draft.plan.jobs.push_back({Json::Access::wrap(std::move(input)),
                                counts.jobs[k].pictures * counts.per_run, draft.slots});
   }
   if (seed) {
     draft.note("seed", fmt::format("{} jobs: the seed counts up from {}, so that they differ",
-                                   counts.jobs.size(), *seed));
+                                   counts.jobs.size(), first_seed));
   }
   return std::nullopt;
 }

@@ -1,10 +1,10 @@
 // How the picture is to look and to be stored: OpenAI's words onto whatever the model has for them.
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 
+#include "base/fmt.hpp"
 #include "falproxy/media.hpp"
 #include "translate/draft.hpp"
 #include "translate/whole_numbers.hpp"

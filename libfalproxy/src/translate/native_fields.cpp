@@ -1,9 +1,9 @@
 // The model's own fields: of the request, and of the operator's settings.
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 
+#include "base/fmt.hpp"
 #include "translate/draft.hpp"
 #include "translate/size_controls.hpp"
 

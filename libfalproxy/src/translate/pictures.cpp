@@ -1,8 +1,8 @@
 // Which picture of the request goes to which input, and the body once the pictures have addresses.
-#include <fmt/format.h>
 
 #include <algorithm>
 
+#include "base/fmt.hpp"
 #include "json/access.hpp"
 #include "translate/draft.hpp"
 

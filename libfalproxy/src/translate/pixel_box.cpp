@@ -1,12 +1,11 @@
 #include "translate/pixel_box.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <numeric>
 
+#include "base/fmt.hpp"
 #include "translate/whole_numbers.hpp"
 
 namespace falproxy::translate {

@@ -1,12 +1,11 @@
 #include "translate/size_solver.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
+#include "base/fmt.hpp"
 #include "translate/inputs.hpp"
 #include "translate/size_controls.hpp"
 #include "translate/whole_numbers.hpp"

@@ -1,7 +1,7 @@
-#include <fmt/format.h>
 
 #include <algorithm>
 
+#include "base/fmt.hpp"
 #include "falproxy/media.hpp"
 #include "translate/draft.hpp"
 #include "translate/size_controls.hpp"

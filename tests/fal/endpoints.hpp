@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string_view>
+
+#include "falproxy/fal.hpp"
+
+namespace falproxy::testing {
+
+/// Of an id that is one.
+inline fal::EndpointId endpoint(std::string_view id) { return *fal::EndpointId::parse(id); }
+
+}  // namespace falproxy::testing
