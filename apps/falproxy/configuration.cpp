@@ -8,7 +8,10 @@
 #include <fstream>
 #include <iterator>
 #include <system_error>
+#include <tuple>
 #include <utility>
+
+#include "falproxy/schema.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -54,6 +57,15 @@ std::string beside(const std::string& file, const std::string& path) {
   return (std::filesystem::path(file).parent_path() / path).string();
 }
 
+// Why a pinned document serves for nothing; empty: it does.
+std::string fault_of_document(const std::string& text, const std::string& endpoint) {
+  auto schema = schema::analyze(text, endpoint);
+  if (!schema) schema = schema::analyze(text);
+  if (schema) return {};
+  const Error& error = schema.error();
+  return error.field.empty() ? error.message : error.message + " (at " + error.field + ")";
+}
+
 void load_models(Configuration& into, SettingsFault place, Faults& faults) {
   const std::string& path = into.settings.models_file;
   ModelSettingsMap settings;
@@ -76,11 +88,14 @@ void load_models(Configuration& into, SettingsFault place, Faults& faults) {
     ModelSettings& own = settings[route.name];
     if (!own.schema.empty()) {
       Result<std::string> document = read_file(beside(path, own.schema));
-      if (document) {
-        into.pinned.emplace(route.name, std::move(*document));
-      } else {
+      if (!document) {
         faults.push_back({path, 0, route.name + ".schema", document.error().message,
                           "name a file that can be read; its path is relative to this one's"});
+      } else if (std::string fault = fault_of_document(*document, route.endpoint); !fault.empty()) {
+        faults.push_back({beside(path, own.schema), 0, route.name + ".schema", std::move(fault),
+                          "put the model's OpenAPI document there"});
+      } else {
+        into.pinned.emplace(route.name, std::move(*document));
       }
     }
     into.models.push_back(catalog_model(route, std::move(own)));
@@ -124,7 +139,14 @@ Result<Configuration, std::vector<SettingsFault>> load_configuration(
     if (set == env->entries.end()) env->entries.push_back({name, value, 0});
   }
   auto settings = read_settings(*env, environment);
-  if (!settings) return std::move(settings).error();
+  if (!settings) {
+    // A mistyped name is often why another one is missing.
+    Faults all = std::move(settings).error();
+    for (SettingsFault& warning : settings_warnings(*env)) all.push_back(std::move(warning));
+    std::ranges::stable_sort(
+        all, {}, [](const SettingsFault& fault) { return std::tie(fault.file, fault.line); });
+    return all;
+  }
   Configuration configuration{.settings = std::move(*settings),
                               .warnings = settings_warnings(*env)};
   Faults faults;

@@ -204,7 +204,11 @@ Result<std::unique_ptr<Service>> Service::create(Configuration configuration, Op
     auto metrics_front = Front::create(
         {.host = settings.metrics_host, .port = settings.metrics_port, .max_connections = 64},
         impl->metrics_door, impl->workers);
-    if (!metrics_front) return metrics_front.error();
+    if (!metrics_front) {
+      Error error = std::move(metrics_front).error();
+      if (!error.field.empty()) error.field = "METRICS_" + error.field;
+      return error;
+    }
     impl->metrics_front = std::move(metrics_front).value();
   }
   for (const SettingsFault& warning : warnings)

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "app/folder.hpp"
+#include "support/model_documents.hpp"
 
 using falproxy::app::load_configuration;
 using falproxy::testing::Folder;
@@ -22,7 +23,8 @@ TEST_CASE("models, their settings and pinned documents are brought together") {
   const std::string models = folder.write(
       "conf/models.json",
       R"({"a": {"edit": "fal-ai/a/edit", "schema": "docs/a.json"}, "b": {"mask": "black"}})");
-  folder.write("conf/docs/a.json", "{\"openapi\": \"3.0.4\"}");
+  const std::string document = falproxy::testing::model_document("fal-ai/a");
+  folder.write("conf/docs/a.json", document);
   const std::string env = folder.write(
       "my.env", std::string(the_three) + "MODELS_FILE=" + models + "\nSUPORTED_MODELS=x\n");
   const auto loaded = load_configuration(env, {{"PORT", "99"}});
@@ -33,7 +35,7 @@ TEST_CASE("models, their settings and pinned documents are brought together") {
   CHECK(loaded->models[0].edit_endpoint->str() == "fal-ai/a/edit");
   CHECK(loaded->models[1].edit_endpoint->str() == "fal-ai/b/edit");
   CHECK(loaded->models[1].settings.mask == falproxy::MaskConvention::black);
-  CHECK(loaded->pinned.at("a") == "{\"openapi\": \"3.0.4\"}");
+  CHECK(loaded->pinned.at("a") == document);
   REQUIRE(loaded->warnings.size() == 1);
   CHECK(loaded->warnings.front().line == 5);
 }
@@ -68,10 +70,29 @@ TEST_CASE("a models file or a document that cannot be read is a fault with its p
   CHECK(loaded.error().front().file == folder.at("no.json"));
   CHECK(loaded.error().front().variable == "a.schema");
 
+  folder.write("no.json", R"({"a": {"schema": "docs/broken.json"}})");
+  folder.write("docs/broken.json", R"({"openapi": "3.0.4"})");
+  loaded = load_configuration(env, {});
+  REQUIRE_FALSE(loaded.has_value());
+  CHECK(loaded.error().front().file == folder.at("docs/broken.json"));
+  CHECK(loaded.error().front().variable == "a.schema");
+  CHECK(loaded.error().front().message.find("paths") != std::string::npos);
+
   folder.write("no.json", R"({"c": {}})");
   loaded = load_configuration(env, {});
   REQUIRE_FALSE(loaded.has_value());
   CHECK(loaded.error().front().variable == "c");
+}
+
+TEST_CASE("where settings are wrong, what looks mistyped is told with them") {
+  const Folder folder;
+  const auto loaded = load_configuration(
+      folder.write(".env", "CUSTOM_ACCESS_KEY=access\nAI_KEYS=id:secret\nSUPORTED_MODELS=a:b/c\n"),
+      {});
+  REQUIRE_FALSE(loaded.has_value());
+  REQUIRE(loaded.error().size() == 2);
+  CHECK(loaded.error()[0].variable == "SUPPORTED_MODELS");
+  CHECK(to_string(loaded.error()[1]).find("did you mean SUPPORTED_MODELS?") != std::string::npos);
 }
 
 TEST_CASE("every setting that a room has an option for reaches it") {

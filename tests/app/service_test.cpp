@@ -386,6 +386,17 @@ TEST_CASE("a second server on the same port is an error that names the port") {
   CHECK(second.error().message.find(std::to_string(server.port())) != std::string::npos);
 }
 
+TEST_CASE("an address that is none of this machine's is an error that names the host") {
+  const Served server;
+  auto configuration =
+      load_configuration("/dev/null", server.environment({{"HOST", "192.0.2.1"}, {"PORT", "0"}}));
+  REQUIRE(configuration.has_value());
+  const auto other =
+      Service::create(std::move(configuration).value(), {.write_log = [](std::string_view) {}});
+  REQUIRE_FALSE(other.has_value());
+  CHECK(other.error().field == "HOST");
+}
+
 TEST_CASE("with documents on disk it serves while fal's schema host is out of reach") {
   const Folder cache;
   const With kept = {{"SCHEMA_CACHE_DIR", cache.path().string()}};

@@ -539,6 +539,23 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("what a request would become is told of the model that would serve it") {
+  CatalogModel flux = catalog_model("flux", "fal-ai/flux/dev");
+  flux.settings.fallback = {"other"};
+  GatewayWorld world({flux, catalog_model("other", "fal-ai/other")});
+  world.fal.documents = {{"fal-ai/other", model_document("fal-ai/other")}};
+  const CallContext context{.deadline = world.clock.now() + 60s};
+  const auto plan = world.gateway.plan(request_for("flux"), context);
+  REQUIRE(plan);
+  REQUIRE_FALSE(plan->notes.empty());
+  CHECK(plan->notes.front().text == "'flux' is not available; 'other' took its place");
+
+  openai::ImageRequest wrong = request_for("flux");
+  wrong.n = 1000;
+  CHECK(world.gateway.plan(wrong, context).error().kind ==
+        world.handle(wrong).response.error().kind);
+}
+
 TEST_CASE("when the fallbacks fail too, the first model's fault is told") {
   CatalogModel flux = catalog_model("flux", "fal-ai/flux/dev");
   flux.settings.fallback = {"other"};

@@ -536,11 +536,15 @@ Result<std::unique_ptr<Front>> Front::create(Options options, Application& appli
   const std::optional<std::uint16_t> port =
       impl->engine.bind(impl->options.host, impl->options.port);
   if (!port) {
+    const int fault = errno;
+    const bool of_the_port = fault == EADDRINUSE || fault == EACCES;
     return Error{.kind = ErrorKind::invalid_settings,
                  .message = "cannot listen on " + impl->options.host + ":" +
                             std::to_string(impl->options.port) + ": " +
-                            std::generic_category().message(errno),
-                 .field = "PORT"};
+                            std::generic_category().message(fault) + "; " +
+                            (of_the_port ? "choose another port, or stop what listens there"
+                                         : "write an address of this machine, such as 0.0.0.0"),
+                 .field = of_the_port ? "PORT" : "HOST"};
   }
   impl->port = *port;
   impl->epoll_fd = ::epoll_create1(EPOLL_CLOEXEC);

@@ -263,33 +263,20 @@ class Course {
   Receipt& receipt_;
 };
 
-// The model itself and those to fall back on, as far as they are configured.
-std::vector<CatalogModel> candidates(const Catalog& catalog, CatalogModel model) {
-  std::vector<CatalogModel> all{std::move(model)};
-  for (const std::string& name : std::vector<std::string>(all.front().settings.fallback)) {
-    Result<CatalogModel> other = catalog.find(name);
-    if (other) all.push_back(std::move(*other));
-  }
-  return all;
-}
-
 Result<openai::ImageResponse> serve_with_fallbacks(const World& world,
                                                    openai::ImageRequest& request,
                                                    const Patience& patience, Progress* progress,
                                                    Receipt& receipt) {
   receipt.requested_model = request.model.value_or("");
-  Result<CatalogModel> found =
-      find_model(world.parts.catalog, request, world.options.default_model);
-  if (!found) return std::move(found).error();
-  if (!request.model.has_value()) request.model = found->name;
+  const Result<std::vector<CatalogModel>> candidates =
+      find_models(world.parts.catalog, request, world.options.default_model);
+  if (!candidates) return candidates.error();
+  const std::vector<CatalogModel>& models = *candidates;
+  if (!request.model.has_value()) request.model = models.front().name;
 
   std::optional<Error> first_error;
-  const std::vector<CatalogModel> models = candidates(world.parts.catalog, std::move(*found));
   for (std::size_t i = 0; i < models.size(); ++i) {
-    if (i > 0) {
-      receipt.notes.push_back({"model", fmt::format("'{}' is not available; '{}' took its place",
-                                                    models[i - 1].name, models[i].name)});
-    }
+    if (i > 0) receipt.notes.push_back(took_its_place(models[i - 1], models[i]));
     receipt.served_model = models[i].name;
     Course course(world, models[i], request, patience, progress, receipt);
     Result<openai::ImageResponse> response = course.run(i + 1 == models.size());

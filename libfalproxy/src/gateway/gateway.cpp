@@ -1,11 +1,14 @@
 #include "falproxy/gateway.hpp"
 
 #include <mutex>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/fmt.hpp"
 #include "gateway/course.hpp"
 #include "gateway/driver.hpp"
+#include "gateway/faults.hpp"
 #include "gateway/ledger.hpp"
 #include "gateway/model_choice.hpp"
 #include "gateway/request_digest.hpp"
@@ -81,13 +84,23 @@ Result<translate::FalPlan> ImageGateway::plan(const openai::ImageRequest& reques
                                               const CallContext& context) {
   const std::shared_ptr<const Options> options = impl_->options_now();
   const World world{impl_->parts, *options, impl_->tally};
-  const Result<CatalogModel> model =
-      gateway::find_model(impl_->parts.catalog, request, options->default_model);
-  if (!model) return model.error();
-  Result<gateway::PlannedRequest> planned =
-      gateway::plan_request(world, *model, request, context.deadline, context.stop);
-  if (!planned) return std::move(planned).error();
-  return std::move(planned->plan);
+  const Result<std::vector<CatalogModel>> models =
+      gateway::find_models(impl_->parts.catalog, request, options->default_model);
+  if (!models) return models.error();
+  std::vector<translate::Note> notes;
+  std::optional<Error> first_error;
+  for (std::size_t i = 0; i < models->size(); ++i) {
+    if (i > 0) notes.push_back(gateway::took_its_place((*models)[i - 1], (*models)[i]));
+    Result<gateway::PlannedRequest> planned =
+        gateway::plan_request(world, (*models)[i], request, context.deadline, context.stop);
+    if (planned) {
+      planned->plan.notes.insert(planned->plan.notes.begin(), notes.begin(), notes.end());
+      return std::move(planned->plan);
+    }
+    if (!gateway::fallback_may_help(planned.error())) return planned.error();
+    if (!first_error.has_value()) first_error = planned.error();
+  }
+  return *std::move(first_error);
 }
 
 ImageGateway::Counters ImageGateway::counters() const { return impl_->tally.read(); }

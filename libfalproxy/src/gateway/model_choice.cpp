@@ -46,8 +46,6 @@ Error edit_unsupported(const Catalog& catalog, const CatalogModel& model, Error 
   return error;
 }
 
-}  // namespace
-
 Result<CatalogModel> find_model(const Catalog& catalog, const openai::ImageRequest& request,
                                 const std::string& default_model) {
   if (request.model.has_value()) return catalog.find(*request.model);
@@ -57,6 +55,26 @@ Result<CatalogModel> find_model(const Catalog& catalog, const openai::ImageReque
     return Error{ErrorKind::unknown_model, "No model is configured.", "model"};
   }
   return models.front();
+}
+
+}  // namespace
+
+Result<std::vector<CatalogModel>> find_models(const Catalog& catalog,
+                                              const openai::ImageRequest& request,
+                                              const std::string& default_model) {
+  Result<CatalogModel> found = find_model(catalog, request, default_model);
+  if (!found) return std::move(found).error();
+  std::vector<CatalogModel> models{std::move(*found)};
+  for (const std::string& name : std::vector<std::string>(models.front().settings.fallback)) {
+    Result<CatalogModel> other = catalog.find(name);
+    if (other) models.push_back(std::move(*other));
+  }
+  return models;
+}
+
+translate::Note took_its_place(const CatalogModel& model, const CatalogModel& other) {
+  return {"model",
+          fmt::format("'{}' is not available; '{}' took its place", model.name, other.name)};
 }
 
 const fal::EndpointId& endpoint_for(const CatalogModel& model,

@@ -13,11 +13,14 @@
 
 namespace falproxy::gateway {
 
-/// The model that a request names, else `default_model`, else the first configured. Errors:
-/// unknown_model.
-[[nodiscard]] Result<CatalogModel> find_model(const Catalog& catalog,
-                                              const openai::ImageRequest& request,
-                                              const std::string& default_model);
+/// The model that a request names, else `default_model`, else the first configured; and behind it
+/// those to fall back on, as far as they are configured. Errors: unknown_model.
+[[nodiscard]] Result<std::vector<CatalogModel>> find_models(const Catalog& catalog,
+                                                            const openai::ImageRequest& request,
+                                                            const std::string& default_model);
+
+/// What a client is told where `other` serves.
+[[nodiscard]] translate::Note took_its_place(const CatalogModel& model, const CatalogModel& other);
 
 /// Edits, variations and generations that carry images go to the model's edit endpoint, where it
 /// has one.
