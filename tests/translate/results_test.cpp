@@ -123,17 +123,23 @@ TEST_CASE("what a result says of its pictures is read, where it says it") {
   CHECK_FALSE(result.images[1].width);
   CHECK(result.images[1].content_type.empty());
   CHECK(result.nsfw == std::vector<bool>{false, true});
-  CHECK(result.revised_prompt == "a tall lighthouse");
+  CHECK(result.images[1].revised_prompt == "a tall lighthouse");
 
   CHECK(good(R"({"images":["https://x/a.png","https://x/b.png"],"has_nsfw_concepts":true})").nsfw ==
         std::vector<bool>{true, true});
   CHECK(good(R"({"images":["https://x/a.png"],"nsfw_content_detected":[true,false]})").nsfw ==
         std::vector<bool>{true});
+  CHECK(
+      good(
+          R"({"images":[null,{"url":null},"https://x/a.png"],"has_nsfw_concepts":[true,true,false]})")
+          .nsfw == std::vector<bool>{false});
   CHECK(good(R"({"images":["https://x/a.png"]})").nsfw.empty());
   CHECK(good(R"({"images":["https://x/a.png"],"has_nsfw_concepts":null})").nsfw.empty());
-  CHECK_FALSE(good(R"({"images":["https://x/a.png"],"prompt":"an echo"})").revised_prompt);
-  CHECK(good(R"({"images":["https://x/a.png"],"actual_prompt":"as it was"})").revised_prompt ==
-        "as it was");
+  CHECK_FALSE(
+      good(R"({"images":["https://x/a.png"],"prompt":"an echo"})").images[0].revised_prompt);
+  CHECK(good(R"({"images":["https://x/a.png"],"actual_prompt":"as it was"})")
+            .images[0]
+            .revised_prompt == "as it was");
 }
 
 TEST_CASE("a picture of many megabytes is read without being copied") {
@@ -226,6 +232,22 @@ TEST_CASE("pictures that are marked as not safe are left out, passed on, or all 
   const auto passed = translate::merge(plan, {good(all)}, pass, notes);
   REQUIRE(passed);
   CHECK(passed->images.size() == 2);
+}
+
+TEST_CASE("each picture has the prompt of the job that brought it") {
+  FalPlan plan;
+  plan.n = 2;
+  std::vector<translate::Note> notes;
+  const auto merged =
+      translate::merge(plan,
+                       {good(R"({"images":["https://x/1"],"revised_prompt":"one"})"),
+                        good(R"({"images":["https://x/2"],"revised_prompt":"two"})")},
+                       {}, notes);
+  REQUIRE(merged);
+  const auto response =
+      translate::to_openai(plan, *merged, {Body(std::string("A")), Body(std::string("B"))}, 1);
+  CHECK(response.data.at(0).revised_prompt == "one");
+  CHECK(response.data.at(1).revised_prompt == "two");
 }
 
 TEST_CASE("the answer carries the pictures and what was resolved") {

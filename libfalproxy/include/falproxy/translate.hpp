@@ -106,14 +106,15 @@ struct FalImage {
   std::string content_type = {};
   std::optional<std::uint32_t> width, height;
   std::optional<std::string> svg =
-      std::nullopt;  ///< svg text, where the model gives that instead of an address
+      std::nullopt;       ///< svg text, where the model gives that instead of an address
+  std::size_t place = 0;  ///< in the list that it came from: what the flags of a result count by
+  std::optional<std::string> revised_prompt = std::nullopt;  ///< of the job that brought it
 };
 
 /// What a fal job brought, read without copying long strings (data URIs).
 struct FalResult {
   std::vector<FalImage> images;
   std::vector<bool> nsfw;  ///< has_nsfw_concepts, per image; empty: not said
-  std::optional<std::string> revised_prompt = std::nullopt;
 };
 
 /// Reads a result of any of fal's shapes, whatever the document promised. `body` is kept alive by

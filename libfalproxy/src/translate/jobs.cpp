@@ -1,11 +1,11 @@
 // How many jobs, how many pictures each, and the seeds that make them differ.
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
 
-#include "base/fmt.hpp"
 #include "json/access.hpp"
 #include "translate/draft.hpp"
 #include "translate/whole_numbers.hpp"
@@ -117,7 +117,7 @@ Counts count_pictures(Draft& draft) {
 }
 
 // seed + k; past the greatest that the input takes it goes on from the smallest.
-std::int64_t seed_of_job(std::int64_t seed, std::size_t job, const Field& input) {
+Json seed_of_job(std::int64_t seed, std::size_t job, const Field& input) {
   constexpr double exact = 9007199254740992.0;
   WholeNumbers range{0, exact, 1};
   bool found = false;
@@ -130,7 +130,10 @@ std::int64_t seed_of_job(std::int64_t seed, std::size_t job, const Field& input)
   const std::int64_t high = range.high < exact ? static_cast<std::int64_t>(range.high)
                                                : std::numeric_limits<std::int64_t>::max();
   const auto k = static_cast<std::int64_t>(job);
-  return seed <= high - k ? seed + k : std::min(high, low + (k - (high - seed) - 1));
+  const std::int64_t own =
+      seed <= high - k ? seed + k : std::min(high, low + (k - (high - seed) - 1));
+  const bool fits = !schema::check(input, Json::integer(own), input.name);
+  return Json::integer(fits ? own : seed);
 }
 
 // The seed that all jobs would share, if nothing were done.
@@ -142,6 +145,16 @@ std::optional<std::int64_t> shared_seed(const Draft& draft) {
       input->default_value ? input->default_value->as_integer() : std::nullopt;
   return usual && *usual >= 0 ? usual
                               : std::nullopt;  // -1 is "a random one" wherever it is a default
+}
+
+// One for each job; none where there is nothing that they would share.
+std::vector<Json> seeds_of_jobs(const Draft& draft, std::size_t jobs) {
+  std::vector<Json> seeds;
+  const std::optional<std::int64_t> first = jobs > 1 ? shared_seed(draft) : std::nullopt;
+  if (!first) return seeds;
+  for (std::size_t k = 0; k < jobs; ++k)
+    seeds.push_back(seed_of_job(*first, k, *draft.inputs[Role::seed]));
+  return seeds;
 }
 
 void tell_count(Draft& draft, const Counts& counts) {
@@ -182,24 +195,18 @@ std::optional<Error> make_jobs(Draft& draft) {
     common[entry.field->name] = Json::Access::raw(entry.value);
   const Field* count_input = draft.inputs[Role::count];
   const Field* seed_input = draft.inputs[Role::seed];
-  const std::optional<std::int64_t> seed =
-      counts.jobs.size() > 1 ? shared_seed(draft) : std::nullopt;
-  const std::int64_t first_seed = seed.value_or(0);
+  const std::vector<Json> seeds = seeds_of_jobs(draft, counts.jobs.size());
   for (std::size_t k = 0; k < counts.jobs.size(); ++k) {
     nlohmann::json input = common;
     if (count_input != nullptr && !counts.jobs[k].value.is_null())
       input[count_input->name] = Json::Access::raw(counts.jobs[k].value);
-    if (seed) {
-      const Json own = Json::integer(seed_of_job(first_seed, k, *seed_input));
-      const bool fits = !schema::check(*seed_input, own, seed_input->name);
-      input[seed_input->name] = fits ? Json::Access::raw(own) : nlohmann::json(first_seed);
-    }
+    if (!seeds.empty()) input[seed_input->name] = Json::Access::raw(seeds[k]);
     draft.plan.jobs.push_back({Json::Access::wrap(std::move(input)),
                                counts.jobs[k].pictures * counts.per_run, draft.slots});
   }
-  if (seed) {
+  if (!seeds.empty()) {
     draft.note("seed", fmt::format("{} jobs: the seed counts up from {}, so that they differ",
-                                   counts.jobs.size(), first_seed));
+                                   counts.jobs.size(), seeds.front().dump()));
   }
   return std::nullopt;
 }

@@ -136,8 +136,11 @@ class Reader {
     std::vector<FalImage> images;
     if (depth > deepest) return images;
     if (value.is_array()) {
-      for (const Raw& element : value) {
-        for (FalImage& image : images_of(element, depth + 1)) images.push_back(std::move(image));
+      for (std::size_t place = 0; place < value.size(); ++place) {
+        for (FalImage& image : images_of(value[place], depth + 1)) {
+          image.place = place;
+          images.push_back(std::move(image));
+        }
       }
       return images;
     }
@@ -220,17 +223,20 @@ class Reader {
       if (flags == nullptr || !result.nsfw.empty()) continue;
       if (flags->is_boolean()) result.nsfw.assign(result.images.size(), flags->get<bool>());
       if (!flags->is_array()) continue;
-      for (const Raw& flag : *flags) result.nsfw.push_back(flag.is_boolean() && flag.get<bool>());
+      for (const FalImage& image : result.images) {
+        const Raw* flag = image.place < flags->size() ? &(*flags)[image.place] : nullptr;
+        result.nsfw.push_back(flag != nullptr && flag->is_boolean() && flag->get<bool>());
+      }
     }
-    if (!result.nsfw.empty()) result.nsfw.resize(result.images.size(), false);
   }
 
   void read_prompt(const Raw& root, FalResult& result) const {
     for (const std::string_view name : prompt_members) {
       const Raw* prompt = member(root, name);
-      if (prompt != nullptr && prompt->is_string() && !result.revised_prompt) {
-        result.revised_prompt = std::string(text_.text(*prompt).bytes);
-      }
+      if (prompt == nullptr || !prompt->is_string()) continue;
+      const std::string text(text_.text(*prompt).bytes);
+      for (FalImage& image : result.images) image.revised_prompt = text;
+      return;
     }
   }
 

@@ -26,7 +26,6 @@ Result<FalResult> merge(const FalPlan& plan, std::vector<FalResult> results, con
       if (nsfw && options.nsfw_results == NsfwResults::leave_out) continue;
       merged.images.push_back(std::move(result.images[i]));
     }
-    if (!merged.revised_prompt) merged.revised_prompt = std::move(result.revised_prompt);
   }
   if (merged.images.empty()) {
     if (marked == 0)
@@ -68,11 +67,11 @@ openai::ImageResponse to_openai(const FalPlan& plan, const FalResult& merged,
     if (format && !plan.output_format_sent) response.output_format = format;
   }
   response.data.reserve(pictures.size());
-  for (Body& picture : pictures) {
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
     openai::ImageData item;
-    item.content = std::move(picture);
+    item.content = std::move(pictures[i]);
     item.is_url = plan.response_format == ResponseFormat::url;
-    item.revised_prompt = merged.revised_prompt;
+    if (i < merged.images.size()) item.revised_prompt = merged.images[i].revised_prompt;
     response.data.push_back(std::move(item));
   }
   return response;
