@@ -306,6 +306,11 @@ TEST_CASE("the endpoint chooses the POST where there are several") {
   CHECK(analyze(document, "a/three").error().message ==
         "the document describes no POST to 'a/three'");
   CHECK(analyze(document).error().field == "/paths");
+
+  std::string told(document);
+  told.insert(1, R"("info": {"x-fal-metadata": {"endpointId": "a/two"}}, )");
+  CHECK(analyze(told)->endpoint == "a/two");
+  CHECK(analyze(told, "a/one")->endpoint == "a/one");
 }
 
 TEST_CASE("a document that cannot be used is refused with the pointer to what is at fault") {

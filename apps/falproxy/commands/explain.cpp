@@ -34,8 +34,8 @@ Result<Described> described_model(const CommandLine& line) {
   const Result<schema::ModelSchema> schema = schema::analyze(*text);
   if (!schema) {
     const Error& error = schema.error();
-    return Error{error.kind, fmt::format("'{}' cannot be used: {} (at {})", line.schema_file,
-                                         error.message, error.field)};
+    return Error{error.kind, fmt::format("'{}' cannot be used: {} (at JSON Pointer \"{}\")",
+                                         line.schema_file, error.message, error.field)};
   }
   Result<fal::EndpointId> endpoint = fal::EndpointId::parse(schema->endpoint);
   if (!endpoint) return std::move(endpoint).error();

@@ -139,12 +139,12 @@ struct AnalyzeLimits {
 };
 
 /// Reads an OpenAPI 3.0 document as fal serves it. `endpoint` chooses the POST path where there are
-/// several; empty: the one. Input and output are found through the paths, never by a schema's name.
-/// A reference that leads nowhere, and a schema within itself, count as "any value"; keywords that
-/// are unknown, or of a type that they cannot have, are passed over. Errors: invalid_document;
-/// `field` is the JSON Pointer (RFC 6901; empty: the whole document) to what is at fault: not JSON,
-/// beyond a limit, a schema that is nothing but itself, no POST, or a POST whose body is not
-/// described.
+/// several; empty: the one that fal's own metadata names, or the only one. Input and output are
+/// found through the paths, never by a schema's name. A reference that leads nowhere, and a schema
+/// within itself, count as "any value"; keywords that are unknown, or of a type that they cannot
+/// have, are passed over. Errors: invalid_document; `field` is the JSON Pointer (RFC 6901; empty:
+/// the whole document) to what is at fault: not JSON, beyond a limit, a schema that is nothing but
+/// itself, no POST, or a POST whose body is not described.
 [[nodiscard]] Result<ModelSchema> analyze(std::string_view document, std::string_view endpoint = {},
                                           const AnalyzeLimits& limits = {});
 

@@ -56,7 +56,7 @@ std::string fault_of_answer(const HttpResponse& response) {
 }
 
 std::string place_of(const Error& error) {
-  return error.field.empty() ? std::string() : fmt::format(" (at {})", error.field);
+  return fmt::format(" (at JSON Pointer \"{}\")", error.field);
 }
 
 }  // namespace

@@ -20,6 +20,13 @@ Error fault(std::string message, std::string pointer) {
   return Error{ErrorKind::invalid_document, std::move(message), std::move(pointer)};
 }
 
+// What fal says of the model beside its schemas.
+std::string metadata(const Raw& document, std::string_view name) {
+  const Raw::json_pointer pointer(fmt::format("/info/x-fal-metadata/{}", name));
+  if (!document.contains(pointer) || !document[pointer].is_string()) return {};
+  return document[pointer].get<std::string>();
+}
+
 struct Post {
   std::string endpoint;
   Place operation;
@@ -152,12 +159,6 @@ Output read_output(const Raw& document, const AnalyzeLimits& limits, const std::
                 .described = !properties.empty()};
 }
 
-std::string category_of(const Raw& document) {
-  static const Raw::json_pointer category("/info/x-fal-metadata/category");
-  if (!document.contains(category) || !document[category].is_string()) return {};
-  return document[category].get<std::string>();
-}
-
 }  // namespace
 
 Result<ModelSchema> analyze(std::string_view document, std::string_view endpoint,
@@ -172,7 +173,9 @@ Result<ModelSchema> analyze(std::string_view document, std::string_view endpoint
   const Place root{&*parsed, ""};
   if (!root.node->is_object()) return fault("the document is not a JSON object", "");
 
-  Result<Post> post = find_post(root, endpoint);
+  const std::string own_name =
+      endpoint.empty() ? metadata(*root.node, "endpointId") : std::string(endpoint);
+  Result<Post> post = find_post(root, own_name);
   if (!post) return std::move(post).error();
   Reader reader(*root.node, limits);
   const Result<Place> body = find_body(reader, post->operation);
@@ -185,7 +188,7 @@ Result<ModelSchema> analyze(std::string_view document, std::string_view endpoint
 
   ModelSchema model;
   model.endpoint = std::move(post->endpoint);
-  model.category = category_of(*root.node);
+  model.category = metadata(*root.node, "category");
   model.inputs = all_properties(std::move(*input));
   model.output = read_output(*root.node, limits, model.endpoint);
   model.image_fields = find_image_fields(model.inputs);
