@@ -5,6 +5,7 @@
 #include "falproxy/translate.hpp"
 
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 
 #include <fstream>
 #include <iostream>
@@ -15,7 +16,6 @@
 #include <string>
 #include <vector>
 
-#include "base/fmt.hpp"
 #include "falproxy/openai.hpp"
 #include "falproxy/schema.hpp"
 #include "support/shared_documents.hpp"
