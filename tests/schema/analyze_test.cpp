@@ -39,6 +39,12 @@ TEST_CASE("inputs stand in fal's display order, then required ones, then by name
   CHECK_FALSE(model.input("size")->required);
 }
 
+TEST_CASE("fal's display order is that of all parts of an allOf together") {
+  const auto model = documents::analyzed(documents::with_input(
+      R"({"x-fal-order-properties": ["d", "b", "a"], "allOf": [{"properties": {"a": {}, "b": {}}}, {"properties": {"c": {}, "d": {}}}]})"));
+  CHECK(documents::names(model.inputs) == Names{"d", "b", "a", "c"});
+}
+
 TEST_CASE("every keyword of a property is read") {
   const Field field = documents::field(
       R"({"type": "number", "title": "Guidance", "description": "\n    How close.\n    Really. ",

@@ -341,6 +341,9 @@ Field Reader::schema(const Place& place) {
     }
   }
   narrow(field, keywords(place));
+  // Its order is that of all parts together.
+  if (const auto order = names_in(node, "x-fal-order-properties"); !order.empty())
+    put_in_order(field.properties, order);
   read_branches(place, "anyOf", field);
   read_branches(place, "oneOf", field);
   --depth_;

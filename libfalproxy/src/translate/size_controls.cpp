@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -125,16 +126,19 @@ class Finder {
     if (ratio || is_edge(input_, shape)) controls_.numbers.push_back({&input_, &shape, ratio});
   }
 
+  // All lists of one input are one list: some documents have a branch for each word.
   std::size_t add_words(const Field& shape, std::string_view member) {
-    WordControl control{&input_, member, {}};
-    control.words.reserve(shape.allowed.size());
+    std::vector<WordControl::Word> words;
     for (const Json& value : shape.allowed) {
       const SizeTerm term = read_size_term(value);
-      if (!term.says_nothing()) control.words.push_back({&value, term});
+      if (!term.says_nothing()) words.push_back({&value, term});
     }
-    const std::size_t count = control.words.size();
-    if (count > 0) controls_.words.push_back(std::move(control));
-    return count;
+    if (words.empty()) return 0;
+    std::vector<WordControl>& controls = controls_.words;
+    if (controls.empty() || controls.back().field != &input_ || controls.back().member != member)
+      controls.push_back({&input_, member, {}});
+    std::ranges::copy(words, std::back_inserter(controls.back().words));
+    return words.size();
   }
 
   // How the free strings of an input look is told by those it shows: its default, its examples, its
