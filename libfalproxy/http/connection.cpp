@@ -103,16 +103,14 @@ Connection::~Connection() {
 
 void Connection::shut_down() noexcept { ::shutdown(socket_, SHUT_RDWR); }
 
-Result<Done, IoError> Connection::wait_for(short events, TimePoint deadline) {
+void Connection::acknowledge() noexcept {
 #ifdef TCP_QUICKACK
-  // A server that writes head and body apart, with Nagle's algorithm on, holds the body back until
-  // the head is acknowledged, which a kernel likes to put off for 40 ms. It must be asked for anew
-  // each time.
-  if (events == POLLIN) {
-    const int on = 1;
-    ::setsockopt(socket_, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
-  }
+  const int on = 1;
+  ::setsockopt(socket_, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 #endif
+}
+
+Result<Done, IoError> Connection::wait_for(short events, TimePoint deadline) {
   return wait_on(socket_, events, deadline);
 }
 

@@ -49,6 +49,9 @@ class Connection {
   /// Writes all of `first`, then all of `rest`.
   [[nodiscard]] Result<Done, IoError> write(std::string_view first, std::span<const Piece> rest,
                                             TimePoint deadline);
+  /// Acknowledges at once what has arrived, which a kernel likes to put off for 40 ms: a server with
+  /// Nagle's algorithm on holds the body of its answer back until the head is acknowledged.
+  void acknowledge() noexcept;
   /// Waits until there is something to read, or the end.
   [[nodiscard]] Result<Done, IoError> wait_readable(TimePoint deadline);
   /// At least one byte, at most `size`; 0: nothing can be read without waiting.

@@ -83,11 +83,10 @@ class Exchange {
     end_.kind = ExchangeEnd::Kind::complete;
     http1::BodyDecoder decoder(response->framing, response->length);
     const bool keep_alive = response->keep_alive && written;
-    if (!sink_.head(response->head)) {
-      end_.kind = ExchangeEnd::Kind::refused;
-      return end_;
-    }
-    if (pass_on_body(decoder)) end_.reusable = keep_alive && buffer_.bytes().empty();
+    if (!sink_.head(response->head)) end_.kind = ExchangeEnd::Kind::refused;
+    const bool whole = end_.kind == ExchangeEnd::Kind::complete && pass_on_body(decoder);
+    const bool over = whole || (end_.kind == ExchangeEnd::Kind::refused && ends_at_once(decoder));
+    end_.reusable = over && keep_alive && buffer_.bytes().empty();
     return end_;
   }
 
@@ -129,6 +128,7 @@ class Exchange {
 
   Result<Done, IoError> wait_readable() {
     const Milliseconds silence = request_.max_silence;
+    if (end_.answer_began) connection_.acknowledge();
     if (silence <= Milliseconds::zero()) return connection_.wait_readable(deadline_);
     return connection_.wait_readable(
         std::min(deadline_, std::chrono::steady_clock::now() + silence));
@@ -144,10 +144,11 @@ class Exchange {
            payload = decoder.take(bytes)) {
         if (!sink_.data(payload)) {
           end_.kind = ExchangeEnd::Kind::refused;
-          return false;
+          break;
         }
       }
       buffer_.drop_front(held - bytes.size());
+      if (end_.kind == ExchangeEnd::Kind::refused) return false;
       if (decoder.complete()) return true;
       if (decoder.malformed()) {
         fail(http1::Malformed{"the answer's chunks are broken"});
@@ -169,6 +170,26 @@ class Exchange {
         return false;
       }
       more_at_once = *n > 0 && buffer_.is_full();
+    }
+  }
+
+  // The sink has what it wanted, an event of a stream, say. Where nothing but the answer's last
+  // bytes is left, the connection can go on; another one would cost more than this moment.
+  bool ends_at_once(http1::BodyDecoder& decoder) {
+    constexpr Milliseconds moment{2};
+    const TimePoint until = std::min(deadline_, std::chrono::steady_clock::now() + moment);
+    while (true) {
+      std::string_view bytes = buffer_.bytes();
+      const std::size_t held = bytes.size();
+      while (!decoder.take(bytes).empty()) {
+      }
+      buffer_.drop_front(held - bytes.size());
+      if (decoder.complete()) return true;
+      if (decoder.malformed() || decoder.may_end_here() || decoder.expected() > small_buffer)
+        return false;
+      if (std::chrono::steady_clock::now() >= until || !connection_.wait_readable(until) ||
+          !buffer_.fill(connection_, small_buffer))
+        return false;
     }
   }
 

@@ -217,10 +217,8 @@ Result<Done, TransportError> HttpTransport::send(const HttpRequest& request, Tim
       const std::stop_callback wake(stop, [&] { connection->shut_down(); });
       end = run_exchange(*connection, *head, request, deadline, sink);
     }
-    if (end.kind == ExchangeEnd::Kind::complete) {
-      if (end.reusable && !stop.stop_requested()) impl_->give_back(origin, std::move(connection));
-      return Done{};
-    }
+    if (end.reusable && !stop.stop_requested()) impl_->give_back(origin, std::move(connection));
+    if (end.kind == ExchangeEnd::Kind::complete) return Done{};
     if (stop.stop_requested())
       return error_of(TransportFault::cancelled, "stopped", end.nothing_sent);
     const std::string what = url->host + ": " + end.what;

@@ -738,22 +738,40 @@ TEST_CASE_TEMPLATE("the sink hears the head first, then the body as it arrives",
   CHECK(sink.heard == std::vector<std::string>{"200", "first", "second"});
 }
 
-TEST_CASE_TEMPLATE("a sink that says no ends the exchange", Scheme, Http, Https) {
+// Takes the head or not, and no data.
+struct UnwillingSink final : ResponseSink {
+  bool take_head;
+  explicit UnwillingSink(bool takes) : take_head(takes) {}
+  bool head(const HttpHead&) override { return take_head; }
+  bool data(std::string_view) override { return false; }
+};
+
+TEST_CASE_TEMPLATE(
+    "a sink that says no ends the exchange; the connection goes on where the answer ends, too",
+    Scheme, Http, Https) {
   constexpr bool tls = Scheme::tls;
-  struct Sink final : ResponseSink {
-    bool take_head;
-    explicit Sink(bool takes) : take_head(takes) {}
-    bool head(const HttpHead&) override { return take_head; }
-    bool data(std::string_view) override { return false; }
-  };
   for (const bool take_head : {false, true}) {
     Pair pair(serve_all, tls);
-    Sink sink(take_head);
+    UnwillingSink sink(take_head);
     const auto sent = pair.transport->send({"GET", pair.server.url()}, some_day(), {}, sink);
     REQUIRE_FALSE(sent);
     CHECK(sent.error().fault == TransportFault::cancelled);
-    CHECK(pair.transport->counters().idle == 0);
+    CHECK(pair.transport->counters().idle == 1);
+    CHECK(pair.transport->send({"GET", pair.server.url()}, some_day(), {}, sink).error().fault ==
+          TransportFault::cancelled);
+    CHECK(pair.transport->counters().connections_opened == 1);
   }
+}
+
+TEST_CASE("the connection of an answer that goes on after its sink said no is closed") {
+  Pair pair([](Peer& peer, int) {
+    peer.read_request();
+    peer.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+    peer.wait_for_end();
+  });
+  UnwillingSink sink(true);
+  REQUIRE_FALSE(pair.transport->send({"GET", pair.server.url()}, some_day(), {}, sink));
+  CHECK(pair.transport->counters().idle == 0);
 }
 
 TEST_CASE("an answer larger than asked for is too large, announced or not") {

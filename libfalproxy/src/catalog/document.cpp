@@ -25,7 +25,7 @@ void log(const Catalog::Parts& parts, const std::string& line) {
 std::string reason_of(const TransportError& error) {
   switch (error.fault) {
     case TransportFault::unreachable:
-      return "the address of the documents cannot be reached";
+      return "the address of the documents cannot be reached: " + error.message;
     case TransportFault::interrupted:
       return "the connection broke while it was fetched";
     case TransportFault::timed_out:
