@@ -20,7 +20,6 @@
 namespace falsim {
 namespace {
 
-constexpr std::size_t read_size = 64u << 10;
 constexpr std::size_t max_pipelined_bytes = 1u << 20;
 constexpr std::size_t small_body = 16u << 10;
 constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
@@ -114,7 +113,7 @@ class HttpServer::Connection final : public EventLoop::Watcher {
   enum class Finish { next, close, reset };
 
   void read_all() {
-    static thread_local std::array<char, read_size> buffer;
+    std::vector<char>& buffer = server_.read_buffer_;
     while (descriptor_ >= 0) {
       const std::ptrdiff_t count = read_some(buffer.data(), buffer.size());
       if (count < 0) break;  // nothing more now

@@ -80,8 +80,11 @@ class HttpServer {
   void release(Connection& connection);
   [[nodiscard]] Connection* find(ExchangeId exchange) const noexcept;
 
+  static constexpr std::size_t read_size = 64u << 10;
+
   EventLoop& loop_;
   Handler& handler_;
+  std::vector<char> read_buffer_ = std::vector<char>(read_size);
   Counts counts_;
   ExchangeId next_exchange_ = 1;
   std::vector<std::unique_ptr<Listener>> listeners_;

@@ -1,6 +1,5 @@
 #include "connection/http_engine.hpp"
 
-#include <httplib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 
 #include "base/fmt.hpp"
 #include "connection/http_text.hpp"
+#include "connection/httplib.hpp"
 
 namespace falproxy::app {
 namespace {

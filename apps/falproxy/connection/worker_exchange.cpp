@@ -1,7 +1,5 @@
 #include "connection/worker_exchange.hpp"
 
-#include <httplib.h>
-
 #include <algorithm>
 #include <ctime>
 #include <utility>
@@ -9,6 +7,7 @@
 #include "base/text.hpp"
 #include "connection/http_engine.hpp"
 #include "connection/http_text.hpp"
+#include "connection/httplib.hpp"
 
 namespace falproxy::app {
 namespace {

@@ -256,6 +256,7 @@ Result<FalPlan> to_fal(const openai::ImageRequest& request, const schema::ModelS
   }
   tell_size(draft);
   tell_looks(draft);
+  draft.plan.mappings.shrink_to_fit();  // a plan lives as long as its jobs
   return std::move(draft.plan);
 }
 
