@@ -1,4 +1,5 @@
-// catalog.hpp: the configured models and their OpenAPI documents: fetched once, kept, refreshed before they are old.
+// catalog.hpp: the configured models and their OpenAPI documents: fetched once, kept, refreshed
+// before they are old.
 #pragma once
 
 #include <chrono>
@@ -25,60 +26,73 @@ namespace falproxy {
 
 /// A document as it was fetched.
 struct StoredDocument {
-  std::string text;
-  WallTime fetched;
+  std::string text;  ///< the JSON as fal sent it
+  WallTime fetched;  ///< when fal sent it; its age after a restart counts from here
 };
 
-/// Where documents outlive the process. Thread-safe. `DiskStore` of the server is one; none is fine.
+/// Where documents outlive the process. Thread-safe. `DiskStore` of the server is one; none is
+/// fine.
 class DocumentStore {
  public:
   virtual ~DocumentStore() = default;
   /// None where there is none, or it is broken (the store then sets it aside).
   [[nodiscard]] virtual std::optional<StoredDocument> load(const std::string& endpoint) = 0;
+  /// Called with every document that was fetched and can be used, from several threads at once. A
+  /// failure is the store's own affair: the document still serves from memory.
   virtual void save(const std::string& endpoint, const StoredDocument& document) = 0;
 };
 
 /// One model as a request meets it: a snapshot that stays as it is while the request runs.
 struct CatalogModel {
-  std::string name;
+  std::string name;  ///< what clients call it: a name of SUPPORTED_MODELS, or the endpoint id
+                     ///< (allow_any_model)
+  /// Requests without pictures; all, where there is no edit_endpoint.
   fal::EndpointId endpoint;
-  std::optional<fal::EndpointId> edit_endpoint;
-  ModelSettings settings;
+  std::optional<fal::EndpointId> edit_endpoint;  ///< for requests that carry pictures
+  ModelSettings settings;  ///< what MODELS_FILE says of it; all empty where it says nothing
 };
 
 /// What is known of a document right now; for the status page, metrics and `falproxy check`.
 struct DocumentStatus {
-  std::string endpoint;
-  bool available = false;
+  std::string endpoint;    ///< the fal endpoint id; may stand twice, pinned and fetched
+  bool available = false;  ///< requests can be mapped; an old document counts, however often
+                           ///< fetching failed since
+  /// Comes from a local file (ModelSettings::schema): never fetched, never old.
   bool pinned = false;
-  std::optional<WallTime> fetched = std::nullopt;
-  std::string fault = {};  ///< of the last attempt, where it failed
+  std::optional<WallTime> fetched = std::nullopt;  ///< none: pinned, or never fetched
+  std::string fault = {};                          ///< of the last attempt, where it failed
 };
 
 /// Thread-safe. Background work is a function of time that the owner's timer calls: refresh_due().
 class Catalog {
  public:
+  /// Taken anew with reload().
   struct Options {
-    fal::Addresses fal = {};
-    std::chrono::seconds ttl{24 * 3600};
+    fal::Addresses fal = {};              ///< only `schema` is asked
+    std::chrono::seconds ttl{24 * 3600};  ///< a document is fetched again at 80 to 95 % of this
+                                          ///< age, so that not all are due at once
+    /// Of one fetch, whatever time the request that waits for it has.
     std::chrono::seconds fetch_timeout{30};
     bool allow_any_model = false;      ///< an endpoint id that is not configured is a model too
     std::size_t max_any_models = 200;  ///< documents kept for those
-    std::size_t max_document_bytes = 8u << 20;
-    int parallel_fetches = 8;
+    std::size_t max_document_bytes = 8u << 20;  ///< a larger answer counts as failed
+    int parallel_fetches = 8;                   ///< of one refresh_due(); less than 1 counts as 1
   };
+  /// What the catalog works with. Everything that is referred to must outlive it.
   struct Parts {
-    Transport& transport;
-    Clock& clock;
-    Executor& executor;
-    const Codecs& codecs;
-    DocumentStore* store = nullptr;
-    std::function<double()> random;
+    Transport& transport;  ///< for the fetches; no key is sent
+    Clock& clock;          ///< for ages, back-off and waiting
+    Executor& executor;    ///< runs the fetches of refresh_due() side by side
+    const Codecs& codecs;  ///< part of the set that every room gets; no document needs it today
+    DocumentStore* store = nullptr;  ///< null: documents live as long as the process
+    std::function<double()> random;  ///< in [0, 1), for jitter; called from several threads at once
     std::function<void(std::string_view)> log;  ///< one line for the operator; may be empty
   };
 
-  /// `pinned`: text of the documents that ModelSettings::schema names, by model name; nothing is fetched for those.
-  Catalog(Parts parts, Options options, std::vector<CatalogModel> models, std::map<std::string, std::string> pinned);
+  /// `pinned`: text of the documents that ModelSettings::schema names, by model name; nothing is
+  /// fetched for those.
+  Catalog(Parts parts, Options options, std::vector<CatalogModel> models,
+          std::map<std::string, std::string> pinned);
   ~Catalog();
   Catalog(const Catalog&) = delete;
   Catalog& operator=(const Catalog&) = delete;
@@ -88,26 +102,31 @@ class Catalog {
   /// By name; with allow_any_model also by endpoint id. Errors: unknown_model.
   [[nodiscard]] Result<CatalogModel> find(std::string_view name) const;
 
-  /// The document of `endpoint`; where it is still on its way, waits for that one fetch (never for another's).
-  /// `pinned_for`: the model whose pinned document counts, where `endpoint` is that model's own.
-  /// Errors: model_unavailable (`retry_after`: when it is fetched again), timed_out, cancelled; unknown_model where an
-  /// endpoint that is not configured does not exist or makes no images.
-  [[nodiscard]] Result<std::shared_ptr<const schema::ModelSchema>> schema(const fal::EndpointId& endpoint,
-                                                                          std::string_view pinned_for, TimePoint deadline,
-                                                                          std::stop_token stop);
+  /// The document of `endpoint`; where it is still on its way, waits for that one fetch (never for
+  /// another's). `pinned_for`: the model whose pinned document counts, where `endpoint` is that
+  /// model's own. Errors: model_unavailable (`retry_after`: when it is fetched again), timed_out,
+  /// cancelled; unknown_model where an endpoint that is not configured does not exist or makes no
+  /// images.
+  [[nodiscard]] Result<std::shared_ptr<const schema::ModelSchema>> schema(
+      const fal::EndpointId& endpoint, std::string_view pinned_for, TimePoint deadline,
+      std::stop_token stop);
   /// What is there without any fetch or wait; null: nothing.
-  [[nodiscard]] std::shared_ptr<const schema::ModelSchema> cached(const fal::EndpointId& endpoint,
-                                                                  std::string_view pinned_for) const;
+  [[nodiscard]] std::shared_ptr<const schema::ModelSchema> cached(
+      const fal::EndpointId& endpoint, std::string_view pinned_for) const;
 
-  /// Loads what the store has, fetches what is missing or due at `now`, several at a time, and returns when to call again
-  /// (at most five seconds later, so that contradicted() is acted on). Blocks while it fetches; one caller at a time.
+  /// Loads what the store has, fetches what is missing or due at `now`, several at a time, and
+  /// returns when to call again (at most five seconds later, so that contradicted() is acted on).
+  /// Blocks while it fetches; one caller at a time.
   TimePoint refresh_due(TimePoint now, std::stop_token stop);
   /// fal contradicted the document of `endpoint`: it is due at once, at most once a minute.
   void contradicted(const fal::EndpointId& endpoint, TimePoint now);
 
   /// New models and options; documents that are known stay.
-  void reload(Options options, std::vector<CatalogModel> models, std::map<std::string, std::string> pinned);
+  void reload(Options options, std::vector<CatalogModel> models,
+              std::map<std::string, std::string> pinned);
 
+  /// One entry for each document: pinned ones by model name, then those of configured endpoints by
+  /// id, then the others (allow_any_model) that serve.
   [[nodiscard]] std::vector<DocumentStatus> status() const;
 
  private:

@@ -10,14 +10,16 @@ namespace falproxy {
 using TimePoint = std::chrono::steady_clock::time_point;
 /// A point on the calendar: for `created`, cache ages and logs.
 using WallTime = std::chrono::system_clock::time_point;
-using Milliseconds = std::chrono::milliseconds;
-using Seconds = std::chrono::seconds;
+using Milliseconds = std::chrono::milliseconds;  ///< of back-off and waits
+using Seconds = std::chrono::seconds;            ///< of settings
 
 /// Thread-safe. `SystemClock` of falproxy::http is the real one; tests step a virtual one.
 class Clock {
  public:
   virtual ~Clock() = default;
+  /// Never goes back; its zero means nothing.
   [[nodiscard]] virtual TimePoint now() const = 0;
+  /// UTC; may jump when the machine's clock is set.
   [[nodiscard]] virtual WallTime wall_now() const = 0;
   /// Blocks until `until` or until a stop is requested. Returns false when it was stopped first.
   virtual bool sleep_until(TimePoint until, std::stop_token stop) = 0;

@@ -1,4 +1,5 @@
-// codecs.hpp: base64 and SHA-256, which the library uses but does not implement: OpenSSL's, in falproxy::http, are fast and kept.
+// codecs.hpp: base64 and SHA-256, which the library uses but does not implement: OpenSSL's, in
+// falproxy::http, are fast and kept.
 #pragma once
 
 #include <array>
@@ -21,6 +22,7 @@ class Codecs {
   virtual void encode_base64(std::string_view bytes, std::string& out) const = 0;
   /// None where `text` is not base64; blanks and line breaks are not allowed.
   [[nodiscard]] virtual std::optional<std::string> decode_base64(std::string_view text) const = 0;
+  /// FIPS 180-4.
   [[nodiscard]] virtual Digest sha256(std::string_view bytes) const = 0;
 };
 

@@ -1,4 +1,5 @@
-// executor.hpp: where several jobs of one request run side by side. The library has no thread of its own.
+// executor.hpp: where several jobs of one request run side by side. The library has no thread of
+// its own.
 #pragma once
 
 #include <functional>
@@ -6,11 +7,13 @@
 
 namespace falproxy {
 
-/// Thread-safe. `ThreadExecutor` of falproxy::http uses threads; `InlineExecutor` below runs one after the other.
+/// Thread-safe. `ThreadExecutor` of falproxy::http uses threads; `InlineExecutor` below runs one
+/// after the other.
 class Executor {
  public:
   virtual ~Executor() = default;
-  /// Runs every task, one of them on the calling thread, and returns when all have returned. Tasks do not throw.
+  /// Runs every task, one of them on the calling thread, and returns when all have returned. Tasks
+  /// do not throw.
   virtual void run_all(std::span<const std::function<void()>> tasks) = 0;
 };
 

@@ -1,6 +1,8 @@
-// fal.hpp: fal.ai's own words: endpoint ids, queue documents, errors, hosts, the status stream, storage upload.
+// fal.hpp: fal.ai's own words: endpoint ids, queue documents, errors, hosts, the status stream,
+// storage upload.
 //
-// Pure values and functions; what they say of fal's behaviour comes from fal's documentation and its published clients.
+// Pure values and functions; what they say of fal's behaviour comes from fal's documentation and
+// its published clients.
 #pragma once
 
 #include <chrono>
@@ -16,42 +18,57 @@
 #include "falproxy/result.hpp"
 #include "falproxy/secret.hpp"
 
+/// fal.ai's protocols: the queue, fal.run, storage and their errors, as values. Opens no
+/// connection.
 namespace falproxy::fal {
 
-/// An endpoint such as `fal-ai/flux/dev`, `workflows/owner/name` or `comfy/owner/name`: two to seven segments of
-/// letters, digits, '.', '_' and '-'.
+/// An endpoint such as `fal-ai/flux/dev`, `workflows/owner/name` or `comfy/owner/name`: two to
+/// seven segments of letters, digits, '.', '_' and '-'.
 class EndpointId {
  public:
   /// The legacy form `12345-name` becomes `12345/name` (fal's own clients do the same).
   /// Errors: invalid_value, with what is wrong.
   [[nodiscard]] static Result<EndpointId> parse(std::string_view text);
 
-  [[nodiscard]] const std::string& str() const noexcept { return text_; }  ///< what a submit is POSTed to
+  /// What a submit is POSTed to.
+  [[nodiscard]] const std::string& str() const noexcept { return text_; }
   /// `[namespace/]owner/alias`: what status, result and cancel addresses are built from.
-  [[nodiscard]] std::string_view app() const noexcept { return std::string_view(text_).substr(0, app_length_); }
+  [[nodiscard]] std::string_view app() const noexcept {
+    return std::string_view(text_).substr(0, app_length_);
+  }
+  /// In the order of their texts.
   auto operator<=>(const EndpointId&) const = default;
 
  private:
-  EndpointId(std::string text, std::size_t app_length) : text_(std::move(text)), app_length_(app_length) {}
+  EndpointId(std::string text, std::size_t app_length)
+      : text_(std::move(text)), app_length_(app_length) {}
   std::string text_;
   std::size_t app_length_ = 0;
 };
 
 /// The base addresses of fal's services, without a trailing slash.
 struct Addresses {
-  std::string queue = "https://queue.fal.run";
-  std::string run = "https://fal.run";
-  std::string schema = "https://fal.ai/api/openapi/queue/openapi.json";
-  std::string rest = "https://rest.fal.ai";
+  std::string queue = "https://queue.fal.run";  ///< where jobs are submitted, looked at and
+                                                ///< cancelled (FAL_QUEUE_URL)
+  std::string run =
+      "https://fal.run";  ///< one exchange a job, and the models' own /stream (FAL_RUN_URL)
+  std::string schema =
+      "https://fal.ai/api/openapi/queue/openapi.json";  ///< the documents; `?endpoint_id=` is added
+                                                        ///< (FAL_SCHEMA_URL)
+  std::string rest =
+      "https://rest.fal.ai";  ///< storage; only upload_initiate_request() goes there (FAL_REST_URL)
   bool operator==(const Addresses&) const = default;
 };
 
-/// Hosts that images may be fetched from: `host` or `*.host` over https, `http://host:port` for stand-ins.
+/// Hosts that images may be fetched from: `host` or `*.host` over https, `http://host:port` for
+/// stand-ins.
 class MediaHosts {
  public:
+  /// No host at all.
   MediaHosts() = default;
   /// `text`: a comma-separated list. Errors: invalid_value naming the entry.
   [[nodiscard]] static Result<MediaHosts> parse(std::string_view text);
+  /// By scheme, host and port; `*.host` takes hosts below it, not itself. The path does not matter.
   [[nodiscard]] bool allow(const Url& url) const noexcept;
   bool operator==(const MediaHosts&) const = default;
 
@@ -66,31 +83,43 @@ class MediaHosts {
   std::vector<Rule> rules_;
 };
 
-/// True where a key may be sent to `url`: same scheme, host and port as `base`, which the operator configured.
+/// True where a key may be sent to `url`: same scheme, host and port as `base`, which the operator
+/// configured.
 [[nodiscard]] bool same_origin(std::string_view url, std::string_view base);
 
 /// What the queue answered to a submit.
 struct Submitted {
-  std::string request_id;
-  std::string status_url;
-  std::string response_url;
-  std::string cancel_url;
+  std::string request_id;  ///< at most 128 letters, digits, '-', '_', '.' and ':', since it becomes
+                           ///< part of addresses
+  std::string status_url;  ///< for status_request(); its `/stream` for status_stream_request()
+  std::string response_url;           ///< for result_request(), once the job is completed
+  std::string cancel_url;             ///< for cancel_request()
   std::optional<int> queue_position;  ///< 0-based
   bool operator==(const Submitted&) const = default;
 };
 
-/// Missing addresses are built from `base` and the id's app; given ones are kept if same_origin(), else refused.
-/// Errors: upstream_failed (not the queue's answer), upstream_untrusted_url.
-[[nodiscard]] Result<Submitted> parse_submitted(std::string_view body, const EndpointId& endpoint, std::string_view base);
+/// Missing addresses are built from `base` and the id's app; given ones are kept if same_origin(),
+/// else refused. Errors: upstream_failed (not the queue's answer), upstream_untrusted_url.
+[[nodiscard]] Result<Submitted> parse_submitted(std::string_view body, const EndpointId& endpoint,
+                                                std::string_view base);
 
-enum class QueueState { in_queue, in_progress, completed, unknown };
+/// Where a job stands in the queue: the member `status` of its answers.
+enum class QueueState {
+  in_queue,     ///< IN_QUEUE: no runner has it yet
+  in_progress,  ///< IN_PROGRESS: a runner works on it
+  completed,    ///< COMPLETED: ended well or not, see QueueStatus::error; the result can be fetched
+  unknown       ///< any other word: fal may add some, and the job is not over
+};
 
+/// What the queue says of a job, as one answer of `/status` or one event of `/status/stream`.
 struct QueueStatus {
+  /// Unknown: a word that is none of the other three.
   QueueState state = QueueState::unknown;
-  std::optional<int> queue_position;              ///< 0-based, while in_queue
-  std::optional<double> inference_seconds;        ///< metrics.inference_time, once completed
-  std::optional<std::string> error;               ///< a COMPLETED that failed
-  std::optional<std::string> error_type;
+  std::optional<int> queue_position;        ///< 0-based, while in_queue
+  std::optional<double> inference_seconds;  ///< metrics.inference_time, once completed
+  std::optional<std::string> error;         ///< a COMPLETED that failed
+  std::optional<std::string> error_type;    ///< fal's word for the kind of failure, such as
+                                            ///< runner_server_error; beside `error`
   bool operator==(const QueueStatus&) const = default;
 };
 
@@ -99,42 +128,50 @@ struct QueueStatus {
 
 /// What an answer of fal's that is no success says of the job, the key and the request.
 struct Fault {
+  /// Why. The status alone does not tell: fal's types and headers weigh more; docs/errors.md has
+  /// answers with their causes.
   enum class Cause {
-    invalid_input,        ///< 422 about a field of the input
-    content_policy,       ///< content_policy_violation
-    no_media,             ///< no_media_generated
-    key_refused,          ///< 401
-    account_blocked,      ///< 403 locked, exhausted balance, 402
-    forbidden,            ///< any other 403
-    not_found,            ///< 404: endpoint or request unknown
-    busy,                 ///< 429
-    ingress,              ///< 502, 503, 504 without x-fal-request-id: the queue has not seen it
-    request_timeout,      ///< 504 with X-Fal-Request-Timeout-Type: user, or request_timeout
-    cancelled,            ///< client_cancelled, client_disconnected
-    model_failed,         ///< 5xx and the rest of the model's own
-    not_fal,              ///< an answer that is not in fal's form
+    invalid_input,    ///< 422 about a field of the input
+    content_policy,   ///< content_policy_violation
+    no_media,         ///< no_media_generated
+    key_refused,      ///< 401
+    account_blocked,  ///< 403 locked, exhausted balance, 402
+    forbidden,        ///< any other 403
+    not_found,        ///< 404: endpoint or request unknown
+    busy,             ///< 429
+    ingress,          ///< 502, 503, 504 without x-fal-request-id: the queue has not seen it
+    request_timeout,  ///< 504 with X-Fal-Request-Timeout-Type: user, or request_timeout
+    cancelled,        ///< client_cancelled, client_disconnected
+    model_failed,     ///< 5xx and the rest of the model's own
+    not_fal,          ///< an answer that is not in fal's form
   };
-  Cause cause = Cause::not_fal;
-  int status = 0;
-  std::string type = {};     ///< fal's `error_type`, or `detail[0].type`
-  std::string message = {};  ///< fal's words, at most 500 bytes, for the client only where the cause is the input's
-  std::vector<std::string> location = {};  ///< `detail[0].loc` without "body": the property of the input at fault
+  Cause cause = Cause::not_fal;  ///< told from status, type, message and headers together
+  int status = 0;                ///< of the HTTP answer; 0: the failure stood in a QueueStatus
+  std::string type = {};         ///< fal's `error_type`, or `detail[0].type`
+  /// fal's words, at most 500 bytes, for the client only where the cause is the input's.
+  std::string message = {};
+  /// `detail[0].loc` without "body": the property of the input at fault.
+  std::vector<std::string> location = {};
+  /// Retry-After-Ms, Retry-After or X-RateLimit-Reset, whichever is there first; at most a day.
   std::optional<std::chrono::milliseconds> retry_after = std::nullopt;
-  bool retryable = false;    ///< fal said so, or the type is one that fal calls transient
-  std::string request_id = {};
+  bool retryable = false;       ///< fal said so, or the type is one that fal calls transient
+  std::string request_id = {};  ///< x-fal-request-id; empty: the queue has not seen the request
   bool operator==(const Fault&) const = default;
 };
 
 /// Reads an answer with a status of 400 or more (or a COMPLETED with `error`). Never fails.
 [[nodiscard]] Fault read_fault(const HttpHead& head, std::string_view body);
+/// The same for a job that COMPLETED with an `error`.
 [[nodiscard]] Fault read_fault(const QueueStatus& status);
 
-/// Reads `text/event-stream` as it arrives, in pieces of any size (WHATWG HTML, 9.2.6; LF, CRLF and CR).
-/// Only the data of events is kept; an event larger than `max_event_bytes` ends the reader.
+/// Reads `text/event-stream` as it arrives, in pieces of any size (WHATWG HTML, 9.2.6; LF, CRLF and
+/// CR). Only the data of events is kept; an event larger than `max_event_bytes` ends the reader.
 class EventStreamReader {
  public:
+  /// `max_event_bytes`: of the data of one event, and of one line.
   explicit EventStreamReader(std::size_t max_event_bytes = 1 << 20) : max_(max_event_bytes) {}
-  /// Calls `on_data` with the data of each event that `bytes` completes. False: too large, or `on_data` said false.
+  /// Calls `on_data` with the data of each event that `bytes` completes. False: too large, or
+  /// `on_data` said false.
   template <class F>
   bool feed(std::string_view bytes, F&& on_data) {
     while (!bytes.empty()) {
@@ -146,7 +183,8 @@ class EventStreamReader {
   }
 
  private:
-  std::optional<std::string> next(std::string_view& bytes);  // takes from the front up to the end of one event
+  std::optional<std::string> next(
+      std::string_view& bytes);  // takes from the front up to the end of one event
   std::optional<std::string> end_of_line();
   std::size_t max_;
   std::string line_;
@@ -159,32 +197,52 @@ class EventStreamReader {
 
 // Requests. Each holds the key only in its Authorization header, `Key <id>:<secret>`.
 
+/// What a submit may ask of the queue besides the job.
 struct SubmitOptions {
-  std::optional<double> start_timeout_seconds;  ///< X-Fal-Request-Timeout: time to start; sent only above 1 s
+  /// X-Fal-Request-Timeout: time to start; sent only above 1 s.
+  std::optional<double> start_timeout_seconds;
   bool operator==(const SubmitOptions&) const = default;
 };
-[[nodiscard]] HttpRequest submit_request(const Addresses& fal, const EndpointId& endpoint, const Secret& key, Body input,
+/// POST to the queue. The answer is for parse_submitted(), or read_fault() from 400 on. Costs money
+/// where fal accepts it: to be sent again only where fal has certainly not taken it.
+[[nodiscard]] HttpRequest submit_request(const Addresses& fal, const EndpointId& endpoint,
+                                         const Secret& key, Body input,
                                          const SubmitOptions& options);
-[[nodiscard]] HttpRequest run_request(const Addresses& fal, const EndpointId& endpoint, const Secret& key, Body input);
+/// POST to fal.run: the answer is the result itself. Nothing of it can be cancelled or fetched
+/// again.
+[[nodiscard]] HttpRequest run_request(const Addresses& fal, const EndpointId& endpoint,
+                                      const Secret& key, Body input);
 /// fal's own `/stream` of a model.
-[[nodiscard]] HttpRequest stream_request(const Addresses& fal, const EndpointId& endpoint, const Secret& key, Body input);
+[[nodiscard]] HttpRequest stream_request(const Addresses& fal, const EndpointId& endpoint,
+                                         const Secret& key, Body input);
+/// GET: one document for parse_status(). Free, and safe to repeat.
 [[nodiscard]] HttpRequest status_request(const Submitted& job, const Secret& key);
+/// GET: an event stream whose events are documents for parse_status(); it ends with the job.
 [[nodiscard]] HttpRequest status_stream_request(const Submitted& job, const Secret& key);
+/// GET: the model's output, or an answer for read_fault().
 [[nodiscard]] HttpRequest result_request(const Submitted& job, const Secret& key);
+/// PUT: fal takes a job out of its queue; one that runs may still complete, and be billed.
 [[nodiscard]] HttpRequest cancel_request(const Submitted& job, const Secret& key);
+/// GET: the model's OpenAPI document. Public: it takes no key.
 [[nodiscard]] HttpRequest schema_request(const Addresses& fal, const EndpointId& endpoint);
 
-/// Storage upload: initiate (with the key), then PUT the bytes to `upload_url` (without it), then use `file_url`.
-[[nodiscard]] HttpRequest upload_initiate_request(const Addresses& fal, const Secret& key, std::string_view content_type,
-                                                  std::string_view file_name, std::chrono::seconds lifetime);
+/// Storage upload: initiate (with the key), then PUT the bytes to `upload_url` (without it), then
+/// use `file_url`.
+[[nodiscard]] HttpRequest upload_initiate_request(const Addresses& fal, const Secret& key,
+                                                  std::string_view content_type,
+                                                  std::string_view file_name,
+                                                  std::chrono::seconds lifetime);
+/// Where one file goes, and where it is found afterwards.
 struct UploadTarget {
-  std::string upload_url;
-  std::string file_url;
+  std::string upload_url;  ///< takes one PUT; signed, so that no key is sent there
+  std::string file_url;  ///< public: whoever has the address may fetch it, until the lifetime ends
 };
-/// Errors: upstream_failed; upstream_untrusted_url where `upload_url` is neither on a media host nor of `fal.rest`'s own
-/// origin.
+/// Errors: upstream_failed; upstream_untrusted_url where `upload_url` is neither on a media host
+/// nor of `fal.rest`'s own origin.
 [[nodiscard]] Result<UploadTarget> parse_upload_target(std::string_view body, const Addresses& fal,
                                                        const MediaHosts& media);
-[[nodiscard]] HttpRequest upload_request(const UploadTarget& target, std::string_view content_type, Body bytes);
+/// Carries no key: `upload_url` is signed.
+[[nodiscard]] HttpRequest upload_request(const UploadTarget& target, std::string_view content_type,
+                                         Body bytes);
 
 }  // namespace falproxy::fal

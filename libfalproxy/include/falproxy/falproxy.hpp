@@ -3,7 +3,8 @@
 //   #include <falproxy/falproxy.hpp>
 //   #include <iostream>
 //
-//   int main(int argc, char** argv) {  // DOCUMENT.json, a fal model's OpenAPI document, on standard input
+//   int main(int argc, char** argv) {  // DOCUMENT.json, a fal model's OpenAPI document, on
+//   standard input
 //     std::string document{std::istreambuf_iterator<char>(std::cin), {}};
 //     auto schema = falproxy::schema::analyze(document);
 //     if (!schema) return std::cerr << schema.error().message << '\n', 1;

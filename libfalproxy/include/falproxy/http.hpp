@@ -16,19 +16,25 @@ namespace falproxy {
 /// Header fields in order of arrival. Names compare without regard to case (RFC 9110, 5.1).
 class HttpHeaders {
  public:
-  using Field = std::pair<std::string, std::string>;
+  using Field = std::pair<std::string, std::string>;  ///< name and value, as they came
 
+  /// No field.
   HttpHeaders() = default;
+  /// Names that stand twice stay so.
   HttpHeaders(std::initializer_list<Field> fields) : fields_(fields) {}
 
+  /// At the end, beside others of that name (Set-Cookie and its like).
   void add(std::string name, std::string value);
   /// Replaces every field of that name by one.
   void set(std::string name, std::string value);
   /// The first value of that name.
   [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const noexcept;
 
+  /// In order of arrival, for `for`.
   [[nodiscard]] auto begin() const noexcept { return fields_.begin(); }
+  /// One past the last field.
   [[nodiscard]] auto end() const noexcept { return fields_.end(); }
+  /// Of fields, repeated names counted each.
   [[nodiscard]] std::size_t size() const noexcept { return fields_.size(); }
   bool operator==(const HttpHeaders&) const = default;
 
@@ -39,23 +45,30 @@ class HttpHeaders {
 /// A run of bytes with whatever keeps it alive; `owner` may be empty for bytes that outlive every
 /// use (literals).
 struct Piece {
+  /// Anything that keeps `bytes` where they are; shared between copies.
   std::shared_ptr<const void> owner;
-  std::string_view bytes;
+  std::string_view bytes;  ///< immutable while anybody has them
 };
 
 /// Bytes in pieces: a large base64 string goes from where it arrived to the socket without being
 /// copied in between. Copying is cheap; the bytes are shared and immutable.
 class Body {
  public:
+  /// No bytes.
   Body() = default;
   explicit Body(std::string text);  ///< one piece that owns `text`
 
   void append(std::string text);  ///< an owned piece; adjoining small ones are not merged
+  /// Without a copy; an empty piece is left out.
   void append(Piece piece);
+  /// Shares the other's pieces. `other` may be this body.
   void append(const Body& other);
 
+  /// In order; none of them is empty.
   [[nodiscard]] const std::vector<Piece>& pieces() const noexcept { return pieces_; }
+  /// In bytes, of all pieces.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// No byte: a request then has no body.
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   /// All of it as one string: a copy; for tests and small bodies.
   [[nodiscard]] std::string str() const;
@@ -65,31 +78,34 @@ class Body {
   std::size_t size_ = 0;
 };
 
+/// One request, complete: a transport adds only what it must write itself.
 struct HttpRequest {
   std::string method = "GET";  ///< upper case
   std::string url;             ///< absolute, http or https
-  HttpHeaders headers =
-      {};          ///< without Host, Content-Length and Connection, which the transport writes
+  /// Without Host, Content-Length and Connection, which the transport writes.
+  HttpHeaders headers = {};
   Body body = {};  ///< the content type stands in `headers`
   /// The longest time without a byte of the answer before the exchange ends as timed_out; 0: only
   /// the deadline counts.
   std::chrono::milliseconds max_silence{0};
 };
 
+/// An answer before its body.
 struct HttpHead {
-  int status = 0;
-  HttpHeaders headers = {};
+  int status = 0;            ///< of the final answer: interim ones (1xx) are not handed out
+  HttpHeaders headers = {};  ///< as they came, the transport's own (Content-Length) included
 };
 
+/// A whole answer in memory, as fetch() collects it.
 struct HttpResponse {
-  HttpHead head = {};
-  std::string body = {};
+  HttpHead head = {};     ///< status and fields
+  std::string body = {};  ///< decoded from transfer coding; bytes, of whatever type the fields say
 };
 
 /// An absolute http or https URL in its parts; `host` is lower case, without brackets for IPv6.
 struct Url {
-  std::string scheme;  ///< "http" or "https"
-  std::string host;
+  std::string scheme;      ///< "http" or "https"
+  std::string host;        ///< to connect to and to check a certificate against
   std::uint16_t port = 0;  ///< the scheme's own where the URL names none
   std::string target;      ///< path and query, at least "/"
 

@@ -25,13 +25,14 @@ namespace falproxy {
 /// take up its TLS session.
 class HttpTransport final : public Transport {
  public:
+  /// As they are when the transport is made; nothing is read again.
   struct Options {
-    std::chrono::milliseconds connect_timeout{
-        5000};                            ///< for the name, the connection and TLS together
+    /// For the name, the connection and TLS together.
+    std::chrono::milliseconds connect_timeout{5000};
     std::size_t max_idle_per_host = 256;  ///< connections kept open without a request
     std::chrono::seconds max_idle{30};    ///< an older idle connection is closed
-    std::chrono::seconds max_submit_idle{
-        4};                    ///< what is not a GET goes only over a connection idle for less
+    /// What is not a GET goes only over a connection idle for less.
+    std::chrono::seconds max_submit_idle{4};
     std::string ca_file = {};  ///< PEM; empty: SSL_CERT_FILE, else the system's
   };
   /// Errors: invalid_settings where the named certificates cannot be read.
@@ -43,11 +44,14 @@ class HttpTransport final : public Transport {
                                                   std::stop_token stop,
                                                   ResponseSink& sink) override;
 
+  /// For metrics.
   struct Counters {
+    /// Since the start; many more than hosts: keep-alive does not hold.
     std::uint64_t connections_opened = 0;
-    std::uint64_t requests = 0;
-    std::size_t idle = 0;  ///< now
+    std::uint64_t requests = 0;  ///< calls of send()
+    std::size_t idle = 0;        ///< now
   };
+  /// Thread-safe; closes connections that were idle too long on the way.
   [[nodiscard]] Counters counters() const;
 
  private:

@@ -36,8 +36,12 @@ class KeyRing;
 /// dangling.
 class KeyLease {
  public:
+  /// `other` is left without a lease: it may only be destroyed or assigned to.
   KeyLease(KeyLease&& other) noexcept;
+  /// Gives back what this one held.
   KeyLease& operator=(KeyLease&& other) noexcept;
+  /// Gives the key back, and wakes the first who waits for one. A probe that never reported leaves
+  /// the account blocked.
   ~KeyLease();
 
   /// Position in AI_KEYS when it was taken; safe to log.
@@ -56,17 +60,18 @@ class KeyLease {
 
 /// How an account stands; for metrics and the status page. Holds no key.
 struct AccountStatus {
+  /// From best to worst.
   enum class State {
-    ready,
+    ready,    ///< at least one key can be taken, limits aside
     resting,  ///< every key that is not out was rate limited
     blocked,  ///< until a probe succeeds
     out,      ///< every key was refused
   };
-  State state = State::ready;
-  int leases = 0;
-  int keys = 0;
-  std::optional<Milliseconds> back_in =
-      std::nullopt;  ///< while resting or blocked; none while a probe is under way
+  State state = State::ready;  ///< `blocked` also while acquire() may lend the probe
+  int leases = 0;              ///< jobs that hold a key of it now
+  int keys = 0;                ///< configured, those that are out included
+  /// While resting or blocked; none while a probe is under way.
+  std::optional<Milliseconds> back_in = std::nullopt;
   bool operator==(const AccountStatus&) const = default;
 };
 
@@ -74,6 +79,7 @@ struct AccountStatus {
 /// a parameter.
 class KeyRing {
  public:
+  /// Taken anew with reload().
   struct Options {
     int max_jobs_per_account = 0;    ///< 0: no limit
     std::size_t max_waiting = 1000;  ///< requests that may wait for an account at once
@@ -109,6 +115,8 @@ class KeyRing {
   /// blocked is tried again: the operator may have mended it. Leases of keys that go run on.
   void reload(std::vector<std::vector<Secret>> accounts, Options options);
 
+  /// In the order of AI_KEYS, for the slots of metrics; accounts of nothing but repeats are left
+  /// out.
   [[nodiscard]] std::vector<AccountStatus> status(TimePoint now) const;
   /// How many calls of acquire_or_wait() wait now.
   [[nodiscard]] std::size_t waiting() const;

@@ -10,6 +10,7 @@ class OpensslCodecs final : public Codecs {
  public:
   void encode_base64(std::string_view bytes, std::string& out) const override;
   [[nodiscard]] std::optional<std::string> decode_base64(std::string_view text) const override;
+  /// FIPS 180-4, by EVP_Digest.
   [[nodiscard]] Digest sha256(std::string_view bytes) const override;
 };
 

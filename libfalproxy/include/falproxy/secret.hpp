@@ -7,14 +7,17 @@
 
 namespace falproxy {
 
-/// Holds a key. There is no way to stream or format it; whoever needs the text says so with reveal().
+/// Holds a key. There is no way to stream or format it; whoever needs the text says so with
+/// reveal().
 class Secret {
  public:
   Secret() = default;
+  /// Takes the key as it is; nothing is trimmed.
   explicit Secret(std::string text) noexcept : text_(std::move(text)) {}
 
   /// The key itself: for request headers only, never for a log or an answer.
   [[nodiscard]] std::string_view reveal() const noexcept { return text_; }
+  /// No key was given: matches() is then never true.
   [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
 
   /// Takes the same time for every `candidate` of one length, whatever its bytes are.

@@ -26,19 +26,23 @@ namespace falproxy {
 /// One thing that is wrong with the configuration, or looks so. Printed as `file:line: VARIABLE:
 /// message; mend`.
 struct SettingsFault {
-  std::string file = {};  ///< empty: the environment
-  int line = 0;           ///< 1-based; 0: no line
-  std::string variable = {};
-  std::string message = {};  ///< never holds a secret's value
-  std::string mend = {};     ///< what to write instead
+  std::string file = {};      ///< empty: the environment
+  int line = 0;               ///< 1-based; 0: no line
+  std::string variable = {};  ///< the setting, or the path in MODELS_FILE ("flux-dev.mask"); empty:
+                              ///< the line is no assignment
+  std::string message = {};   ///< never holds a secret's value
+  std::string mend = {};      ///< what to write instead
   bool operator==(const SettingsFault&) const = default;
 };
+/// One line, without a line break at its end.
 [[nodiscard]] std::string to_string(const SettingsFault& fault);
 
+/// One NAME=value of a .env file.
 struct EnvEntry {
+  /// As written: letters, digits, '_', '.' and '-'; not checked against the settings.
   std::string name;
-  std::string value;
-  int line = 0;
+  std::string value;  ///< without quotes, `\n` and `\r` expanded where it stood in double quotes
+  int line = 0;       ///< 1-based, of the name
   bool operator==(const EnvEntry&) const = default;
 };
 
@@ -46,17 +50,36 @@ struct EnvEntry {
 /// kept.
 struct EnvFile {
   std::string file = {};  ///< its path, for messages; set it also where there is no such file yet
-  std::vector<EnvEntry> entries = {};
-  std::vector<SettingsFault> warnings =
-      {};  ///< e.g. an unquoted value that holds '#', a line that is ignored
+  std::vector<EnvEntry> entries = {};  ///< in order of lines
+  /// E.g. an unquoted value that holds '#', a line that is ignored.
+  std::vector<SettingsFault> warnings = {};
 };
 /// Never fails: what dotenv ignores is ignored, with a warning.
 [[nodiscard]] EnvFile parse_env(std::string_view text, std::string file);
 
-enum class OnDisconnect { cancel, keep };
-enum class ImageUpload { storage, inline_data };
-enum class NsfwResults { leave_out, pass };
-enum class LogFormat { text, json };
+/// What becomes of a job whose client leaves: ON_DISCONNECT.
+enum class OnDisconnect {
+  cancel,  ///< it is cancelled at fal, once nobody waits for it
+  keep     ///< it is finished, for a repeat within RECOVERY_WINDOW_SECONDS
+};
+
+/// How a picture of a request reaches fal: IMAGE_UPLOAD.
+enum class ImageUpload {
+  storage,     ///< fal's storage, which is public, for UPLOAD_TTL_SECONDS
+  inline_data  ///< `inline`: a data URI in the job's input
+};
+
+/// What becomes of pictures that the model itself marked: NSFW_RESULTS.
+enum class NsfwResults {
+  leave_out,  ///< the others are answered; where none is left, content_policy
+  pass        ///< they are answered, with a Note
+};
+
+/// How a request is logged: LOG_FORMAT.
+enum class LogFormat {
+  text,  ///< a line for people
+  json   ///< one JSON object on a line
+};
 
 /// One entry of SUPPORTED_MODELS: `name:endpoint` or `name:endpoint+edit-endpoint`. The name is all
 /// before the first ':'.
@@ -69,16 +92,16 @@ struct ModelRoute {
 
 /// What MODELS_FILE says of one model. Every member may be absent.
 struct ModelSettings {
-  std::vector<std::pair<std::string, Json>> defaults =
-      {};  ///< native fields, sent unless the request says otherwise
-  std::vector<std::pair<std::string, Json>> overrides = {};  ///< native fields, always sent
-  std::optional<ResponseFormat> response_format = std::nullopt;
-  std::optional<Completion> completion = std::nullopt;
+  /// Native fields, sent unless the request says otherwise.
+  std::vector<std::pair<std::string, Json>> defaults = {};
+  std::vector<std::pair<std::string, Json>> overrides = {};      ///< native fields, always sent
+  std::optional<ResponseFormat> response_format = std::nullopt;  ///< none: DEFAULT_RESPONSE_FORMAT
+  std::optional<Completion> completion = std::nullopt;           ///< none: FAL_COMPLETION
   std::string edit = {};  ///< endpoint id for edits, variations and generations with images
-  std::optional<MaskConvention> mask = std::nullopt;
-  std::vector<std::string> fallback = {};  ///< names of configured models, in order
-  std::string schema = {};                 ///< a local file, relative to the models file
-  bool stream = false;                     ///< use fal's own /stream for streamed requests
+  std::optional<MaskConvention> mask = std::nullopt;  ///< none: told from the model's document
+  std::vector<std::string> fallback = {};             ///< names of configured models, in order
+  std::string schema = {};                            ///< a local file, relative to the models file
+  bool stream = false;  ///< use fal's own /stream for streamed requests
   bool operator==(const ModelSettings&) const = default;
 };
 using ModelSettingsMap = std::map<std::string, ModelSettings>;  ///< by the model's name
@@ -89,15 +112,17 @@ using ModelSettingsMap = std::map<std::string, ModelSettings>;  ///< by the mode
     std::string_view text, const std::string& file,
     std::optional<std::span<const ModelRoute>> models = std::nullopt);
 
+/// A key that clients send, with the name that stands for it in everything that is written.
 struct AccessKey {
   std::string name;  ///< for logs and metrics; "default" for CUSTOM_ACCESS_KEY
-  Secret key;
+  Secret key;        ///< compared by Secret::matches()
   bool operator==(const AccessKey&) const = default;
 };
 
+/// So many requests in so much time, for each access key.
 struct RateLimit {
-  int requests = 0;
-  std::chrono::seconds per{60};
+  int requests = 0;              ///< at least 1
+  std::chrono::seconds per{60};  ///< 60 for `60/min`, 1 for `5/s`
   bool operator==(const RateLimit&) const = default;
 };
 
@@ -109,55 +134,58 @@ struct Settings {
   std::vector<ModelRoute> models = {};            ///< SUPPORTED_MODELS, in order
 
   // The server.
-  std::string host = "0.0.0.0";
-  std::uint16_t port = 8000;  ///< 0: any free one
-  bool debug_mode = false;
-  LogFormat log_format = LogFormat::text;
+  std::string host = "0.0.0.0";  ///< HOST: the address to listen on
+  std::uint16_t port = 8000;     ///< 0: any free one
+  bool debug_mode = false;       ///< DEBUG_MODE: payloads are logged, without keys and base64
+  LogFormat log_format = LogFormat::text;               ///< LOG_FORMAT
   std::vector<std::string> cors_allow_origins = {"*"};  ///< as browsers write them; empty: none
-  bool public_models = false;
-  bool playground = true;
-  std::string metrics_host = "127.0.0.1";
-  std::uint16_t metrics_port = 0;  ///< 0: none
-  std::chrono::seconds shutdown_grace{30};
-  std::chrono::seconds keepalive{0};  ///< KEEPALIVE_SECONDS; 0: off
-  int max_in_flight = 8000;
-  int max_in_flight_per_key = 0;  ///< 0: no limit
-  std::optional<RateLimit> rate_limit = std::nullopt;
-  std::size_t max_body_bytes = 128u << 20;
-  std::size_t max_body_memory = 1u << 30;
+  bool public_models = false;               ///< PUBLIC_MODELS: GET /v1/models needs no key
+  bool playground = true;                   ///< PLAYGROUND: the page at /playground is served
+  std::string metrics_host = "127.0.0.1";   ///< METRICS_HOST: where metrics_port listens
+  std::uint16_t metrics_port = 0;           ///< 0: none
+  std::chrono::seconds shutdown_grace{30};  ///< SHUTDOWN_GRACE_SECONDS, for requests in flight
+  std::chrono::seconds keepalive{0};        ///< KEEPALIVE_SECONDS; 0: off
+  int max_in_flight = 8000;                 ///< MAX_IN_FLIGHT: one more gets 503
+  int max_in_flight_per_key = 0;            ///< 0: no limit
+  std::optional<RateLimit> rate_limit = std::nullopt;  ///< RATE_LIMIT; none: no limit
+  std::size_t max_body_bytes = 128u << 20;             ///< MAX_BODY_BYTES, of one request
+  std::size_t max_body_memory = 1u << 30;              ///< MAX_BODY_MEMORY, of all requests at once
 
   // Requests.
   std::string default_model = {};  ///< empty: the first of `models`
+  /// DEFAULT_RESPONSE_FORMAT; none: the model's name decides.
   std::optional<ResponseFormat> default_response_format = std::nullopt;
-  bool strict_parameters = false;
-  int max_images_per_request = 10;
-  NsfwResults nsfw_results = NsfwResults::leave_out;
-  std::chrono::seconds request_timeout{600};
-  OnDisconnect on_disconnect = OnDisconnect::cancel;
+  bool strict_parameters = false;   ///< STRICT_PARAMETERS
+  int max_images_per_request = 10;  ///< MAX_IMAGES_PER_REQUEST, whatever field asks for them
+  NsfwResults nsfw_results = NsfwResults::leave_out;  ///< NSFW_RESULTS
+  std::chrono::seconds request_timeout{600};  ///< REQUEST_TIMEOUT_SECONDS; then jobs are cancelled
+  OnDisconnect on_disconnect = OnDisconnect::cancel;  ///< ON_DISCONNECT
+  /// RECOVERY_WINDOW_SECONDS; 0: a repeat is a new request.
   std::chrono::seconds recovery_window{120};
-  std::size_t max_upload_bytes = 50'000'000;
-  ImageUpload image_upload = ImageUpload::storage;
-  std::chrono::seconds upload_ttl{3600};
-  bool allow_any_model = false;
+  std::size_t max_upload_bytes = 50'000'000;        ///< MAX_UPLOAD_BYTES, of one picture
+  ImageUpload image_upload = ImageUpload::storage;  ///< IMAGE_UPLOAD
+  std::chrono::seconds upload_ttl{3600};            ///< UPLOAD_TTL_SECONDS
+  bool allow_any_model = false;  ///< ALLOW_ANY_MODEL: endpoint ids are models, too
   std::string models_file = {};  ///< empty: none
 
   // fal. Addresses are http(s) URLs without a slash at the end; the list of hosts is well-formed.
-  std::string fal_queue_url = "https://queue.fal.run";
-  std::string fal_run_url = "https://fal.run";
-  std::string fal_schema_url = "https://fal.ai/api/openapi/queue/openapi.json";
-  std::string fal_rest_url = "https://rest.fal.ai";
+  std::string fal_queue_url = "https://queue.fal.run";                           ///< FAL_QUEUE_URL
+  std::string fal_run_url = "https://fal.run";                                   ///< FAL_RUN_URL
+  std::string fal_schema_url = "https://fal.ai/api/openapi/queue/openapi.json";  ///< FAL_SCHEMA_URL
+  std::string fal_rest_url = "https://rest.fal.ai";                              ///< FAL_REST_URL
+  /// FAL_MEDIA_HOSTS, for fal::MediaHosts::parse().
   std::string fal_media_hosts = "fal.media,*.fal.media,storage.googleapis.com";
-  Completion completion = Completion::stream;
-  int max_upstream_streams = 1000;
-  int max_submit_attempts = 4;
-  int max_jobs_per_account = 0;  ///< 0: no limit
-  std::size_t max_download_bytes = 64u << 20;
-  std::string ssl_cert_file = {};  ///< PEM; empty: the system's
+  Completion completion = Completion::stream;  ///< FAL_COMPLETION
+  int max_upstream_streams = 1000;             ///< MAX_UPSTREAM_STREAMS; beyond it jobs are polled
+  int max_submit_attempts = 4;                 ///< MAX_SUBMIT_ATTEMPTS, of one job
+  int max_jobs_per_account = 0;                ///< 0: no limit
+  std::size_t max_download_bytes = 64u << 20;  ///< MAX_DOWNLOAD_BYTES, of one picture for b64_json
+  std::string ssl_cert_file = {};              ///< PEM; empty: the system's
 
   // Documents.
-  std::optional<std::string> schema_cache_dir =
-      std::nullopt;  ///< none: the default place; "none": no cache
-  std::chrono::hours schema_ttl{24};
+  /// None: the default place; "none": no cache.
+  std::optional<std::string> schema_cache_dir = std::nullopt;
+  std::chrono::hours schema_ttl{24};  ///< SCHEMA_TTL_HOURS
 
   bool operator==(const Settings&) const = default;
 };
@@ -174,10 +202,11 @@ struct Settings {
 
 /// A setting as docs/settings.md lists it.
 struct SettingInfo {
-  std::string_view name;
+  std::string_view name;      ///< as in the environment: "MAX_BODY_BYTES"
   std::string_view standard;  ///< the default, as it would be written; empty: none
   std::string_view meaning;   ///< one line
-  bool needed = false;
+  bool needed = false;  ///< without it falproxy does not start; CUSTOM_ACCESS_KEY may be left out
+                        ///< beside ACCESS_KEYS
 };
 /// Every setting, those that are needed first. The views are literals.
 [[nodiscard]] std::span<const SettingInfo> all_settings() noexcept;

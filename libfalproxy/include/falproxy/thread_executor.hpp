@@ -7,7 +7,8 @@
 
 namespace falproxy {
 
-/// Thread-safe. The first task runs on the calling thread, the others on threads with small stacks that end with the call.
+/// Thread-safe. The first task runs on the calling thread, the others on threads with small stacks
+/// that end with the call.
 class ThreadExecutor final : public Executor {
  public:
   /// `stack_bytes`: of each thread, besides its guard page; 0: the system's default.

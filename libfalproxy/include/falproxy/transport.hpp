@@ -1,5 +1,5 @@
-// transport.hpp: how falproxy reaches fal. `HttpTransport` of falproxy::http is the real one; examples/custom_transport.cpp
-// shows how to write another.
+// transport.hpp: how falproxy reaches fal. `HttpTransport` of falproxy::http is the real one;
+// examples/custom_transport.cpp shows how to write another.
 #pragma once
 
 #include <cstddef>
@@ -22,19 +22,24 @@ enum class TransportFault {
   too_large,    ///< the body is larger than the sink takes
 };
 
+/// Why an exchange ended without a whole answer.
 struct TransportError {
-  TransportFault fault = TransportFault::interrupted;
-  std::string message = {};  ///< for logs; holds no header and no body
-  bool nothing_sent = false;  ///< true where it is certain that the server has seen no byte of the request
+  TransportFault fault = TransportFault::interrupted;  ///< decides, with nothing_sent, whether a
+                                                       ///< submit may be sent again
+  std::string message = {};                            ///< for logs; holds no header and no body
+  /// True where it is certain that the server has seen no byte of the request.
+  bool nothing_sent = false;
 };
 
-/// Where an answer goes, byte by byte. Called on the thread that called send(), never after send() has returned.
+/// Where an answer goes, byte by byte. Called on the thread that called send(), never after send()
+/// has returned.
 class ResponseSink {
  public:
   virtual ~ResponseSink() = default;
   /// Before the first byte of the body. False ends the exchange (`cancelled`).
   virtual bool head(const HttpHead& head) = 0;
-  /// The next bytes of the body, decoded from transfer coding. False ends the exchange (`cancelled`).
+  /// The next bytes of the body, decoded from transfer coding. False ends the exchange
+  /// (`cancelled`).
   virtual bool data(std::string_view bytes) = 0;
 };
 
@@ -43,14 +48,17 @@ class Transport {
  public:
   virtual ~Transport() = default;
 
-  /// One request, one answer. Redirects are not followed. A POST or PUT is put on the wire at most once.
-  /// The request must outlive the call. `stop` ends it from another thread within milliseconds.
-  [[nodiscard]] virtual Result<Done, TransportError> send(const HttpRequest& request, TimePoint deadline,
-                                                          std::stop_token stop, ResponseSink& sink) = 0;
+  /// One request, one answer. Redirects are not followed. A POST or PUT is put on the wire at most
+  /// once. The request must outlive the call. `stop` ends it from another thread within
+  /// milliseconds.
+  [[nodiscard]] virtual Result<Done, TransportError> send(const HttpRequest& request,
+                                                          TimePoint deadline, std::stop_token stop,
+                                                          ResponseSink& sink) = 0;
 };
 
 /// Collects an answer, at most `max_bytes` of it. Errors: those of send(), and too_large.
-[[nodiscard]] Result<HttpResponse, TransportError> fetch(Transport& transport, const HttpRequest& request,
+[[nodiscard]] Result<HttpResponse, TransportError> fetch(Transport& transport,
+                                                         const HttpRequest& request,
                                                          TimePoint deadline, std::stop_token stop,
                                                          std::size_t max_bytes);
 

@@ -4,13 +4,16 @@
 namespace falproxy {
 
 /// How pictures come back: OpenAI's `response_format`.
-enum class ResponseFormat { url, b64_json };
+enum class ResponseFormat {
+  url,      ///< an address on fal's CDN, or a data URI where the model gives that
+  b64_json  ///< base64, fetched from fal's CDN where the model gives an address
+};
 
 /// Which part of a mask means "change here".
 enum class MaskConvention {
   alpha,  ///< transparent: OpenAI's
-  white,
-  black,
+  white,  ///< most of fal's models
+  black,  ///< some of fal's models; white is kept
 };
 
 /// How a job's end is learned of: FAL_COMPLETION.
