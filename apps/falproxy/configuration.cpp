@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
+#include <span>
 #include <system_error>
 #include <tuple>
 #include <utility>
@@ -42,15 +44,37 @@ Result<EnvFile, Faults> read_env_file(const std::optional<std::string>& env_file
   return parse_env(*text, path);
 }
 
-// Where MODELS_FILE is set: for faults about the file as a whole.
-SettingsFault place_of_models_file(const EnvFile& env, const Environment& environment) {
+// MODELS_FILE and where it is set, for faults about the file as a whole.
+struct ModelsFile {
+  std::string path = {};
   SettingsFault place{.variable = "MODELS_FILE"};
-  if (environment.contains(place.variable)) return place;
-  place.file = env.file;
-  for (const EnvEntry& entry : env.entries) {
-    if (entry.name == place.variable) place.line = entry.line;
+};
+
+ModelsFile models_file_of(const EnvFile& env, const Environment& environment) {
+  ModelsFile file;
+  if (const auto set = environment.find(file.place.variable); set != environment.end()) {
+    file.path = set->second;
+    return file;
   }
-  return place;
+  file.place.file = env.file;
+  for (const EnvEntry& entry : env.entries) {
+    if (entry.name != file.place.variable) continue;
+    file.path = entry.value;
+    file.place.line = entry.line;
+  }
+  return file;
+}
+
+// Without `models`, what is wrong with the file alone.
+Result<ModelSettingsMap, Faults> read_models_file(
+    const ModelsFile& file, std::optional<std::span<const ModelRoute>> models = std::nullopt) {
+  if (file.path.empty()) return ModelSettingsMap{};
+  const Result<std::string> text = read_file(file.path);
+  if (text) return parse_models_file(*text, file.path, models);
+  SettingsFault fault = file.place;
+  fault.message = text.error().message;
+  fault.mend = "name a file that can be read, or leave it out";
+  return Faults{std::move(fault)};
 }
 
 std::string beside(const std::string& file, const std::string& path) {
@@ -66,24 +90,14 @@ std::string fault_of_document(const std::string& text, const std::string& endpoi
   return error.field.empty() ? error.message : error.message + " (at " + error.field + ")";
 }
 
-void load_models(Configuration& into, SettingsFault place, Faults& faults) {
-  const std::string& path = into.settings.models_file;
-  ModelSettingsMap settings;
-  if (!path.empty()) {
-    const Result<std::string> text = read_file(path);
-    if (!text) {
-      place.message = text.error().message;
-      place.mend = "name a file that can be read, or leave it out";
-      faults.push_back(std::move(place));
-      return;
-    }
-    auto read = parse_models_file(*text, path, into.settings.models);
-    if (!read) {
-      faults = std::move(read).error();
-      return;
-    }
-    settings = std::move(*read);
+void load_models(Configuration& into, const ModelsFile& file, Faults& faults) {
+  const std::string& path = file.path;
+  auto read = read_models_file(file, into.settings.models);
+  if (!read) {
+    faults = std::move(read).error();
+    return;
   }
+  ModelSettingsMap settings = std::move(*read);
   for (const ModelRoute& route : into.settings.models) {
     ModelSettings& own = settings[route.name];
     if (!own.schema.empty()) {
@@ -138,11 +152,14 @@ Result<Configuration, std::vector<SettingsFault>> load_configuration(
     const auto set = std::ranges::find(env->entries, name, &EnvEntry::name);
     if (set == env->entries.end()) env->entries.push_back({name, value, 0});
   }
+  const ModelsFile models_file = models_file_of(*env, environment);
   auto settings = read_settings(*env, environment);
   if (!settings) {
     // A mistyped name is often why another one is missing.
     Faults all = std::move(settings).error();
     for (SettingsFault& warning : settings_warnings(*env)) all.push_back(std::move(warning));
+    if (auto models = read_models_file(models_file); !models)
+      std::ranges::move(models.error(), std::back_inserter(all));
     std::ranges::stable_sort(
         all, {}, [](const SettingsFault& fault) { return std::tie(fault.file, fault.line); });
     return all;
@@ -150,7 +167,7 @@ Result<Configuration, std::vector<SettingsFault>> load_configuration(
   Configuration configuration{.settings = std::move(*settings),
                               .warnings = settings_warnings(*env)};
   Faults faults;
-  load_models(configuration, place_of_models_file(*env, environment), faults);
+  load_models(configuration, models_file, faults);
   if (!faults.empty()) return faults;
   return configuration;
 }

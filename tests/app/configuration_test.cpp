@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "app/folder.hpp"
 #include "support/model_documents.hpp"
@@ -52,6 +54,19 @@ TEST_CASE("without --env the file need not be there, with it it must") {
       folder.at("no.env") + ": '" + folder.at("no.env") +
           "' cannot be read: No such file or directory; name a file that can be read: --env FILE");
   CHECK_FALSE(load_configuration(folder.at("."), environment).has_value());
+}
+
+TEST_CASE("the faults of the models file are listed beside those of the settings") {
+  const Folder folder;
+  const std::string models = folder.write("models.json", R"({"a": {"colour": "red"}})");
+  const std::string env = folder.write(".env", "PORT=high\nMODELS_FILE=" + models + "\n");
+  const auto loaded = load_configuration(env, {});
+  REQUIRE_FALSE(loaded.has_value());
+  std::vector<std::string> variables;
+  for (const auto& fault : loaded.error()) variables.push_back(fault.variable);
+  CHECK(std::ranges::count(variables, "PORT") == 1);
+  CHECK(std::ranges::count(variables, "AI_KEYS") == 1);
+  CHECK(std::ranges::count(variables, "a.colour") == 1);
 }
 
 TEST_CASE("a models file or a document that cannot be read is a fault with its place") {
