@@ -63,20 +63,6 @@ class Writer {
   std::string text_;
 };
 
-std::string_view name_of(AccountStatus::State state) noexcept {
-  switch (state) {
-    case AccountStatus::State::ready:
-      return "ready";
-    case AccountStatus::State::resting:
-      return "resting";
-    case AccountStatus::State::blocked:
-      return "blocked";
-    case AccountStatus::State::out:
-      return "out";
-  }
-  return "out";
-}
-
 void write_jobs(Writer& writer, const ImageGateway::Counters& counters) {
   writer.family("jobs_total", "counter", "What became of jobs at fal.");
   writer.sample("jobs_total", "event=\"submitted\"", counters.submits);
@@ -148,6 +134,20 @@ void write_gauges(Writer& writer, const Gauges& gauges) {
 }
 
 }  // namespace
+
+std::string_view name_of(AccountStatus::State state) noexcept {
+  switch (state) {
+    case AccountStatus::State::ready:
+      return "ready";
+    case AccountStatus::State::resting:
+      return "resting";
+    case AccountStatus::State::blocked:
+      return "blocked";
+    case AccountStatus::State::out:
+      return "out";
+  }
+  return "out";
+}
 
 void Metrics::Histogram::add(double seconds) noexcept {
   const auto* bound = std::ranges::lower_bound(bounds, seconds);

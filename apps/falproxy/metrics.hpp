@@ -43,6 +43,9 @@ struct Gauges {
   std::vector<DocumentStatus> documents;
 };
 
+/// "ready", "resting", "blocked" or "out".
+[[nodiscard]] std::string_view name_of(AccountStatus::State state) noexcept;
+
 /// Thread-safe.
 class Metrics {
  public:

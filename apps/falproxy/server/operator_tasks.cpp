@@ -33,20 +33,6 @@ class OperatorTask final : public Task {
   const std::string fields_;
 };
 
-std::string_view name_of(AccountStatus::State state) noexcept {
-  switch (state) {
-    case AccountStatus::State::ready:
-      return "ready";
-    case AccountStatus::State::resting:
-      return "resting";
-    case AccountStatus::State::blocked:
-      return "blocked";
-    case AccountStatus::State::out:
-      return "out";
-  }
-  return "out";
-}
-
 }  // namespace
 
 std::unique_ptr<Task> make_operator_task(Server& server, RouteId route, std::string fields) {
