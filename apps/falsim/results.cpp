@@ -189,8 +189,8 @@ void fill_required(const Model& model, const json& schema, json& object) {
 
 json write_picture(const Model& model, const json* unresolved, const Picture& picture,
                    std::string url, std::size_t index) {
-  const json& schema =
-      unresolved == nullptr ? model.resolve(json::object()) : model.resolve(*unresolved);
+  static const json says_nothing = json::object();
+  const json& schema = model.resolve(unresolved == nullptr ? says_nothing : *unresolved);
   const json* properties = find(schema, "properties");
   json entry = json::object();
   const auto put = [&](const char* name, json value) {

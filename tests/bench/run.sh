@@ -46,7 +46,7 @@ start_falproxy() {  # NAME=value...: more settings
   env -u SSL_CERT_FILE -u SSL_CERT_DIR "$bin/falproxy" serve --env "$work/env" >/dev/null 2>"$work/falproxy.err" &
   falproxy=$!; pids+=("$falproxy")
   until address=$(grep -o 'http://127.0.0.1:[0-9]*' "$work/falproxy.err" | head -n 1) && [ -n "$address" ]; do
-    kill -0 "$falproxy"; sleep 0.01
+    kill -0 "$falproxy"; sleep 0.002
   done
 }
 wait_ready() { until curl -fs "$address/ready" >/dev/null; do sleep 0.05; done; }
@@ -172,11 +172,12 @@ row '5,000 idle kept-alive connections, each' "$(calculate %.1f "($(resident "$f
   "$used% of one core, $(threads "$falproxy") threads"
 wait "$loading"
 
-# --- large answers
+# --- large answers; falsim pads PNG files only
+large='{"model":"flux","prompt":"a lighthouse at dusk","n":4,"output_format":"png","response_format":"b64_json"}'
 falsim_options=(--job-time 0 --picture-bytes 8000000)
 start_both MAX_DOWNLOAD_BYTES=64MiB
 idle=$(highest "$falproxy")
-load 4 "$seconds" "$address/v1/images/generations" POST "${body%\}},\"n\":4,\"response_format\":\"b64_json\"}"
+load 4 "$seconds" "$address/v1/images/generations" POST "$large"
 read_figures
 row 'b64_json answers of 4 x 8 MB, concurrency 4' "$(calculate %.0f "$requests * 32 / $time") MB/s" \
   "of pictures; at most $(calculate %.0f "($(highest "$falproxy") - $idle) / 1000 / 4") MB for each answer of 43 MB, $errors errors"
@@ -184,6 +185,7 @@ row 'b64_json answers of 4 x 8 MB, concurrency 4' "$(calculate %.0f "$requests *
 # --- start
 models=$(for i in $(seq 150); do printf 'model-%s:fal-ai/flux/dev-%s,' "$i" "$i"; done)
 sed -i 's#=http://127[^ ]*#=http://127.0.0.1:9#' "$work/fal.env"
+stop "$falproxy"
 start=$(date +%s%N)
 start_falproxy "SUPPORTED_MODELS=$models"
 until exec 3<>"/dev/tcp/127.0.0.1/${address##*:}"; do :; done 2>/dev/null
