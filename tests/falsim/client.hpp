@@ -2,6 +2,9 @@
 // by byte.
 #pragma once
 
+// getaddrinfo_a() starts a thread that ThreadSanitizer does not know, and both end there.
+#undef CPPHTTPLIB_USE_NON_BLOCKING_GETADDRINFO
+
 #include <doctest/doctest.h>
 #include <httplib.h>
 #include <netinet/in.h>
