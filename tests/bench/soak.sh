@@ -19,7 +19,7 @@ curl -fsS -X DELETE "$queue/_falsim/faults" >/dev/null
 curl -fsS "$queue/_falsim/faults" -d '[{"preset":"ingress_503","chance":0.02},{"preset":"rate_limited","chance":0.02},
   {"preset":"status_500","chance":0.02},{"preset":"media_500","chance":0.02},{"preset":"cancel_500","chance":0.2}]' >/dev/null
 printf '%s\n' HOST=127.0.0.1 PORT=0 CUSTOM_ACCESS_KEY=benchmark-key AI_KEYS=key-1:secret,key-2:secret \
-  SUPPORTED_MODELS=flux:fal-ai/flux/dev SCHEMA_CACHE_DIR=none >>"$work/env"
+  SUPPORTED_MODELS=flux:fal-ai/flux/dev SCHEMA_CACHE_DIR=none RECOVERY_WINDOW_SECONDS=3 >>"$work/env"
 "$bin/falproxy" serve --env "$work/env" >/dev/null 2>"$work/falproxy.err" & falproxy=$!
 until address=$(grep -o 'http://127.0.0.1:[0-9]*' "$work/falproxy.err" | head -n 1) && [ -n "$address" ]; do kill -0 "$falproxy"; sleep 0.1; done
 until curl -fs "$address/ready" >/dev/null; do sleep 0.1; done
@@ -27,13 +27,15 @@ until curl -fs "$address/ready" >/dev/null; do sleep 0.1; done
 resident() { awk '/^VmRSS/ {print $2}' "/proc/$falproxy/status"; }
 descriptors() { find "/proc/$falproxy/fd" -mindepth 1 | wc -l; }
 before=$(descriptors)
-# The first fifth fills caches, pools and the ledger of results; from then on nothing may grow.
+# The first fifth fills caches, pools and the ledger of results (which RECOVERY_WINDOW_SECONDS keeps); from then on nothing may grow.
 total=$((minutes * 60)) warm=$((minutes * 60 / 5))
 wrk -t2 -c40 -d"${warm}s" --timeout 20s -s "$top/tests/bench/mixed.lua" "$address" >/dev/null
 settled=$(resident)
 wrk -t2 -c40 -d"$((total - warm))s" --timeout 20s -s "$top/tests/bench/mixed.lua" "$address" | grep -E 'requests in|Socket errors|Requests/sec' || true
 after=$(resident)
-sleep 65  # idle connections to fal live a minute at most
+sleep 35  # idle connections to fal live half a minute, and are closed when somebody looks
+curl -fs "$address/metrics" -H 'Authorization: Bearer benchmark-key' >/dev/null
+sleep 1
 left=$(descriptors)
 printf 'resident: %s kB after %s s, %s kB at the end; descriptors: %s before, %s after\n' "$settled" "$warm" "$after" "$before" "$left"
 kill "$falproxy"

@@ -97,8 +97,8 @@ class Checker {
       if (open || names.contains(name)) std::erase(report.unknown, unknown_line(place, name));
     }
     std::ranges::sort(report.unknown);
-    const auto repeated = std::ranges::unique(report.unknown);
-    report.unknown.erase(repeated.begin(), repeated.end());
+    report.unknown.erase(std::unique(report.unknown.begin(), report.unknown.end()),
+                       report.unknown.end());
   }
 
   static std::string unknown_line(const std::string& place, const std::string& name) {
