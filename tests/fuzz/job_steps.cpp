@@ -185,7 +185,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     laws.see(action, job, now, deadline);
   }
   const JobReceipt& receipt = job.receipt();
-  for (const std::chrono::microseconds time : {receipt.submit, receipt.queue, receipt.inference, receipt.result})
+  for (const std::chrono::microseconds time :
+       {receipt.submit, receipt.queue, receipt.inference, receipt.result})
     hold(time >= 0ms, "no time is negative");
   hold(receipt.submits <= laws.submits, "no submit is counted that was not made");
   if (action.kind != Kind::finished) return 0;

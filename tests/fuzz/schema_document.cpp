@@ -20,11 +20,12 @@ void check_field(const Field& field, const Json& value) {
   if (value.is_null() && field.nullable)
     hold(!check(field, value, field.name), "null fits what is nullable");
   for (const Json& choice : field.allowed) {
-    if (field.branches.empty() && !choice.is_null() && check(field, choice, field.name)) {
-      // A listed value may break a bound beside the list, never the list.
-      hold(check(field, choice, field.name)->message.find("one of") == std::string::npos,
+    if (!field.branches.empty() || choice.is_null()) continue;
+    // A listed value may break a bound beside the list, or be of another type, never the list.
+    if (const auto fault = check(field, choice, field.name);
+        fault && fault->kind != ErrorKind::invalid_type)
+      hold(fault->message.find("one of") == std::string::npos,
            "what is listed is not refused for the list");
-    }
   }
   hold(field.branches.size() != 1, "one branch is no branch");
 }
