@@ -573,9 +573,8 @@ TEST_CASE_TEMPLATE("an exchange can end on silence before its deadline", Scheme,
   check_failed(pair.fetch(request), TransportFault::timed_out, false);
 }
 
-TEST_CASE("a TLS handshake that never ends is given up") {
-  LoopbackServer server([](Peer& peer, int) { peer.wait_for_end(); });
-  const HttpRequest request{"GET", "https://127.0.0.1:" + std::to_string(server.port()) + "/"};
+// Of a request that nobody ever lets connect.
+static void check_that_connecting_ends(const HttpRequest& request) {
   SUBCASE("at the deadline") {
     const auto transport = make_transport();
     check_failed(fetch(*transport, request, in(50ms), {}, unlimited), TransportFault::timed_out,
@@ -588,6 +587,12 @@ TEST_CASE("a TLS handshake that never ends is given up") {
     check_failed(fetch(*transport, request, some_day(), {}, unlimited), TransportFault::unreachable,
                  true);
   }
+}
+
+TEST_CASE("a TLS handshake that never ends is given up") {
+  LoopbackServer server([](Peer& peer, int) { peer.wait_for_end(); });
+  const HttpRequest request{"GET", "https://127.0.0.1:" + std::to_string(server.port()) + "/"};
+  check_that_connecting_ends(request);
 }
 
 TEST_CASE_TEMPLATE("a stop ends an exchange wherever it is", Scheme, Http, Https) {
@@ -651,18 +656,7 @@ TEST_CASE("connecting ends at its deadline, and when it is stopped") {
   // A listener whose queue is full lets further connections hang, as a host that is down does.
   const FullListener full;
   const HttpRequest request{"POST", full.url(), {}, Body("{}")};
-  SUBCASE("at the deadline") {
-    const auto transport = make_transport();
-    check_failed(fetch(*transport, request, in(50ms), {}, unlimited), TransportFault::timed_out,
-                 true);
-  }
-  SUBCASE("after the time for connecting") {
-    HttpTransport::Options options;
-    options.connect_timeout = 50ms;
-    const auto transport = make_transport(options);
-    check_failed(fetch(*transport, request, some_day(), {}, unlimited), TransportFault::unreachable,
-                 true);
-  }
+  check_that_connecting_ends(request);
   SUBCASE("by a stop, whenever it comes") {
     HttpTransport::Options options;
     options.connect_timeout = 60s;
