@@ -69,13 +69,9 @@ int main(int argc, char** argv) {
   const auto endpoint = falproxy::fal::EndpointId::parse("fal-ai/flux/dev");
   const auto hosts = falproxy::fal::MediaHosts::parse(media_hosts);
   falproxy::KeyRing keys({{falproxy::Secret(key)}}, {}, random);
-  falproxy::Catalog catalog({.transport = **transport,
-                             .clock = clock,
-                             .executor = executor,
-                             .codecs = codecs,
-                             .random = random,
-                             .log = {}},
-                            {.fal = fal}, {{"flux", *endpoint, std::nullopt, {}}}, {});
+  falproxy::Catalog catalog(
+      {.transport = **transport, .clock = clock, .executor = executor, .random = random, .log = {}},
+      {.fal = fal}, {{"flux", *endpoint, std::nullopt, {}}}, {});
   falproxy::ImageGateway gateway({.transport = **transport,
                                   .clock = clock,
                                   .executor = executor,

@@ -74,7 +74,6 @@ struct Service::Impl {
             {.transport = *transport,
              .clock = clock,
              .executor = workers,
-             .codecs = codecs,
              .store = store.get(),
              .random = random_source(),
              .log = [this](std::string_view text) { log.line(LogLevel::info, std::string(text)); }},

@@ -56,7 +56,7 @@ struct World {
   explicit World(std::vector<CatalogModel> models, Catalog::Options options = {},
                  std::map<std::string, std::string> pinned = {})
       : transport(clock, [this](const HttpRequest& request) { return serve(request); }),
-        catalog({transport, clock, executor, codecs, &store, [] { return 0.5; },
+        catalog({transport, clock, executor, &store, [] { return 0.5; },
                  [this](std::string_view line) { log.emplace_back(line); }},
                 options, std::move(models), std::move(pinned)) {}
 
@@ -79,7 +79,6 @@ struct World {
     return answer(200, model_document(endpoint_of(request)));
   };
   testing::VirtualClock clock;
-  testing::PlainCodecs codecs;
   InlineExecutor executor;
   MemoryStore store;
   std::vector<std::string> log;
@@ -487,12 +486,11 @@ class GatedTransport final : public Transport {
 
 struct ThreadedWorld {
   explicit ThreadedWorld(std::vector<CatalogModel> models, Catalog::Options options = {})
-      : catalog({transport, clock, executor, codecs, nullptr, [] { return 0.5; }, {}}, options,
+      : catalog({transport, clock, executor, nullptr, [] { return 0.5; }, {}}, options,
                 std::move(models), {}) {}
   GatedTransport transport;
   SystemClock clock;
   ThreadExecutor executor;
-  testing::PlainCodecs codecs;
   Catalog catalog;
 };
 

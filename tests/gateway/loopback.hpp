@@ -54,7 +54,7 @@ class Loopback {
         transport_(open(authority_.path())),
         keys_({{Secret("key-a:secret-a")}, {Secret("key-b:secret-b")}, {Secret("key-c:secret-c")}},
               {}, std::ref(random_)),
-        catalog_({*transport_, clock_, executor_, codecs_, nullptr, std::ref(random_), {}},
+        catalog_({*transport_, clock_, executor_, nullptr, std::ref(random_), {}},
                  {.fal = addresses()}, models(), {}),
         gateway_({.transport = *transport_,
                   .clock = clock_,

@@ -209,7 +209,7 @@ struct GatewayWorld {
       : fal(clock),
         transport(clock, [this](const HttpRequest& request) { return fal.serve(request); }),
         keys({{Secret("key-a:secret-a")}, {Secret("key-b:secret-b")}}, {}, [] { return 0.5; }),
-        catalog({transport, clock, inline_executor, codecs, nullptr, [] { return 0.5; }, {}}, {},
+        catalog({transport, clock, inline_executor, nullptr, [] { return 0.5; }, {}}, {},
                 std::move(models), {}),
         gateway({.transport = transport,
                  .clock = clock,

@@ -26,7 +26,6 @@ Result<std::unique_ptr<Documents>> Documents::create(const Surroundings& surroun
   Catalog::Parts parts{.transport = *documents->transport_,
                        .clock = surroundings.clock,
                        .executor = surroundings.executor,
-                       .codecs = surroundings.codecs,
                        .store = documents->store_.get(),
                        .random = [] { return 0.5; },
                        .log = {}};

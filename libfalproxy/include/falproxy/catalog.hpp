@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "falproxy/clock.hpp"
-#include "falproxy/codecs.hpp"
 #include "falproxy/executor.hpp"
 #include "falproxy/fal.hpp"
 #include "falproxy/result.hpp"
@@ -80,10 +79,9 @@ class Catalog {
   };
   /// What the catalog works with. Everything that is referred to must outlive it.
   struct Parts {
-    Transport& transport;  ///< for the fetches; no key is sent
-    Clock& clock;          ///< for ages, back-off and waiting
-    Executor& executor;    ///< runs the fetches of refresh_due() side by side
-    const Codecs& codecs;  ///< part of the set that every room gets; no document needs it today
+    Transport& transport;            ///< for the fetches; no key is sent
+    Clock& clock;                    ///< for ages, back-off and waiting
+    Executor& executor;              ///< runs the fetches of refresh_due() side by side
     DocumentStore* store = nullptr;  ///< null: documents live as long as the process
     std::function<double()> random;  ///< in [0, 1), for jitter; called from several threads at once
     std::function<void(std::string_view)> log;  ///< one line for the operator; may be empty
