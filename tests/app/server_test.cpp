@@ -62,6 +62,25 @@ TEST_CASE("a picture comes as an address or as base64, as it was asked for") {
   }
 }
 
+TEST_CASE("the format that was asked for is in the bytes, and said (rows 7 and 19)") {
+  const Served server(With{{"SUPPORTED_MODELS", "banana:fal-ai/nano-banana"}});
+  for (const auto& [name, type] :
+       {std::pair("png", media::ImageType::png), std::pair("jpeg", media::ImageType::jpeg),
+        std::pair("webp", media::ImageType::webp)}) {
+    CAPTURE(name);
+    const Received got = server.post(
+        "/v1/images/generations",
+        R"({"model":"banana","prompt":"a lighthouse","response_format":"b64_json","output_format":")" +
+            std::string(name) + "\"}");
+    REQUIRE(got.status == 200);
+    CHECK(text_at(got.body, "output_format") == name);
+    // Nothing but base64: no "data:", no blank.
+    const auto bytes = OpensslCodecs().decode_base64(text_at(got.body, "data.0.b64_json"));
+    REQUIRE(bytes.has_value());
+    CHECK(media::sniff(*bytes) == type);
+  }
+}
+
 TEST_CASE("an answer says what happened on its way") {
   const Served server;
   const Received got =
