@@ -162,9 +162,28 @@ TEST_CASE("pictures within objects are found, with the member that holds the add
       Lines{});
 }
 
-TEST_CASE("the most pictures that an array takes are known") {
-  const auto model = documents::analyzed(documents::with_input(
-      R"({"type": "object", "properties": {"image_urls": {"type": "array", "maxItems": 4, "items": {"type": "string"}}}})"));
-  REQUIRE(model.image_fields.size() == 1);
-  CHECK(model.image_fields[0].max_items == 4);
+TEST_CASE("how many pictures an input takes is known") {
+  const auto of = [](std::string_view shape) {
+    const auto model = documents::analyzed(documents::with_input(
+        R"({"type": "object", "properties": {"image_urls": )" + std::string(shape) + "}}"));
+    std::vector<std::pair<std::size_t, std::size_t>> range;
+    for (const auto& image : model.image_fields)
+      range.emplace_back(image.min_items, image.max_items);
+    return range;
+  };
+  using Range = std::vector<std::pair<std::size_t, std::size_t>>;
+  CHECK(of(R"({"type": "string"})") == Range{{1, 1}});
+  CHECK(of(R"({"type": "array", "items": {"type": "string"}})") == Range{{1, SIZE_MAX}});
+  CHECK(of(R"({"type": "array", "minItems": 2, "maxItems": 4, "items": {"type": "string"}})") ==
+        Range{{2, 4}});
+  CHECK(of(R"({"anyOf": [{"type": "array", "maxItems": 3, "items": {"type": "string"}},
+                         {"type": "object", "properties": {"a": {"type": "string"}}}]})") ==
+        Range{{1, 3}});
+}
+
+TEST_CASE("an array that may hold nothing takes no picture") {
+  CHECK(
+      images_in(
+          R"({"type": "object", "properties": {"image_urls": {"type": "array", "maxItems": 0, "items": {"type": "string"}}}})") ==
+      Lines{});
 }

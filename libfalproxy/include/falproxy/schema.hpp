@@ -138,7 +138,8 @@ struct ImageField {
   ImageRole role = ImageRole::other;  ///< by the words of its name, then its description
   bool array = false;                 ///< takes several addresses
   bool required = false;              ///< the model does nothing without it
-  std::size_t max_items = 0;          ///< of an array; 0: no limit written
+  std::size_t min_items = 1;          ///< of an array: addresses that it must have
+  std::size_t max_items = 1;          ///< of an array: SIZE_MAX where the document says nothing
 };
 
 /// Everything falproxy knows of a model.

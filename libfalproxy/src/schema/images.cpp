@@ -115,10 +115,11 @@ bool takes_free_string(const Field& field) {
   return field.types.string && field.allowed.empty();
 }
 
-const Field* find_items(const Field& field) {
-  if (field.items != nullptr) return field.items.get();
+// The shape of the field that is an array; null: none is.
+const Field* find_array(const Field& field) {
+  if (field.items != nullptr) return &field;
   for (const Field& branch : field.branches) {
-    if (branch.items != nullptr) return branch.items.get();
+    if (branch.items != nullptr) return &branch;
   }
   return nullptr;
 }
@@ -150,14 +151,18 @@ const Field* picture_member(const Field& object) {
 
 std::optional<ImageField> as_image(const Field& field) {
   const Name name = split(field.name);
-  const Field* items = find_items(field);
-  const Field& value = items != nullptr ? *items : field;
+  const Field* array = find_array(field);
+  const Field& value = array != nullptr ? *array->items : field;
 
   ImageField image;
   image.name = field.name;
-  image.array = items != nullptr && !takes_free_string(field);
+  image.array = array != nullptr && !takes_free_string(field);
   image.required = field.required;
-  image.max_items = field.max_items.value_or(0);
+  if (image.array) {
+    if (array->max_items == 0) return std::nullopt;
+    image.min_items = std::max<std::size_t>(1, array->min_items.value_or(1));
+    image.max_items = array->max_items.value_or(SIZE_MAX);
+  }
   if (takes_free_string(field) || takes_free_string(value)) {
     if (!names_picture(name, field)) return std::nullopt;
     image.role = role_of(name.words);

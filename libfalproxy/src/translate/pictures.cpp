@@ -19,14 +19,7 @@ struct Share {
   const Field* field;
   std::vector<std::size_t> images = {};
 
-  [[nodiscard]] std::size_t least() const noexcept {
-    return image_field->array ? std::max<std::size_t>(1, field->min_items.value_or(1)) : 1;
-  }
-  [[nodiscard]] std::size_t room() const noexcept {
-    if (!image_field->array) return images.empty() ? 1 : 0;
-    const std::size_t most = image_field->max_items == 0 ? SIZE_MAX : image_field->max_items;
-    return most - std::min(most, images.size());
-  }
+  [[nodiscard]] bool full() const noexcept { return images.size() >= image_field->max_items; }
 };
 
 std::string placeholder(const Draft& draft, std::size_t image) {
@@ -58,10 +51,10 @@ void send_share(Draft& draft, const Share& share, std::string_view from) {
 void deal(std::vector<Share>& shares, std::size_t count) {
   std::size_t next = 0;
   const auto give = [&](Share& share, std::size_t most) {
-    while (most-- > 0 && next < count && share.room() > 0) share.images.push_back(next++);
+    while (most-- > 0 && next < count && !share.full()) share.images.push_back(next++);
   };
   for (Share& share : shares) {
-    if (share.image_field->required) give(share, share.least());
+    if (share.image_field->required) give(share, share.image_field->min_items);
   }
   const auto give_first_optional = [&](ImageRole role) {
     if (next > 0) return;
@@ -94,7 +87,8 @@ std::optional<Error> place_mask(Draft& draft) {
   if (!draft.request.mask) return std::nullopt;
   for (const ImageField& image_field : draft.schema.image_fields) {
     const Field* field = draft.schema.input(image_field.name);
-    if (image_field.role != ImageRole::mask || field == nullptr) continue;
+    if (image_field.role != ImageRole::mask || field == nullptr || image_field.min_items > 1)
+      continue;
     if (draft.has(field)) {
       draft.drop("mask", {}, fmt::format("dropped: '{}' has a value already", field->name));
     } else {
@@ -144,11 +138,12 @@ std::optional<Error> place_images(Draft& draft) {
   for (const Share& share : shares) {
     placed += share.images.size();
     if (share.images.empty()) continue;
-    if (share.images.size() < share.least()) {
-      return Error{ErrorKind::missing_parameter,
-                   fmt::format("This model needs at least {} pictures in '{}'; {} came.",
-                               share.least(), share.field->name, share.images.size()),
-                   "image"};
+    if (share.images.size() < share.image_field->min_items) {
+      return Error{
+          ErrorKind::missing_parameter,
+          fmt::format("This model needs at least {} pictures in '{}'; {} came.",
+                      share.image_field->min_items, share.field->name, share.images.size()),
+          "image"};
     }
     send_share(draft, share, "image");
   }
