@@ -21,7 +21,7 @@ void SseWriter::queued(std::optional<int> position) {
   comment(position ? "queue position " + std::to_string(*position) : std::string("queued"));
 }
 
-void SseWriter::partial_image(openai::ImageEvent event) { out_.write(openai::write(event)); }
+void SseWriter::partial_image(const openai::ImageEvent& event) { out_.write(openai::write(event)); }
 
 void SseWriter::comment(std::string text) {
   {

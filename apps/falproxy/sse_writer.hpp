@@ -29,7 +29,7 @@ class SseWriter final : public Progress {
   // Progress
   void queued(std::optional<int> position) override;
   void running() override { comment("running"); }
-  void partial_image(openai::ImageEvent event) override;
+  void partial_image(const openai::ImageEvent& event) override;
 
  private:
   void comment(std::string text);

@@ -738,9 +738,9 @@ struct Listener final : Progress {
     heard.push_back("queued " + std::to_string(position.value_or(-1)));
   }
   void running() override { heard.push_back("running"); }
-  void partial_image(openai::ImageEvent event) override {
+  void partial_image(const openai::ImageEvent& event) override {
     heard.push_back("partial " + std::to_string(event.partial_image_index));
-    last = std::move(event);
+    last = event;
   }
   std::vector<std::string> heard;
   openai::ImageEvent last;

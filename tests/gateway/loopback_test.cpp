@@ -283,7 +283,7 @@ TEST_CASE("an upload address on another host is refused, without the image going
 
 TEST_CASE("fal's own stream gives partial images") {
   struct Listener final : Progress {
-    void partial_image(openai::ImageEvent event) override {
+    void partial_image(const openai::ImageEvent& event) override {
       indexes.push_back(event.partial_image_index);
     }
     std::vector<int> indexes;

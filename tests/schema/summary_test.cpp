@@ -134,3 +134,11 @@ TEST_CASE("the inputs as JSON are what a form is made from") {
     {"name": "style", "type": "string", "required": false, "enum": ["a", "b"], "default": null},
     {"name": "seed", "type": "integer", "required": false, "nullable": true}])"));
 }
+
+TEST_CASE("an input without a name stands in the form as it stands in the document") {
+  const auto model = documents::analyzed(documents::with_input(
+      R"({"type": "object", "properties": {"": {"type": "object", "properties": {"": {"type": "string"}}}}})"));
+  CHECK(
+      falproxy::schema::inputs_to_json(model).dump() ==
+      R"([{"name":"","properties":[{"name":"","required":false,"type":"string"}],"required":false,"type":"object"}])");
+}

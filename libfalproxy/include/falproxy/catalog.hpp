@@ -90,7 +90,7 @@ class Catalog {
   /// `pinned`: text of the documents that ModelSettings::schema names, by model name; nothing is
   /// fetched for those.
   Catalog(Parts parts, Options options, std::vector<CatalogModel> models,
-          std::map<std::string, std::string> pinned);
+          const std::map<std::string, std::string>& pinned);
   ~Catalog();
   Catalog(const Catalog&) = delete;
   Catalog& operator=(const Catalog&) = delete;
@@ -121,7 +121,7 @@ class Catalog {
 
   /// New models and options; documents that are known stay.
   void reload(Options options, std::vector<CatalogModel> models,
-              std::map<std::string, std::string> pinned);
+              const std::map<std::string, std::string>& pinned);
 
   /// One entry for each document: pinned ones by model name, then those of configured endpoints by
   /// id, then the others (allow_any_model) that serve.

@@ -78,11 +78,11 @@ class Progress {
  public:
   virtual ~Progress() = default;
   /// A job waits at fal, or its place changed; `position`: 0-based, none where fal does not say.
-  virtual void queued(std::optional<int> position) { (void)position; }
+  virtual void queued([[maybe_unused]] std::optional<int> position) {}
   /// A runner began with a job; may come once for each job.
   virtual void running() {}
   /// Only where fal's own /stream is used.
-  virtual void partial_image(openai::ImageEvent event) { (void)event; }
+  virtual void partial_image([[maybe_unused]] const openai::ImageEvent& event) {}
 };
 
 /// The circumstances of one call.

@@ -243,7 +243,7 @@ struct Catalog::Impl {
 };
 
 Catalog::Catalog(Parts parts, Options options, std::vector<CatalogModel> models,
-                 std::map<std::string, std::string> pinned)
+                 const std::map<std::string, std::string>& pinned)
     : impl_(std::make_unique<Impl>(std::move(parts))) {
   impl_->configure(std::move(options), std::move(models), pinned);
 }
@@ -251,7 +251,7 @@ Catalog::Catalog(Parts parts, Options options, std::vector<CatalogModel> models,
 Catalog::~Catalog() = default;
 
 void Catalog::reload(Options options, std::vector<CatalogModel> models,
-                     std::map<std::string, std::string> pinned) {
+                     const std::map<std::string, std::string>& pinned) {
   impl_->configure(std::move(options), std::move(models), pinned);
 }
 

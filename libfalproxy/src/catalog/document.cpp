@@ -64,7 +64,7 @@ std::string place_of(const Error& error) {
 Result<std::string, FetchFault> fetch_document(const Catalog::Parts& parts,
                                                const FetchOptions& options,
                                                const fal::EndpointId& endpoint, TimePoint deadline,
-                                               std::stop_token stop) {
+                                               const std::stop_token& stop) {
   const TimePoint own_deadline = parts.clock.now() + options.timeout;
   Result<HttpResponse, TransportError> answer =
       fetch(parts.transport, fal::schema_request(options.fal, endpoint),
@@ -125,7 +125,7 @@ Error Document::unavailable(TimePoint now) const {
 }
 
 Result<SchemaPointer> Document::get(const Catalog::Parts& parts, const FetchOptions& options,
-                                    TimePoint deadline, std::stop_token stop) {
+                                    TimePoint deadline, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   while (schema_ == nullptr) {
     const TimePoint now = parts.clock.now();
@@ -150,10 +150,10 @@ Result<SchemaPointer> Document::get(const Catalog::Parts& parts, const FetchOpti
 }
 
 bool Document::refresh(const Catalog::Parts& parts, const FetchOptions& options, TimePoint now,
-                       std::stop_token stop) {
+                       const std::stop_token& stop) {
   if (!begin(now)) return false;
   ask_store(parts, options);
-  work(parts, options, TimePoint::max(), std::move(stop));
+  work(parts, options, TimePoint::max(), stop);
   end();
   return true;
 }
@@ -195,13 +195,12 @@ void Document::load(const Catalog::Parts& parts, const FetchOptions& options) {
 // What follows runs on the one thread that set busy_; the lock is not held.
 
 void Document::work(const Catalog::Parts& parts, const FetchOptions& options, TimePoint deadline,
-                    std::stop_token stop) {
+                    const std::stop_token& stop) {
   {
     const std::lock_guard lock(mutex_);
     if (parts.clock.now() < due_) return;
   }
-  Result<std::string, FetchFault> text =
-      fetch_document(parts, options, endpoint_, deadline, std::move(stop));
+  Result<std::string, FetchFault> text = fetch_document(parts, options, endpoint_, deadline, stop);
   if (text) {
     take(parts, options, std::move(*text));
   } else if (!text.error().interrupted) {

@@ -41,13 +41,13 @@ class Document {
   /// What is known; where nothing is, the fetch that is under way is waited for, or made on this
   /// thread. Errors: model_unavailable, timed_out, cancelled.
   [[nodiscard]] Result<SchemaPointer> get(const Catalog::Parts& parts, const FetchOptions& options,
-                                          TimePoint deadline, std::stop_token stop);
+                                          TimePoint deadline, const std::stop_token& stop);
 
   /// Asks the store, if nobody has yet.
   void load(const Catalog::Parts& parts, const FetchOptions& options);
   /// Loads or fetches it if that is due at `now`. False: there was nothing to do.
   bool refresh(const Catalog::Parts& parts, const FetchOptions& options, TimePoint now,
-               std::stop_token stop);
+               const std::stop_token& stop);
 
   /// Due at once, but at most once a minute. False: too early.
   bool contradicted(TimePoint now);
@@ -58,7 +58,7 @@ class Document {
  private:
   bool begin(TimePoint now);  // true: this thread is the one that loads and fetches
   void work(const Catalog::Parts& parts, const FetchOptions& options, TimePoint deadline,
-            std::stop_token stop);
+            const std::stop_token& stop);
   void ask_store(const Catalog::Parts& parts, const FetchOptions& options);
   void take(const Catalog::Parts& parts, const FetchOptions& options, std::string text);
   void fail(const Catalog::Parts& parts, std::string reason, int http_status);
@@ -92,6 +92,6 @@ struct FetchFault {
                                                              const FetchOptions& options,
                                                              const fal::EndpointId& endpoint,
                                                              TimePoint deadline,
-                                                             std::stop_token stop);
+                                                             const std::stop_token& stop);
 
 }  // namespace falproxy::catalog

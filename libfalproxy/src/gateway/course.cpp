@@ -251,7 +251,7 @@ class Course {
       event.output_format = plan.output_format.value_or("png");
       if (picture.type.has_value())
         event.output_format = std::string(media::name_of(*picture.type));
-      progress_->partial_image(std::move(event));
+      progress_->partial_image(event);
     };
   }
 

@@ -320,9 +320,9 @@ class Serialized final : public Progress {
     const std::lock_guard lock(mutex_);
     if (inner_ != nullptr) inner_->running();
   }
-  void partial_image(openai::ImageEvent event) override {
+  void partial_image(const openai::ImageEvent& event) override {
     const std::lock_guard lock(mutex_);
-    if (inner_ != nullptr) inner_->partial_image(std::move(event));
+    if (inner_ != nullptr) inner_->partial_image(event);
   }
 
  private:

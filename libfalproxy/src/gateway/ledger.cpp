@@ -43,7 +43,7 @@ class Broadcast final : public Progress {
     running_ = true;
     for (Progress* listener : listeners_) listener->running();
   }
-  void partial_image(openai::ImageEvent event) override {
+  void partial_image(const openai::ImageEvent& event) override {
     const std::lock_guard lock(mutex_);
     for (Progress* listener : listeners_) listener->partial_image(event);
   }

@@ -187,20 +187,10 @@ void write_bounds(const Field& field, Raw& json) {
   if (field.max_items) json["max_items"] = *field.max_items;
 }
 
-Raw form_field(const Field& field);
-
-Raw form_fields(const std::vector<Field>& fields) {
-  Raw array = Raw::array();
-  for (const Field& field : fields) array.push_back(form_field(field));
-  return array;
-}
+Raw form_property(const Field& field);
 
 Raw form_field(const Field& field) {
   Raw json = {{"type", form_type(field.types)}};
-  if (!field.name.empty()) {
-    json["name"] = field.name;
-    json["required"] = field.required;
-  }
   if (!field.title.empty()) json["title"] = field.title;
   if (!field.description.empty()) json["help"] = field.description;
   if (!field.pattern.empty()) json["pattern"] = field.pattern;
@@ -214,8 +204,16 @@ Raw form_field(const Field& field) {
   }
   write_bounds(field, json);
   if (field.items != nullptr) json["items"] = form_field(*field.items);
-  if (!field.properties.empty()) json["properties"] = form_fields(field.properties);
-  if (!field.branches.empty()) json["any_of"] = form_fields(field.branches);
+  for (const Field& property : field.properties)
+    json["properties"].push_back(form_property(property));
+  for (const Field& branch : field.branches) json["any_of"].push_back(form_field(branch));
+  return json;
+}
+
+Raw form_property(const Field& field) {
+  Raw json = form_field(field);
+  json["name"] = field.name;
+  json["required"] = field.required;
   return json;
 }
 
@@ -263,10 +261,10 @@ Json to_json(const Summary& summary) {
 }
 
 Json inputs_to_json(const ModelSchema& schema) {
-  Raw inputs = form_fields(schema.inputs);
-  for (Raw& input : inputs) {
-    const auto image =
-        std::ranges::find(schema.image_fields, input["name"].get<std::string>(), &ImageField::name);
+  Raw inputs = Raw::array();
+  for (const Field& field : schema.inputs) {
+    Raw& input = inputs.emplace_back(form_property(field));
+    const auto image = std::ranges::find(schema.image_fields, field.name, &ImageField::name);
     if (image != schema.image_fields.end()) input["image"] = name_of(image->role);
   }
   return Json::Access::wrap(std::move(inputs));
