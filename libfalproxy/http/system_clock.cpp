@@ -1,7 +1,9 @@
 #include "falproxy/system_clock.hpp"
 
-#include <condition_variable>
-#include <mutex>
+#include <semaphore.h>
+
+#include <cerrno>
+#include <ctime>
 
 namespace falproxy {
 
@@ -9,11 +11,21 @@ TimePoint SystemClock::now() const { return std::chrono::steady_clock::now(); }
 
 WallTime SystemClock::wall_now() const { return std::chrono::system_clock::now(); }
 
+// A semaphore of its own for each sleep: a condition variable leaves its mutex marked as contended,
+// so that every sleep would end with one more system call.
 bool SystemClock::sleep_until(TimePoint until, std::stop_token stop) {
-  std::mutex mutex;
-  std::condition_variable_any woken;
-  std::unique_lock lock(mutex);
-  woken.wait_until(lock, stop, until, [] { return false; });
+  sem_t woken;
+  ::sem_init(&woken, 0, 0);
+  {
+    const std::stop_callback wake(stop, [&woken] { ::sem_post(&woken); });
+    const auto since_epoch = until.time_since_epoch();
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
+    const timespec time{.tv_sec = seconds.count(),
+                        .tv_nsec = std::chrono::nanoseconds(since_epoch - seconds).count()};
+    while (::sem_clockwait(&woken, CLOCK_MONOTONIC, &time) != 0 && errno == EINTR) {
+    }
+  }
+  ::sem_destroy(&woken);
   return !stop.stop_requested();
 }
 

@@ -104,6 +104,8 @@ Event after(const Action& action, char letter) {
     case Kind::cancel:
       return exchange(letter);
     case Kind::hold:
+      if (letter < 'A') return event::HoldDenied{};
+      [[fallthrough]];
     case Kind::keep_holding: {
       const event::Answered answer = answer_for(letter);
       const auto status = fal::parse_status(*answer.body);

@@ -793,8 +793,8 @@ TEST_CASE("Server-Timing tells where the time went") {
   receipt.inference = 1500ms;
   receipt.total = 1600ms;
   CHECK(server_timing(receipt) ==
-        "map;dur=0.12, submit;dur=80, inference;dur=1500, total;dur=1600");
-  CHECK(server_timing({}) == "map;dur=0, total;dur=0");
+        "map;dur=0.120, submit;dur=80.000, inference;dur=1500.000, total;dur=1600.000");
+  CHECK(server_timing({}) == "map;dur=0.000, total;dur=0.000");
 }
 
 TEST_CASE("new options count from the next request on") {

@@ -167,6 +167,32 @@ TEST_CASE(
   CHECK(story.fate() == Fate::result);
 }
 
+TEST_CASE(
+    "a job that finds no room for its stream looks, and asks for room again before each look") {
+  Story story;
+  story.accept();
+  CHECK(story.on(event::HoldDenied{}) == Kind::look);
+  CHECK(story.on(look_in_progress) == Kind::wait);
+  CHECK(story.wait() == Kind::hold);
+  CHECK(story.on(event::HoldDenied{}) == Kind::look);
+  CHECK(story.on(look_in_progress) == Kind::wait);
+  CHECK(story.wait() == Kind::hold);
+  CHECK(story.on(in_progress) == Kind::keep_holding);
+  CHECK(story.on(event::HoldEnded{}) == Kind::look);
+  CHECK(story.on(look_in_progress) == Kind::wait);
+  CHECK(story.wait() == Kind::look);  // a stream that has failed once is not tried again
+}
+
+TEST_CASE("a job whose status cannot be read asks for no stream") {
+  Story story;
+  story.accept();
+  CHECK(story.on(event::HoldDenied{}) == Kind::look);
+  CHECK(story.on(answered(403, R"({"detail":"User is locked."})")) == Kind::wait);
+  CHECK(story.wait() == Kind::look);
+  CHECK(story.on(look_in_progress) == Kind::wait);
+  CHECK(story.wait() == Kind::hold);
+}
+
 TEST_CASE("polling looks at once and then ever more rarely") {
   Story story(Route::queue_poll);
   CHECK(story.accept() == Kind::look);
@@ -434,6 +460,7 @@ TEST_CASE("stopping cancels what fal has taken, whatever the job was doing") {
       {in_progress},                                   // still holding
       {event::HoldEnded{}},                            // about to look
       {event::HoldEnded{}, look_in_progress},          // between looks
+      {event::HoldDenied{}, look_in_progress},         // the same
       {completed},                                     // about to fetch
       {completed, lost(TransportFault::interrupted)},  // about to fetch again
   };
@@ -676,6 +703,7 @@ class WildFal {
         return event::Woken{};
       case Kind::hold:
       case Kind::keep_holding:
+        if (action.kind == Kind::hold && one_in(4)) return event::HoldDenied{};
         if (one_in(4)) return event::HoldEnded{};
         return one_in(3) ? completed : one_in(2) ? in_queue : in_progress;
       case Kind::submit:

@@ -350,6 +350,20 @@ TEST_CASE("a repeat after a dropped connection gets the first one's image") {
   world.check_closed();
 }
 
+TEST_CASE("the more requests poll, the more rarely each of them looks") {
+  constexpr int requests = 400;
+  Loopback world({.job_time = 1s}, {.completion = Completion::poll});
+  {
+    std::vector<std::jthread> clients;
+    for (int i = 0; i < requests; ++i) {
+      clients.emplace_back([&] { CHECK(world.handle(request_for("flux")).response); });
+    }
+  }
+  // Alone, each would look ten times in the first half of a second and seven times in the second.
+  CHECK(world.sim().stats().status_polls < 13 * requests);
+  world.check_closed();
+}
+
 TEST_CASE("a thousand requests under random faults: the accounts close") {
   constexpr int threads = 16, per_thread = 64;
   Loopback world({.job_time = 15ms, .random_seed = 7}, {.max_upstream_streams = 8});

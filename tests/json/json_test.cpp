@@ -61,6 +61,8 @@ TEST_CASE("long strings are read as short ones are, wherever they stand") {
   const auto refused = [](const std::string& broken) {
     return Json::parse(broken).error().message;
   };
+  CHECK(refused(R"({"a longer name":"a longer string","b":["another string",x]})")
+            .starts_with("at byte 58: "));
   CHECK(refused("[\"" + plain + "\",x]").starts_with("at byte 70005: "));
   CHECK(refused("[\"" + plain + "\xff\"]").starts_with("at byte 70003: "));
   CHECK(refused("[\"" + plain + "\n\"]").starts_with("at byte 70003: "));

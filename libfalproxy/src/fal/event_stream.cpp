@@ -11,19 +11,17 @@ std::optional<std::string> EventStreamReader::next(std::string_view& bytes) {
         continue;
       }
     }
-    const std::size_t end = bytes.find_first_of("\r\n");
-    const std::string_view part = bytes.substr(0, end);
+    const std::string_view line = bytes.substr(0, bytes.find('\n'));
+    const std::string_view part = line.substr(0, line.find('\r'));
     if (part.size() > max_ - line_.size()) {
       failed_ = true;
       break;
     }
     line_.append(part);
-    if (end == std::string_view::npos) {
-      bytes = {};
-      break;
-    }
-    skip_lf_ = bytes[end] == '\r';
-    bytes.remove_prefix(end + 1);
+    bytes.remove_prefix(part.size());
+    if (bytes.empty()) break;
+    skip_lf_ = bytes.front() == '\r';
+    bytes.remove_prefix(1);
     if (std::optional<std::string> event = end_of_line()) return event;
   }
   return std::nullopt;

@@ -13,7 +13,8 @@ namespace {
 using namespace std::chrono_literals;
 using Kind = Action::Kind;
 
-constexpr std::size_t max_queue_answer = 8u << 20;  // statuses may carry logs
+constexpr std::size_t max_queue_answer = 8u << 20;       // statuses may carry logs
+constexpr std::chrono::microseconds between_looks{250};  // of all jobs together
 constexpr Milliseconds longest_stream_silence = 30s;
 constexpr Milliseconds longest_submit_silence = 60s;
 constexpr Milliseconds longest_read_silence = 15s;  // reads are free: they are begun anew
@@ -48,22 +49,19 @@ class StatusTeller {
   std::optional<int> position_;
 };
 
-// One of the status streams that may be held at once.
-class StreamSlot {
+// One of several that do the same now.
+class Counted {
  public:
-  StreamSlot(std::atomic<int>& held, int max) : held_(held), taken_(held.fetch_add(1) < max) {
-    if (!taken_) held_.fetch_sub(1);
-  }
-  ~StreamSlot() {
-    if (taken_) held_.fetch_sub(1);
-  }
-  StreamSlot(const StreamSlot&) = delete;
-  StreamSlot& operator=(const StreamSlot&) = delete;
-  [[nodiscard]] bool taken() const noexcept { return taken_; }
+  explicit Counted(std::atomic<int>& all) : all_(all), number_(all.fetch_add(1) + 1) {}
+  ~Counted() { all_.fetch_sub(1); }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  /// How many they were then, this one included.
+  [[nodiscard]] int number() const noexcept { return number_; }
 
  private:
-  std::atomic<int>& held_;
-  bool taken_;
+  std::atomic<int>& all_;
+  const int number_;
 };
 
 // Steps the job with each event of its status stream, until the job wants something else.
@@ -214,7 +212,7 @@ class Run {
         return send(fal::cancel_request(*job_.submitted(), lease_->key()), action.until, {},
                     max_queue_answer);
       case Kind::wait:
-        clock_.sleep_until(action.until, stop_);
+        wait(action.until);
         break;
       case Kind::hold:
       case Kind::keep_holding:
@@ -222,6 +220,18 @@ class Run {
         break;
     }
     return event::Woken{};
+  }
+
+  // Thousands that poll would leave no time for those that submit: the more there are, the more
+  // rarely each of them looks.
+  void wait(TimePoint until) {
+    std::optional<Counted> polling;
+    if (job_.submitted().has_value()) {
+      const TimePoint turn =
+          clock_.now() + polling.emplace(world_.tally.polling).number() * between_looks;
+      until = std::min(std::max(until, turn), job_.policy().deadline);
+    }
+    clock_.sleep_until(until, stop_);
   }
 
   Event acquire_key(TimePoint deadline, const std::vector<std::size_t>& except) {
@@ -255,8 +265,8 @@ class Run {
   }
 
   Action hold(TimePoint deadline) {
-    const StreamSlot slot(world_.tally.streams_held, world_.options.max_upstream_streams);
-    if (!slot.taken()) return step(event::HoldEnded{});
+    const Counted held(world_.tally.streams_held);
+    if (held.number() > world_.options.max_upstream_streams) return step(event::HoldDenied{});
     HttpRequest request = fal::status_stream_request(*job_.submitted(), lease_->key());
     request.max_silence = longest_stream_silence;
     const StatusStreamSink::Step on_status = [this](const Event& event) { return step(event); };

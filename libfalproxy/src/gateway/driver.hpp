@@ -21,7 +21,7 @@ struct Tally {
   std::atomic<std::uint64_t> submits{0}, repeated{0}, accepted{0};
   std::atomic<std::uint64_t> results{0}, cancels{0}, failures{0}, abandoned{0};
   std::atomic<std::uint64_t> recovered{0}, upstream_faults{0};
-  std::atomic<int> streams_held{0};
+  std::atomic<int> streams_held{0}, polling{0};
 
   void add(const JobReceipt& receipt, Fate fate) noexcept;
   [[nodiscard]] ImageGateway::Counters read() const noexcept;

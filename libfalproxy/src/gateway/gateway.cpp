@@ -1,5 +1,6 @@
 #include "falproxy/gateway.hpp"
 
+#include <iterator>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -22,8 +23,9 @@ std::string server_timing(const Receipt& receipt) {
   std::string text;
   const auto add = [&](std::string_view name, std::chrono::microseconds time, bool always = false) {
     if (time.count() == 0 && !always) return;
-    text += fmt::format("{}{};dur={}", text.empty() ? "" : ", ", name,
-                        static_cast<double>(time.count()) / 1000);
+    if (!text.empty()) text += ", ";
+    fmt::format_to(std::back_inserter(text), "{};dur={}.{:03}", name, time.count() / 1000,
+                   time.count() % 1000);
   };
   add("map", receipt.map, true);
   add("upload", receipt.upload);

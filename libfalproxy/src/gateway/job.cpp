@@ -97,11 +97,12 @@ Action Job::react(const Event& event, TimePoint now) {
       if (const auto* said = std::get_if<event::StatusSaid>(&event)) {
         return on_status(said->status, now);
       }
+      hold_ended_ = std::holds_alternative<event::HoldEnded>(event);
       return look();
     case Phase::looking:
       return on_look(event, now);
     case Phase::pausing:
-      return look();
+      return hold_or_look();
     case Phase::fetching:
       return on_fetch(event, now);
     case Phase::pausing_to_fetch:
@@ -181,13 +182,7 @@ Action Job::on_accepted(fal::Submitted submitted, TimePoint now) {
   status_.state = fal::QueueState::in_queue;
   status_.queue_position = submitted.queue_position;
   submitted_ = std::move(submitted);
-  Action next;
-  if (policy_.route == Route::queue_stream) {
-    phase_ = Phase::holding;
-    next = {.kind = Kind::hold, .until = policy_.deadline};
-  } else {
-    next = look();
-  }
+  Action next = hold_or_look();
   next.report = KeyReport{KeyOutcome::accepted};
   return next;
 }
@@ -257,6 +252,14 @@ Action Job::back_off(TimePoint now, Error if_out_of_attempts, std::optional<fal:
 }
 
 // ---- While fal has the job: reads are free and are repeated until the deadline.
+
+// Where there was no room for its stream, a job asks for it again before each look.
+Action Job::hold_or_look() {
+  const bool healthy = refused_looks_ == 0 && !unreadable_since_.has_value();
+  if (policy_.route != Route::queue_stream || hold_ended_ || !healthy) return look();
+  phase_ = Phase::holding;
+  return {.kind = Kind::hold, .until = policy_.deadline};
+}
 
 Action Job::look() {
   phase_ = Phase::looking;

@@ -69,16 +69,18 @@ struct NoAnswer {
 struct StatusSaid {
   fal::QueueStatus status;
 };
-/// The status stream was refused, ended, fell silent, or there was no room to hold one.
+/// The status stream was refused, ended, or fell silent.
 struct HoldEnded {};
+/// As many status streams are held as may be.
+struct HoldDenied {};
 /// A wait is over.
 struct Woken {};
 /// The caller asks to stop: comes instead of doing what the last action said.
 struct Stopped {};
 }  // namespace event
 using Event = std::variant<event::Started, event::KeyGranted, event::KeyDenied, event::Answered,
-                           event::NoAnswer, event::StatusSaid, event::HoldEnded, event::Woken,
-                           event::Stopped>;
+                           event::NoAnswer, event::StatusSaid, event::HoldEnded, event::HoldDenied,
+                           event::Woken, event::Stopped>;
 
 /// What fal said of the key that is held.
 struct KeyReport {
@@ -171,6 +173,7 @@ class Job {
   Action acquire_key(TimePoint now, std::optional<KeyReport> report = std::nullopt);
   Action submit();
   Action back_off(TimePoint now, Error if_out_of_attempts, std::optional<fal::Fault> fault);
+  Action hold_or_look();
   Action look();
   Action pause(TimePoint now);
   Action fetch();
@@ -195,8 +198,9 @@ class Job {
   std::optional<fal::Fault> refusal_;         // of the last of either
   int failed_attempts_ = 0;                   // that may be repeated with the same key
   int cancel_attempts_ = 0;
-  int refused_looks_ = 0;  // 403, in a row
-  bool probing_ = false;   // the result is fetched although the status could not be read
+  bool hold_ended_ = false;  // from then on the status is asked
+  int refused_looks_ = 0;    // 403, in a row
+  bool probing_ = false;     // the result is fetched although the status could not be read
   std::optional<TimePoint> unreadable_since_;
   TimePoint started_{}, accepted_{};
   std::optional<TimePoint> asked_for_key_, running_, completed_;

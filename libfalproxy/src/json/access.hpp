@@ -2,11 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
-
-#include <nlohmann/json.hpp>
 
 #include "falproxy/json.hpp"
 
@@ -29,6 +28,13 @@ struct Json::Access {
 
 /// Json::parse for sources that go on with nlohmann's own type.
 [[nodiscard]] Result<nlohmann::json> parse_raw(std::string_view text, JsonLimits limits = {});
+
+/// True for ASCII without an escape: the same within a JSON string and outside.
+[[nodiscard]] bool stands_for_itself(std::string_view text) noexcept;
+
+/// `text` as a JSON string, quotes included. As Json::dump, in one step where nothing needs an
+/// escape.
+[[nodiscard]] std::string json_string(std::string_view text);
 
 /// As Json::dump.
 [[nodiscard]] std::string dump_raw(const nlohmann::json& value, int indent = -1);

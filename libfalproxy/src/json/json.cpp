@@ -14,27 +14,27 @@ namespace {
 
 using Raw = nlohmann::json;
 
-// A text without what stands in its long strings. nlohmann's lexer keeps a string twice before it
-// is a value, so that a picture of 50 MB would take five times as much; here it is copied once,
-// from the text itself.
+// A text without what stands in its longer strings, where that is plain. nlohmann's lexer goes
+// through a string byte by byte and keeps it twice before it is a value; here it is found with
+// memchr() and copied once, from the text itself.
 class Shortened {
  public:
   struct LeftOut {
-    std::size_t ordinal;  // of the string among all strings of the text, names included
+    std::size_t ordinal;   // of the string among all strings of the text, names included
+    std::size_t position;  // in the short text, where the content was
     std::string_view content;
   };
 
   explicit Shortened(std::string_view text) : text_(text) {
-    if (text.size() < long_string) return;
     std::size_t kept = 0;
     std::size_t begin = text.find('"');
     for (std::size_t ordinal = 0; begin != std::string_view::npos; ++ordinal) {
       const std::size_t end = end_of_string(text, ++begin);
       if (end == std::string_view::npos) break;
       if (const std::string_view content = text.substr(begin, end - begin);
-          is_long_and_plain(content)) {
-        left_out_.push_back({ordinal, content});
+          content.size() >= worth_leaving_out && stands_for_itself(content)) {
         short_.append(text.substr(kept, begin - kept));
+        left_out_.push_back({ordinal, short_.size(), content});
         kept = end;
       }
       begin = text.find('"', end + 1);
@@ -50,7 +50,7 @@ class Shortened {
   [[nodiscard]] const std::vector<LeftOut>& left_out() const noexcept { return left_out_; }
 
  private:
-  static constexpr std::size_t long_string = 64u << 10;
+  static constexpr std::size_t worth_leaving_out = 6;
 
   // Where the string's closing quote is; a quote behind an odd number of backslashes is none.
   static std::size_t end_of_string(std::string_view text, std::size_t begin) noexcept {
@@ -60,12 +60,6 @@ class Shortened {
       if ((end - first) % 2 == 0) return end;
     }
     return std::string_view::npos;
-  }
-
-  // ASCII that stands for itself: nothing there for the lexer to check or to unescape.
-  static bool is_long_and_plain(std::string_view content) noexcept {
-    return content.size() >= long_string &&
-           std::ranges::all_of(content, [](char c) { return c >= ' ' && c < '\x7f' && c != '\\'; });
   }
 
   std::string_view text_;
@@ -102,7 +96,7 @@ class LimitedBuilder final : public nlohmann::json_sax<Raw> {
   bool parse_error(std::size_t position, const std::string& token,
                    const Raw::exception& fault) override {
     if (!message_.empty()) return false;
-    position += left_out_bytes_;
+    position += left_out_before(position);
     std::string_view what = fault.what();
     // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error while ..."
     if (what.starts_with('[')) what.remove_prefix(std::min(what.find(']') + 2, what.size()));
@@ -148,9 +142,15 @@ class LimitedBuilder final : public nlohmann::json_sax<Raw> {
     const std::size_t ordinal = strings_++;
     if (next_left_out_ == left_out_.size() || left_out_[next_left_out_].ordinal != ordinal)
       return std::move(value);
-    const std::string_view content = left_out_[next_left_out_++].content;
-    left_out_bytes_ += content.size();
-    return std::string(content);
+    return std::string(left_out_[next_left_out_++].content);
+  }
+
+  [[nodiscard]] std::size_t left_out_before(std::size_t position) const noexcept {
+    std::size_t bytes = 0;
+    for (const Shortened::LeftOut& string : left_out_) {
+      if (string.position < position) bytes += string.content.size();
+    }
+    return bytes;
   }
 
   bool count() {
@@ -187,7 +187,6 @@ class LimitedBuilder final : public nlohmann::json_sax<Raw> {
   const std::vector<Shortened::LeftOut>& left_out_;
   std::size_t next_left_out_ = 0;
   std::size_t strings_ = 0;
-  std::size_t left_out_bytes_ = 0;
   std::size_t values_ = 0;
   std::size_t depth_ = 0;
   std::vector<std::set<std::string>>
@@ -197,6 +196,23 @@ class LimitedBuilder final : public nlohmann::json_sax<Raw> {
 };
 
 }  // namespace
+
+// Without a branch for each byte, so that the compiler takes a block of them at once.
+bool stands_for_itself(std::string_view text) noexcept {
+  constexpr std::size_t block = 16;
+  const auto odd = [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return static_cast<unsigned char>((byte < ' ') | (byte >= 0x7f) | (byte == '"') |
+                                      (byte == '\\'));
+  };
+  while (text.size() >= block) {
+    unsigned char any = 0;
+    for (std::size_t i = 0; i < block; ++i) any |= odd(text[i]);
+    if (any != 0) return false;
+    text.remove_prefix(block);
+  }
+  return std::ranges::none_of(text, odd);
+}
 
 Result<Raw> parse_raw(std::string_view text, JsonLimits limits) {
   Raw root;
@@ -210,6 +226,13 @@ Result<Raw> parse_raw(std::string_view text, JsonLimits limits) {
                  builder.name_twice()};
   }
   return root;
+}
+
+std::string json_string(std::string_view text) {
+  if (!stands_for_itself(text)) return dump_raw(std::string(text));
+  std::string literal;
+  literal.reserve(text.size() + 2);
+  return literal.append("\"").append(text).append("\"");
 }
 
 std::string dump_raw(const Raw& value, int indent) {

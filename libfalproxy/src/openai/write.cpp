@@ -9,20 +9,6 @@
 namespace falproxy::openai {
 namespace {
 
-std::string json_string(std::string_view text) { return Json::string(text).dump(); }
-
-// True where `bytes` may stand between quotation marks as they are.
-bool is_plain(std::string_view bytes) noexcept {
-  unsigned special = 0;
-  for (const char c :
-       bytes) {  // without a branch, so that the compiler can take many bytes at once
-    const auto byte = static_cast<unsigned char>(c);
-    special |= static_cast<unsigned>(byte < 0x20) | static_cast<unsigned>(byte >= 0x7F) |
-               static_cast<unsigned>(byte == '"') | static_cast<unsigned>(byte == '\\');
-  }
-  return special == 0;
-}
-
 // JSON text that is built around large pieces, which are shared and not copied.
 class JsonText {
  public:
@@ -31,7 +17,7 @@ class JsonText {
   /// `content` as a JSON string.
   void add_string(const Body& content) {
     const bool plain = std::ranges::all_of(
-        content.pieces(), [](const Piece& piece) { return is_plain(piece.bytes); });
+        content.pieces(), [](const Piece& piece) { return stands_for_itself(piece.bytes); });
     if (!plain) {
       text_ += json_string(content.str());
       return;

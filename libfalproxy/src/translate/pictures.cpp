@@ -173,7 +173,7 @@ bool needs_escapes(const Body& address) {
 
 void append_address(Body& body, std::string& text, const Body& address) {
   if (needs_escapes(address)) {
-    text += dump_raw(address.str());
+    text += json_string(address.str());
     return;
   }
   text += '"';
@@ -193,7 +193,7 @@ Body render(const FalInput& input, const std::vector<Body>& addresses, const Bod
     });
   };
   const auto append_slot = [&](const ImageSlot& slot) {
-    if (!slot.member.empty()) text += '{' + dump_raw(slot.member) + ':';
+    if (!slot.member.empty()) text += '{' + json_string(slot.member) + ':';
     const bool known = slot.image == ImageSlot::mask_image || slot.image < addresses.size();
     append_address(body, text,
                    slot.image == ImageSlot::mask_image ? mask_address
@@ -203,7 +203,7 @@ Body render(const FalInput& input, const std::vector<Body>& addresses, const Bod
   };
   for (const std::string_view property : input.input.keys()) {
     if (text.size() > 1 || !body.empty()) text += ',';
-    text += dump_raw(std::string(property)) + ':';
+    text += json_string(property) + ':';
     const Json value = *input.input.find(property);
     if (slot_of(property, {}) == input.slots.end()) {
       text += value.dump();

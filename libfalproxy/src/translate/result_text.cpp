@@ -35,17 +35,6 @@ std::optional<std::size_t> end_of_literal(std::string_view text, std::size_t beg
   }
 }
 
-// Bytes below 0x20 may not stand in a JSON string; what is not ASCII is left to the parser to
-// judge.
-bool is_plain(std::string_view text) noexcept {
-  unsigned odd = 0;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    odd |= static_cast<unsigned>(byte < 0x20) | static_cast<unsigned>(byte >= 0x80);
-  }
-  return odd == 0;
-}
-
 }  // namespace
 
 Result<ResultText> ResultText::parse(std::shared_ptr<const std::string> body) {
@@ -59,7 +48,7 @@ Result<ResultText> ResultText::parse(std::shared_ptr<const std::string> body) {
     const std::optional<std::size_t> end = end_of_literal(text, begin, escapes);
     if (!end) break;
     const std::string_view literal = text.substr(begin + 1, *end - begin - 1);
-    if (!escapes && literal.size() >= long_text && is_plain(literal)) {
+    if (!escapes && literal.size() >= long_text && stands_for_itself(literal)) {
       reduced.append(text.substr(copied, begin - copied));
       reduced.append(mark_json).append(std::to_string(result.long_texts_.size())).push_back('"');
       result.long_texts_.push_back(literal);
