@@ -21,7 +21,7 @@ namespace falproxy {
 namespace {
 
 constexpr std::size_t pieces_at_once = 64;
-constexpr std::size_t record_bytes = 16 * 1024;  // the most that one TLS record carries
+constexpr std::size_t record_bytes = 16u << 10;  // the most that one TLS record carries
 
 IoError system_error(std::string_view doing, int error) {
   // strerror() is not safe among threads; strerrorname_np() is, but not everywhere.

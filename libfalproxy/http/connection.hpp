@@ -49,8 +49,8 @@ class Connection {
   /// Writes all of `first`, then all of `rest`.
   [[nodiscard]] Result<Done, IoError> write(std::string_view first, std::span<const Piece> rest,
                                             TimePoint deadline);
-  /// Acknowledges at once what has arrived, which a kernel likes to put off for 40 ms: a server with
-  /// Nagle's algorithm on holds the body of its answer back until the head is acknowledged.
+  /// Acknowledges at once what has arrived, which a kernel likes to put off for 40 ms: a server
+  /// with Nagle's algorithm on holds the body of its answer back until the head is acknowledged.
   void acknowledge() noexcept;
   /// Waits until there is something to read, or the end.
   [[nodiscard]] Result<Done, IoError> wait_readable(TimePoint deadline);

@@ -14,8 +14,8 @@ namespace {
 
 // A held stream sends little and late, an image much at once: the buffer is small until more is
 // known to come.
-constexpr std::size_t small_buffer = 4 * 1024;
-constexpr std::size_t large_buffer = 64 * 1024;
+constexpr std::size_t small_buffer = 4u << 10;
+constexpr std::size_t large_buffer = 64u << 10;
 
 // Bytes that have arrived and are not yet used.
 class ReadBuffer {

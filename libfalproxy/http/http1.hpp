@@ -20,10 +20,10 @@ struct Malformed {
 
 /// Limits of a response: a longer head, more fields or a longer chunk extension or trailer is
 /// malformed.
-inline constexpr std::size_t max_head_bytes = 64 * 1024;
+inline constexpr std::size_t max_head_bytes = 64u << 10;
 inline constexpr std::size_t max_head_fields = 256;
-inline constexpr std::size_t max_chunk_line_bytes = 4 * 1024;
-inline constexpr std::size_t max_trailer_bytes = 16 * 1024;
+inline constexpr std::size_t max_chunk_line_bytes = 4u << 10;
+inline constexpr std::size_t max_trailer_bytes = 16u << 10;
 
 /// Request line and header fields, the blank line included. Writes Host and Content-Length, and
 /// Accept, Accept-Encoding (identity) and User-Agent where the request has none. Errors: a method,

@@ -56,7 +56,7 @@ struct Resolver::State {
   };
 
   // On a thread of its own, which the state outlives.
-  static void look_up(std::shared_ptr<State> state, std::string host) {
+  static void look_up(const std::shared_ptr<State>& state, const std::string& host) {
     Result<std::vector<Address>, Failure> answer = state->lookup(host);
     const std::lock_guard lock(state->mutex);
     Entry& entry = state->entries[host];

@@ -278,4 +278,52 @@ inline std::string base64(std::string_view bytes) {
   return text;
 }
 
+inline openai::ImageRequest in_base64(openai::ImageRequest request) {
+  request.response_format = ResponseFormat::b64_json;
+  return request;
+}
+
+inline openai::ImageInput picture_of(std::string bytes) {
+  auto owner = std::make_shared<const std::string>(std::move(bytes));
+  openai::ImageInput image;
+  image.bytes = *owner;
+  image.owner = std::move(owner);
+  return image;
+}
+
+inline openai::ImageRequest edit_of(std::string model, std::vector<openai::ImageInput> images) {
+  openai::ImageRequest request = request_for(std::move(model));
+  request.operation = openai::ImageOperation::edit;
+  request.images = std::move(images);
+  return request;
+}
+
+inline const char* const edit_properties =
+    R"({"prompt":{"type":"string"},"image_url":{"type":"string"},"mask_url":{"type":"string"}})";
+
+inline std::string only_content(const Outcome& outcome) {
+  REQUIRE(outcome.response);
+  REQUIRE(outcome.response->data.size() == 1);
+  return outcome.response->data[0].content.str();
+}
+
+/// Fails the requests whose URL holds `part`, `times` times.
+inline auto fail_on(std::string part, Script script, int times = 1'000'000) {
+  return [part = std::move(part), script = std::move(script),
+          times](const HttpRequest& request) mutable -> std::optional<Script> {
+    if ((request.method + " " + request.url).find(part) == std::string::npos || times == 0)
+      return std::nullopt;
+    --times;
+    return script;
+  };
+}
+
+/// Fails the fetch of the first job's result.
+inline auto fail_result(Script script) {
+  return [script = std::move(script)](const HttpRequest& request) -> std::optional<Script> {
+    if (!request.url.ends_with("/requests/job-1")) return std::nullopt;
+    return script;
+  };
+}
+
 }  // namespace falproxy::testing

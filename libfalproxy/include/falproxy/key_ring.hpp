@@ -108,7 +108,7 @@ class KeyRing {
   /// taken, whatever their state: fal refused them to the caller. Errors: queue_full, timed_out,
   /// cancelled, and those of acquire() but overloaded; keys_out where only `except` is left.
   [[nodiscard]] Result<KeyLease> acquire_or_wait(Clock& clock, TimePoint deadline,
-                                                 std::stop_token stop,
+                                                 const std::stop_token& stop,
                                                  std::span<const std::size_t> except = {});
 
   /// New keys and limits. Keys that stay keep their rests and leases, but what was refused or

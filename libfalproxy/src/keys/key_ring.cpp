@@ -325,7 +325,8 @@ Result<KeyLease> KeyRing::acquire(TimePoint now) {
   return Impl::lease(impl_, std::move(picked));
 }
 
-Result<KeyLease> KeyRing::acquire_or_wait(Clock& clock, TimePoint deadline, std::stop_token stop,
+Result<KeyLease> KeyRing::acquire_or_wait(Clock& clock, TimePoint deadline,
+                                          const std::stop_token& stop,
                                           std::span<const std::size_t> except) {
   std::unique_lock lock(impl_->mutex);
   std::deque<Impl::Waiter*>& queue = impl_->queue;

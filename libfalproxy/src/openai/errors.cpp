@@ -89,7 +89,6 @@ ErrorRow describe(ErrorKind kind) noexcept {
     case overloaded:
       return {503, unavailable, "server_is_overloaded", true};
     case queue_full:
-      return {429, rate_error, "rate_limit_exceeded", true};
     case keys_resting:
       return {429, rate_error, "rate_limit_exceeded", true};
     case keys_out:

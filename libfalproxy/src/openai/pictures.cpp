@@ -101,7 +101,7 @@ Result<ImageInput> PictureReader::from_bytes(std::shared_ptr<const std::string> 
 // The first bytes of a picture that came with the request, enough for its dimensions; nothing of
 // one that is an address.
 std::string PictureReader::head_of(const ImageInput& picture) const {
-  constexpr std::size_t enough = 256 * 1024;
+  constexpr std::size_t enough = 256u << 10;
   if (picture.url.empty()) return std::string(picture.bytes.substr(0, enough));
   const std::optional<media::DataUri> uri = media::parse_data_uri(picture.url);
   if (!uri.has_value()) return {};

@@ -100,8 +100,8 @@ std::vector<Field> all_properties(Field&& object) {
   std::vector<Field> all = std::move(object.properties);
   const std::size_t own = all.size();
   for (Field& branch : object.branches) {
-    const std::vector<Field> more = all_properties(std::move(branch));
     const bool first = &branch == &object.branches.front();
+    const std::vector<Field> more = all_properties(std::move(branch));
     for (auto mine = all.begin() + static_cast<std::ptrdiff_t>(own); mine != all.end(); ++mine) {
       const auto same = std::ranges::find(more, mine->name, &Field::name);
       mine->required = mine->required && same != more.end() && same->required;

@@ -196,6 +196,7 @@ Inputs::Inputs(const schema::ModelSchema& schema) {
 
 std::vector<std::string_view> known_input_names() {
   std::vector<std::string_view> all;
+  all.reserve(names.size());
   for (const Name& name : names) all.push_back(name.name);
   return all;
 }

@@ -136,7 +136,7 @@ std::optional<Pixels> PixelBox::nearest(double wanted_width, double wanted_heigh
 
 std::string PixelBox::broken_limits(Pixels size) const {
   std::string text;
-  const auto add = [&](std::string limit) {
+  const auto add = [&](const std::string& limit) {
     if (!text.empty()) text += ", ";
     text += limit;
   };
