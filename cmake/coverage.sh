@@ -4,4 +4,4 @@ set -eu
 cd "$(dirname -- "$0")/.."
 gcovr --root . --filter 'libfalproxy/' --exclude-throw-branches --exclude-unreachable-branches \
   --gcov-ignore-parse-errors --print-summary --txt build/coverage/coverage.txt build/coverage
-tail -n +1 build/coverage/coverage.txt | head -n 100
+cat build/coverage/coverage.txt

@@ -133,7 +133,7 @@ std::optional<std::string> read_change(const json& value, JobChange& change) {
   reader.read("elsewhere_cancel", change.elsewhere_cancel);
   reader.read("elsewhere_images", change.elsewhere_images);
   if (const json* result = reader.take("result")) {
-    if (const auto fault = read_answer(*result, change.result.emplace())) return fault;
+    if (auto fault = read_answer(*result, change.result.emplace())) return fault;
   }
   return reader.finish();
 }

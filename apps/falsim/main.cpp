@@ -120,8 +120,9 @@ const std::vector<Option>& all_options() {
        "let a fault strike, as often as it fits; may be repeated; --faults lists the names",
        [](Command& c, std::string_view v) {
          std::optional<falsim::Fault> fault = falsim::Fault::preset(v);
-         if (fault) c.faults.push_back(*std::move(fault));
-         return fault.has_value();
+         if (!fault) return false;
+         c.faults.push_back(*std::move(fault));
+         return true;
        }},
   };
   return options;

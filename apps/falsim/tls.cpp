@@ -24,7 +24,7 @@ using Certificate = std::unique_ptr<X509, Release<X509_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Release<X509_EXTENSION_free>>;
 using Bio = std::unique_ptr<BIO, Release<BIO_free>>;
 
-constexpr long day = 24 * 3600;
+constexpr long day = 24L * 3600;
 
 struct Wish {
   const char* name;

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the fuzzers (clang) and runs each for SECONDS, two at a time. What they find is kept in build/fuzz/findings.
 # Usage: sh tests/fuzz/run.sh [SECONDS [NAME...]]      a night: sh tests/fuzz/run.sh 4000
+# FUZZ_SEED makes a run the same each time; without it every run is another.
 set -eu
 
 seconds=${1:-60}
@@ -20,7 +21,7 @@ mkdir -p build/fuzz/findings
 run() {
   mkdir -p "build/fuzz/corpus/$1"
   dictionary=$(ls "tests/fuzz/$1.dict" 2>/dev/null || true)
-  if "build/fuzz/bin/fuzz_$1" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=1 \
+  if "build/fuzz/bin/fuzz_$1" -seed="${FUZZ_SEED:-0}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=1 \
     ${dictionary:+-dict="$dictionary"} -artifact_prefix="build/fuzz/findings/$1-" "build/fuzz/corpus/$1" "tests/fuzz/corpus/$1" \
     >"build/fuzz/$1.log" 2>&1; then
     echo "fuzz_$1: $(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$1.log") inputs, nothing found"

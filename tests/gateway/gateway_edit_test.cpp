@@ -74,6 +74,31 @@ TEST_CASE(
     CHECK(world.handle(edit_of("edit", {picture_of(tests::png_head(5, 5))})).response);
     world.check_closed();
   }
+  SUBCASE("a storage that cannot be reached") {
+    GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
+    world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+    Script nobody;
+    nobody.fault = TransportError{TransportFault::unreachable, "refused", true};
+    world.fal.fault = fail_on("POST https://rest.fal.ai", nobody);
+    const Outcome outcome = world.handle(edit_of("edit", {picture_of(tests::png_head(5, 5))}));
+    REQUIRE_FALSE(outcome.response);
+    CHECK(outcome.response.error().kind == ErrorKind::upstream_unreachable);
+    CHECK_FALSE(outcome.response.error().submitted);
+    CHECK(world.fal.jobs.empty());
+    world.check_closed();
+  }
+  SUBCASE("a storage that asks to slow down") {
+    GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
+    world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+    world.fal.fault =
+        fail_on("POST https://rest.fal.ai", answer(429, "{}", {{"retry-after", "7"}}));
+    const Outcome outcome = world.handle(edit_of("edit", {picture_of(tests::png_head(5, 5))}));
+    REQUIRE_FALSE(outcome.response);
+    CHECK(outcome.response.error().kind == ErrorKind::keys_resting);
+    CHECK(outcome.response.error().retry_after == 7s);
+    CHECK(world.fal.jobs.empty());
+    world.check_closed();
+  }
   SUBCASE("a storage that is down") {
     GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
     world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
@@ -85,6 +110,32 @@ TEST_CASE(
     CHECK(world.fal.jobs.empty());
     world.check_closed();
   }
+}
+
+TEST_CASE("a data URI that is not base64 is refused before anything is paid") {
+  GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
+  world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+  openai::ImageInput image;
+  image.url = "data:image/png;base64,not base64!";
+  const Outcome outcome = world.handle(edit_of("edit", {image}));
+  REQUIRE_FALSE(outcome.response);
+  CHECK(outcome.response.error().kind == ErrorKind::invalid_value);
+  CHECK(outcome.response.error().field == "image");
+  CHECK(world.transport.count("POST") == 0);
+}
+
+TEST_CASE("a mask that is an address is passed on as it is, with a note") {
+  GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
+  world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+  openai::ImageRequest request = edit_of("edit", {picture_of(tests::png_head(5, 5))});
+  request.mask.emplace().url = "https://example.com/mask.png";
+  const Outcome outcome = world.handle(request);
+  CHECK(outcome.response);
+  const auto input = nlohmann::json::parse(world.fal.jobs.at(0).input);
+  CHECK(input["mask_url"] == "https://example.com/mask.png");
+  CHECK(world.transport.count("GET https://example.com") == 0);
+  CHECK(std::ranges::any_of(outcome.receipt.notes,
+                            [](const auto& note) { return note.field == "mask"; }));
 }
 
 TEST_CASE("edits go to the edit endpoint, generations to the other") {
@@ -168,7 +219,5 @@ TEST_CASE("a mask becomes what the model takes; without a converter it is passed
     CHECK(world.fal.jobs.size() == 1);
   }
 }
-
-// ---- Progress.
 
 }  // namespace falproxy

@@ -236,6 +236,4 @@ TEST_CASE("when the fallbacks fail too, the first model's fault is told") {
   CHECK(outcome.response.error().message.find("fal-ai/flux/dev") != std::string::npos);
 }
 
-// ---- Edits.
-
 }  // namespace falproxy

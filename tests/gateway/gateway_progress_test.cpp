@@ -62,6 +62,22 @@ TEST_CASE("a model's own stream gives partial images, and its last event is the 
   world.check_closed();
 }
 
+TEST_CASE("a model whose stream answers with a plain result has given its answer") {
+  CatalogModel model = catalog_model("flux", "fal-ai/flux/dev");
+  model.settings.stream = true;
+  GatewayWorld world({model});
+  world.fal.fault =
+      fail_on("POST https://fal.run/fal-ai/flux/dev/stream",
+              answer(200, R"({"images":[{"url":"https://v3.fal.media/files/plain.png"}]})",
+                     {{"content-type", "application/json"}}));
+  openai::ImageRequest request = request_for("flux");
+  request.stream = true;
+  request.partial_images = 2;
+  CHECK(only_content(world.handle(request)) == testing::base64(world.fal.picture));
+  CHECK(world.transport.count("GET https://v3.fal.media/files/plain.png") == 1);
+  world.check_closed();
+}
+
 // ---- The rest.
 
 TEST_CASE("Server-Timing tells where the time went") {
@@ -100,6 +116,17 @@ TEST_CASE("the debug log shows exchanges and inputs, without keys and without ba
   CHECK(saw_submit);
   CHECK(saw_input);
   CHECK(bytes < 2000);
+
+  openai::ImageRequest native = request_for("edit");
+  native.native.emplace_back("image_url",
+                             Json::string("data:image/png;base64," + std::string(10'000, 'A')));
+  world.debug_lines.clear();
+  const Outcome shown = world.handle(native);
+  REQUIRE_MESSAGE(shown.response, shown.response.error().message);
+  for (const std::string& line : world.debug_lines) CHECK(line.size() < 1000);
+  CHECK(std::ranges::any_of(world.debug_lines, [](const std::string& line) {
+    return line.find("data:image/png;base64,AAA") != std::string::npos;
+  }));
   world.check_closed();
 }
 

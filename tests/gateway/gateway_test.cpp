@@ -181,6 +181,14 @@ TEST_CASE("plan() says what would be sent, and sends nothing") {
   CHECK(world.transport.count("POST") == 0);
 }
 
+TEST_CASE("an SVG that comes as text is wrapped as the client wants it") {
+  GatewayWorld world;
+  world.fal.result = [](const auto&) { return R"({"svg_content":"<svg xmlns='x'></svg>"})"; };
+  const std::string encoded = testing::base64("<svg xmlns='x'></svg>");
+  CHECK(only_content(world.handle(request_for("flux"))) == "data:image/svg+xml;base64," + encoded);
+  CHECK(only_content(world.handle(in_base64(request_for("flux")))) == encoded);
+}
+
 // ---- Several jobs.
 
 TEST_CASE("more images than a model makes at once are made by several jobs, in order") {

@@ -363,6 +363,9 @@ TEST_CASE("a document that cannot be used is refused with the pointer to what is
        "/components/schemas/Input/properties", "'properties' must be an object"},
       {"property that is a number", documents::with_input(R"({"properties": {"a/b": 5}})"),
        "/components/schemas/Input/properties/a~1b", "a schema must be an object"},
+      {"reference that is a number",
+       documents::with_input(R"({"properties": {"a": {"$ref": 5}}})"),
+       "/components/schemas/Input/properties/a/$ref", "a reference must be a string"},
   };
   for (const Case& c : cases) {
     CAPTURE(c.name);

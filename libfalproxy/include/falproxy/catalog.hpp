@@ -107,7 +107,7 @@ class Catalog {
   /// images.
   [[nodiscard]] Result<std::shared_ptr<const schema::ModelSchema>> schema(
       const fal::EndpointId& endpoint, std::string_view pinned_for, TimePoint deadline,
-      std::stop_token stop);
+      const std::stop_token& stop);
   /// What is there without any fetch or wait; null: nothing.
   [[nodiscard]] std::shared_ptr<const schema::ModelSchema> cached(
       const fal::EndpointId& endpoint, std::string_view pinned_for) const;

@@ -270,18 +270,18 @@ Result<CatalogModel> Catalog::find(std::string_view name) const {
 }
 
 Result<SchemaPointer> Catalog::schema(const fal::EndpointId& endpoint, std::string_view pinned_for,
-                                      TimePoint deadline, std::stop_token stop) {
+                                      TimePoint deadline, const std::stop_token& stop) {
   const std::shared_ptr<const Configured> now = impl_->configured();
   DocumentPointer document = now->document(endpoint, pinned_for);
   if (document != nullptr) {
     if (SchemaPointer schema = document->current()) return schema;
-    return document->get(impl_->parts, fetch_options(now->options), deadline, std::move(stop));
+    return document->get(impl_->parts, fetch_options(now->options), deadline, stop);
   }
   if (!now->options.allow_any_model) return no_such_model(endpoint.str(), now->models);
 
   document = impl_->any.find_or_add(endpoint, now->options.max_any_models);
   Result<SchemaPointer> schema =
-      document->get(impl_->parts, fetch_options(now->options), deadline, std::move(stop));
+      document->get(impl_->parts, fetch_options(now->options), deadline, stop);
   if (!schema && document->unknown_to_fal()) return no_such_model(endpoint.str(), now->models);
   if (schema && !makes_images(**schema)) {
     return Error{ErrorKind::unknown_model,

@@ -92,10 +92,10 @@ std::vector<std::string> likely_edit_siblings(const fal::EndpointId& endpoint) {
 
 Result<PlannedRequest> plan_request(const World& world, const CatalogModel& model,
                                     const openai::ImageRequest& request, TimePoint deadline,
-                                    std::stop_token stop) {
+                                    const std::stop_token& stop) {
   const fal::EndpointId& endpoint = endpoint_for(model, request);
   const Result<std::shared_ptr<const schema::ModelSchema>> schema =
-      world.parts.catalog.schema(endpoint, model.name, deadline, std::move(stop));
+      world.parts.catalog.schema(endpoint, model.name, deadline, stop);
   if (!schema) return schema.error();
   Result<translate::FalPlan> plan =
       translate::to_fal(request, **schema, model.settings, world.options.translate);

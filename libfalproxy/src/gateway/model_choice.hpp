@@ -41,6 +41,6 @@ struct PlannedRequest {
 /// that do edit.
 [[nodiscard]] Result<PlannedRequest> plan_request(const World& world, const CatalogModel& model,
                                                   const openai::ImageRequest& request,
-                                                  TimePoint deadline, std::stop_token stop);
+                                                  TimePoint deadline, const std::stop_token& stop);
 
 }  // namespace falproxy::gateway
