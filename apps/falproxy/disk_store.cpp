@@ -50,7 +50,7 @@ std::optional<std::string> read_whole(const std::filesystem::path& path) {
   if (fd < 0) return std::nullopt;
   struct stat about {};
   std::string bytes;
-  std::array<char, 64 * 1024> buffer;
+  std::array<char, 64u << 10> buffer;
   ssize_t n = ::fstat(fd, &about) == 0 && S_ISREG(about.st_mode) ? 1 : -1;
   while (n > 0) {
     n = ::read(fd, buffer.data(), buffer.size());

@@ -77,8 +77,7 @@ struct Service::Impl {
              .store = store.get(),
              .random = random_source(),
              .log = [this](std::string_view text) { log.line(LogLevel::info, std::string(text)); }},
-            catalog_options(settings), std::move(configuration.models),
-            std::move(configuration.pinned)),
+            catalog_options(settings), std::move(configuration.models), configuration.pinned),
         keys(settings.ai_keys, key_ring_options(settings), random_source()),
         gateway(
             {.transport = *transport,
@@ -254,7 +253,7 @@ void Service::reload(Configuration configuration) {
   const Log::Options log = log_options(next, false);
   impl_->log.reload(log.format, log.level);
   impl_->catalog.reload(catalog_options(next), std::move(configuration.models),
-                        std::move(configuration.pinned));
+                        configuration.pinned);
   impl_->keys.reload(next.ai_keys, key_ring_options(next));
   impl_->gateway.reload(gateway_options(next));
   impl_->server.reload(next);

@@ -23,7 +23,7 @@ void SseWriter::queued(std::optional<int> position) {
 
 void SseWriter::partial_image(const openai::ImageEvent& event) { out_.write(openai::write(event)); }
 
-void SseWriter::comment(std::string text) {
+void SseWriter::comment(const std::string& text) {
   {
     const std::lock_guard lock(mutex_);
     if (text == last_) return;

@@ -32,7 +32,7 @@ class SseWriter final : public Progress {
   void partial_image(const openai::ImageEvent& event) override;
 
  private:
-  void comment(std::string text);
+  void comment(const std::string& text);
   Exchange& exchange_;
   AnswerStream& out_;
   std::mutex mutex_;

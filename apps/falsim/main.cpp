@@ -148,7 +148,7 @@ void print_faults() {
 
 /// Fills `command`; false: said why not.
 bool read_command(const std::vector<std::string_view>& arguments, Command& command) {
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
+  for (std::size_t i = 0; i < arguments.size(); i += 2) {
     const Option* found = nullptr;
     for (const Option& option : all_options()) {
       if (option.name == arguments[i]) found = &option;
@@ -162,7 +162,6 @@ bool read_command(const std::vector<std::string_view>& arguments, Command& comma
       std::fprintf(stderr, "falsim: %s %s\n", name.c_str(), mend.c_str());
       return false;
     }
-    ++i;
   }
   return true;
 }

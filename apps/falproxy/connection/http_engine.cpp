@@ -85,7 +85,7 @@ class HttpEngine::Server final : public httplib::Server {
     set_payload_max_length(SIZE_MAX);  // tasks say how much they read
     set_header_writer(write_fields);
     set_exception_handler([&application](const httplib::Request&, httplib::Response& response,
-                                         std::exception_ptr) {
+                                         const std::exception_ptr&) {
       Reply reply;
       application.refuse(&current->head(),
                          Error{.kind = ErrorKind::internal, .message = "falproxy failed."}, reply);

@@ -6,6 +6,13 @@
 // therefore resident. Here they are locals of their functions.
 #pragma once
 
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wkeyword-macro"
+#endif
 #define thread_local
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 #include <httplib.h>  // IWYU pragma: export
 #undef thread_local
