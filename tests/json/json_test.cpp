@@ -40,6 +40,17 @@ TEST_CASE("a broken text is refused with the position and what was expected") {
   }
 }
 
+TEST_CASE("any number of strings is read, each in its place") {
+  std::string text = "[";
+  for (int i = 0; i < 10'000; ++i) text += "\"string " + std::to_string(i) + "\",";
+  const auto parsed = Json::parse(text + "\"" + std::string(70'000, 'x') + "\"]");
+  REQUIRE(parsed.has_value());
+  REQUIRE(parsed->size() == 10'001);
+  for (const int i : {0, 4095, 4096, 9999})
+    CHECK(parsed->at(static_cast<std::size_t>(i)).as_string() == "string " + std::to_string(i));
+  CHECK(parsed->at(10'000).as_string() == std::string(70'000, 'x'));
+}
+
 TEST_CASE("long strings are read as short ones are, wherever they stand") {
   const std::string plain(70'000, 'a');
   const std::string escaped = std::string(70'000, 'b') + R"(\"\\\u0041\/)" + std::string(10, 'c');

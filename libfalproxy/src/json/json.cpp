@@ -32,7 +32,7 @@ class Shortened {
       const std::size_t end = end_of_string(text, ++begin);
       if (end == std::string_view::npos) break;
       if (const std::string_view content = text.substr(begin, end - begin);
-          content.size() >= worth_leaving_out && stands_for_itself(content)) {
+          content.size() >= worth_leaving_out() && stands_for_itself(content)) {
         short_.append(text.substr(kept, begin - kept));
         left_out_.push_back({ordinal, short_.size(), content});
         kept = end;
@@ -50,7 +50,12 @@ class Shortened {
   [[nodiscard]] const std::vector<LeftOut>& left_out() const noexcept { return left_out_; }
 
  private:
-  static constexpr std::size_t worth_leaving_out = 6;
+  // Short ones as long as there are few, so that a hostile text does not fill the memory with what
+  // is kept of each.
+  [[nodiscard]] std::size_t worth_leaving_out() const noexcept {
+    constexpr std::size_t few = 4096;
+    return left_out_.size() < few ? 6 : 64u << 10;
+  }
 
   // Where the string's closing quote is; a quote behind an odd number of backslashes is none.
   static std::size_t end_of_string(std::string_view text, std::size_t begin) noexcept {
