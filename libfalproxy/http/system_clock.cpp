@@ -2,6 +2,7 @@
 
 #include <semaphore.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 
@@ -18,8 +19,8 @@ bool SystemClock::sleep_until(TimePoint until, std::stop_token stop) {
   ::sem_init(&woken, 0, 0);
   {
     const std::stop_callback wake(stop, [&woken] { ::sem_post(&woken); });
-    const auto since_epoch = until.time_since_epoch();
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
+    const auto since_epoch = std::max(until, TimePoint()).time_since_epoch();
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since_epoch);
     const timespec time{.tv_sec = seconds.count(),
                         .tv_nsec = std::chrono::nanoseconds(since_epoch - seconds).count()};
     while (::sem_clockwait(&woken, CLOCK_MONOTONIC, &time) != 0 && errno == EINTR) {
