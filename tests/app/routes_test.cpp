@@ -31,7 +31,8 @@ TEST_CASE("an address is normal whatever way it was written") {
       {"/a%zz", "/%"},
       {"/models/a b", "/models/a b"},
   };
-  for (const auto& [path, want] : cases) {
+  for (const auto& [given, want] : cases) {
+    const std::string path(given);
     CAPTURE(path);
     CHECK(normal_path(path) == want);
   }

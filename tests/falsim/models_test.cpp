@@ -50,8 +50,9 @@ TEST_CASE("the bundled documents have the form of fal's") {
     for (const auto& [path, operations] : document["paths"].items()) paths.insert(path);
     const std::string job = "/" + endpoint + "/requests/{request_id}";
     CHECK(paths == std::set<std::string>{"/" + endpoint, job, job + "/status", job + "/cancel"});
-    for (const auto& [name, schema] : document["components"]["schemas"].items()) {
+    for (const auto& [key, schema] : document["components"]["schemas"].items()) {
       if (!schema.contains("x-fal-order-properties")) continue;
+      const std::string& name = key;
       CAPTURE(name);
       std::set<std::string> ordered, known;
       for (const json& property : schema["x-fal-order-properties"]) ordered.insert(property);

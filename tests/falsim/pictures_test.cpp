@@ -66,8 +66,8 @@ Decoded decode(std::string_view file) {
 }  // namespace
 
 TEST_CASE("a PNG is sound, has exactly the size and something to look at") {
-  for (const auto& [width, height] :
-       {std::pair(1u, 1u), std::pair(7u, 300u), std::pair(640u, 480u)}) {
+  for (const auto& size : {std::pair(1u, 1u), std::pair(7u, 300u), std::pair(640u, 480u)}) {
+    const unsigned width = size.first, height = size.second;
     CAPTURE(width);
     const Decoded picture = decode(encode_png({.width = width, .height = height, .variant = 3}, 0));
     CHECK(picture.sound);
@@ -89,7 +89,7 @@ TEST_CASE("a transparent picture has no sky, a black one nothing at all") {
   CHECK(transparent.pixels[3] == 0);
   CHECK(transparent.pixels.back() == '\xFF');
   const Decoded black = decode(encode_png({.width = 64, .height = 64, .black = true}, 0));
-  CHECK(black.pixels == std::string(64 * 64 * 3, '\0'));
+  CHECK(black.pixels == std::string(std::size_t{64} * 64 * 3, '\0'));
 }
 
 TEST_CASE("a PNG is padded to the byte") {

@@ -307,11 +307,12 @@ TEST_CASE("fal's own stream gives partial images") {
 
 TEST_CASE("a model that fails in the middle of its own stream is understood") {
   using enum ErrorKind;
-  for (const auto& [fault, want] : {std::pair("content_policy", content_policy),
-                                    {"job_invalid", rejected_by_model},
-                                    {"no_media", no_image},
-                                    {"job_error", upstream_failed},
-                                    {"job_500", upstream_failed}}) {
+  for (const auto& [name, want] : {std::pair("content_policy", content_policy),
+                                   {"job_invalid", rejected_by_model},
+                                   {"no_media", no_image},
+                                   {"job_error", upstream_failed},
+                                   {"job_500", upstream_failed}}) {
+    const std::string fault = name;
     CAPTURE(fault);
     Loopback world;
     world.sim().add_fault(preset(fault));
@@ -460,7 +461,8 @@ TEST_CASE("a thousand requests under random faults: the accounts close") {
     const auto prompt = nlohmann::json::parse(submit.input)["prompt"].get<std::string>();
     ++taken[prompt];
   }
-  for (const auto& [prompt, count] : taken) {
+  for (const auto& [text, count] : taken) {
+    const std::string& prompt = text;
     CAPTURE(prompt);
     CHECK(count <= std::stoi(prompt.substr(prompt.rfind(' '))));
   }

@@ -51,7 +51,7 @@ TEST_CASE("the calendar is this century's") {
 }
 
 TEST_CASE("all tasks run side by side, the first on the calling thread") {
-  ThreadExecutor executor(64 * 1024);
+  ThreadExecutor executor(64u << 10);
   constexpr int count = 8;
   std::atomic<int> running{0};
   std::vector<std::thread::id> ids(count);
@@ -82,10 +82,10 @@ TEST_CASE("stacks have the size that was asked for") {
     return size;
   };
 #ifndef __SANITIZE_THREAD__  // it adds what it needs itself
-  CHECK(stack_of_second_task(128 * 1024) == 128 * 1024);
+  CHECK(stack_of_second_task(128u << 10) == 128u << 10);
 #endif
   CHECK(stack_of_second_task(1) >= static_cast<std::size_t>(PTHREAD_STACK_MIN));
-  CHECK(stack_of_second_task(0) > 128 * 1024);
+  CHECK(stack_of_second_task(0) > 128u << 10);
 }
 
 TEST_CASE("no task and one task need no thread") {

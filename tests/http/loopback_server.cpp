@@ -101,7 +101,7 @@ FullListener::FullListener() {
   for (bool full = false; !full;) {
     const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     waiting_.push_back(socket);
-    ::connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+    static_cast<void>(::connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof(address)));
     pollfd connected{socket, POLLOUT, 0};
     full = ::poll(&connected, 1, 100) == 0;
     REQUIRE(waiting_.size() < 100);

@@ -31,7 +31,7 @@ TEST_CASE("a picture's type is told from its first bytes") {
       {"<!DOCTYPE svg PUBLIC \"x\"><svg/>", ImageType::svg},
       {"<?xml version=\"1.0\"?>" + std::string(2000, ' ') + "<svg/>", std::nullopt},
       {"<html><svg/></html>", std::nullopt},
-      {"RIFF\x24\0\0\0WAVE", std::nullopt},
+      {std::string("RIFF\x24\0\0\0WAVE", 12), std::nullopt},
       {"\x89PNG\r\n", std::nullopt},
       {"%PDF-1.7", std::nullopt},
       {"", std::nullopt},

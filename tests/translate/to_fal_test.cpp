@@ -77,8 +77,8 @@ TEST_CASE("a prompt that the model's document refuses is refused here") {
     CHECK(mapped.error().kind == ErrorKind::invalid_value);
     CHECK(mapped.error().field == "prompt");
   }
-  ImageRequest nothing;
-  const auto mapped = map(nothing, model);
+  ImageRequest empty;
+  const auto mapped = map(empty, model);
   REQUIRE_FALSE(mapped);
   CHECK(mapped.error().kind == ErrorKind::missing_parameter);
   CHECK(mapped.error().field == "prompt");
