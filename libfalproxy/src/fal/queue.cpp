@@ -2,9 +2,12 @@
 
 #include "base/text.hpp"
 #include "falproxy/fal.hpp"
+#include "json/access.hpp"
 
 namespace falproxy::fal {
 namespace {
+
+using Raw = nlohmann::json;
 
 Error not_the_queue(std::string message) {
   return Error{ErrorKind::upstream_failed,
@@ -12,10 +15,9 @@ Error not_the_queue(std::string message) {
 }
 
 // The text of a member that is a string; empty for everything else.
-std::string text_of(const Json& object, std::string_view name) {
-  const std::optional<Json> member = object.find(name);
-  if (!member.has_value()) return {};
-  return std::string(member->as_string().value_or(""));
+std::string text_of(const Raw& object, std::string_view name) {
+  const Raw* member = member_of(object, name);
+  return member != nullptr && member->is_string() ? member->get<std::string>() : std::string();
 }
 
 // A request id becomes part of addresses and headers.
@@ -26,10 +28,10 @@ bool is_plain_id(std::string_view id) noexcept {
          });
 }
 
-std::optional<int> queue_position(const Json& object) {
-  const std::optional<Json> member = object.find("queue_position");
-  if (!member.has_value()) return std::nullopt;
-  const std::optional<std::int64_t> position = member->as_integer();
+std::optional<int> queue_position(const Raw& object) {
+  const Raw* member = member_of(object, "queue_position");
+  if (member == nullptr) return std::nullopt;
+  const std::optional<std::int64_t> position = as_integer(*member);
   if (!position.has_value() || *position < 0 || *position > 1'000'000'000) return std::nullopt;
   return static_cast<int>(*position);
 }
@@ -42,22 +44,19 @@ QueueState state_of(std::string_view status) noexcept {
 }
 
 // `error` is text; whatever else it may be is shown as JSON. null, "" and false are no error.
-std::optional<std::string> error_of(const Json& object, std::string_view name) {
-  const std::optional<Json> member = object.find(name);
-  if (!member.has_value() || member->is_null() || member->as_boolean() == false)
-    return std::nullopt;
-  if (const auto text = member->as_string()) {
-    if (text->empty()) return std::nullopt;
-    return std::string(*text);
-  }
-  return member->dump();
+std::optional<std::string> error_of(const Raw& object, std::string_view name) {
+  const Raw* member = member_of(object, name);
+  if (member == nullptr || *member == false) return std::nullopt;
+  if (!member->is_string()) return dump_raw(*member);
+  std::string text = member->get<std::string>();
+  return text.empty() ? std::nullopt : std::optional(std::move(text));
 }
 
 }  // namespace
 
 Result<Submitted> parse_submitted(std::string_view body, const EndpointId& endpoint,
                                   std::string_view base) {
-  const Result<Json> json = Json::parse(body);
+  const Result<Raw> json = parse_raw(body);
   if (!json || !json->is_object())
     return not_the_queue("a JSON object was expected after a submit");
   Submitted job;
@@ -65,11 +64,12 @@ Result<Submitted> parse_submitted(std::string_view body, const EndpointId& endpo
   if (!is_plain_id(job.request_id)) return not_the_queue("it holds no request_id");
   job.queue_position = queue_position(*json);
 
-  const std::string built = std::string(base) + "/" + std::string(endpoint.app()) + "/requests/" +
-                            percent_encode(job.request_id);
   const auto take = [&](std::string_view name, std::string_view suffix, std::string& url) {
     url = text_of(*json, name);
-    if (url.empty()) url = built + std::string(suffix);
+    if (url.empty()) {
+      url.append(base).append("/").append(endpoint.app()).append("/requests/");
+      url.append(percent_encode(job.request_id)).append(suffix);
+    }
     return same_origin(url, base);
   };
   if (take("status_url", "/status", job.status_url) && take("response_url", "", job.response_url) &&
@@ -85,19 +85,17 @@ Result<Submitted> parse_submitted(std::string_view body, const EndpointId& endpo
 }
 
 Result<QueueStatus> parse_status(std::string_view body) {
-  const Result<Json> json = Json::parse(body);
+  const Result<Raw> json = parse_raw(body);
   if (!json || !json->is_object()) return not_the_queue("a JSON object was expected as a status");
-  const std::optional<Json> word = json->find("status");
-  if (!word.has_value() || !word->is_string()) return not_the_queue("it holds no status");
+  const Raw* word = member_of(*json, "status");
+  if (word == nullptr || !word->is_string()) return not_the_queue("it holds no status");
   QueueStatus status;
-  status.state = state_of(*word->as_string());
+  status.state = state_of(word->get_ref<const std::string&>());
   status.queue_position = queue_position(*json);
-  if (const std::optional<Json> metrics = json->find("metrics")) {
-    if (const std::optional<Json> seconds = metrics->find("inference_time")) {
-      status.inference_seconds = seconds->as_number();
-      if (status.inference_seconds < 0.0) status.inference_seconds.reset();
-    }
-  }
+  const Raw* metrics = member_of(*json, "metrics");
+  const Raw* seconds = metrics == nullptr ? nullptr : member_of(*metrics, "inference_time");
+  if (seconds != nullptr && seconds->is_number() && seconds->get<double>() >= 0.0)
+    status.inference_seconds = seconds->get<double>();
   status.error = error_of(*json, "error");
   status.error_type = error_of(*json, "error_type");
   return status;

@@ -1,8 +1,10 @@
 // access.hpp: the way between Json and nlohmann::json, for falproxy's own sources.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,6 +30,15 @@ struct Json::Access {
 
 /// Json::parse for sources that go on with nlohmann's own type.
 [[nodiscard]] Result<nlohmann::json> parse_raw(std::string_view text, JsonLimits limits = {});
+
+/// The member of an object; null: it has none, the member is null, or `object` is no object.
+[[nodiscard]] const nlohmann::json* member_of(const nlohmann::json& object, std::string_view name);
+
+/// Json::as_integer for nlohmann's own type.
+[[nodiscard]] std::optional<std::int64_t> as_integer(const nlohmann::json& value) noexcept;
+
+/// Where the JSON string ends whose content begins at `begin`: its closing quote; npos: nowhere.
+[[nodiscard]] std::size_t find_string_end(std::string_view text, std::size_t begin) noexcept;
 
 /// True for ASCII without an escape: the same within a JSON string and outside.
 [[nodiscard]] bool stands_for_itself(std::string_view text) noexcept;

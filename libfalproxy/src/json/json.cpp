@@ -29,10 +29,14 @@ class Shortened {
     std::size_t kept = 0;
     std::size_t begin = text.find('"');
     for (std::size_t ordinal = 0; begin != std::string_view::npos; ++ordinal) {
-      const std::size_t end = end_of_string(text, ++begin);
+      const std::size_t end = find_string_end(text, ++begin);
       if (end == std::string_view::npos) break;
       if (const std::string_view content = text.substr(begin, end - begin);
           content.size() >= worth_leaving_out() && stands_for_itself(content)) {
+        if (left_out_.empty()) {
+          left_out_.reserve(16);
+          short_.reserve(text.size() - content.size());
+        }
         short_.append(text.substr(kept, begin - kept));
         left_out_.push_back({ordinal, short_.size(), content});
         kept = end;
@@ -55,16 +59,6 @@ class Shortened {
   [[nodiscard]] std::size_t worth_leaving_out() const noexcept {
     constexpr std::size_t few = 4096;
     return left_out_.size() < few ? 6 : 64u << 10;
-  }
-
-  // Where the string's closing quote is; a quote behind an odd number of backslashes is none.
-  static std::size_t end_of_string(std::string_view text, std::size_t begin) noexcept {
-    for (std::size_t end = begin; (end = text.find('"', end)) != std::string_view::npos; ++end) {
-      std::size_t first = end;
-      while (first > begin && text[first - 1] == '\\') --first;
-      if ((end - first) % 2 == 0) return end;
-    }
-    return std::string_view::npos;
   }
 
   std::string_view text_;
@@ -202,6 +196,16 @@ class LimitedBuilder final : public nlohmann::json_sax<Raw> {
 
 }  // namespace
 
+// A quote behind an odd number of backslashes is none.
+std::size_t find_string_end(std::string_view text, std::size_t begin) noexcept {
+  for (std::size_t end = begin; (end = text.find('"', end)) != std::string_view::npos; ++end) {
+    std::size_t first = end;
+    while (first > begin && text[first - 1] == '\\') --first;
+    if ((end - first) % 2 == 0) return end;
+  }
+  return std::string_view::npos;
+}
+
 // Without a branch for each byte, so that the compiler takes a block of them at once.
 bool stands_for_itself(std::string_view text) noexcept {
   constexpr std::size_t block = 16;
@@ -231,6 +235,12 @@ Result<Raw> parse_raw(std::string_view text, JsonLimits limits) {
                  builder.name_twice()};
   }
   return root;
+}
+
+const Raw* member_of(const Raw& object, std::string_view name) {
+  if (!object.is_object()) return nullptr;
+  const auto found = object.find(name);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
 }
 
 std::string json_string(std::string_view text) {
@@ -301,7 +311,10 @@ std::optional<bool> Json::as_boolean() const noexcept {
 }
 
 std::optional<std::int64_t> Json::as_integer() const noexcept {
-  const Raw& raw = Access::raw(*this);
+  return falproxy::as_integer(Access::raw(*this));
+}
+
+std::optional<std::int64_t> as_integer(const Raw& raw) noexcept {
   if (raw.is_number_unsigned()) {
     const auto value = raw.get<std::uint64_t>();
     if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))

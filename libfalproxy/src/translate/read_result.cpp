@@ -37,12 +37,6 @@ constexpr std::array base64_starts = {
     Base64Start{"R0lGOD", "data:image/gif;base64,"},
 };
 
-const Raw* member(const Raw& object, std::string_view name) {
-  if (!object.is_object()) return nullptr;
-  const auto found = object.find(name);
-  return found == object.end() || found->is_null() ? nullptr : &*found;
-}
-
 bool is_http(std::string_view text) noexcept {
   return text.starts_with("https://") || text.starts_with("http://");
 }
@@ -90,7 +84,7 @@ std::optional<std::uint32_t> pixels(const Raw* value) {
 
 // A file that says that it is something else than a picture: a video, an archive.
 bool is_other_media(const Raw& item) {
-  const Raw* type = member(item, "content_type");
+  const Raw* type = member_of(item, "content_type");
   if (type == nullptr || !type->is_string()) return false;
   const auto& text = type->get_ref<const std::string&>();
   return !text.empty() && !text.starts_with("image/") && text != "application/octet-stream" &&
@@ -116,7 +110,7 @@ class Reader {
   std::vector<FalImage> find_images(const Raw& value, int depth) {
     if (!value.is_object() || depth > deepest) return {};
     for (const std::string_view name : picture_members) {
-      const Raw* found = member(value, name);
+      const Raw* found = member_of(value, name);
       if (found == nullptr) continue;
       std::vector<FalImage> images = images_of(*found, depth + 1);
       if (!images.empty()) return images;
@@ -158,16 +152,16 @@ class Reader {
 
   std::optional<FalImage> from_item(const Raw& item) {
     std::string content_type;
-    if (const Raw* type = member(item, "content_type"); type != nullptr && type->is_string()) {
+    if (const Raw* type = member_of(item, "content_type"); type != nullptr && type->is_string()) {
       content_type = type->get<std::string>();
     }
     for (const std::string_view name : address_members) {
-      const Raw* address = member(item, name);
+      const Raw* address = member_of(item, name);
       if (address == nullptr || !address->is_string()) continue;
       std::optional<FalImage> image = from_text(*address, content_type);
       if (!image) continue;
-      image->width = pixels(member(item, "width"));
-      image->height = pixels(member(item, "height"));
+      image->width = pixels(member_of(item, "width"));
+      image->height = pixels(member_of(item, "height"));
       return image;
     }
     std::vector<FalImage> svg = svg_of(item);
@@ -177,7 +171,7 @@ class Reader {
   std::vector<FalImage> svg_of(const Raw& object) {
     std::vector<FalImage> images;
     for (const std::string_view name : svg_members) {
-      const Raw* svg = member(object, name);
+      const Raw* svg = member_of(object, name);
       if (svg == nullptr || !svg->is_string() || !images.empty()) continue;
       if (std::optional<FalImage> image = from_text(*svg, {}); image && image->svg)
         images.push_back(*std::move(image));
@@ -219,7 +213,7 @@ class Reader {
 
   static void read_nsfw(const Raw& root, FalResult& result) {
     for (const std::string_view name : nsfw_members) {
-      const Raw* flags = member(root, name);
+      const Raw* flags = member_of(root, name);
       if (flags == nullptr || !result.nsfw.empty()) continue;
       if (flags->is_boolean()) result.nsfw.assign(result.images.size(), flags->get<bool>());
       if (!flags->is_array()) continue;
@@ -232,7 +226,7 @@ class Reader {
 
   void read_prompt(const Raw& root, FalResult& result) const {
     for (const std::string_view name : prompt_members) {
-      const Raw* prompt = member(root, name);
+      const Raw* prompt = member_of(root, name);
       if (prompt == nullptr || !prompt->is_string()) continue;
       const std::string text(text_.text(*prompt).bytes);
       for (FalImage& image : result.images) image.revised_prompt = text;

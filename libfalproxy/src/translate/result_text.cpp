@@ -1,8 +1,6 @@
 #include "translate/result_text.hpp"
 
 #include <charconv>
-#include <cstring>
-#include <optional>
 #include <utility>
 
 #include "json/access.hpp"
@@ -16,25 +14,6 @@ constexpr std::size_t long_text = 512;
 constexpr std::string_view mark_json = "\"\\u0001long:";
 constexpr std::string_view mark = "\x01long:";
 
-// The end of the string literal that begins at `begin` (its opening quote): the position of the
-// closing quote. `escapes` tells whether there is a backslash in between.
-std::optional<std::size_t> end_of_literal(std::string_view text, std::size_t begin,
-                                          bool& escapes) noexcept {
-  std::size_t from = begin + 1;
-  escapes = false;
-  while (true) {
-    const std::size_t quote = text.find('"', from);
-    if (quote == std::string_view::npos) return std::nullopt;
-    const std::string_view run = text.substr(from, quote - from);
-    const void* slash = std::memchr(run.data(), '\\', run.size());
-    if (slash == nullptr) return quote;
-    escapes = true;
-    // Step over the escape and whatever it escapes, and look again.
-    from += static_cast<std::size_t>(static_cast<const char*>(slash) - run.data()) + 2;
-    if (from > text.size()) return std::nullopt;
-  }
-}
-
 }  // namespace
 
 Result<ResultText> ResultText::parse(std::shared_ptr<const std::string> body) {
@@ -44,17 +23,16 @@ Result<ResultText> ResultText::parse(std::shared_ptr<const std::string> body) {
   std::string reduced;
   std::size_t copied = 0;  // of `text`, up to here
   for (std::size_t begin = text.find('"'); begin != std::string_view::npos;) {
-    bool escapes = false;
-    const std::optional<std::size_t> end = end_of_literal(text, begin, escapes);
-    if (!end) break;
-    const std::string_view literal = text.substr(begin + 1, *end - begin - 1);
-    if (!escapes && literal.size() >= long_text && stands_for_itself(literal)) {
+    const std::size_t end = find_string_end(text, begin + 1);
+    if (end == std::string_view::npos) break;
+    const std::string_view literal = text.substr(begin + 1, end - begin - 1);
+    if (literal.size() >= long_text && stands_for_itself(literal)) {
       reduced.append(text.substr(copied, begin - copied));
       reduced.append(mark_json).append(std::to_string(result.long_texts_.size())).push_back('"');
       result.long_texts_.push_back(literal);
-      copied = *end + 1;
+      copied = end + 1;
     }
-    begin = text.find('"', *end + 1);
+    begin = text.find('"', end + 1);
   }
   reduced.append(text.substr(copied));
   Result<nlohmann::json> root = parse_raw(reduced, {64, 1'000'000});
