@@ -79,18 +79,15 @@ struct Service::Impl {
              .log = [this](std::string_view text) { log.line(LogLevel::info, std::string(text)); }},
             catalog_options(settings), std::move(configuration.models), configuration.pinned),
         keys(settings.ai_keys, key_ring_options(settings), random_source()),
-        gateway(
-            {.transport = *transport,
-             .clock = clock,
-             .executor = workers,
-             .codecs = codecs,
-             .keys = keys,
-             .catalog = catalog,
-             .masks = masks(),
-             .random = random_source(),
-             .debug =
-                 [this](std::string_view text) { log.line(LogLevel::debug, std::string(text)); }},
-            gateway_options(settings)),
+        gateway({.transport = *transport,
+                 .clock = clock,
+                 .executor = workers,
+                 .codecs = codecs,
+                 .keys = keys,
+                 .catalog = catalog,
+                 .masks = masks(),
+                 .random = random_source()},
+                options_of_gateway(settings)),
         server({.gateway = gateway,
                 .catalog = catalog,
                 .keys = keys,
@@ -100,6 +97,14 @@ struct Service::Impl {
                 .gauges = [this] { return gauges(); }},
                settings),
         metrics_door(server) {}
+
+  ImageGateway::Options options_of_gateway(const Settings& from) {
+    ImageGateway::Options made = gateway_options(from);
+    if (from.debug_mode) {
+      made.debug = [this](std::string_view text) { log.line(LogLevel::debug, std::string(text)); };
+    }
+    return made;
+  }
 
   std::unique_ptr<DiskStore> open_store(const Environment* environment) {
     const auto directory =
@@ -255,7 +260,7 @@ void Service::reload(Configuration configuration) {
   impl_->catalog.reload(catalog_options(next), std::move(configuration.models),
                         configuration.pinned);
   impl_->keys.reload(next.ai_keys, key_ring_options(next));
-  impl_->gateway.reload(gateway_options(next));
+  impl_->gateway.reload(impl_->options_of_gateway(next));
   impl_->server.reload(next);
   now = std::move(next);
 }

@@ -12,8 +12,7 @@ using namespace testing;
 TEST_CASE(
     "an image is uploaded to fal's storage, the bytes without a key, and the job gets its "
     "address") {
-  GatewayWorld world({catalog_model("edit", "fal-ai/edit")}, {.upload_ttl = 60s});
-  world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+  EditWorld world({.upload_ttl = 60s});
   const std::string bytes = tests::png_head(5, 5) + "mine";
   const Outcome outcome = world.handle(edit_of("edit", {picture_of(bytes)}));
   CHECK(outcome.response);
@@ -27,9 +26,7 @@ TEST_CASE(
 TEST_CASE(
     "inline, an image travels as a data URI; an address is passed on untouched and never fetched") {
   SUBCASE("bytes") {
-    GatewayWorld world({catalog_model("edit", "fal-ai/edit")},
-                       {.image_upload = ImageUpload::inline_data});
-    world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+    EditWorld world({.image_upload = ImageUpload::inline_data});
     const std::string bytes = tests::png_head(5, 5) + "mine";
     CHECK(world.handle(edit_of("edit", {picture_of(bytes)})).response);
     CHECK(world.fal.jobs.at(0).input.find("data:image/png;base64," + testing::base64(bytes)) !=
@@ -37,8 +34,7 @@ TEST_CASE(
     CHECK(world.fal.uploads.empty());
   }
   SUBCASE("address") {
-    GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
-    world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+    EditWorld world;
     openai::ImageInput image;
     image.url = "https://example.com/cat.png?x=1&y=\"2\"";
     CHECK(world.handle(edit_of("edit", {image})).response);
@@ -48,8 +44,7 @@ TEST_CASE(
     CHECK(world.fal.uploads.empty());
   }
   SUBCASE("a client's data URI, to storage") {
-    GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
-    world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+    EditWorld world;
     const std::string bytes = tests::png_head(5, 5) + "mine";
     openai::ImageInput image;
     image.url = "data:image/png;base64," + testing::base64(bytes);
@@ -61,60 +56,49 @@ TEST_CASE(
 TEST_CASE(
     "an upload is tried again, with the next key where fal refuses one, and costs nothing when it "
     "fails") {
+  const auto refused = [](EditWorld& world) {
+    Outcome outcome = world.handle(edit_of("edit", {picture_of(tests::png_head(5, 5))}));
+    REQUIRE_FALSE(outcome.response);
+    CHECK_FALSE(outcome.response.error().submitted);
+    CHECK(world.fal.jobs.empty());
+    world.check_closed();
+    return std::move(outcome.response).error();
+  };
   SUBCASE("a storage that stumbles") {
-    GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
-    world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+    EditWorld world;
     world.fal.fault = fail_on("PUT https://v3.fal.media/put", answer(503, ""), 2);
     CHECK(world.handle(edit_of("edit", {picture_of(tests::png_head(5, 5))})).response);
   }
   SUBCASE("a key that is refused") {
-    GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
-    world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+    EditWorld world;
     world.fal.fault = fail_on("POST https://rest.fal.ai", answer(401, "{}"), 1);
     CHECK(world.handle(edit_of("edit", {picture_of(tests::png_head(5, 5))})).response);
     world.check_closed();
   }
   SUBCASE("a storage that cannot be reached") {
-    GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
-    world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+    EditWorld world;
     Script nobody;
     nobody.fault = TransportError{TransportFault::unreachable, "refused", true};
     world.fal.fault = fail_on("POST https://rest.fal.ai", nobody);
-    const Outcome outcome = world.handle(edit_of("edit", {picture_of(tests::png_head(5, 5))}));
-    REQUIRE_FALSE(outcome.response);
-    CHECK(outcome.response.error().kind == ErrorKind::upstream_unreachable);
-    CHECK_FALSE(outcome.response.error().submitted);
-    CHECK(world.fal.jobs.empty());
-    world.check_closed();
+    CHECK(refused(world).kind == ErrorKind::upstream_unreachable);
   }
   SUBCASE("a storage that asks to slow down") {
-    GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
-    world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+    EditWorld world;
     world.fal.fault =
         fail_on("POST https://rest.fal.ai", answer(429, "{}", {{"retry-after", "7"}}));
-    const Outcome outcome = world.handle(edit_of("edit", {picture_of(tests::png_head(5, 5))}));
-    REQUIRE_FALSE(outcome.response);
-    CHECK(outcome.response.error().kind == ErrorKind::keys_resting);
-    CHECK(outcome.response.error().retry_after == 7s);
-    CHECK(world.fal.jobs.empty());
-    world.check_closed();
+    const Error error = refused(world);
+    CHECK(error.kind == ErrorKind::keys_resting);
+    CHECK(error.retry_after == 7s);
   }
   SUBCASE("a storage that is down") {
-    GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
-    world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+    EditWorld world;
     world.fal.fault = fail_on("POST https://rest.fal.ai", answer(500, "{}"));
-    const Outcome outcome = world.handle(edit_of("edit", {picture_of(tests::png_head(5, 5))}));
-    REQUIRE_FALSE(outcome.response);
-    CHECK(outcome.response.error().kind == ErrorKind::upstream_failed);
-    CHECK_FALSE(outcome.response.error().submitted);
-    CHECK(world.fal.jobs.empty());
-    world.check_closed();
+    CHECK(refused(world).kind == ErrorKind::upstream_failed);
   }
 }
 
 TEST_CASE("a data URI that is not base64 is refused before anything is paid") {
-  GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
-  world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+  EditWorld world;
   openai::ImageInput image;
   image.url = "data:image/png;base64,not base64!";
   const Outcome outcome = world.handle(edit_of("edit", {image}));
@@ -125,8 +109,7 @@ TEST_CASE("a data URI that is not base64 is refused before anything is paid") {
 }
 
 TEST_CASE("a mask that is an address is passed on as it is, with a note") {
-  GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
-  world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+  EditWorld world;
   openai::ImageRequest request = edit_of("edit", {picture_of(tests::png_head(5, 5))});
   request.mask.emplace().url = "https://example.com/mask.png";
   const Outcome outcome = world.handle(request);
@@ -189,8 +172,7 @@ TEST_CASE("a mask becomes what the model takes; without a converter it is passed
     return request;
   };
   const Inverter inverter;
-  GatewayWorld world({catalog_model("edit", "fal-ai/edit")});
-  world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+  EditWorld world;
   SUBCASE("without") {
     const Outcome outcome = world.handle(masked("mask"));
     CHECK(outcome.response);

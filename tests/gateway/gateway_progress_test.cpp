@@ -100,9 +100,7 @@ TEST_CASE("new options count from the next request on") {
 }
 
 TEST_CASE("the debug log shows exchanges and inputs, without keys and without base64") {
-  GatewayWorld world({catalog_model("edit", "fal-ai/edit")},
-                     {.image_upload = ImageUpload::inline_data});
-  world.fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+  EditWorld world({.image_upload = ImageUpload::inline_data});
   openai::ImageRequest request =
       edit_of("edit", {picture_of(tests::png_head(5, 5) + std::string(10'000, 'x'))});
   CHECK(world.handle(request).response);

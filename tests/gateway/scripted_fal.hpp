@@ -218,9 +218,8 @@ struct GatewayWorld {
                  .keys = keys,
                  .catalog = catalog,
                  .masks = nullptr,
-                 .random = [] { return 0.5; },
-                 .debug = [this](std::string_view line) { note_debug(line); }},
-                with_hosts(std::move(options))) {
+                 .random = [] { return 0.5; }},
+                with_debug(with_hosts(std::move(options)))) {
     fal.documents["fal-ai/flux/dev"] =
         model_document("fal-ai/flux/dev",
                        R"({"prompt":{"type":"string"},"seed":{"type":"integer"},)"
@@ -229,6 +228,10 @@ struct GatewayWorld {
 
   static ImageGateway::Options with_hosts(ImageGateway::Options options) {
     options.media_hosts = *fal::MediaHosts::parse("fal.media,*.fal.media");
+    return options;
+  }
+  ImageGateway::Options with_debug(ImageGateway::Options options) {
+    options.debug = [this](std::string_view line) { note_debug(line); };
     return options;
   }
 
@@ -300,6 +303,14 @@ inline openai::ImageRequest edit_of(std::string model, std::vector<openai::Image
 
 inline const char* const edit_properties =
     R"({"prompt":{"type":"string"},"image_url":{"type":"string"},"mask_url":{"type":"string"}})";
+
+/// Its one model takes a picture and a mask.
+struct EditWorld : GatewayWorld {
+  explicit EditWorld(ImageGateway::Options options = {})
+      : GatewayWorld({catalog_model("edit", "fal-ai/edit")}, std::move(options)) {
+    fal.documents["fal-ai/edit"] = model_document("fal-ai/edit", edit_properties);
+  }
+};
 
 inline std::string only_content(const Outcome& outcome) {
   REQUIRE(outcome.response);

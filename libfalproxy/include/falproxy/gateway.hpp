@@ -96,7 +96,7 @@ struct CallContext {
   int retry_count = 0;               ///< header x-stainless-retry-count
   /// The client may silently send the same request again (an x-stainless-* header or
   /// Idempotency-Key is there): its answer is kept for recovery_window. Where false, only answers
-  /// without pictures in them are.
+  /// without pictures in them are, and the last thousand of those.
   bool may_repeat = true;
   /// Says that the client has left; from any thread. A job whose deadline passes then goes on for
   /// `repeat_hold`, since clients that time out send the same request again.
@@ -125,8 +125,6 @@ class ImageGateway {
     Catalog& catalog;      ///< the models and their documents
     const media::MaskConverter* masks = nullptr;  ///< null: masks go as they came, with a Note
     std::function<double()> random;  ///< in [0, 1), for jitter; called from several threads at once
-    /// DEBUG_MODE: lines without secrets and base64; empty: off.
-    std::function<void(std::string_view)> debug = {};
   };
   /// Taken anew with reload(). Where a setting is named, docs/settings.md says more.
   struct Options {
@@ -149,6 +147,9 @@ class ImageGateway {
     std::chrono::seconds upload_ttl{3600};
     std::string default_model = {};     ///< DEFAULT_MODEL; empty: the first of the catalog
     translate::Options translate = {};  ///< for translate::to_fal() and translate::merge()
+    /// DEBUG_MODE: takes lines without secrets and base64, from several threads at once; empty:
+    /// off, and no line is made.
+    std::function<void(std::string_view)> debug = {};
   };
 
   /// Begins nothing: the first call does.

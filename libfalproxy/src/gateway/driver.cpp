@@ -265,8 +265,11 @@ class Run {
   }
 
   Action hold(TimePoint deadline) {
-    const Counted held(world_.tally.streams_held);
-    if (held.number() > world_.options.max_upstream_streams) return step(event::HoldDenied{});
+    std::optional<Counted> held(std::in_place, world_.tally.streams_held);
+    if (held->number() > world_.options.max_upstream_streams) {
+      held.reset();
+      return step(event::HoldDenied{});
+    }
     HttpRequest request = fal::status_stream_request(*job_.submitted(), lease_->key());
     request.max_silence = longest_stream_silence;
     const StatusStreamSink::Step on_status = [this](const Event& event) { return step(event); };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -59,8 +60,9 @@ struct World {
   const ImageGateway::Options& options;
   Tally& tally;
 
-  void debug(const std::function<std::string()>& line) const {
-    if (parts.debug) parts.debug(line());
+  /// `line()` is only made where somebody reads it.
+  void debug(std::invocable auto&& line) const {
+    if (options.debug) options.debug(line());
   }
 };
 
