@@ -169,6 +169,23 @@ TEST_CASE("the answers that are kept are bounded in bytes: the oldest goes first
   CHECK_FALSE(was_kept("one"));
 }
 
+TEST_CASE(
+    "of clients that never said that they repeat, a thousand answers are kept, and they push out "
+    "no other") {
+  GatewayWorld world({catalog_model("flux", "fal-ai/flux/dev")}, {.recovery_window = 24h});
+  CHECK(world.handle(request_for("flux", "announced"), first()).response);
+  CallContext unannounced = first();
+  unannounced.may_repeat = false;
+  for (int i = 0; i <= 1000; ++i)
+    CHECK(world.handle(request_for("flux", std::to_string(i)), unannounced).response);
+  const auto was_kept = [&](const char* prompt) {
+    return world.handle(request_for("flux", prompt), repeat()).receipt.recovered;
+  };
+  CHECK(was_kept("announced"));
+  CHECK(was_kept("1"));
+  CHECK_FALSE(was_kept("0"));
+}
+
 TEST_CASE("an answer larger than the whole ledger is not kept") {
   GatewayWorld world({catalog_model("flux", "fal-ai/flux/dev")}, {.recovery_bytes = 1000});
   CHECK(world.handle(request_for("flux"), first()).response);

@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t entry_bytes = 2048;
 // Of an answer to a client that is not known to repeat requests: addresses, but no pictures.
 constexpr std::size_t longest_unasked_answer = 32u << 10;
+// So many of those at most: what is seldom wanted must not push what is used out of the caches.
+constexpr std::size_t most_unasked_answers = 1000;
 
 // Everybody who listens to one request. Who comes later hears where it stands.
 class Broadcast final : public Progress {
@@ -79,15 +81,18 @@ struct Ledger::Entry {
   Entry(std::string key_of_it, const CallContext& context)
       : key(std::move(key_of_it)),
         idempotency_key(context.idempotency_key),
+        may_repeat(context.may_repeat),
         patience(context.deadline, stop.get_token(), context.client_left, context.repeat_hold) {}
 
   const std::string key;
   const std::string idempotency_key;
+  const bool may_repeat;
   std::stop_source stop;
   Patience patience;
   Broadcast progress;
 
   // Guarded by the ledger's mutex.
+  Entries::iterator place;
   Bell finished;
   int waiting = 1;   // callers that still wait
   int attached = 0;  // repeats so far
@@ -108,7 +113,7 @@ Outcome Ledger::run(const std::string& key, const CallContext& context, Clock& c
     if (entry == nullptr) {
       repeat = false;
       entry = std::make_shared<Entry>(key, context);
-      entries_.emplace(key, entry);
+      entry->place = entries_.emplace(key, entry);
     } else {
       ++entry->waiting;
       ++entry->attached;
@@ -145,15 +150,16 @@ Outcome Ledger::begin(const EntryPointer& entry, const CallContext& context, Clo
     outcome.emplace(work(entry->patience, &entry->progress));
   }
   entry->progress.remove(context.progress);
-  std::unique_lock lock(mutex_);
-  entry->outcome = std::make_shared<const Outcome>(*outcome);
+  auto shared = std::make_shared<const Outcome>(*outcome);
   const bool too_long =
       !context.may_repeat && outcome->receipt.answer_bytes > longest_unasked_answer;
+  std::unique_lock lock(mutex_);
+  entry->outcome = std::move(shared);
   if (worth_keeping(*outcome) && !too_long) {
     entry->abandoned = false;  // too late to stop it: it is there for a repeat
     keep(entry, clock.now(), rules);
   } else {
-    erase(entry);
+    entries_.erase(entry->place);
   }
   Bell::Ring ring = entry->finished.take();
   lock.unlock();
@@ -198,29 +204,28 @@ void Ledger::leave(const EntryPointer& entry, const Rules& rules) {
 void Ledger::keep(const EntryPointer& entry, TimePoint now, const Rules& rules) {
   entry->bytes = entry_bytes + entry->outcome->receipt.answer_bytes;
   entry->kept_at = now;
-  if (entry->bytes > rules.max_bytes || rules.window.count() == 0) return erase(entry);
-  kept_.push_back(entry);
+  if (entry->bytes > rules.max_bytes || rules.window.count() == 0) {
+    entries_.erase(entry->place);
+    return;
+  }
+  (entry->may_repeat ? kept_ : unasked_).push_back(entry);
   kept_bytes_ += entry->bytes;
-  while (kept_bytes_ > rules.max_bytes) drop_oldest();
+  if (unasked_.size() > most_unasked_answers) drop_oldest(unasked_);
+  while (kept_bytes_ > rules.max_bytes) drop_oldest(unasked_.empty() ? kept_ : unasked_);
 }
 
-void Ledger::erase(const EntryPointer& entry) {
-  const auto [first, last] = entries_.equal_range(entry->key);
-  const auto found =
-      std::find_if(first, last, [&](const auto& item) { return item.second == entry; });
-  if (found != last) entries_.erase(found);
-}
-
-void Ledger::drop_oldest() {
-  const EntryPointer oldest = kept_.front();
-  kept_.pop_front();
+void Ledger::drop_oldest(std::list<EntryPointer>& kept) {
+  const EntryPointer oldest = std::move(kept.front());
+  kept.pop_front();
   kept_bytes_ -= oldest->bytes;
-  erase(oldest);
+  entries_.erase(oldest->place);
 }
 
 void Ledger::forget_expired(TimePoint now, std::chrono::seconds window) {
   const std::lock_guard lock(mutex_);
-  while (!kept_.empty() && now - kept_.front()->kept_at > window) drop_oldest();
+  for (std::list<EntryPointer>* kept : {&kept_, &unasked_}) {
+    while (!kept->empty() && now - kept->front()->kept_at > window) drop_oldest(*kept);
+  }
 }
 
 std::size_t Ledger::kept_bytes() const {

@@ -54,13 +54,16 @@ class Ledger {
                                const Rules& rules);
   void leave(const EntryPointer& entry, const Rules& rules);
   void keep(const EntryPointer& entry, TimePoint now, const Rules& rules);
-  void erase(const EntryPointer& entry);
-  void drop_oldest();
+  void drop_oldest(std::list<EntryPointer>& kept);
+
+  using Entries = std::multimap<std::string, EntryPointer>;
 
   mutable std::mutex mutex_;
-  std::multimap<std::string, EntryPointer> entries_;  // by key, running and kept
-  std::list<EntryPointer> kept_;                      // oldest first
-  std::size_t kept_bytes_ = 0;
+  Entries entries_;  // by key, running and kept
+  // The oldest first: of clients that may repeat a request, and of those that never said so.
+  std::list<EntryPointer> kept_;
+  std::list<EntryPointer> unasked_;
+  std::size_t kept_bytes_ = 0;  // of both
 };
 
 }  // namespace falproxy::gateway
