@@ -28,7 +28,8 @@ constexpr std::size_t stack_factor = 1;
 }  // namespace
 
 struct Workers::Impl : std::enable_shared_from_this<Impl> {
-  // Lives on its thread's stack; in `resting` exactly while it has no task.
+  // In `resting` exactly while it has no task. Shared with who wakes it: that is done without the
+  // lock, which the woken thread would have to wait for, and the thread may be gone by then.
   struct Worker {
     std::condition_variable woken;
     std::function<void()> task;
@@ -46,16 +47,16 @@ struct Workers::Impl : std::enable_shared_from_this<Impl> {
   ~Impl() { pthread_attr_destroy(&attributes); }
 
   bool submit(std::function<void()> task) {
-    {
-      std::lock_guard lock(mutex);
-      if (!resting.empty()) {
-        Worker* worker = resting.back();
-        resting.pop_back();
-        worker->task = std::move(task);
-        worker->woken.notify_one();  // under the lock: the worker cannot be gone before it is told
-        return true;
-      }
-      if (stopping || threads >= options.max_threads) return false;
+    if (std::unique_lock lock(mutex); !resting.empty()) {
+      const std::shared_ptr<Worker> worker = std::move(resting.back());
+      resting.pop_back();
+      worker->task = std::move(task);
+      lock.unlock();
+      worker->woken.notify_one();
+      return true;
+    } else if (stopping || threads >= options.max_threads) {
+      return false;
+    } else {
       ++threads;
     }
     auto start = std::make_unique<Start>(Start{shared_from_this(), std::move(task)});
@@ -77,17 +78,17 @@ struct Workers::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void run(std::function<void()> task) {
-    Worker self;
+    const auto self = std::make_shared<Worker>();
     while (task) {
       task();
       task = nullptr;  // what it holds goes before the thread rests
       std::unique_lock lock(mutex);
       if (!stopping) {
-        resting.push_back(&self);
-        self.woken.wait_for(lock, options.idle, [&] { return self.task != nullptr || stopping; });
-        if (self.task == nullptr) std::erase(resting, &self);
+        resting.push_back(self);
+        self->woken.wait_for(lock, options.idle, [&] { return self->task != nullptr || stopping; });
+        if (self->task == nullptr) std::erase(resting, self);
       }
-      task = std::exchange(self.task, nullptr);
+      task = std::exchange(self->task, nullptr);
     }
     std::lock_guard lock(mutex);
     --threads;
@@ -98,7 +99,7 @@ struct Workers::Impl : std::enable_shared_from_this<Impl> {
   pthread_attr_t attributes{};
   std::mutex mutex;
   std::condition_variable gone;
-  std::vector<Worker*> resting;
+  std::vector<std::shared_ptr<Worker>> resting;
   std::size_t threads = 0;
   bool stopping = false;
 };
@@ -108,7 +109,7 @@ Workers::Workers(Options options) : impl_(std::make_shared<Impl>(options)) {}
 Workers::~Workers() {
   std::unique_lock lock(impl_->mutex);
   impl_->stopping = true;
-  for (Impl::Worker* worker : impl_->resting) worker->woken.notify_one();
+  for (const auto& worker : impl_->resting) worker->woken.notify_one();
   impl_->gone.wait(lock, [&] { return impl_->threads == 0; });
 }
 
