@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 #include "connection/application.hpp"
 #include "falproxy/clock.hpp"
@@ -33,6 +34,16 @@ struct Connection {
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
+
+  // The loop's.
+  /// Keeps of what has arrived its end: `rest`, which may be a part of `in`.
+  void keep(std::string_view rest);
+  /// Something is still to be sent.
+  [[nodiscard]] bool has_out() const noexcept {
+    return !out_head.empty() || !out_body.bytes.empty();
+  }
+  /// Sends of it what the client takes now. False: the connection is over.
+  [[nodiscard]] bool flush();
 
   const int fd;
   std::size_t index = 0;  ///< in the loop's list

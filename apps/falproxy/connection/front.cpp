@@ -27,9 +27,6 @@
 
 namespace falproxy::app {
 
-Connection::Connection(int socket) noexcept : fd(socket) {}
-Connection::~Connection() { ::close(fd); }
-
 namespace {
 
 using State = Connection::State;
@@ -254,9 +251,9 @@ struct Front::Impl {
   // Takes in what has arrived. `at_end`: the client will send no more, and there will be no other
   // event.
   void read(Connection& c, bool at_end) {
-    if (has_out(c)) {
-      if (!flush(c)) return close(c);
-      if (has_out(c)) return;
+    if (c.has_out()) {
+      if (!c.flush()) return close(c);
+      if (c.has_out()) return;
       if (c.close_after_out) return linger(c);
     }
     while (true) {
@@ -310,23 +307,13 @@ struct Front::Impl {
       const Next next = receive(c, text, bytes);
       if (next != Next::read_on) return next;
     }
-    keep(c, bytes);
+    c.keep(bytes);
     const bool begun = !bytes.empty() || c.skip > 0;
     if (begun != c.head_begun || !begun) {
       c.head_begun = begun;
       c.deadline = steady_now() + (begun ? options.head_timeout : options.idle_timeout);
     }
     return Next::read_on;
-  }
-
-  static void keep(Connection& c, std::string_view rest) {
-    if (rest.empty()) {
-      if (!c.in.empty()) std::string().swap(c.in);
-    } else if (c.in.empty()) {
-      c.in.assign(rest);
-    } else {
-      c.in.erase(0, c.in.size() - rest.size());  // `rest` is its end
-    }
   }
 
   // One head. `rest` is what came after it; it is kept where consume() is not to go on.
@@ -429,30 +416,10 @@ struct Front::Impl {
     c.out_head = out.substr(std::min(n, out.size()));
     c.out_body = reply.body;
     c.out_body.bytes.remove_prefix(n - std::min(n, out.size()));
-    keep(c, rest);
+    c.keep(rest);
     c.head_begun = true;  // it has as long to take this as to send a head
     c.deadline = steady_now() + options.head_timeout;
     return Next::leave;
-  }
-
-  static bool has_out(const Connection& c) noexcept {
-    return !c.out_head.empty() || !c.out_body.bytes.empty();
-  }
-
-  // Sends what could not be sent before. False: the connection is over.
-  static bool flush(Connection& c) {
-    while (has_out(c)) {
-      const std::string_view next =
-          c.out_head.empty() ? c.out_body.bytes : std::string_view(c.out_head);
-      const ssize_t sent = ::send(c.fd, next.data(), next.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (sent < 0) return errno == EAGAIN || errno == EINTR;
-      if (c.out_head.empty()) {
-        c.out_body.bytes.remove_prefix(static_cast<std::size_t>(sent));
-      } else {
-        c.out_head.erase(0, static_cast<std::size_t>(sent));
-      }
-    }
-    return true;
   }
 
   // The answer is out and the connection is to end. Closing it while the client sends would take
@@ -491,7 +458,7 @@ struct Front::Impl {
 
   void expire(Connection& c) {
     const bool half_a_head =
-        c.state.load() == State::reading && c.head_begun && !has_out(c) && c.skip == 0;
+        c.state.load() == State::reading && c.head_begun && !c.has_out() && c.skip == 0;
     if (!half_a_head) return close(c);
     clear_reply();
     refuse_head(c, {},
