@@ -1,13 +1,12 @@
 #include "log.hpp"
 
-#include <fmt/chrono.h>
-
 #include <array>
-#include <iterator>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/fmt.hpp"
+#include "digits.hpp"
 #include "json/access.hpp"
 
 namespace falproxy::app {
@@ -23,10 +22,21 @@ constexpr std::string_view name_of(LogLevel level) noexcept {
 
 std::string timestamp(WallTime time) {
   const auto milliseconds = std::chrono::floor<Milliseconds>(time);
-  const auto seconds = std::chrono::floor<Seconds>(milliseconds);
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z",
-                     fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
-                     (milliseconds - seconds).count());
+  const std::time_t seconds =
+      std::chrono::system_clock::to_time_t(std::chrono::floor<Seconds>(milliseconds));
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  std::string text;
+  append_digits(text, utc.tm_year + 1900, 4);
+  text += '-';
+  append_digits(text, utc.tm_mon + 1, 2);
+  text += '-';
+  append_digits(text, utc.tm_mday, 2);
+  text += 'T';
+  append_time_of_day(text, utc);
+  text += '.';
+  append_digits(text, milliseconds.time_since_epoch().count(), 3);
+  return text += 'Z';
 }
 
 // Text from outside stays on its line, and does not move the terminal's cursor.
@@ -53,7 +63,7 @@ std::string_view colour_of(LogLevel level) noexcept {
 }
 
 std::string painted(std::string_view text, std::string_view colour, bool colours) {
-  return colours ? fmt::format("{}{}\033[0m", colour, text) : std::string(text);
+  return colours ? std::string(colour).append(text).append("\033[0m") : std::string(text);
 }
 
 std::string fal_request_ids(const Receipt& receipt) {
@@ -117,32 +127,35 @@ std::string request_as_json(const RequestRecord& record) {
 }
 
 std::string request_as_text(const RequestRecord& record, bool colours) {
-  std::string line =
-      fmt::format("{} {} {} {:.3f} s", painted(timestamp(record.time), "\033[2m", colours),
-                  painted(fmt::to_string(record.status), colour_of(record.status), colours),
-                  record.route, seconds_of(record.total));
-  const auto add = [&line](std::string_view name, const auto& value) {
-    fmt::format_to(std::back_inserter(line), " {}={}", name, value);
+  std::string line = painted(timestamp(record.time), "\033[2m", colours);
+  line.append(" ").append(
+      painted(std::to_string(record.status), colour_of(record.status), colours));
+  line.append(" ").append(record.route).append(" ");
+  append_seconds(line, record.total);
+  line.append(" s");
+  const auto add = [&line](std::string_view name, std::string_view value) {
+    line.append(" ").append(name).append("=").append(value);
   };
   if (!record.client.empty()) add("client", record.client);
   if (!record.model.empty()) add("model", one_line(record.model));
   if (!record.receipt.served_model.empty() && record.receipt.served_model != record.model) {
     add("served", one_line(record.receipt.served_model));
   }
-  if (record.receipt.images > 0) add("images", record.receipt.images);
-  add("in", record.request_bytes);
-  add("out", record.answer_bytes);
+  if (record.receipt.images > 0) add("images", std::to_string(record.receipt.images));
+  add("in", std::to_string(record.request_bytes));
+  add("out", std::to_string(record.answer_bytes));
   for (const auto& [name, time] : phases(record.receipt)) {
-    if (time >= Milliseconds(1)) add(name, fmt::format("{:.3f}", seconds_of(time)));
+    if (time < Milliseconds(1)) continue;
+    add(name, {});
+    append_seconds(line, time);
   }
   if (const std::string ids = fal_request_ids(record.receipt); !ids.empty()) add("fal", ids);
-  if (record.receipt.recovered) add("recovered", true);
-  if (record.client_left) add("left", true);
+  if (record.receipt.recovered) add("recovered", "true");
+  if (record.client_left) add("left", "true");
   add("id", record.request_id);
   if (!record.error_code.empty()) {
-    fmt::format_to(std::back_inserter(line), " {}: {}",
-                   painted(record.error_code, colour_of(record.status), colours),
-                   one_line(record.error_message));
+    line.append(" ").append(painted(record.error_code, colour_of(record.status), colours));
+    line.append(": ").append(one_line(record.error_message));
   }
   return line;
 }

@@ -10,19 +10,8 @@
 namespace falproxy::http1 {
 namespace {
 
-// RFC 9110, 5.6.2.
-constexpr bool is_token_char(char c) noexcept {
-  return is_alnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
-
-bool is_token(std::string_view text) noexcept {
-  return !text.empty() && std::ranges::all_of(text, is_token_char);
-}
-
 // Everything but the characters that end a line or a C string.
-bool is_field_value(std::string_view text) noexcept {
-  return std::ranges::none_of(text, [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
-}
+constexpr CharClass value_chars([](char c) { return c != '\r' && c != '\n' && c != '\0'; });
 
 // Blanks and tabs: RFC 9110, 5.6.3.
 std::string_view trim_blanks(std::string_view text) noexcept {
@@ -59,7 +48,7 @@ Result<std::string, Malformed> write_request_head(const HttpRequest& request, co
   bool accept = false, encoding = false, agent = false;
   for (const auto& [name, value] : request.headers) {
     if (!is_token(name)) return Malformed{"a header name of the request is not a token"};
-    if (!is_field_value(value))
+    if (!value_chars.has_all(value))
       return Malformed{"the value of header " + name + " holds a line break"};
     for (const std::string_view own :
          {"host", "content-length", "connection", "transfer-encoding"}) {
@@ -130,6 +119,7 @@ std::optional<std::size_t> find_head_end(std::string_view text) noexcept {
 
 Result<HttpHeaders, Malformed> parse_fields(std::string_view text) {
   HttpHeaders headers;
+  headers.reserve(8);
   while (const std::optional<std::string_view> line = take_line(text)) {
     if (line->empty()) break;
     const std::size_t colon = line->find(':');
@@ -137,7 +127,7 @@ Result<HttpHeaders, Malformed> parse_fields(std::string_view text) {
       return Malformed{"a header line of the answer is broken"};
     }
     const std::string_view value = trim_blanks(line->substr(colon + 1));
-    if (!is_field_value(value))
+    if (!value_chars.has_all(value))
       return Malformed{"a header value of the answer holds a control character"};
     if (headers.size() == max_head_fields)
       return Malformed{"the answer has too many header fields"};

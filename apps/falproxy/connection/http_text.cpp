@@ -1,9 +1,9 @@
 #include "connection/http_text.hpp"
 
 #include <array>
-#include <iterator>
 
 #include "base/fmt.hpp"
+#include "digits.hpp"
 
 namespace falproxy::app {
 
@@ -13,10 +13,13 @@ void append_date(std::string& out, std::time_t now) {
                                  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   std::tm utc{};
   gmtime_r(&now, &utc);
-  fmt::format_to(std::back_inserter(out), "Date: {}, {:02} {} {} {:02}:{:02}:{:02} GMT\r\n",
-                 days[static_cast<std::size_t>(utc.tm_wday)], utc.tm_mday,
-                 months[static_cast<std::size_t>(utc.tm_mon)], utc.tm_year + 1900, utc.tm_hour,
-                 utc.tm_min, utc.tm_sec);
+  out.append("Date: ").append(days[static_cast<std::size_t>(utc.tm_wday)]).append(", ");
+  append_digits(out, utc.tm_mday, 2);
+  out.append(" ").append(months[static_cast<std::size_t>(utc.tm_mon)]).append(" ");
+  append_digits(out, utc.tm_year + 1900, 4);
+  out.append(" ");
+  append_time_of_day(out, utc);
+  out.append(" GMT\r\n");
 }
 
 void append_field(std::string& out, std::string_view name, std::string_view value) {

@@ -1,16 +1,17 @@
-// httplib.hpp: cpp-httplib without variables of each thread; include it instead of <httplib.h>.
-// Used inside connection/ only.
+// httplib.hpp: cpp-httplib without variables of each thread and without TLS, which is not the
+// front's work; include it instead of <httplib.h>. Used inside connection/ only.
 //
-// It has 10 kB of them: two random engines and some tables, for functions that are not called here,
-// and a table of methods. Each of thousands of waiting threads would carry them, cleared and
-// therefore resident. Here they are locals of their functions.
+// It has 10 kB of them: a table of methods, other tables that are only read, and two random engines
+// of functions that are not called here. Each of thousands of waiting threads would carry them,
+// cleared and therefore resident. Here all threads share them.
 #pragma once
 
 #if defined(__clang__)
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wkeyword-macro"
 #endif
-#define thread_local
+#undef CPPHTTPLIB_OPENSSL_SUPPORT
+#define thread_local static
 #if defined(__clang__)
 #pragma clang diagnostic pop
 #endif

@@ -1,7 +1,6 @@
 #include "connection/request_head.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 
 #include "base/text.hpp"
@@ -18,35 +17,14 @@ Error too_large(std::string what) {
   return Error{.kind = ErrorKind::headers_too_large, .message = std::move(what) + "."};
 }
 
-// tchar of RFC 9110, 5.6.2
-constexpr std::array<bool, 256> token_chars = [] {
-  std::array<bool, 256> table{};
-  for (const char c : std::string_view(
-           "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")) {
-    table[static_cast<unsigned char>(c)] = true;
-  }
-  return table;
-}();
-
-bool is_token(std::string_view text) noexcept {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return token_chars[static_cast<unsigned char>(c)];
-  });
-}
-
-bool is_field_value(std::string_view text) noexcept {
-  return std::ranges::all_of(text, [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
-  });
-}
-
-bool is_target(std::string_view text) noexcept {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte > 0x20 && byte != 0x7f;
-  });
-}
+constexpr CharClass value_chars([](char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
+});
+constexpr CharClass target_chars([](char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte > 0x20 && byte != 0x7f;
+});
 
 // "http://host:port/path" (RFC 9112, 3.2.2) is read as "/path".
 std::string_view origin_form(std::string_view target) noexcept {
@@ -74,7 +52,8 @@ Result<Done> parse_request_line(std::string_view line, RequestHead& head) {
     return malformed("it does not begin with METHOD TARGET HTTP/1.1");
   }
   if (!is_token(head.method)) return malformed("the method holds a character that is not allowed");
-  if (!is_target(head.target)) return malformed("the target holds a blank or a control character");
+  if (head.target.empty() || !target_chars.has_all(head.target))
+    return malformed("the target holds a blank or a control character");
   head.target = origin_form(head.target);
   if (!head.target.starts_with('/') && head.target != "*")
     return malformed("the target does not begin with a slash");
@@ -120,7 +99,7 @@ Result<Done> parse_field(std::string_view line, RequestHead& head) {
   const std::string_view value = trim(line.substr(colon + 1));
   if (!is_token(name))
     return malformed("a header's name is empty or holds a character that is not allowed");
-  if (!is_field_value(value)) return malformed("a header's value holds a control character");
+  if (!value_chars.has_all(value)) return malformed("a header's value holds a control character");
   head.fields.push_back({name, value});
   return read_framing(name, value, head);
 }
@@ -129,8 +108,7 @@ Result<Done> parse_field(std::string_view line, RequestHead& head) {
 
 std::optional<std::string_view> RequestHead::find(std::string_view name) const noexcept {
   for (const Field& field : fields) {
-    if (field.name.size() == name.size() && equal_ignoring_case(field.name, name))
-      return field.value;
+    if (equal_ignoring_case(field.name, name)) return field.value;
   }
   return std::nullopt;
 }

@@ -23,6 +23,8 @@ class HttpHeaders {
   /// Names that stand twice stay so.
   HttpHeaders(std::initializer_list<Field> fields) : fields_(fields) {}
 
+  /// Room for so many, so that add() does not move them.
+  void reserve(std::size_t fields);
   /// At the end, beside others of that name (Set-Cookie and its like).
   void add(std::string name, std::string value);
   /// Replaces every field of that name by one.

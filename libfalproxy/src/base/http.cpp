@@ -7,6 +7,8 @@
 
 namespace falproxy {
 
+void HttpHeaders::reserve(std::size_t fields) { fields_.reserve(fields); }
+
 void HttpHeaders::add(std::string name, std::string value) {
   fields_.emplace_back(std::move(name), std::move(value));
 }
@@ -54,13 +56,13 @@ std::string Body::str() const {
 
 namespace {
 
-bool is_host_char(char c) noexcept { return is_alnum(c) || c == '.' || c == '-' || c == '_'; }
-
-bool is_ipv6_char(char c) noexcept { return is_hex_digit(c) || c == ':' || c == '.'; }
-
-bool is_target_char(char c) noexcept {
+constexpr CharClass host_chars([](char c) {
+  return is_alnum(c) || c == '.' || c == '-' || c == '_';
+});
+constexpr CharClass ipv6_chars([](char c) { return is_hex_digit(c) || c == ':' || c == '.'; });
+constexpr CharClass target_chars([](char c) {
   return c > ' ' && c < '\x7f' && c != '\\' && c != '#' && c != '"' && c != '<' && c != '>';
-}
+});
 
 std::uint16_t default_port(std::string_view scheme) noexcept {
   return scheme == "https" ? 443 : 80;
@@ -76,7 +78,9 @@ std::optional<Url> Url::parse(std::string_view text) {
   if (url.scheme != "http" && url.scheme != "https") return std::nullopt;
   text.remove_prefix(scheme_end + 3);
 
-  const std::size_t authority_end = std::min(text.find_first_of("/?"), text.size());
+  const auto ends_authority = [](char c) { return c == '/' || c == '?'; };
+  const auto authority_end =
+      static_cast<std::size_t>(std::ranges::find_if(text, ends_authority) - text.begin());
   std::string_view authority = text.substr(0, authority_end);
   const std::string_view target = text.substr(authority_end);
 
@@ -85,12 +89,12 @@ std::optional<Url> Url::parse(std::string_view text) {
     if (close == std::string_view::npos) return std::nullopt;
     url.host = to_lower(authority.substr(1, close - 1));
     authority.remove_prefix(close + 1);
-    if (!std::ranges::all_of(url.host, is_ipv6_char)) return std::nullopt;
+    if (!ipv6_chars.has_all(url.host)) return std::nullopt;
   } else {
     const std::size_t host_end = std::min(authority.find(':'), authority.size());
     url.host = to_lower(authority.substr(0, host_end));
     authority.remove_prefix(host_end);
-    if (!std::ranges::all_of(url.host, is_host_char)) return std::nullopt;
+    if (!host_chars.has_all(url.host)) return std::nullopt;
   }
   if (url.host.empty()) return std::nullopt;
 
@@ -104,15 +108,18 @@ std::optional<Url> Url::parse(std::string_view text) {
       return std::nullopt;
   }
 
-  if (!std::ranges::all_of(target, is_target_char)) return std::nullopt;
+  if (!target_chars.has_all(target)) return std::nullopt;
   url.target = target.starts_with('/') ? std::string(target) : "/" + std::string(target);
   return url;
 }
 
 std::string Url::origin() const {
   const bool ipv6 = host.find(':') != std::string::npos;
-  std::string text = scheme + "://" + (ipv6 ? "[" + host + "]" : host);
-  if (port != default_port(scheme)) text += ":" + std::to_string(port);
+  std::string text;
+  text.reserve(scheme.size() + host.size() + 11);
+  text.append(scheme).append("://");
+  ipv6 ? text.append("[").append(host).append("]") : text.append(host);
+  if (port != default_port(scheme)) text.append(":").append(std::to_string(port));
   return text;
 }
 

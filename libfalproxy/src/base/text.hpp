@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -29,8 +31,27 @@ namespace falproxy {
 }
 
 [[nodiscard]] inline bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
+  if (a.size() != b.size()) return false;
   return std::ranges::equal(a, b, [](char x, char y) { return to_lower(x) == to_lower(y); });
 }
+
+/// A class of bytes as a table: one look for each byte, whatever the class.
+class CharClass {
+ public:
+  template <class Predicate>
+  explicit consteval CharClass(Predicate belongs) {
+    for (std::size_t i = 0; i < table_.size(); ++i) table_[i] = belongs(static_cast<char>(i));
+  }
+  [[nodiscard]] constexpr bool has(char c) const noexcept {
+    return table_[static_cast<unsigned char>(c)];
+  }
+  [[nodiscard]] constexpr bool has_all(std::string_view text) const noexcept {
+    return std::ranges::all_of(text, [this](char c) { return has(c); });
+  }
+
+ private:
+  std::array<bool, 256> table_{};
+};
 
 [[nodiscard]] constexpr std::string_view trim(std::string_view text) noexcept {
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
@@ -47,6 +68,14 @@ void for_each_part(std::string_view text, char separator, F&& f) {
     if (end == std::string_view::npos) return;
     text.remove_prefix(end + 1);
   }
+}
+
+/// tchar of RFC 9110, 5.6.2: what methods and header names are made of.
+inline constexpr CharClass token_chars([](char c) {
+  return is_alnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+});
+[[nodiscard]] constexpr bool is_token(std::string_view text) noexcept {
+  return !text.empty() && token_chars.has_all(text);
 }
 
 }  // namespace falproxy

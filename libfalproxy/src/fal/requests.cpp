@@ -1,7 +1,6 @@
+#include <algorithm>
+#include <cstdint>
 
-#include <cmath>
-
-#include "base/fmt.hpp"
 #include "falproxy/fal.hpp"
 
 namespace falproxy::fal {
@@ -42,9 +41,11 @@ HttpRequest submit_request(const Addresses& fal, const EndpointId& endpoint, con
                            Body input, const SubmitOptions& options) {
   HttpRequest request =
       post_json(fal.queue + "/" + endpoint.str(), key, std::move(input), json_type);
-  if (options.start_timeout_seconds.has_value()) {
-    const double tenths = std::floor(*options.start_timeout_seconds * 10) / 10;
-    if (tenths > 1) request.headers.add("X-Fal-Request-Timeout", fmt::format("{}", tenths));
+  if (const double wanted = options.start_timeout_seconds.value_or(0); wanted >= 1.1) {
+    const auto tenths = static_cast<std::int64_t>(std::min(wanted, 1e9) * 10);
+    std::string seconds = std::to_string(tenths / 10);
+    if (tenths % 10 != 0) seconds.append(".").append(std::to_string(tenths % 10));
+    request.headers.add("X-Fal-Request-Timeout", std::move(seconds));
   }
   return request;
 }

@@ -1,12 +1,10 @@
 #include "falproxy/gateway.hpp"
 
-#include <iterator>
 #include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
 
-#include "base/fmt.hpp"
 #include "gateway/course.hpp"
 #include "gateway/driver.hpp"
 #include "gateway/faults.hpp"
@@ -24,8 +22,9 @@ std::string server_timing(const Receipt& receipt) {
   const auto add = [&](std::string_view name, std::chrono::microseconds time, bool always = false) {
     if (time.count() == 0 && !always) return;
     if (!text.empty()) text += ", ";
-    fmt::format_to(std::back_inserter(text), "{};dur={}.{:03}", name, time.count() / 1000,
-                   time.count() % 1000);
+    const std::string thousandths = std::to_string(1000 + time.count() % 1000);
+    text.append(name).append(";dur=").append(std::to_string(time.count() / 1000));
+    text.append(".").append(thousandths, 1);
   };
   add("map", receipt.map, true);
   add("upload", receipt.upload);

@@ -1,3 +1,4 @@
+#include <fmt/compile.h>
 
 #include <algorithm>
 #include <utility>
@@ -12,6 +13,8 @@ namespace {
 // JSON text that is built around large pieces, which are shared and not copied.
 class JsonText {
  public:
+  JsonText() { text_.reserve(512); }
+
   void add(std::string_view text) { text_.append(text); }
 
   /// `content` as a JSON string.
@@ -48,15 +51,21 @@ class JsonText {
 std::string usage_text(const Usage& usage) {
   const std::int64_t input = usage.input_text_tokens + usage.input_image_tokens;
   return fmt::format(
-      R"("usage":{{"input_tokens":{},"input_tokens_details":{{"image_tokens":{},"text_tokens":{}}},)"
-      R"("output_tokens":{},"output_tokens_details":{{"image_tokens":{},"text_tokens":0}},)"
-      R"("total_tokens":{}}})",
+      FMT_COMPILE(
+          R"("usage":{{"input_tokens":{},"input_tokens_details":{{"image_tokens":{},"text_tokens":{}}},)"
+          R"("output_tokens":{},"output_tokens_details":{{"image_tokens":{},"text_tokens":0}},)"
+          R"("total_tokens":{}}})"),
       input, usage.input_image_tokens, usage.input_text_tokens, usage.output_image_tokens,
       usage.output_image_tokens, input + usage.output_image_tokens);
 }
 
 void add_optional(JsonText& out, std::string_view name, const std::optional<std::string>& value) {
-  if (value.has_value()) out.add(fmt::format(R"("{}":{},)", name, json_string(*value)));
+  if (!value.has_value()) return;
+  out.add("\"");
+  out.add(name);
+  out.add("\":");
+  out.add(json_string(*value));
+  out.add(",");
 }
 
 nlohmann::ordered_json model_object(const ModelEntry& model) {
@@ -79,7 +88,7 @@ std::string dump(const nlohmann::ordered_json& value) {
 
 Body write(const ImageResponse& response) {
   JsonText out;
-  out.add(fmt::format(R"({{"created":{},)", response.created));
+  out.add(R"({"created":)" + std::to_string(response.created) + ",");
   add_optional(out, "background", response.background);
   out.add(R"("data":[)");
   for (std::size_t i = 0; i < response.data.size(); ++i) {
