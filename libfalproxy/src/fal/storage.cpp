@@ -1,4 +1,3 @@
-
 #include "base/fmt.hpp"
 #include "falproxy/fal.hpp"
 
