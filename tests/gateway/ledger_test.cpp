@@ -186,6 +186,17 @@ TEST_CASE(
   CHECK_FALSE(was_kept("0"));
 }
 
+TEST_CASE("where bytes are short, answers of clients that do not repeat go first") {
+  GatewayWorld world({catalog_model("flux", "fal-ai/flux/dev")}, {.recovery_bytes = 5000});
+  CHECK(world.handle(request_for("flux", "announced"), first()).response);
+  CallContext unannounced = first();
+  unannounced.may_repeat = false;
+  for (const char* prompt : {"one", "two", "three"})
+    CHECK(world.handle(request_for("flux", prompt), unannounced).response);
+  CHECK(world.handle(request_for("flux", "announced"), repeat()).receipt.recovered);
+  CHECK_FALSE(world.handle(request_for("flux", "two"), repeat()).receipt.recovered);
+}
+
 TEST_CASE("an answer larger than the whole ledger is not kept") {
   GatewayWorld world({catalog_model("flux", "fal-ai/flux/dev")}, {.recovery_bytes = 1000});
   CHECK(world.handle(request_for("flux"), first()).response);

@@ -138,7 +138,9 @@ class ImageGateway {
     OnDisconnect on_disconnect = OnDisconnect::cancel;  ///< ON_DISCONNECT
     /// RECOVERY_WINDOW_SECONDS, from the end of a request; 0: answers are not kept.
     std::chrono::seconds recovery_window{120};
-    std::size_t recovery_bytes = 256u << 20;     ///< of finished answers kept for a repeat
+    /// Of finished answers kept for a repeat; the oldest goes first, and before it those of clients
+    /// that may not repeat (CallContext::may_repeat).
+    std::size_t recovery_bytes = 256u << 20;
     std::size_t max_download_bytes = 64u << 20;  ///< MAX_DOWNLOAD_BYTES, of one picture
     /// Of what a job answers, pictures as data URIs included.
     std::size_t max_result_bytes = 256u << 20;

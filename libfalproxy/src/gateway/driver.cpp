@@ -266,6 +266,7 @@ class Run {
 
   Action hold(TimePoint deadline) {
     std::optional<Counted> held(std::in_place, world_.tally.streams_held);
+    // One that is denied must not take the room of another while it makes its next step.
     if (held->number() > world_.options.max_upstream_streams) {
       held.reset();
       return step(event::HoldDenied{});

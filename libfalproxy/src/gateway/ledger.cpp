@@ -1,6 +1,5 @@
 #include "gateway/ledger.hpp"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -13,7 +12,8 @@ namespace {
 constexpr std::size_t entry_bytes = 2048;
 // Of an answer to a client that is not known to repeat requests: addresses, but no pictures.
 constexpr std::size_t longest_unasked_answer = 32u << 10;
-// So many of those at most: what is seldom wanted must not push what is used out of the caches.
+// So many of those at most: answers that hardly anybody comes back for are memory that no cache of
+// the processor holds.
 constexpr std::size_t most_unasked_answers = 1000;
 
 // Everybody who listens to one request. Who comes later hears where it stands.
@@ -152,7 +152,7 @@ Outcome Ledger::begin(const EntryPointer& entry, const CallContext& context, Clo
   entry->progress.remove(context.progress);
   auto shared = std::make_shared<const Outcome>(*outcome);
   const bool too_long =
-      !context.may_repeat && outcome->receipt.answer_bytes > longest_unasked_answer;
+      !entry->may_repeat && outcome->receipt.answer_bytes > longest_unasked_answer;
   std::unique_lock lock(mutex_);
   entry->outcome = std::move(shared);
   if (worth_keeping(*outcome) && !too_long) {
