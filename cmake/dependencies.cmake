@@ -48,7 +48,8 @@ if(FALPROXY_PROGRAMS OR FALPROXY_TESTS OR FALPROXY_BENCH OR (FALPROXY_EXAMPLES A
     message(FATAL_ERROR "The cpp-httplib that CMake found does not serve. Run: sh cmake/deps.sh")
   endif()
 
-  # Every translation unit that includes httplib.h links this, so that all agree on its definitions.
+  # Every translation unit that includes httplib.h links this, so that all agree on its definitions; but those of falproxy's
+  # server leave out its TLS (connection/httplib.hpp), and no program may have both.
   add_library(falproxy_httplib INTERFACE)
   target_link_libraries(falproxy_httplib INTERFACE httplib::httplib OpenSSL::SSL OpenSSL::Crypto Threads::Threads)
   target_compile_definitions(falproxy_httplib INTERFACE
