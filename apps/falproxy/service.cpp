@@ -87,7 +87,7 @@ struct Service::Impl {
                  .catalog = catalog,
                  .masks = masks(),
                  .random = random_source()},
-                options_of_gateway(settings)),
+                gateway_options_with_debug(settings)),
         server({.gateway = gateway,
                 .catalog = catalog,
                 .keys = keys,
@@ -98,7 +98,7 @@ struct Service::Impl {
                settings),
         metrics_door(server) {}
 
-  ImageGateway::Options options_of_gateway(const Settings& from) {
+  ImageGateway::Options gateway_options_with_debug(const Settings& from) {
     ImageGateway::Options made = gateway_options(from);
     if (from.debug_mode) {
       made.debug = [this](std::string_view text) { log.line(LogLevel::debug, std::string(text)); };
@@ -260,7 +260,7 @@ void Service::reload(Configuration configuration) {
   impl_->catalog.reload(catalog_options(next), std::move(configuration.models),
                         configuration.pinned);
   impl_->keys.reload(next.ai_keys, key_ring_options(next));
-  impl_->gateway.reload(impl_->options_of_gateway(next));
+  impl_->gateway.reload(impl_->gateway_options_with_debug(next));
   impl_->server.reload(next);
   now = std::move(next);
 }

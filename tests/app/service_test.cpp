@@ -349,6 +349,19 @@ TEST_CASE("a reload swaps everything in, and requests in flight end as they bega
   CHECK(before.receive().status == 200);
 }
 
+TEST_CASE("a reload with DEBUG_MODE shows what goes to fal") {
+  const Served server;
+  const auto shown = [&] { return server.log().find("input: {") != std::string::npos; };
+  CHECK(server.post(generations, lighthouse).status == 200);
+  CHECK(eventually([&] { return server.log().find("in=") != std::string::npos; }));
+  CHECK_FALSE(shown());
+  auto next = load_configuration("/dev/null", server.environment({{"DEBUG_MODE", "true"}}));
+  REQUIRE(next.has_value());
+  server.service->reload(std::move(next).value());
+  CHECK(server.post(generations, lighthouse).status == 200);
+  CHECK(eventually(shown));
+}
+
 TEST_CASE("stopping lets requests in flight finish") {
   Served server({}, {.job_time = Milliseconds(500)});
   RawClient client(server.port());
