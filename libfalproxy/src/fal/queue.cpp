@@ -14,12 +14,6 @@ Error not_the_queue(std::string message) {
                "fal's queue gave an answer that is not its own: " + std::move(message)};
 }
 
-// The text of a member that is a string; empty for everything else.
-std::string text_of(const Raw& object, std::string_view name) {
-  const Raw* member = member_of(object, name);
-  return member != nullptr && member->is_string() ? member->get<std::string>() : std::string();
-}
-
 // A request id becomes part of addresses and headers.
 bool is_plain_id(std::string_view id) noexcept {
   return !id.empty() && id.size() <= 128 && id != "." && id != ".." &&

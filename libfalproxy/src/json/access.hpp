@@ -1,6 +1,7 @@
 // access.hpp: the way between Json and nlohmann::json, for falproxy's own sources.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -33,6 +34,8 @@ struct Json::Access {
 
 /// The member of an object; null: it has none, the member is null, or `object` is no object.
 [[nodiscard]] const nlohmann::json* member_of(const nlohmann::json& object, std::string_view name);
+/// Of a member that is a string; empty for everything else.
+[[nodiscard]] std::string text_of(const nlohmann::json& object, std::string_view name);
 
 /// Json::as_integer for nlohmann's own type.
 [[nodiscard]] std::optional<std::int64_t> as_integer(const nlohmann::json& value) noexcept;

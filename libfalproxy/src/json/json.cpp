@@ -33,9 +33,9 @@ class Shortened {
       if (end == std::string_view::npos) break;
       if (const std::string_view content = text.substr(begin, end - begin);
           content.size() >= worth_leaving_out() && stands_for_itself(content)) {
-        if (left_out_.empty()) {
+        if (left_out_.empty()) {  // as much as most answers of fal's queue need
           left_out_.reserve(16);
-          short_.reserve(text.size() - content.size());
+          short_.reserve(std::min<std::size_t>(text.size(), 512));
         }
         short_.append(text.substr(kept, begin - kept));
         left_out_.push_back({ordinal, short_.size(), content});
@@ -241,6 +241,11 @@ const Raw* member_of(const Raw& object, std::string_view name) {
   if (!object.is_object()) return nullptr;
   const auto found = object.find(name);
   return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+std::string text_of(const Raw& object, std::string_view name) {
+  const Raw* member = member_of(object, name);
+  return member != nullptr && member->is_string() ? member->get<std::string>() : std::string();
 }
 
 std::string json_string(std::string_view text) {

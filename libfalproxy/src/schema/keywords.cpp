@@ -43,16 +43,11 @@ std::optional<std::size_t> count(const Raw& node, std::string_view name) {
   return static_cast<std::size_t>(std::ceil(*value));
 }
 
-std::string text(const Raw& node, std::string_view name) {
-  const Raw* value = member_of(node, name);
-  return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
-}
-
 // fal's descriptions are docstrings, indented as their source was.
 std::string prose(const Raw& node, std::string_view name) {
   std::string words;
   bool gap = false;
-  for (const char c : text(node, name)) {
+  for (const char c : text_of(node, name)) {
     if (is_blank(c)) {
       gap = !words.empty();
     } else {
@@ -150,7 +145,8 @@ void read_values(const Raw& node, Field& field) {
   if (const auto value = node.find("default"); value != node.end()) {
     field.default_value = Json::Access::wrap(*value);
   }
-  if (const Raw* examples = member_of(node, "examples"); examples != nullptr && examples->is_array()) {
+  if (const Raw* examples = member_of(node, "examples");
+      examples != nullptr && examples->is_array()) {
     field.examples = values(*examples);
   } else if (const Raw* example = member_of(node, "example")) {
     field.examples = {Json::Access::wrap(*example)};
@@ -218,8 +214,8 @@ Field read_keywords(const Raw& node) {
   field.unique_items = flag(node, "uniqueItems");
   field.title = prose(node, "title");
   field.description = prose(node, "description");
-  field.format = text(node, "format");
-  field.pattern = text(node, "pattern");
+  field.format = text_of(node, "format");
+  field.pattern = text_of(node, "pattern");
   read_types(node, field);
   read_values(node, field);
   read_bounds(node, field);
