@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/digits.hpp"
 #include "base/fmt.hpp"
-#include "digits.hpp"
 #include "json/access.hpp"
 
 namespace falproxy::app {
@@ -35,7 +35,7 @@ std::string timestamp(WallTime time) {
   text += 'T';
   append_time_of_day(text, utc);
   text += '.';
-  append_digits(text, milliseconds.time_since_epoch().count(), 3);
+  append_digits(text, (milliseconds - std::chrono::floor<Seconds>(milliseconds)).count(), 3);
   return text += 'Z';
 }
 
@@ -46,6 +46,10 @@ std::string one_line(std::string_view text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
   }
   return clean;
+}
+
+void append_seconds(std::string& line, std::chrono::microseconds time) {
+  append_thousandths(line, std::chrono::round<Milliseconds>(time).count());
 }
 
 double seconds_of(std::chrono::microseconds time) {

@@ -37,6 +37,15 @@ TEST_CASE("a request is one line of text") {
         "out=350 queue=0.200 inference=1.200 fal=abc id=req_1");
 }
 
+TEST_CASE("times in a line are rounded to milliseconds") {
+  RequestRecord record = answered();
+  record.total = std::chrono::microseconds(1'999'600);
+  record.receipt.queue = std::chrono::microseconds(61'499);
+  const std::string line = format_request(record, LogFormat::text, false);
+  CHECK(line.find(" 2.000 s ") != std::string::npos);
+  CHECK(line.find(" queue=0.061 ") != std::string::npos);
+}
+
 TEST_CASE("a request is one JSON object on a line") {
   const std::string line = format_request(answered(), LogFormat::json, false);
   CHECK(line.find('\n') == std::string::npos);

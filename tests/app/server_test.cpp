@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <utility>
 
 #include "falproxy/media.hpp"
 #include "falproxy/openssl_codecs.hpp"
@@ -67,7 +68,7 @@ TEST_CASE("the format that was asked for is in the bytes, and said (rows 7 and 1
     const Received got = server.post(
         "/v1/images/generations",
         R"({"model":"banana","prompt":"a lighthouse","response_format":"b64_json","output_format":")" +
-            std::string(name) + "\"}");
+            name + "\"}");
     REQUIRE(got.status == 200);
     CHECK(text_at(got.body, "output_format") == name);
     // Nothing but base64: no "data:", no blank.

@@ -1,6 +1,7 @@
 // catalog_models.hpp: models, and what the catalogue asks of fal for them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>

@@ -2,9 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include <array>
 #include <atomic>
-#include <map>
 #include <optional>
 #include <string>
 #include <thread>

@@ -1,11 +1,10 @@
 #include <doctest/doctest.h>
 
-#include <array>
-#include <atomic>
+#include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "rings.hpp"

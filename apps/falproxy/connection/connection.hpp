@@ -45,6 +45,7 @@ struct Connection {
   /// Sends of it what the client takes now. False: the connection is over.
   [[nodiscard]] bool flush();
 
+  // Of both sides.
   const int fd;
   std::size_t index = 0;  ///< in the loop's list
   std::atomic<State> state{State::reading};

@@ -6,11 +6,9 @@
 #include <array>
 #include <cerrno>
 #include <ctime>
-#include <iterator>
 #include <string_view>
 #include <utility>
 
-#include "base/fmt.hpp"
 #include "connection/http_text.hpp"
 #include "connection/httplib.hpp"
 
@@ -148,8 +146,8 @@ void HttpEngine::close_listener() { server_->close_listener(); }
 bool HttpEngine::serve(WorkerExchange& exchange) { return server_->serve(exchange); }
 
 void append_status_line(std::string& out, int status) {
-  fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\n", status,
-                 httplib::status_message(status));
+  out.append("HTTP/1.1 ").append(std::to_string(status)).append(" ");
+  out.append(httplib::status_message(status)).append("\r\n");
 }
 
 }  // namespace falproxy::app

@@ -2,8 +2,8 @@
 
 #include <array>
 
+#include "base/digits.hpp"
 #include "base/fmt.hpp"
-#include "digits.hpp"
 
 namespace falproxy::app {
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <iterator>
 #include <random>
 #include <utility>
 
@@ -259,8 +258,8 @@ std::unique_ptr<Task> Server::answer(const Asked& asked, Reply& reply) {
 
 std::unique_ptr<Task> Server::give(const Asked& asked, const Piece& body, Reply& reply) {
   reply.fields.append(json_type);
-  fmt::format_to(std::back_inserter(reply.fields), "Content-Length: {}\r\nx-request-id: {}\r\n",
-                 body.bytes.size(), asked.request_id);
+  append_field(reply.fields, "Content-Length", std::to_string(body.bytes.size()));
+  append_field(reply.fields, "x-request-id", asked.request_id);
   asked.rules->cors.append(reply.fields, asked.head);
   reply.body = body;
   parts_.metrics.count_reply(asked.id(), reply.status);

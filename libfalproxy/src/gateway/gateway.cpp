@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/digits.hpp"
 #include "gateway/course.hpp"
 #include "gateway/driver.hpp"
 #include "gateway/faults.hpp"
@@ -22,9 +23,8 @@ std::string server_timing(const Receipt& receipt) {
   const auto add = [&](std::string_view name, std::chrono::microseconds time, bool always = false) {
     if (time.count() == 0 && !always) return;
     if (!text.empty()) text += ", ";
-    const std::string thousandths = std::to_string(1000 + time.count() % 1000);
-    text.append(name).append(";dur=").append(std::to_string(time.count() / 1000));
-    text.append(".").append(thousandths, 1);
+    text.append(name).append(";dur=");
+    append_thousandths(text, time.count());
   };
   add("map", receipt.map, true);
   add("upload", receipt.upload);

@@ -1,14 +1,13 @@
-// digits.hpp: numbers and times in the lines that every request writes: its head and its log line.
-// fmt takes some thousand instructions for each of them.
+// digits.hpp: numbers and times in the lines that every request writes: its heads and its log line.
+// fmt takes some thousand instructions for each of them. None may be negative.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
 #include <string>
 
-namespace falproxy::app {
+namespace falproxy {
 
 /// The last `width` digits of `number`, with zeros before it where it has fewer.
 inline void append_digits(std::string& out, std::int64_t number, std::size_t width) {
@@ -26,11 +25,10 @@ inline void append_time_of_day(std::string& out, const std::tm& time) {
   append_digits(out, time.tm_sec, 2);
 }
 
-/// Seconds with three places, cut off after them: "0.061".
-inline void append_seconds(std::string& out, std::chrono::microseconds time) {
-  const std::int64_t milliseconds = time.count() / 1000;
-  out.append(std::to_string(milliseconds / 1000)).append(".");
-  append_digits(out, milliseconds % 1000, 3);
+/// `number` in thousandths, as a number with three places: "0.061".
+inline void append_thousandths(std::string& out, std::int64_t number) {
+  out.append(std::to_string(number / 1000)).append(".");
+  append_digits(out, number % 1000, 3);
 }
 
-}  // namespace falproxy::app
+}  // namespace falproxy
