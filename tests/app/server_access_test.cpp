@@ -11,13 +11,7 @@ namespace falproxy::app {
 namespace {
 
 using With = Environment;
-using test::at;
-using test::key_field;
-using test::lighthouse;
-using test::RawClient;
-using test::Received;
-using test::Served;
-using test::text_at;
+using namespace test;
 
 TEST_CASE("health needs no key") {
   const Served server;

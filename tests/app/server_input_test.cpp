@@ -11,13 +11,7 @@
 namespace falproxy::app {
 namespace {
 
-using test::at;
-using test::key_field;
-using test::lighthouse;
-using test::RawClient;
-using test::Received;
-using test::Served;
-using test::text_at;
+using namespace test;
 
 TEST_CASE("bad input gets an error of its own, and the server goes on") {
   const Served server;

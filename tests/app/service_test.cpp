@@ -24,13 +24,7 @@ namespace {
 
 using With = Environment;
 using falsim::FalsimStats;
-using test::at;
-using test::key_field;
-using test::lighthouse;
-using test::RawClient;
-using test::Received;
-using test::Served;
-using test::text_at;
+using namespace test;
 using testing::Folder;
 
 const std::string generations = "/v1/images/generations";

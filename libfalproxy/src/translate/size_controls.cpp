@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <iterator>
 #include <string>
 #include <utility>
 
@@ -129,6 +128,7 @@ class Finder {
   // All lists of one input are one list: some documents have a branch for each word.
   std::size_t add_words(const Field& shape, std::string_view member) {
     std::vector<WordControl::Word> words;
+    words.reserve(shape.allowed.size());
     for (const Json& value : shape.allowed) {
       const SizeTerm term = read_size_term(value);
       if (!term.says_nothing()) words.push_back({&value, term});
@@ -137,7 +137,8 @@ class Finder {
     std::vector<WordControl>& controls = controls_.words;
     if (controls.empty() || controls.back().field != &input_ || controls.back().member != member)
       controls.push_back({&input_, member, {}});
-    std::ranges::copy(words, std::back_inserter(controls.back().words));
+    std::vector<WordControl::Word>& all = controls.back().words;
+    all.insert(all.end(), words.begin(), words.end());
     return words.size();
   }
 
