@@ -482,3 +482,10 @@ TEST_CASE("notes fit into a header") {
   CHECK(cut.ends_with("..."));
   CHECK(header_value({{"a", "bcdef"}}, 2) == "..");
 }
+
+TEST_CASE("a note keeps a document's own words; only its header is ASCII") {
+  const FalPlan mapped = plan(generation(), with({R"("tone": {"type": "string", "enum": ["高"]})"},
+                                                 R"(["prompt", "tone"])"));
+  CHECK(note(mapped, "tone") == R"(required, and not given: "高" was sent)");
+  CHECK(translate::header_value(mapped.notes) == R"(tone: required, and not given: "?" was sent)");
+}

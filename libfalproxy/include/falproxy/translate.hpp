@@ -25,7 +25,9 @@ namespace falproxy::translate {
 /// Something that was rounded, clamped, renamed, defaulted or dropped.
 struct Note {
   std::string field;  ///< the OpenAI or native field
-  std::string text;   ///< short, ASCII: "1000x1000 became 1024x1024 (multiples of 32)"
+  /// Short: "1000x1000 became 1024x1024 (multiples of 32)". UTF-8, as a document may name its
+  /// words.
+  std::string text;
   bool operator==(const Note&) const = default;
 };
 /// For the header `x-falproxy-notes`: printable ASCII, at most `max_bytes`.
