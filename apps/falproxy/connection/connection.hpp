@@ -38,6 +38,9 @@ struct Connection {
   // The loop's.
   /// Keeps of what has arrived its end: `rest`, which may be a part of `in`.
   void keep(std::string_view rest);
+  /// Sends an answer; what the client does not take now is still to be sent. False: the connection
+  /// is over.
+  [[nodiscard]] bool send(std::string_view head, const Piece& body);
   /// Something is still to be sent.
   [[nodiscard]] bool has_out() const noexcept {
     return !out_head.empty() || !out_body.bytes.empty();
