@@ -189,3 +189,21 @@ TEST_CASE("several jobs of one request differ in their seeds") {
   CHECK(counts(plan(n(1, R"({"seed": 42})"), with({seed})), "seed") == "42");
   CHECK(counts(plan(n(1), with({fixed})), "seed") == "-");
 }
+
+TEST_CASE("bounds that no number reaches are no count, and do no harm") {
+  for (const std::string_view bounds :
+       {R"("minimum": 88888888888888888888888888888881, "maximum": 5)", R"("minimum": 3000000000)",
+        R"("maximum": -1e300)", R"("multipleOf": 1e300)"}) {
+    CAPTURE(bounds);
+    ImageRequest request = generation();
+    request.n = 2;
+    const auto mapped =
+        map(request,
+            with({fmt::format(
+                R"("num_images": {{"type": "integer", {}}}, "seed": {{"type": "integer", {}}})",
+                bounds, bounds)}));
+    REQUIRE(mapped);
+    CHECK(mapped->jobs.size() == 2);
+    CHECK(sent(*mapped, "num_images").empty());
+  }
+}

@@ -50,6 +50,7 @@ Count take_count(const Field& input, int wanted) {
     for_each_shape(input, [&](const Field& shape) {
       if (below || (!shape.types.integer && !shape.types.number)) return;
       const double count = whole_numbers(shape, 1, most_pictures).at_most(wanted);
+      if (count > most_pictures) return;
       below = Count{Json::integer(static_cast<std::int64_t>(count)), static_cast<int>(count)};
     });
   }
@@ -118,17 +119,16 @@ Counts count_pictures(Draft& draft) {
 
 // seed + k; past the greatest that the input takes it goes on from the smallest.
 Json seed_of_job(std::int64_t seed, std::size_t job, const Field& input) {
-  constexpr double exact = 9007199254740992.0;
-  WholeNumbers range{0, exact, 1};
+  WholeNumbers range{0, most_exact, 1};
   bool found = false;
   for_each_shape(input, [&](const Field& shape) {
     if (found || (!shape.types.integer && !shape.types.number)) return;
-    range = whole_numbers(shape, 0, exact);
+    range = whole_numbers(shape, 0, most_exact);
     found = true;
   });
   const auto low = static_cast<std::int64_t>(range.low);
-  const std::int64_t high = range.high < exact ? static_cast<std::int64_t>(range.high)
-                                               : std::numeric_limits<std::int64_t>::max();
+  const std::int64_t high = range.high < most_exact ? static_cast<std::int64_t>(range.high)
+                                                    : std::numeric_limits<std::int64_t>::max();
   const auto k = static_cast<std::int64_t>(job);
   const std::int64_t own =
       seed <= high - k ? seed + k : std::min(high, low + (k - (high - seed) - 1));

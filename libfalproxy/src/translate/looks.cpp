@@ -296,7 +296,8 @@ std::optional<Json> most_tolerant(const Field& input) {
     greatest = number;
   });
   if (!most && input.maximum && (input.types.integer || input.types.number)) {
-    most = Json::integer(static_cast<std::int64_t>(std::floor(*input.maximum)));
+    const double maximum = std::clamp(*input.maximum, -most_exact, most_exact);
+    most = Json::integer(static_cast<std::int64_t>(std::floor(maximum)));
   }
   return most;
 }

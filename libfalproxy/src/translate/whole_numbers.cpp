@@ -26,6 +26,9 @@ WholeNumbers whole_numbers(const schema::Field& shape, double least, double most
     numbers.high = std::min(numbers.high, std::ceil(*shape.exclusive_maximum) - 1);
   const double multiple = shape.multiple_of.value_or(1);
   if (multiple >= 1 && std::trunc(multiple) == multiple) numbers.step = multiple;
+  numbers.low = std::clamp(numbers.low, -most_exact, most_exact);
+  numbers.high = std::clamp(numbers.high, -most_exact, most_exact);
+  numbers.step = std::min(numbers.step, most_exact);
   return numbers;
 }
 

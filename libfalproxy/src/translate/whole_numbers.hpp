@@ -5,6 +5,10 @@
 
 namespace falproxy::translate {
 
+/// Up to here, either way, a double tells whole numbers apart; whatever a document writes, bounds
+/// are no further out.
+inline constexpr double most_exact = 9007199254740992.0;
+
 /// Multiples of `step` from `low` to `high`.
 struct WholeNumbers {
   double low = 1;
