@@ -16,7 +16,8 @@ std::string_view content_type_of(std::string_view ending) {
       {".js", "text/javascript; charset=utf-8"},
       {".svg", "image/svg+xml"},
   }};
-  const auto* type = std::ranges::find(types, ending, &std::pair<std::string_view, std::string_view>::first);
+  const auto* type =
+      std::ranges::find(types, ending, &std::pair<std::string_view, std::string_view>::first);
   return type == types.end() ? "application/octet-stream" : type->second;
 }
 

@@ -27,13 +27,16 @@ struct PlaygroundAnswer {
   std::string_view body = {};
 };
 
-/// `path`: "/playground" or "/playground/<file>". `accept_encoding` and `if_none_match` are the request's headers.
-[[nodiscard]] PlaygroundAnswer playground_answer(std::string_view path, std::string_view accept_encoding,
+/// `path`: "/playground" or "/playground/<file>". `accept_encoding` and `if_none_match` are the
+/// request's headers.
+[[nodiscard]] PlaygroundAnswer playground_answer(std::string_view path,
+                                                 std::string_view accept_encoding,
                                                  std::string_view if_none_match);
 
 /// What the page may do: load from its own origin only, run no inline code, be framed by nobody.
 inline constexpr std::string_view content_security_policy =
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 }  // namespace falproxy::app

@@ -4,14 +4,15 @@
 
 namespace falproxy::app {
 
-SseWriter::SseWriter(Exchange& exchange, AnswerStream& out) : exchange_(exchange), out_(out) {
+SseWriter::SseWriter(Exchange& exchange, std::string fields)
+    : exchange_(exchange), fields_(std::move(fields)) {
   exchange_.start_ticking(comment_interval, [this] {
     std::string text;
     {
       const std::lock_guard lock(mutex_);
       text = last_;
     }
-    exchange_.interject(": " + text + "\n\n");
+    send_comment(text);
   });
 }
 
@@ -21,7 +22,10 @@ void SseWriter::queued(std::optional<int> position) {
   comment(position ? "queue position " + std::to_string(*position) : std::string("queued"));
 }
 
-void SseWriter::partial_image(const openai::ImageEvent& event) { out_.write(openai::write(event)); }
+void SseWriter::partial_image(const openai::ImageEvent& event) {
+  exchange_.begin_early(content_type, fields_);
+  exchange_.write_early(openai::write(event).str());
+}
 
 void SseWriter::comment(const std::string& text) {
   {
@@ -29,7 +33,12 @@ void SseWriter::comment(const std::string& text) {
     if (text == last_) return;
     last_ = text;
   }
-  exchange_.interject(": " + text + "\n\n");
+  send_comment(text);
+}
+
+void SseWriter::send_comment(std::string_view text) {
+  exchange_.begin_early(content_type, fields_);
+  exchange_.interject(std::string(": ").append(text).append("\n\n"));
 }
 
 }  // namespace falproxy::app

@@ -1,5 +1,5 @@
-// sse_writer.hpp: server-sent events (WHATWG HTML, 9.2): progress as comments, pictures and errors
-// as events.
+// sse_writer.hpp: server-sent events (WHATWG HTML, 9.2) while a request runs: its progress as
+// comments, its partial pictures as events.
 #pragma once
 
 #include <mutex>
@@ -12,19 +12,20 @@
 
 namespace falproxy::app {
 
-/// Comments go out when the progress changes and at least every ten seconds, so that no hop times
-/// out. Its Progress side is called from the threads that run the jobs.
+/// The answer begins with the first progress, or after ten seconds: a request that fails before can
+/// still be told so with a status of its own. From then on a comment goes out at least every ten
+/// seconds, so that no hop times out. Its Progress side is called from the threads that run the
+/// jobs.
 class SseWriter final : public Progress {
  public:
   static constexpr Seconds comment_interval{10};
+  static constexpr std::string_view content_type = "text/event-stream; charset=utf-8";
 
-  SseWriter(Exchange& exchange, AnswerStream& out);
+  /// `fields`: more header fields of the answer, each "Name: value\r\n".
+  SseWriter(Exchange& exchange, std::string fields);
   ~SseWriter() override;
   SseWriter(const SseWriter&) = delete;
   SseWriter& operator=(const SseWriter&) = delete;
-
-  /// `event`: whole, ended by a blank line.
-  bool write(const Body& event) { return out_.write(event); }
 
   // Progress
   void queued(std::optional<int> position) override;
@@ -33,8 +34,9 @@ class SseWriter final : public Progress {
 
  private:
   void comment(const std::string& text);
+  void send_comment(std::string_view text);
   Exchange& exchange_;
-  AnswerStream& out_;
+  const std::string fields_;
   std::mutex mutex_;
   std::string last_ = "waiting";
 };

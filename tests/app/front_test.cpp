@@ -95,7 +95,10 @@ class Echo final : public Application {
       if (!read) return {.status = 400, .body = Body(std::string(name_of(read.error().kind)))};
       if (path == "/wait") wait(exchange);
       if (path == "/space") {
-        exchange.send_white_space_every(Milliseconds(1), "application/json", "X-Early: yes\r\n");
+        exchange.start_ticking(Milliseconds(1), [&exchange] {
+          exchange.begin_early("application/json", "X-Early: yes\r\n");
+          exchange.interject(" ");
+        });
         wait(exchange);
         return {.status = 500, .fields = "X-Late: yes\r\n", .body = Body(std::string("{}"))};
       }
@@ -105,13 +108,11 @@ class Echo final : public Application {
 
    private:
     Answer stream(Exchange& exchange) {
-      return {.content_type = "text/event-stream", .stream = [this, &exchange](AnswerStream& out) {
-                out.write("first\n");
-                exchange.start_ticking(Milliseconds(1),
-                                       [&exchange] { exchange.interject(":tick\n"); });
-                wait(exchange);
-                out.write("last\n");
-              }};
+      exchange.begin_early("text/event-stream", "");
+      exchange.write_early("first\n");
+      exchange.start_ticking(Milliseconds(1), [&exchange] { exchange.interject(":tick\n"); });
+      wait(exchange);
+      return {.stream = [](AnswerStream& out) { out.write("last\n"); }};
     }
 
     void wait(Exchange& exchange) {

@@ -128,6 +128,33 @@ TEST_CASE("a stream brings comments while it waits, and one event for each pictu
             .status == 400);
 }
 
+TEST_CASE("a stream that fails before anything is out fails with a status of its own") {
+  Served server;
+  server.sim.add_fault(
+      {.step = falsim::Step::submit,
+       .answer = falsim::Answer{
+           .status = 429, .body = R"({"detail":"slow down"})", .headers = {{"retry-after", "7"}}}});
+  const Received got =
+      server.post("/v1/images/generations", R"({"model":"flux","prompt":"a","stream":true})");
+  CHECK(got.status == 429);
+  CHECK(got.header("content-type") == "application/json");
+  CHECK(text_at(got.body, "error.code") == "rate_limit_exceeded");
+  CHECK(std::stoi(got.header("retry-after")) >= 1);
+}
+
+TEST_CASE("a stream that fails once fal has the job ends with an event that says so") {
+  Served server(With{}, {.job_time = Milliseconds(50)});
+  falsim::Fault made{.step = falsim::Step::submit};
+  made.job.error = "the model broke";
+  made.job.error_type = "internal_server_error";
+  server.sim.add_fault(made);
+  const Received got =
+      server.post("/v1/images/generations", R"({"model":"flux","prompt":"a","stream":true})");
+  CHECK(got.status == 200);
+  CHECK(got.header("content-type").starts_with("text/event-stream"));
+  CHECK(got.body.find("event: error\n") != std::string::npos);
+}
+
 TEST_CASE("an HTTP/1.0 proxy in between gets a stream, too") {
   const Served server;
   RawClient client(server.port());

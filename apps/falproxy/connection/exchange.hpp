@@ -73,19 +73,21 @@ class Exchange {
       const std::function<bool(std::string_view)>& receiver) = 0;
 
   /// Calls `tick` every `interval` on the connections' own thread, where it must not block, until
-  /// stop_ticking().
+  /// stop_ticking() or the Answer is returned.
   virtual void start_ticking(Milliseconds interval, std::function<void()> tick) = 0;
   /// After it has returned, no tick runs any more.
   virtual void stop_ticking() = 0;
-  /// For ticks, once a streamed answer has begun: sends `bytes` between the writes of the worker,
-  /// or nothing at all where the worker is writing or the client is slow.
-  virtual void interject(std::string_view bytes) = 0;
 
-  /// From now on, every `interval`: leading white space in a chunked answer of status 200 whose
-  /// head is sent with the first of it. The Answer then keeps only its body. Until the Answer is
-  /// returned.
-  virtual void send_white_space_every(Milliseconds interval, std::string content_type,
-                                      std::string fields) = 0;
+  /// Sends the head of an answer of status 200 now, unless it is out already. The Answer that is
+  /// returned then keeps only its body. Thread-safe; does not block.
+  virtual void begin_early(std::string_view content_type, std::string_view fields) = 0;
+  [[nodiscard]] virtual bool began_early() const noexcept = 0;
+  /// Of an answer that began early: sends `bytes` before the Answer's body. Blocks while the client
+  /// is slow; false once it is gone or too slow.
+  virtual bool write_early(std::string_view bytes) = 0;
+  /// Of an answer that began early: sends `bytes` between the writes of the worker, or nothing at
+  /// all where the worker is writing or the client is slow. Thread-safe; does not block.
+  virtual void interject(std::string_view bytes) = 0;
 };
 
 }  // namespace falproxy::app

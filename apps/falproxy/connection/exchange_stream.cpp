@@ -100,8 +100,16 @@ bool ExchangeStream::wait(short events, Pace& pace, Fault& fault) {
 ssize_t ExchangeStream::write(const char* data, std::size_t size) {
   const std::lock_guard lock(write_mutex_);
   if (std::exchange(leave_out_next_write_, false)) return static_cast<ssize_t>(size);
-  if (!kept_.empty() && !send_all(std::exchange(kept_, {}))) return -1;
-  return send_all({data, size}) ? static_cast<ssize_t>(size) : -1;
+  return send_kept_and({data, size}) ? static_cast<ssize_t>(size) : -1;
+}
+
+bool ExchangeStream::write_early(std::string_view bytes) {
+  const std::lock_guard lock(write_mutex_);
+  return send_kept_and(bytes);
+}
+
+bool ExchangeStream::send_kept_and(std::string_view bytes) {
+  return (kept_.empty() || send_all(std::exchange(kept_, {}))) && send_all(bytes);
 }
 
 bool ExchangeStream::send_all(std::string_view bytes) {
@@ -129,12 +137,12 @@ void ExchangeStream::interject(std::string_view bytes) {
   if (lock.owns_lock() && kept_.empty()) send_or_keep(bytes);
 }
 
-void ExchangeStream::begin_early(std::string_view head, std::string_view first_bytes) {
+void ExchangeStream::begin_early(std::string_view head) {
+  if (early_) return;
   const std::lock_guard lock(write_mutex_);
-  early_ = true;
+  if (early_.exchange(true)) return;
   leave_out_next_write_ = true;
   send_or_keep(head);
-  send_or_keep(first_bytes);
 }
 
 }  // namespace falproxy::app

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstddef>
 #include <mutex>
 #include <optional>
@@ -45,9 +46,11 @@ class ExchangeStream {
 
   /// Sends `bytes` unless a write is going on or the client is slow.
   void interject(std::string_view bytes);
-  /// Sends `head` now; the next write, which is httplib's own head, is left out. Once only.
-  void begin_early(std::string_view head, std::string_view first_bytes);
-  [[nodiscard]] bool began_early() const noexcept { return early_; }
+  /// Sends `head` now, unless one is out; the next write(), of httplib's own head, is left out.
+  void begin_early(std::string_view head);
+  [[nodiscard]] bool began_early() const noexcept { return early_.load(); }
+  /// As write(), before httplib's head. False: it is over.
+  [[nodiscard]] bool write_early(std::string_view bytes);
 
   /// Both wait as long as the client keeps its pace. Bytes read or written; 0: the client has
   /// closed; -1: it is over.
@@ -58,6 +61,7 @@ class ExchangeStream {
  private:
   ssize_t read_body(char* to, std::size_t size);
   ssize_t receive(char* to, std::size_t size);
+  bool send_kept_and(std::string_view bytes);
   bool send_all(std::string_view bytes);      // blocks
   void send_or_keep(std::string_view bytes);  // does not
   bool wait(short events, Pace& pace, Fault& fault);
@@ -75,7 +79,7 @@ class ExchangeStream {
 
   std::mutex write_mutex_;
   std::string kept_;  // of what was interjected
-  bool early_ = false;
+  std::atomic<bool> early_{false};
   bool leave_out_next_write_ = false;
 };
 

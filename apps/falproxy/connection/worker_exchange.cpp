@@ -209,28 +209,24 @@ void WorkerExchange::tick_if_due(TimePoint now) {
   tick_();
 }
 
-void WorkerExchange::interject(std::string_view bytes) {
-  stream_.interject(head_.minor_version == 1 ? chunk(bytes) : std::string(bytes));
-}
-
-void WorkerExchange::send_white_space_every(Milliseconds interval, std::string content_type,
-                                            std::string fields) {
-  if (head_.minor_version == 0) return;  // no chunks there
+void WorkerExchange::begin_early(std::string_view content_type, std::string_view fields) {
+  if (stream_.began_early()) return;
   std::string head;
   append_status_line(head, 200);
   append_date(head, std::time(nullptr));
   append_field(head, "Content-Type", content_type);
-  append_field(head, "Transfer-Encoding", "chunked");
+  if (has_chunks()) append_field(head, "Transfer-Encoding", "chunked");
   head.append(fields);
-  if (closes()) append_field(head, "Connection", "close");
-  head.append("\r\n");
-  start_ticking(interval, [this, head = std::move(head)] {
-    if (stream_.began_early()) {
-      interject(" ");
-    } else {
-      stream_.begin_early(head, chunk(" "));
-    }
-  });
+  if (closes() || !has_chunks()) append_field(head, "Connection", "close");
+  stream_.begin_early(head.append("\r\n"));
+}
+
+bool WorkerExchange::write_early(std::string_view bytes) {
+  return has_chunks() ? stream_.write_early(chunk(bytes)) : stream_.write_early(bytes);
+}
+
+void WorkerExchange::interject(std::string_view bytes) {
+  stream_.interject(has_chunks() ? chunk(bytes) : std::string(bytes));
 }
 
 void WorkerExchange::run(httplib::Response& response, const httplib::ContentReader* reader) {
@@ -238,7 +234,7 @@ void WorkerExchange::run(httplib::Response& response, const httplib::ContentRead
   reader_ = reader;
   Answer answer = task_->serve(*this);
   reader_ = nullptr;
-  if (!answer.stream) stop_ticking();
+  stop_ticking();
   // What nobody read stands between this request and the next one.
   if (head_.has_body() && reader != nullptr && !body_read_) stream_.refuse_reads();
   send(std::move(answer), response);
@@ -247,16 +243,12 @@ void WorkerExchange::run(httplib::Response& response, const httplib::ContentRead
 void WorkerExchange::send(Answer answer, httplib::Response& response) {
   response.status = answer.status;
   fields_ = std::move(answer.fields);
-  const bool chunks = head_.minor_version == 1;
-  if (stream_.began_early()) {
+  if (stream_.began_early() && !answer.stream) {
     answer.stream = [body = std::move(answer.body)](AnswerStream& stream) { stream.write(body); };
   }
   if (answer.stream) {
-    auto write = provider([this, stream = std::move(answer.stream)](AnswerStream& out) {
-      stream(out);
-      stop_ticking();
-    });
-    if (chunks) {
+    auto write = provider(std::move(answer.stream));
+    if (has_chunks()) {
       response.set_chunked_content_provider(answer.content_type, std::move(write));
     } else {
       closes_ = true;

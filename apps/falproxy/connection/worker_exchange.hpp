@@ -39,9 +39,10 @@ class WorkerExchange final : public Exchange {
       const std::function<bool(std::string_view)>& receiver) override;
   void start_ticking(Milliseconds interval, std::function<void()> tick) override;
   void stop_ticking() override;
+  void begin_early(std::string_view content_type, std::string_view fields) override;
+  [[nodiscard]] bool began_early() const noexcept override { return stream_.began_early(); }
+  bool write_early(std::string_view bytes) override;
   void interject(std::string_view bytes) override;
-  void send_white_space_every(Milliseconds interval, std::string content_type,
-                              std::string fields) override;
 
   // The worker's side.
   [[nodiscard]] ExchangeStream& stream() noexcept { return stream_; }
@@ -53,7 +54,8 @@ class WorkerExchange final : public Exchange {
   [[nodiscard]] const std::string& fields() const noexcept { return fields_; }
   /// The connection ends with this answer.
   [[nodiscard]] bool closes() const noexcept {
-    return closes_ || !head_.keep_alive || draining_ || stream_.reads_refused();
+    return closes_ || !head_.keep_alive || draining_ || stream_.reads_refused() ||
+           (!has_chunks() && stream_.began_early());
   }
 
   // The loop's side, under the connection's exchange_mutex.
@@ -62,6 +64,8 @@ class WorkerExchange final : public Exchange {
   void tick_if_due(TimePoint now);
 
  private:
+  /// The client knows chunks: where it does not, a streamed answer ends with its connection.
+  [[nodiscard]] bool has_chunks() const noexcept { return head_.minor_version == 1; }
   [[nodiscard]] Result<Done> body_fault(bool too_large, bool refused);
   void send(Answer answer, httplib::Response& response);
 

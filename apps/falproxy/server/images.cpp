@@ -203,9 +203,13 @@ Answer ImageTask::explain(Exchange& exchange, const openai::ImageRequest& reques
 Answer ImageTask::whole(Exchange& exchange, openai::ImageRequest request) {
   const Seconds keepalive = admission_.rules->settings.keepalive;
   if (keepalive.count() > 0) {
-    exchange.send_white_space_every(keepalive, "application/json", admission_.common_fields);
+    exchange.start_ticking(keepalive, [&exchange, this] {
+      exchange.begin_early("application/json", admission_.common_fields);
+      exchange.interject(" ");
+    });
   }
   Outcome outcome = server_.parts().gateway.handle(std::move(request), context(exchange));
+  exchange.stop_ticking();
   record_.receipt = std::move(outcome.receipt);
   if (!outcome.response) return failure(exchange, std::move(outcome.response).error());
   Answer answer{.fields = admission_.common_fields + receipt_fields(record_.receipt),
@@ -217,49 +221,57 @@ Answer ImageTask::whole(Exchange& exchange, openai::ImageRequest request) {
 
 Answer ImageTask::streamed(Exchange& exchange, openai::ImageRequest request) {
   request.response_format = ResponseFormat::b64_json;
-  // What can be known to be wrong is told with a status of its own, not in the stream.
   const Result<translate::FalPlan> plan = server_.parts().gateway.plan(request, context(exchange));
   if (!plan) return failure(exchange, plan.error());
-  Answer answer{
-      .content_type = "text/event-stream; charset=utf-8",
-      .fields = admission_.common_fields + "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n"};
+  const std::string fields =
+      admission_.common_fields + "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n";
+  std::string early_fields = fields;
   if (!plan->notes.empty())
-    append_safe_field(answer.fields, "x-falproxy-notes", translate::header_value(plan->notes));
-  // A std::function must be copyable, and the request's pictures are not to be copied.
-  auto shared = std::make_shared<openai::ImageRequest>(std::move(request));
-  answer.stream = [this, &exchange, shared](AnswerStream& out) {
-    write_events(exchange, std::move(*shared), out);
-  };
-  return answer;
-}
+    append_safe_field(early_fields, "x-falproxy-notes", translate::header_value(plan->notes));
 
-void ImageTask::write_events(Exchange& exchange, openai::ImageRequest request, AnswerStream& out) {
-  SseWriter writer(exchange, out);
+  SseWriter writer(exchange, std::move(early_fields));
   CallContext call = context(exchange);
   call.progress = &writer;
   Outcome outcome = server_.parts().gateway.handle(std::move(request), call);
   record_.receipt = std::move(outcome.receipt);
-  if (!outcome.response) {
-    const Error error = explained(exchange, std::move(outcome.response).error());
-    writer.write(Body(openai::write_error_event(error, record_.model)));
-    return done(exchange, openai::describe(error.kind).status, &error);
+  exchange.stop_ticking();
+  // As long as nothing is out, a failure has a status of its own, which SDKs act on.
+  if (!outcome.response && !exchange.began_early())
+    return failure(exchange, std::move(outcome).response.error());
+  std::vector<Body> events = events_of(exchange, outcome.response);
+  return {.content_type = std::string(SseWriter::content_type),
+          .fields = fields + receipt_fields(record_.receipt),
+          .stream = [events = std::move(events)](AnswerStream& out) {
+            for (const Body& event : events) {
+              if (!out.write(event)) return;
+            }
+          }};
+}
+
+std::vector<Body> ImageTask::events_of(const Exchange& exchange,
+                                       const Result<openai::ImageResponse>& answer) {
+  std::vector<Body> events;
+  if (!answer) {
+    const Error error = explained(exchange, answer.error());
+    events.emplace_back(openai::write_error_event(error, record_.model));
+    done(exchange, openai::describe(error.kind).status, &error);
+    return events;
   }
-  const openai::ImageResponse& response = *outcome.response;
-  for (const openai::ImageData& data : response.data) {
-    const Body event =
+  for (const openai::ImageData& data : answer->data) {
+    events.push_back(
         openai::write(openai::ImageEvent{.kind = openai::ImageEvent::Kind::completed,
                                          .operation = operation(),
                                          .b64_json = data.content,
-                                         .created_at = response.created,
-                                         .size = response.size.value_or(""),
-                                         .quality = response.quality.value_or(""),
-                                         .background = response.background.value_or(""),
-                                         .output_format = response.output_format.value_or(""),
-                                         .usage = response.usage});
-    record_.answer_bytes += event.size();
-    if (!writer.write(event)) break;
+                                         .created_at = answer->created,
+                                         .size = answer->size.value_or(""),
+                                         .quality = answer->quality.value_or(""),
+                                         .background = answer->background.value_or(""),
+                                         .output_format = answer->output_format.value_or(""),
+                                         .usage = answer->usage}));
+    record_.answer_bytes += events.back().size();
   }
   done(exchange, 200, nullptr);
+  return events;
 }
 
 Error ImageTask::explained(const Exchange& exchange, Error error) const {

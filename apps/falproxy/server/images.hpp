@@ -4,6 +4,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "server/server.hpp"
 
@@ -31,7 +32,8 @@ class ImageTask final : public Task {
   Answer explain(Exchange& exchange, const openai::ImageRequest& request);
   Answer whole(Exchange& exchange, openai::ImageRequest request);
   Answer streamed(Exchange& exchange, openai::ImageRequest request);
-  void write_events(Exchange& exchange, openai::ImageRequest request, AnswerStream& out);
+  [[nodiscard]] std::vector<Body> events_of(const Exchange& exchange,
+                                            const Result<openai::ImageResponse>& answer);
   Answer failure(Exchange& exchange, Error error);
 
   [[nodiscard]] CallContext context(Exchange& exchange) const;
