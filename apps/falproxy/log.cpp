@@ -80,6 +80,16 @@ std::string fal_request_ids(const Receipt& receipt) {
   return ids;
 }
 
+// What fal or the way to it did to the job that failed last; empty: nothing.
+std::string_view fault_of(const RequestRecord& record) {
+  std::string_view fault;
+  if (record.error_code.empty()) return fault;
+  for (const JobReceipt& job : record.receipt.jobs) {
+    if (!job.fault.empty()) fault = job.fault;
+  }
+  return fault;
+}
+
 double billable_units(const Receipt& receipt) {
   double units = 0;
   for (const JobReceipt& job : receipt.jobs) units += job.billable_units.value_or(0);
@@ -126,6 +136,7 @@ std::string request_as_json(const RequestRecord& record) {
   if (!record.error_code.empty()) {
     line["error"] = record.error_code;
     line["message"] = record.error_message;
+    if (const std::string_view fault = fault_of(record); !fault.empty()) line["cause"] = fault;
   }
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
@@ -160,6 +171,8 @@ std::string request_as_text(const RequestRecord& record, bool colours) {
   if (!record.error_code.empty()) {
     line.append(" ").append(painted(record.error_code, colour_of(record.status), colours));
     line.append(": ").append(one_line(record.error_message));
+    if (const std::string_view fault = fault_of(record); !fault.empty())
+      line.append(" (").append(one_line(fault)).append(")");
   }
   return line;
 }

@@ -16,11 +16,10 @@
 
 #include "falproxy/clock.hpp"
 #include "falproxy/gateway.hpp"
+#include "falproxy/log.hpp"
 #include "falproxy/settings.hpp"
 
 namespace falproxy::app {
-
-enum class LogLevel { debug, info, warning, error };
 
 /// What is known of a request once it is answered; the log line, the metrics and the status page
 /// are written from it. Holds no key and no prompt.

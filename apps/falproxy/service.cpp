@@ -70,14 +70,13 @@ struct Service::Impl {
         workers({.max_threads = room.threads}),
         transport(std::move(to_fal)),
         store(open_store(options.environment)),
-        catalog(
-            {.transport = *transport,
-             .clock = clock,
-             .executor = workers,
-             .store = store.get(),
-             .random = random_source(),
-             .log = [this](std::string_view text) { log.line(LogLevel::info, std::string(text)); }},
-            catalog_options(settings), std::move(configuration.models), configuration.pinned),
+        catalog({.transport = *transport,
+                 .clock = clock,
+                 .executor = workers,
+                 .store = store.get(),
+                 .random = random_source(),
+                 .log = log_line()},
+                catalog_options(settings), std::move(configuration.models), configuration.pinned),
         keys(settings.ai_keys, key_ring_options(settings), random_source()),
         gateway({.transport = *transport,
                  .clock = clock,
@@ -86,7 +85,8 @@ struct Service::Impl {
                  .keys = keys,
                  .catalog = catalog,
                  .masks = masks(),
-                 .random = random_source()},
+                 .random = random_source(),
+                 .log = log_line()},
                 gateway_options_with_debug(settings)),
         server({.gateway = gateway,
                 .catalog = catalog,
@@ -97,6 +97,10 @@ struct Service::Impl {
                 .gauges = [this] { return gauges(); }},
                settings),
         metrics_door(server) {}
+
+  LogLine log_line() {
+    return [this](LogLevel level, std::string_view text) { log.line(level, std::string(text)); };
+  }
 
   ImageGateway::Options gateway_options_with_debug(const Settings& from) {
     ImageGateway::Options made = gateway_options(from);

@@ -57,6 +57,20 @@ TEST_CASE("a request is one JSON object on a line") {
   CHECK(test::text_at(line, "fal_request_id") == "abc");
 }
 
+TEST_CASE("a request that failed tells the operator what fal, or the way to it, did") {
+  RequestRecord record = answered();
+  record.receipt.jobs[0].fault = "connect: Connection refused";
+  CHECK(format_request(record, LogFormat::text, false).find("refused") == std::string::npos);
+  record.status = 503;
+  record.error_code = "upstream_unreachable";
+  record.error_message = "fal could not be reached.";
+  CHECK(format_request(record, LogFormat::text, false)
+            .ends_with(
+                "upstream_unreachable: fal could not be reached. (connect: Connection refused)"));
+  CHECK(test::text_at(format_request(record, LogFormat::json, false), "cause") ==
+        "connect: Connection refused");
+}
+
 TEST_CASE("what clients send cannot write lines of its own or paint the terminal") {
   RequestRecord record = answered();
   record.model = "a\nb\033[31m";

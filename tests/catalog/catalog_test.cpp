@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <mutex>
 
 #include "catalog/freshness.hpp"
@@ -41,7 +42,10 @@ struct World {
                  std::map<std::string, std::string> pinned = {})
       : transport(clock, [this](const HttpRequest& request) { return serve(request); }),
         catalog({transport, clock, executor, &store, [] { return 0.5; },
-                 [this](std::string_view line) { log.emplace_back(line); }},
+                 [this](LogLevel level, std::string_view line) {
+                   constexpr std::array names = {"debug ", "info ", "warning ", "error "};
+                   log.push_back(names[static_cast<std::size_t>(level)] + std::string(line));
+                 }},
                 options, std::move(models), std::move(pinned)) {}
 
   Result<std::shared_ptr<const schema::ModelSchema>> schema(std::string_view endpoint,
@@ -156,6 +160,13 @@ TEST_CASE("a document that cannot be had makes its model unavailable, for a reas
       CHECK(world.schema("fal-ai/fast-sdxl"));        // the other model is untouched
       CHECK(world.transport.requests().size() == 2);  // and nobody fetches again before its time
       CHECK(world.logged(row.reason));
+      // What the transport says of its addresses is the operator's.
+      if (row.script.fault) {
+        CHECK(schema.error().message.find("scripted") == std::string::npos);
+        CHECK(world.logged("warning fal-ai/flux/dev: "));
+        CHECK(world.logged("(scripted)"));
+        CHECK(world.catalog.status().back().fault.find(": scripted") != std::string::npos);
+      }
     }
   }
 }
@@ -288,6 +299,13 @@ TEST_CASE("with a warm store the catalogue serves while fal cannot be reached") 
     world.refresh();
     CHECK(world.schema(flux));
   }
+}
+
+TEST_CASE("what is read from a document is told to whoever looks for a fault") {
+  World world({model("flux", flux)});
+  world.refresh();
+  CHECK(world.logged("debug fal-ai/flux/dev: its document says: {"));
+  CHECK(world.logged("; inputs: prompt"));
 }
 
 TEST_CASE("what was fetched is stored with its time") {

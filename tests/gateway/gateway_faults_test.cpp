@@ -9,13 +9,22 @@ namespace falproxy {
 using namespace std::chrono_literals;
 using namespace testing;
 
+namespace {
+
+// A submit with the first key.
+std::function<std::optional<Script>(const HttpRequest&)> fail_first_key(Script script) {
+  return [script = std::move(script)](const HttpRequest& request) -> std::optional<Script> {
+    if (request.method != "POST" || request.headers.find("authorization") != "Key key-a:secret-a")
+      return std::nullopt;
+    return script;
+  };
+}
+
+}  // namespace
+
 TEST_CASE("keys take turns, and the next one is tried at once when fal refuses one") {
   GatewayWorld world;
-  world.fal.fault = [](const HttpRequest& request) -> std::optional<Script> {
-    const bool first_key = request.headers.find("authorization") == "Key key-a:secret-a";
-    if (request.method == "POST" && first_key) return answer(401, "{}");
-    return std::nullopt;
-  };
+  world.fal.fault = fail_first_key(answer(401, "{}"));
   const Outcome outcome = world.handle(request_for("flux"));
   CHECK(outcome.response);
   CHECK(outcome.receipt.jobs[0].key_slot == 1);
@@ -36,6 +45,42 @@ TEST_CASE("when every key is refused the client hears nothing of fal's accounts"
   CHECK((error.kind == ErrorKind::keys_out || error.kind == ErrorKind::keys_resting));
   CHECK(error.message.find("alance") == std::string::npos);
   CHECK_FALSE(error.submitted);
+  world.check_closed();
+}
+
+TEST_CASE("the operator hears once which key fal refuses, and no key") {
+  GatewayWorld world;
+  world.fal.fault = fail_first_key(answer(401, R"({"detail":"No user for key-a:secret-a"})"));
+  CHECK(world.handle(request_for("flux")).response);
+  CHECK(world.handle(request_for("flux")).response);
+  CHECK(world.log_lines ==
+        std::vector<std::string>{"warning key 1 of AI_KEYS is out until the settings are loaded "
+                                 "anew: fal refuses it (401: No user for [key]); take it out, or "
+                                 "put the right one there"});
+  world.check_closed();
+}
+
+TEST_CASE("the operator hears of an account that fal blocks, and that it can be used again") {
+  GatewayWorld world;
+  world.fal.fault = fail_first_key(answer(403, R"({"detail":"User is locked. Top up."})"));
+  CHECK(world.handle(request_for("flux")).response);
+  world.fal.fault = nullptr;
+  world.clock.advance(6min);
+  for (int i = 0; i < 3; ++i) CHECK(world.handle(request_for("flux")).response);
+  REQUIRE(world.log_lines.size() == 2);
+  CHECK(world.log_lines[0].starts_with("warning the account of key 1 of AI_KEYS is blocked"));
+  CHECK(world.log_lines[0].find("403: User is locked. Top up.") != std::string::npos);
+  CHECK(world.log_lines[1] == "info the account of key 1 of AI_KEYS can be used again");
+  world.check_closed();
+}
+
+TEST_CASE("why fal cannot be reached is for the operator only") {
+  GatewayWorld world;
+  world.fal.fault = fail_on("POST https://queue", broken(TransportFault::unreachable));
+  const Outcome outcome = world.handle(request_for("flux"));
+  REQUIRE_FALSE(outcome.response);
+  CHECK(outcome.response.error().message == "fal could not be reached.");
+  CHECK(outcome.receipt.jobs.at(0).fault == "scripted");
   world.check_closed();
 }
 

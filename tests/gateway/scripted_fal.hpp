@@ -218,7 +218,8 @@ struct GatewayWorld {
                  .keys = keys,
                  .catalog = catalog,
                  .masks = nullptr,
-                 .random = [] { return 0.5; }},
+                 .random = [] { return 0.5; },
+                 .log = [this](LogLevel level, std::string_view line) { note_log(level, line); }},
                 with_debug(with_hosts(std::move(options)))) {
     fal.documents["fal-ai/flux/dev"] =
         model_document("fal-ai/flux/dev",
@@ -252,9 +253,8 @@ struct GatewayWorld {
     CHECK(c.submits == c.repeated + c.results + c.cancels + c.failures + c.abandoned);
     CHECK(c.streams_held == 0);
     CHECK(fal.keys_to_strangers.empty());
-    for (const std::string& line : debug_lines) {
-      CHECK(line.find("secret") == std::string::npos);
-    }
+    for (const std::string& line : debug_lines) CHECK(line.find("secret") == std::string::npos);
+    for (const std::string& line : log_lines) CHECK(line.find("secret") == std::string::npos);
   }
 
   VirtualClock clock;
@@ -264,14 +264,19 @@ struct GatewayWorld {
   PlainCodecs codecs;
   KeyRing keys;
   Catalog catalog;
-  std::mutex debug_mutex;
+  std::mutex lines_mutex;
   std::vector<std::string> debug_lines;
+  std::vector<std::string> log_lines;  ///< "info ..." or "warning ..."
   ImageGateway gateway;
 
  private:
   void note_debug(std::string_view line) {
-    const std::lock_guard lock(debug_mutex);
+    const std::lock_guard lock(lines_mutex);
     debug_lines.emplace_back(line);
+  }
+  void note_log(LogLevel level, std::string_view line) {
+    const std::lock_guard lock(lines_mutex);
+    log_lines.push_back((level == LogLevel::warning ? "warning " : "info ") + std::string(line));
   }
 };
 

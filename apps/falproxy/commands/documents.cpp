@@ -46,7 +46,20 @@ std::vector<Documents::Schema> Documents::fetch(const std::vector<Wanted>& wante
   std::vector<Schema> schemas;
   schemas.reserve(found.size());
   for (std::optional<Schema>& schema : found) schemas.push_back(std::move(*schema));
+  tell_causes(wanted, schemas);
   return schemas;
+}
+
+// A client is told less of why a document cannot be had than the operator.
+void Documents::tell_causes(const std::vector<Wanted>& wanted, std::vector<Schema>& schemas) const {
+  const std::vector<DocumentStatus> all = catalog_->status();
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (schemas[i]) continue;
+    const auto status = std::ranges::find(all, wanted[i].endpoint.str(), &DocumentStatus::endpoint);
+    if (status != all.end() && !status->fault.empty())
+      schemas[i].error().message = fmt::format("The document of '{}' cannot be had: {}.",
+                                               wanted[i].endpoint.str(), status->fault);
+  }
 }
 
 std::string size_words(const schema::Summary& summary) {

@@ -32,6 +32,7 @@ class Documents {
   [[nodiscard]] std::vector<Schema> fetch(const std::vector<Wanted>& wanted);
 
  private:
+  void tell_causes(const std::vector<Wanted>& wanted, std::vector<Schema>& schemas) const;
   explicit Documents(const Surroundings& surroundings) : surroundings_(surroundings) {}
   const Surroundings& surroundings_;
   std::unique_ptr<Transport> transport_;

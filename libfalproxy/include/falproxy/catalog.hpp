@@ -16,6 +16,7 @@
 #include "falproxy/clock.hpp"
 #include "falproxy/executor.hpp"
 #include "falproxy/fal.hpp"
+#include "falproxy/log.hpp"
 #include "falproxy/result.hpp"
 #include "falproxy/schema.hpp"
 #include "falproxy/settings.hpp"
@@ -84,7 +85,7 @@ class Catalog {
     Executor& executor;              ///< runs the fetches of refresh_due() side by side
     DocumentStore* store = nullptr;  ///< null: documents live as long as the process
     std::function<double()> random;  ///< in [0, 1), for jitter; called from several threads at once
-    std::function<void(std::string_view)> log;  ///< one line for the operator; may be empty
+    LogLine log;                     ///< documents that come, change and cannot be had
   };
 
   /// `pinned`: text of the documents that ModelSettings::schema names, by model name; nothing is

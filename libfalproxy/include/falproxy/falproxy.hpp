@@ -26,6 +26,7 @@
 #include "falproxy/http.hpp"
 #include "falproxy/json.hpp"
 #include "falproxy/key_ring.hpp"
+#include "falproxy/log.hpp"
 #include "falproxy/media.hpp"
 #include "falproxy/openai.hpp"
 #include "falproxy/result.hpp"

@@ -19,6 +19,7 @@
 #include "falproxy/executor.hpp"
 #include "falproxy/fal.hpp"
 #include "falproxy/key_ring.hpp"
+#include "falproxy/log.hpp"
 #include "falproxy/media.hpp"
 #include "falproxy/openai.hpp"
 #include "falproxy/result.hpp"
@@ -35,6 +36,9 @@ struct JobReceipt {
   std::string endpoint;
   /// KeyLease::slot() of the key of its last attempt; never the key itself.
   std::size_t key_slot = 0;
+  /// What went wrong last on the way to fal or at fal, in the transport's or fal's words; for the
+  /// operator only. It may be set where the job ended well.
+  std::string fault = {};
   int submits = 0;         ///< attempts to submit, the accepted one included
   bool accepted = false;   ///< fal took it, so it may be billed, whatever came of it
   bool cancelled = false;  ///< a cancel was sent
@@ -125,6 +129,7 @@ class ImageGateway {
     Catalog& catalog;      ///< the models and their documents
     const media::MaskConverter* masks = nullptr;  ///< null: masks go as they came, with a Note
     std::function<double()> random;  ///< in [0, 1), for jitter; called from several threads at once
+    LogLine log = {};                ///< keys and accounts that fal refuses, and has again
   };
   /// Taken anew with reload(). Where a setting is named, docs/settings.md says more.
   struct Options {

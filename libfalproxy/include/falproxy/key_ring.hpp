@@ -48,8 +48,10 @@ class KeyLease {
   [[nodiscard]] std::size_t slot() const noexcept;
   /// Valid as long as the lease, whatever a reload does.
   [[nodiscard]] const Secret& key() const noexcept;
-  /// `retry_after`: what fal asked for with a 429; at most an hour of it is kept.
-  void report(KeyOutcome outcome, TimePoint now, std::optional<Milliseconds> retry_after = {});
+  /// `retry_after`: what fal asked for with a 429; at most an hour of it is kept. True where the
+  /// operator should hear of it: the key or its account is out or blocked from now on, or is usable
+  /// again.
+  bool report(KeyOutcome outcome, TimePoint now, std::optional<Milliseconds> retry_after = {});
 
  private:
   friend class KeyRing;

@@ -313,7 +313,8 @@ void Catalog::contradicted(const fal::EndpointId& endpoint, TimePoint now) {
   DocumentPointer document = impl_->configured()->document(endpoint, {});
   if (document == nullptr) document = impl_->any.find(endpoint);
   if (document != nullptr && document->contradicted(now) && impl_->parts.log) {
-    impl_->parts.log(fmt::format("{}: fal refused what the document allows; it is fetched again",
+    impl_->parts.log(LogLevel::info,
+                     fmt::format("{}: fal refused what the document allows; it is fetched again",
                                  endpoint.str()));
   }
 }

@@ -18,14 +18,26 @@ Milliseconds milliseconds(auto duration) noexcept {
   return std::chrono::duration_cast<Milliseconds>(duration);
 }
 
-void log(const Catalog::Parts& parts, const std::string& line) {
-  if (parts.log) parts.log(line);
+void log(const Catalog::Parts& parts, LogLevel level, const std::string& line) {
+  if (parts.log) parts.log(level, line);
+}
+
+// What was read from a document, for the debug log.
+void log_read(const Catalog::Parts& parts, const fal::EndpointId& endpoint,
+              const schema::ModelSchema& schema) {
+  if (!parts.log) return;
+  std::string inputs;
+  for (const schema::Field& field : schema.inputs) {
+    inputs += (inputs.empty() ? "" : ", ") + field.name + (field.required ? " (required)" : "");
+  }
+  parts.log(LogLevel::debug, fmt::format("{}: its document says: {}; inputs: {}", endpoint.str(),
+                                         schema::to_json(schema::describe(schema)).dump(), inputs));
 }
 
 std::string reason_of(const TransportError& error) {
   switch (error.fault) {
     case TransportFault::unreachable:
-      return "the address of the documents cannot be reached: " + error.message;
+      return "the address of the documents cannot be reached";
     case TransportFault::interrupted:
       return "the connection broke while it was fetched";
     case TransportFault::timed_out:
@@ -72,10 +84,12 @@ Result<std::string, FetchFault> fetch_document(const Catalog::Parts& parts,
   if (!answer) {
     const bool callers_deadline =
         answer.error().fault == TransportFault::timed_out && deadline < own_deadline;
-    return FetchFault{reason_of(answer.error()), 0, stop.stop_requested() || callers_deadline};
+    return FetchFault{.reason = reason_of(answer.error()),
+                      .cause = std::move(answer).error().message,
+                      .interrupted = stop.stop_requested() || callers_deadline};
   }
   if (std::string fault = fault_of_answer(*answer); !fault.empty()) {
-    return FetchFault{std::move(fault), answer->head.status, false};
+    return FetchFault{.reason = std::move(fault), .http_status = answer->head.status};
   }
   return std::move(answer->body);
 }
@@ -103,7 +117,7 @@ DocumentStatus Document::status() const {
           .available = schema_ != nullptr,
           .pinned = pinned_,
           .fetched = fetched_,
-          .fault = fault_};
+          .fault = fault_cause_.empty() ? fault_ : fault_ + ": " + fault_cause_};
 }
 
 std::optional<TimePoint> Document::due() const {
@@ -204,7 +218,7 @@ void Document::work(const Catalog::Parts& parts, const FetchOptions& options, Ti
   if (text) {
     take(parts, options, std::move(*text));
   } else if (!text.error().interrupted) {
-    fail(parts, std::move(text.error().reason), text.error().http_status);
+    fail(parts, std::move(text).error());
   }
 }
 
@@ -217,10 +231,12 @@ void Document::ask_store(const Catalog::Parts& parts, const FetchOptions& option
   if (!stored.has_value()) return;
   Result<schema::ModelSchema> schema = schema::analyze(stored->text, endpoint_.str());
   if (!schema) {
-    log(parts, fmt::format("{}: the stored document cannot be used ({}); it is fetched again",
-                           endpoint_.str(), schema.error().message));
+    log(parts, LogLevel::info,
+        fmt::format("{}: the stored document cannot be used ({}); it is fetched again",
+                    endpoint_.str(), schema.error().message));
     return;
   }
+  log_read(parts, endpoint_, *schema);
   const Milliseconds age = milliseconds(parts.clock.wall_now() - stored->fetched);
   std::unique_lock lock(mutex_);
   schema_ = std::make_shared<const schema::ModelSchema>(std::move(*schema));
@@ -234,9 +250,12 @@ void Document::ask_store(const Catalog::Parts& parts, const FetchOptions& option
 void Document::take(const Catalog::Parts& parts, const FetchOptions& options, std::string text) {
   Result<schema::ModelSchema> analyzed = schema::analyze(text, endpoint_.str());
   if (!analyzed) {
-    fail(parts, "it cannot be used: " + analyzed.error().message + place_of(analyzed.error()), 200);
+    fail(parts,
+         {.reason = "it cannot be used: " + analyzed.error().message + place_of(analyzed.error()),
+          .http_status = 200});
     return;
   }
+  log_read(parts, endpoint_, *analyzed);
   const SchemaPointer fresh = std::make_shared<const schema::ModelSchema>(std::move(*analyzed));
   const WallTime wall_now = parts.clock.wall_now();
   std::unique_lock lock(mutex_);
@@ -244,35 +263,40 @@ void Document::take(const Catalog::Parts& parts, const FetchOptions& options, st
   const bool recovered = failures_ > 0;
   fetched_ = wall_now;
   fault_.clear();
+  fault_cause_.clear();
   fault_status_ = 0;
   failures_ = 0;
   due_ = parts.clock.now() + fresh_for(Milliseconds(0), options.ttl, parts.random());
   Bell::Ring ring = changed_.take();
   lock.unlock();
   ring();
-  if (recovered) log(parts, fmt::format("{}: the document is there", endpoint_.str()));
+  if (recovered)
+    log(parts, LogLevel::info, fmt::format("{}: the document is there", endpoint_.str()));
   if (before != nullptr) {
     for (const std::string& line : schema::diff(*before, *fresh)) {
-      log(parts, fmt::format("{}: the document changed: {}", endpoint_.str(), line));
+      log(parts, LogLevel::info,
+          fmt::format("{}: the document changed: {}", endpoint_.str(), line));
     }
   }
   if (parts.store != nullptr) parts.store->save(endpoint_.str(), {std::move(text), wall_now});
 }
 
-void Document::fail(const Catalog::Parts& parts, std::string reason, int http_status) {
+void Document::fail(const Catalog::Parts& parts, FetchFault fault) {
   std::string line;
   {
     const std::lock_guard lock(mutex_);
     ++failures_;
     const Milliseconds delay = retry_delay(failures_, parts.random());
     due_ = parts.clock.now() + delay;
-    line = fmt::format("{}: the document could not be {}: {}; again in {:.0f} s", endpoint_.str(),
-                       schema_ == nullptr ? "fetched" : "refreshed, the old one serves on", reason,
+    line = fmt::format("{}: the document could not be {}: {}{}; again in {:.0f} s", endpoint_.str(),
+                       schema_ == nullptr ? "fetched" : "refreshed, the old one serves on",
+                       fault.reason, fault.cause.empty() ? "" : " (" + fault.cause + ")",
                        std::chrono::duration<double>(delay).count());
-    fault_ = std::move(reason);
-    fault_status_ = http_status;
+    fault_ = std::move(fault.reason);
+    fault_cause_ = std::move(fault.cause);
+    fault_status_ = fault.http_status;
   }
-  log(parts, line);
+  log(parts, LogLevel::warning, line);
 }
 
 }  // namespace falproxy::catalog

@@ -23,6 +23,21 @@ struct FetchOptions {
   std::size_t max_bytes;
 };
 
+/// Why a document cannot be had.
+struct FetchFault {
+  std::string reason;      ///< for clients, too
+  std::string cause = {};  ///< more, for the operator: what the transport says
+  int http_status = 0;     ///< 0: no answer
+  bool interrupted =
+      false;  ///< the caller's stop or deadline ended it: says nothing of the document
+};
+/// The document's text.
+[[nodiscard]] Result<std::string, FetchFault> fetch_document(const Catalog::Parts& parts,
+                                                             const FetchOptions& options,
+                                                             const fal::EndpointId& endpoint,
+                                                             TimePoint deadline,
+                                                             const std::stop_token& stop);
+
 /// Thread-safe. A document begins unknown; the store is asked once, then fal.
 class Document {
  public:
@@ -61,7 +76,7 @@ class Document {
             const std::stop_token& stop);
   void ask_store(const Catalog::Parts& parts, const FetchOptions& options);
   void take(const Catalog::Parts& parts, const FetchOptions& options, std::string text);
-  void fail(const Catalog::Parts& parts, std::string reason, int http_status);
+  void fail(const Catalog::Parts& parts, FetchFault fault);
   void end();
   [[nodiscard]] Error unavailable(TimePoint now) const;  // the lock is held
 
@@ -72,7 +87,8 @@ class Document {
   Bell changed_;
   SchemaPointer schema_;
   std::optional<WallTime> fetched_;
-  std::string fault_;
+  std::string fault_;        // for clients
+  std::string fault_cause_;  // for the operator
   int fault_status_ = 0;
   int failures_ = 0;
   bool store_asked_ = false;
@@ -80,18 +96,5 @@ class Document {
   TimePoint due_ = TimePoint::min();
   std::optional<TimePoint> contradicted_;
 };
-
-/// The document's text, or why it cannot be had, in words for the operator.
-struct FetchFault {
-  std::string reason;
-  int http_status = 0;  ///< 0: no answer
-  bool interrupted =
-      false;  ///< the caller's stop or deadline ended it: says nothing of the document
-};
-[[nodiscard]] Result<std::string, FetchFault> fetch_document(const Catalog::Parts& parts,
-                                                             const FetchOptions& options,
-                                                             const fal::EndpointId& endpoint,
-                                                             TimePoint deadline,
-                                                             const std::stop_token& stop);
 
 }  // namespace falproxy::catalog

@@ -190,9 +190,8 @@ class Run {
   }
 
   void report(const Action& action) {
-    if (action.report.has_value() && lease_.has_value()) {
-      lease_->report(action.report->outcome, clock_.now(), action.report->retry_after);
-    }
+    if (action.report.has_value() && lease_.has_value())
+      report_key(world_, *lease_, *action.report);
     if (job_.submitted().has_value()) input_ = Body();
   }
 
@@ -307,6 +306,9 @@ class Run {
     Result<HttpResponse, TransportError> answer =
         exchange(world_, request, deadline, std::move(stop), max_bytes);
     if (!answer) return event::NoAnswer{std::move(answer).error()};
+    // What fal says of a fault is told further; it may quote the key.
+    if (answer->head.status >= 400)
+      answer->body = without_secret(std::move(answer->body), lease_->key());
     return event::Answered{std::move(answer->head),
                            std::make_shared<const std::string>(std::move(answer->body))};
   }
@@ -384,6 +386,32 @@ ImageGateway::Counters Tally::read() const noexcept {
 void Patience::extend(TimePoint deadline) noexcept {
   TimePoint now = deadline_.load();
   while (now < deadline && !deadline_.compare_exchange_weak(now, deadline)) {
+  }
+}
+
+void report_key(const World& world, KeyLease& lease, const KeyReport& report) {
+  if (!lease.report(report.outcome, world.parts.clock.now(), report.retry_after) ||
+      !world.parts.log)
+    return;
+  const std::string key = fmt::format("key {} of AI_KEYS", lease.slot() + 1);
+  switch (report.outcome) {
+    case KeyOutcome::refused:
+      return world.parts.log(
+          LogLevel::warning,
+          fmt::format("{} is out until the settings are loaded anew: fal refuses it ({}); "
+                      "take it out, or put the right one there",
+                      key, report.words));
+    case KeyOutcome::account_blocked:
+      return world.parts.log(
+          LogLevel::warning,
+          fmt::format("the account of {} is blocked, and tried again every 5 minutes: fal says {}; "
+                      "see fal.ai/dashboard/billing",
+                      key, report.words));
+    case KeyOutcome::accepted:
+      return world.parts.log(LogLevel::info,
+                             fmt::format("the account of {} can be used again", key));
+    case KeyOutcome::rate_limited:
+      return;
   }
 }
 

@@ -66,6 +66,9 @@ struct World {
   }
 };
 
+/// Tells the key ring what fal said of a key, and the operator where that makes a difference.
+void report_key(const World& world, KeyLease& lease, const KeyReport& report);
+
 /// One exchange whose answer is small or bounded by `max_bytes`; faults are counted, and told to
 /// the debug log.
 [[nodiscard]] Result<HttpResponse, TransportError> exchange(const World& world,

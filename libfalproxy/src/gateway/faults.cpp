@@ -41,6 +41,30 @@ std::string rejection(const fal::Fault& fault) {
 
 }  // namespace
 
+std::string words_of(const fal::Fault& fault) {
+  std::string words = fault.status == 0 ? "the job failed" : std::to_string(fault.status);
+  if (const std::string type = type_of(fault); !type.empty()) words += " " + type;
+  switch (fault.cause) {
+    case Cause::key_refused:
+    case Cause::account_blocked:
+    case Cause::forbidden:
+    case Cause::not_found:
+    case Cause::busy:
+    case Cause::ingress:
+      if (!fault.message.empty()) words += ": " + fault.message;
+      break;
+    case Cause::invalid_input:
+    case Cause::content_policy:
+    case Cause::no_media:
+    case Cause::request_timeout:
+    case Cause::cancelled:
+    case Cause::model_failed:
+    case Cause::not_fal:
+      break;
+  }
+  return words;
+}
+
 Error timed_out_error() {
   return {ErrorKind::timed_out, "The request's time ran out before its image arrived."};
 }

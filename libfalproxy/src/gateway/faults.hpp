@@ -15,6 +15,10 @@ namespace falproxy::gateway {
 /// operator's affair.
 [[nodiscard]] Error error_of(const fal::Fault& fault, const fal::EndpointId& endpoint);
 
+/// For the operator: "403: User is locked". Without fal's message where that may repeat what the
+/// client sent.
+[[nodiscard]] std::string words_of(const fal::Fault& fault);
+
 /// Names the OpenAI field that became the property at fault, as the plan's mappings tell.
 void name_field(Error& error, const fal::Fault& fault, const translate::FalPlan& plan);
 

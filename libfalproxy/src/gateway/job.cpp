@@ -190,11 +190,11 @@ Action Job::on_accepted(fal::Submitted submitted, TimePoint now) {
 Action Job::on_submit_refused(fal::Fault fault, TimePoint now) {
   switch (fault.cause) {
     case Cause::key_refused:
-      return acquire_key(now, KeyReport{KeyOutcome::refused});
+      return acquire_key(now, KeyReport{KeyOutcome::refused, {}, words_of(fault)});
     case Cause::account_blocked:
-      return acquire_key(now, KeyReport{KeyOutcome::account_blocked});
+      return acquire_key(now, KeyReport{KeyOutcome::account_blocked, {}, words_of(fault)});
     case Cause::busy: {
-      const KeyReport report{KeyOutcome::rate_limited, fault.retry_after};
+      const KeyReport report{KeyOutcome::rate_limited, fault.retry_after, {}};
       busy_slots_.push_back(receipt_.key_slot);
       refusal_ = std::move(fault);
       return acquire_key(now, report);
@@ -222,6 +222,7 @@ Action Job::on_submit_refused(fal::Fault fault, TimePoint now) {
 }
 
 Action Job::on_submit_lost(const TransportError& error, TimePoint now) {
+  receipt_.fault = error.message;
   const bool nothing_sent = error.nothing_sent || error.fault == TransportFault::unreachable;
   if (nothing_sent) {
     return back_off(now, Error{ErrorKind::upstream_unreachable, "fal could not be reached."},
@@ -272,6 +273,11 @@ Action Job::pause(TimePoint now) {
   return {.kind = Kind::wait, .until = std::min(now + poll_delay(now - since), policy_.deadline)};
 }
 
+Action Job::pause_after(const Event& event, TimePoint now) {
+  if (const auto* lost = std::get_if<event::NoAnswer>(&event)) receipt_.fault = lost->error.message;
+  return pause(now);
+}
+
 Action Job::fetch() {
   phase_ = Phase::fetching;
   return {.kind = Kind::fetch, .until = policy_.deadline};
@@ -294,7 +300,7 @@ Action Job::on_status(const fal::QueueStatus& status, TimePoint now) {
 
 Action Job::on_look(const Event& event, TimePoint now) {
   const auto* answer = std::get_if<event::Answered>(&event);
-  if (answer == nullptr) return pause(now);
+  if (answer == nullptr) return pause_after(event, now);
   if (is_success(answer->head.status)) {
     const Result<fal::QueueStatus> status = fal::parse_status(*answer->body);
     if (status) return on_status(*status, now);
@@ -316,7 +322,7 @@ Action Job::on_fetch(const Event& event, TimePoint now) {
       return finish_with(Fate::failed,
                          Error{ErrorKind::upstream_failed, "fal's result is too large."}, now);
     }
-    return pause(now);
+    return pause_after(event, now);
   }
   if (is_success(answer->head.status)) {
     // A page of an ingress that is being mended is not the result, which is paid for and still
@@ -425,6 +431,7 @@ Action Job::finish_with(Fate fate, Error error, TimePoint now, std::optional<fal
   if (receipt_.fal_request_id.empty() && fault.has_value()) {
     receipt_.fal_request_id = fault->request_id;
   }
+  if (fault.has_value()) receipt_.fault = words_of(*fault);
   error.submitted = error.submitted || receipt_.accepted;
   if (error.fal_request_id.empty()) error.fal_request_id = receipt_.fal_request_id;
   if (receipt_.fal_request_id.empty()) receipt_.fal_request_id = error.fal_request_id;

@@ -86,6 +86,7 @@ using Event = std::variant<event::Started, event::KeyGranted, event::KeyDenied, 
 struct KeyReport {
   KeyOutcome outcome;
   std::optional<Milliseconds> retry_after = std::nullopt;
+  std::string words = {};  ///< fal's, with the status: "403: Exhausted balance"
 };
 
 struct Action {
@@ -176,6 +177,7 @@ class Job {
   Action hold_or_look();
   Action look();
   Action pause(TimePoint now);
+  Action pause_after(const Event& event, TimePoint now);
   Action fetch();
   Action give_up(Error error, TimePoint now);
   Action finish_with_result(std::shared_ptr<const std::string> body, const HttpHead& head,

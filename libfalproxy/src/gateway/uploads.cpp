@@ -103,14 +103,15 @@ class Upload {
         return fal::parse_upload_target(answer->body, world_.options.fal,
                                         world_.options.media_hosts);
       }
-      const fal::Fault fault = fal::read_fault(answer->head, answer->body);
+      const fal::Fault fault =
+          fal::read_fault(answer->head, without_secret(answer->body, lease->key()));
       const std::optional<KeyOutcome> of_the_key = outcome_of(fault.cause);
       if (!of_the_key.has_value() && fault.cause != Cause::forbidden) {
         return upload_failed(file_, ErrorKind::upstream_failed,
                              fmt::format("it answered {}", answer->head.status));
       }
       if (of_the_key.has_value()) {
-        lease->report(*of_the_key, world_.parts.clock.now(), fault.retry_after);
+        report_key(world_, *lease, {*of_the_key, fault.retry_after, words_of(fault)});
       }
       refused.push_back(lease->slot());
       refusal = refused_by(fault);

@@ -120,8 +120,12 @@ struct KeyRing::Impl {
   [[nodiscard]] Pick pick(TimePoint now, Slots except = {});
   [[nodiscard]] Wake first_in_queue();
   [[nodiscard]] Wake give_back(const KeyLease::State& lease);
-  [[nodiscard]] Wake report(KeyLease::State& lease, KeyOutcome outcome, TimePoint now,
-                            std::optional<Milliseconds> retry_after);
+  struct Reported {
+    Wake wake;
+    bool changed;  // see KeyLease::report()
+  };
+  [[nodiscard]] Reported report(KeyLease::State& lease, KeyOutcome outcome, TimePoint now,
+                                std::optional<Milliseconds> retry_after);
   void rest(Key& key, TimePoint now, std::optional<Milliseconds> retry_after);
 
   static void send(Wake wake) {
@@ -244,31 +248,33 @@ KeyRing::Impl::Wake KeyRing::Impl::give_back(const KeyLease::State& lease) {
   return first_in_queue();
 }
 
-KeyRing::Impl::Wake KeyRing::Impl::report(KeyLease::State& lease, KeyOutcome outcome, TimePoint now,
-                                          std::optional<Milliseconds> retry_after) {
+KeyRing::Impl::Reported KeyRing::Impl::report(KeyLease::State& lease, KeyOutcome outcome,
+                                              TimePoint now,
+                                              std::optional<Milliseconds> retry_after) {
   const std::lock_guard lock(mutex);
   Key& key = *lease.key;
   Account* account = key.account;
   if (std::exchange(lease.probe, false) && account != nullptr) account->probing = false;
+  bool changed = false;
   switch (outcome) {
     case KeyOutcome::accepted:
       key.resting_until = TimePoint::min();
       key.strikes = 0;
-      if (account != nullptr) account->blocked = false;
+      if (account != nullptr) changed = std::exchange(account->blocked, false);
       break;
     case KeyOutcome::rate_limited:
       rest(key, now, retry_after);
       break;
     case KeyOutcome::refused:
-      key.out = true;
+      changed = !std::exchange(key.out, true) && account != nullptr;
       break;
     case KeyOutcome::account_blocked:
       if (account == nullptr) break;
-      account->blocked = true;
+      changed = !std::exchange(account->blocked, true);
       account->probe_at = now + blocked_for;
       break;
   }
-  return first_in_queue();
+  return {first_in_queue(), changed};
 }
 
 void KeyRing::Impl::rest(Key& key, TimePoint now, std::optional<Milliseconds> retry_after) {
@@ -300,8 +306,10 @@ KeyLease::~KeyLease() {
 std::size_t KeyLease::slot() const noexcept { return state_->slot; }
 const Secret& KeyLease::key() const noexcept { return state_->key->secret; }
 
-void KeyLease::report(KeyOutcome outcome, TimePoint now, std::optional<Milliseconds> retry_after) {
-  KeyRing::Impl::send(state_->ring->report(*state_, outcome, now, retry_after));
+bool KeyLease::report(KeyOutcome outcome, TimePoint now, std::optional<Milliseconds> retry_after) {
+  KeyRing::Impl::Reported reported = state_->ring->report(*state_, outcome, now, retry_after);
+  KeyRing::Impl::send(std::move(reported.wake));
+  return reported.changed;
 }
 
 KeyRing::KeyRing(std::vector<std::vector<Secret>> accounts, Options options,
