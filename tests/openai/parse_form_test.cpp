@@ -105,6 +105,15 @@ TEST_CASE("the type of a file is told from its bytes, whatever it says (row 48)"
         "'image/jpeg', 'image/png', 'image/webp', and 'image/gif'.");
 }
 
+TEST_CASE("a text may come with a file name, as browsers name their blobs") {
+  const auto request = parse({file("image", png_head(8, 8)), file("prompt", "p", "blob", ""),
+                              file("n", "2", "blob", "text/plain")});
+  REQUIRE(request.has_value());
+  CHECK(request->prompt == "p");
+  CHECK(request->n == 2);
+  CHECK(parse({file("extra", "p", "blob")}).error().kind == ErrorKind::unsupported_parameter);
+}
+
 TEST_CASE("a picture may come without a file name, or as text that is an address") {
   const auto request =
       parse({part("image", png_head(2, 2), {}, ""), text("image", "https://x.example/a.png"),

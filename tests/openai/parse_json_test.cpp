@@ -92,7 +92,21 @@ TEST_CASE("quality, style, user and their like are taken in any word (rows 16 an
     "moderation":"auto","safety_identifier":"s1")")
           ->user == "s1");
   CHECK(parse_with(R"("user":"u1","safety_identifier":"s1")")->user == "u1");
-  CHECK_FALSE(parse_with(R"("quality":"","style":"","user":"","model":"")")->quality.has_value());
+  CHECK(parse_with(R"("quality":"High","moderation":"AUTO")")->quality == "high");
+  CHECK(parse_with(R"("style":"Studio Ghibli")")->style == "Studio Ghibli");
+}
+
+TEST_CASE("an empty text is as if it were absent") {
+  const auto request = parse(
+      R"({"prompt":"p","quality":"","style":"","user":"","model":"","size":"","response_format":"",
+          "image":"","mask":""})");
+  REQUIRE(request.has_value());
+  CHECK_FALSE(request->quality.has_value());
+  CHECK_FALSE(request->model.has_value());
+  CHECK_FALSE(request->response_format.has_value());
+  CHECK(request->size.kind == SizeWish::Kind::none);
+  CHECK(request->images.empty());
+  CHECK_FALSE(request->mask.has_value());
 }
 
 TEST_CASE("what OpenAI refuses for some models is accepted for all (rows 5 and 54)") {
@@ -113,6 +127,7 @@ TEST_CASE("size is auto or WIDTHxHEIGHT (rows 13 and 14)") {
   using Kind = SizeWish::Kind;
   const Case cases[] = {
       {R"("size":"auto")", {Kind::automatic, 0, 0}},
+      {R"("size":"Auto")", {Kind::automatic, 0, 0}},
       {R"("size":"512x512")", {Kind::pixels, 512, 512}},
       {R"("size":"1792x1024")", {Kind::pixels, 1792, 1024}},
       {R"("size":"1536X864")", {Kind::pixels, 1536, 864}},
@@ -120,6 +135,7 @@ TEST_CASE("size is auto or WIDTHxHEIGHT (rows 13 and 14)") {
       {R"("width":640,"height":480)", {Kind::pixels, 640, 480}},
       {R"("size":"auto","width":640,"height":480)", {Kind::pixels, 640, 480}},
       {R"("size":"512x512","width":640,"height":480)", {Kind::pixels, 512, 512}},
+      {R"("width":640.0,"height":480.0)", {Kind::pixels, 640, 480}},
       {R"("width":640)", {}},
       {R"("width":"640","height":480)", {}},
       {R"("width":0,"height":480)", {}},
@@ -176,7 +192,6 @@ TEST_CASE("a bad value is refused with its field and the mend (rows 12, 15 and 2
       {R"("size":"-1x5")", invalid_value, "size", "Invalid value"},
       {R"("size":"1024x")", invalid_value, "size", "Invalid value"},
       {R"("size":"1024x1024x2")", invalid_value, "size", "Invalid value"},
-      {R"("size":"")", invalid_value, "size", "Invalid value"},
       {R"("size":1024)", invalid_type, "size", "expected a string, but got an integer"},
       {R"("size":{"width":1,"height":2})", invalid_type, "size", "got an object"},
       {R"("response_format":"png")", invalid_value, "response_format",
@@ -309,12 +324,26 @@ TEST_CASE("pictures come in each of the shapes that clients send (row 51)") {
     CHECK(request->images[1].url == address);
     CHECK(request->native.empty());
   }
-  // A model's own field stays a native one.
-  const auto native_field =
-      parse(R"({"prompt":"p","image_url":"https://x.example/a.png"})", ImageOperation::edit);
-  REQUIRE(native_field.has_value());
-  CHECK(native_field->images.empty());
-  CHECK(native(*native_field, "image_url")->as_string() == "https://x.example/a.png");
+}
+
+TEST_CASE("an image_url at the top is the picture of an edit that has no other") {
+  const std::string address = "https://x.example/a.png";
+  for (const std::string& value :
+       {"\"" + address + "\"", R"({"url":")" + address + "\"}", "[\"" + address + "\"]"}) {
+    CAPTURE(value);
+    const auto edit = parse(R"({"prompt":"p","image_url":)" + value + "}", ImageOperation::edit);
+    REQUIRE(edit.has_value());
+    REQUIRE(edit->images.size() == 1);
+    CHECK(edit->images[0].url == address);
+    CHECK(edit->native.empty());
+  }
+  // Else it is the model's own field.
+  const auto other =
+      parse(R"({"prompt":"p","image":")" + address + R"(","image_url":"u"})", ImageOperation::edit);
+  REQUIRE(other.has_value());
+  CHECK(other->images.size() == 1);
+  CHECK(native(*other, "image_url")->as_string() == "u");
+  CHECK(native(*parse(R"({"prompt":"p","image_url":"u"})"), "image_url")->as_string() == "u");
 }
 
 TEST_CASE("the media type of a data URL follows its bytes") {

@@ -77,6 +77,8 @@ TEST_CASE("a value that fits every keyword passes") {
 TEST_CASE("a value that does not fit is refused with its place and what is allowed there") {
   using enum ErrorKind;
   const BadCase cases[] = {
+      {R"({"type": "integer"})", "123456789012345678901234567890", invalid_type, "field",
+       "'field' must be an integer."},
       {R"({"type": "integer"})", "2.5", invalid_type, "field", "'field' must be an integer."},
       {R"({"type": "integer"})", "true", invalid_type, "field", "'field' must be an integer."},
       {R"({"type": "integer"})", R"("7")", invalid_type, "field", "'field' must be an integer."},

@@ -262,3 +262,11 @@ TEST_CASE("the answer tells what the model got or has by default, in OpenAI's wo
             .background == "transparent");
   CHECK_FALSE(plan(quality("hd"), with({nothing})).quality);
 }
+
+TEST_CASE("a refusal shows of a long word its beginning only") {
+  const auto mapped = map(
+      asking([](ImageRequest& request) { request.quality = std::string(500'000, 'q'); }), with({}));
+  REQUIRE_FALSE(mapped);
+  CHECK(mapped.error().field == "quality");
+  CHECK(mapped.error().message.size() < 500);
+}

@@ -1,6 +1,7 @@
 #include "openai/fields.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <numeric>
 
@@ -17,18 +18,28 @@ using Raw = nlohmann::json;
 struct TextField {
   std::string_view name;
   std::optional<std::string> ImageRequest::*member;
+  bool is_choice = false;  ///< OpenAI has words for it
 };
 constexpr TextField text_fields[] = {
-    {"background", &ImageRequest::background},
-    {"input_fidelity", &ImageRequest::input_fidelity},
+    {"background", &ImageRequest::background, true},
+    {"input_fidelity", &ImageRequest::input_fidelity, true},
     {"model", &ImageRequest::model},
-    {"moderation", &ImageRequest::moderation},
+    {"moderation", &ImageRequest::moderation, true},
     {"output_format", &ImageRequest::output_format},
     {"prompt", &ImageRequest::prompt},
-    {"quality", &ImageRequest::quality},
-    {"style", &ImageRequest::style},
+    {"quality", &ImageRequest::quality, true},
+    {"style", &ImageRequest::style, true},
     {"user", &ImageRequest::user},
 };
+
+// "High" is "high"; a word that is none of OpenAI's may be the model's own, and stays as it is.
+std::string in_openai_spelling(std::string word) {
+  constexpr std::array<std::string_view, 12> words = {"auto",        "low",    "medium", "high",
+                                                      "standard",    "hd",     "max",    "xhigh",
+                                                      "transparent", "opaque", "vivid",  "natural"};
+  std::string lower = to_lower(word);
+  return std::ranges::find(words, lower) == words.end() ? word : lower;
+}
 
 struct IntegerField {
   std::string_view name;
@@ -56,7 +67,7 @@ std::optional<std::uint32_t> number(std::string_view digits) noexcept {
 bool is_edge(std::uint32_t pixels) noexcept { return pixels >= 1 && pixels <= max_edge; }
 
 std::optional<SizeWish> parse_size(std::string_view text) noexcept {
-  if (text == "auto") return SizeWish{SizeWish::Kind::automatic};
+  if (equal_ignoring_case(text, "auto")) return SizeWish{SizeWish::Kind::automatic};
   const std::size_t times = text.find_first_of("xX");
   if (times == std::string_view::npos) return std::nullopt;
   const auto width = number(text.substr(0, times));
@@ -90,9 +101,9 @@ std::optional<SizeWish> parse_ratio(std::string_view text) noexcept {
 SizeWish size_from_native(const Raw& members) noexcept {
   const auto edge = [&](std::string_view name) -> std::uint32_t {
     const auto found = members.find(name);
-    if (found == members.end() || !found->is_number_integer()) return 0;
-    const auto pixels = found->get<std::int64_t>();
-    return pixels >= 1 && pixels <= max_edge ? static_cast<std::uint32_t>(pixels) : 0;
+    const std::optional<std::int64_t> pixels =
+        found == members.end() ? std::nullopt : as_integer(*found);
+    return pixels && *pixels >= 1 && *pixels <= max_edge ? static_cast<std::uint32_t>(*pixels) : 0;
   };
   const std::uint32_t width = edge("width");
   const std::uint32_t height = edge("height");
@@ -131,7 +142,7 @@ std::optional<Error> read_integer(const IntegerField& field, int maximum, Raw& v
 std::optional<Error> read_size(Raw& value, ImageRequest& request) {
   std::optional<Error> fault;
   const std::optional<std::string> text = take_text("size", value, fault);
-  if (!text.has_value()) return fault;
+  if (!text.has_value() || text->empty()) return fault;
   const std::optional<SizeWish> size = parse_size(trim(*text));
   if (!size.has_value()) {
     return Error{ErrorKind::invalid_value,
@@ -148,7 +159,7 @@ std::optional<Error> read_size(Raw& value, ImageRequest& request) {
 std::optional<Error> read_response_format(Raw& value, ImageRequest& request) {
   std::optional<Error> fault;
   const std::optional<std::string> text = take_text("response_format", value, fault);
-  if (!text.has_value()) return fault;
+  if (!text.has_value() || text->empty()) return fault;
   if (*text == "url") request.response_format = ResponseFormat::url;
   if (*text == "b64_json") request.response_format = ResponseFormat::b64_json;
   if (!request.response_format.has_value())
@@ -188,7 +199,8 @@ std::optional<Error> read_field(const std::string& name, Raw& value, const Reque
     std::optional<Error> fault;
     std::optional<std::string> text = take_text(name, value, fault);
     // An empty choice is none: form fields and clients' settings arrive so.
-    if (text.has_value() && !text->empty()) request.*field.member = std::move(text);
+    if (!text.has_value() || text->empty()) return fault;
+    request.*field.member = field.is_choice ? in_openai_spelling(*std::move(text)) : text;
     return fault;
   }
   request.native.emplace_back(name, wrap(value));

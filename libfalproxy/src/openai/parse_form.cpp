@@ -121,7 +121,7 @@ Result<ImageRequest> parse_form(ImageOperation operation, std::vector<FormPart> 
       } else {
         request.images.push_back(std::move(*picture));
       }
-    } else if (part.file_name.has_value()) {
+    } else if (part.file_name.has_value() && form_of(part.name) == FieldForm::native) {
       const std::string name = shown(is_utf8(part.name) ? part.name : "?");
       return Error{
           ErrorKind::unsupported_parameter,

@@ -113,7 +113,7 @@ std::optional<Error> take_pictures(Raw& members, const std::string& name,
   if (found == members.end()) return std::nullopt;
   Raw value = std::move(*found);
   members.erase(found);
-  if (value.is_null()) return std::nullopt;
+  if (value.is_null() || value == "") return std::nullopt;
   const bool several = value.is_array();
   const std::size_t count = several ? value.size() : 1;
   for (std::size_t i = 0; i < count; ++i) {
@@ -151,6 +151,11 @@ Result<ImageRequest> parse_json(ImageOperation operation, std::string_view body,
   const PictureReader reader(limits, codecs);
   for (const char* name : {"image", "images"}) {
     if (auto fault = take_pictures(*members, name, reader, request.images))
+      return std::move(*fault);
+  }
+  // A model's own input in other requests.
+  if (operation != ImageOperation::generation && request.images.empty()) {
+    if (auto fault = take_pictures(*members, "image_url", reader, request.images))
       return std::move(*fault);
   }
   if (auto fault = take_mask(*members, reader, request)) return std::move(*fault);

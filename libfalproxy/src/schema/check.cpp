@@ -43,8 +43,9 @@ Error wrong_value(const Place& place, std::string_view must) {
 
 bool is_whole(const Raw& value) {
   if (!value.is_number_float()) return value.is_number_integer();
-  const auto number = value.get<double>();
-  return std::isfinite(number) && std::trunc(number) == number;
+  // What nlohmann read as a double because it is too long for an integer would arrive as another
+  // number.
+  return as_integer(value).has_value();
 }
 
 bool has_type(const Types& types, const Raw& value) {

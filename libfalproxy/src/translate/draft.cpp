@@ -34,7 +34,7 @@ std::string list_values(const schema::Field& field) {
     const auto word = value.as_string();
     text += word ? "'" + std::string(*word) + "'" : value.dump();
   });
-  if (count > most) text += ", ...";
+  if (count > most) text += ", and more";
   return text;
 }
 

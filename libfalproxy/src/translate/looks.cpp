@@ -6,6 +6,7 @@
 
 #include "base/fmt.hpp"
 #include "falproxy/media.hpp"
+#include "openai/wording.hpp"
 #include "translate/draft.hpp"
 #include "translate/whole_numbers.hpp"
 
@@ -56,8 +57,9 @@ Error not_allowed(std::string_view field, std::string_view value, std::string_vi
                   const Field* input) {
   const std::string own = input == nullptr ? std::string() : list_values(*input);
   return {ErrorKind::invalid_value,
-          fmt::format("Invalid value: '{}'. Supported values of '{}' are: {}{}{}.", value, field,
-                      openai_words, own.empty() ? "" : ", and the model's own: ", own),
+          fmt::format("Invalid value: '{}'. Supported values of '{}' are: {}{}{}.",
+                      openai::shown(value), field, openai_words,
+                      own.empty() ? "" : ", and the model's own: ", own),
           std::string(field)};
 }
 
