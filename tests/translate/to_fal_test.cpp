@@ -42,6 +42,8 @@ TEST_CASE("the prompt goes where the model takes it") {
       {"the one text that is required",
        R"("new_text": {"type": "string"}, "note": {"type": "string"}, "model_name": {"type": "string", "default": "x"})",
        R"(["new_text"])", R"({"new_text":"a lighthouse"})"},
+      {"the description of a scene", R"("scene_description": {"type": "string"})", "[]",
+       R"({"scene_description":"a lighthouse"})"},
       {"a list of prompts", R"("prompt": {"type": "array", "items": {"type": "string"}})",
        R"(["prompt"])", R"({"prompt":["a lighthouse"]})"},
       {"a name made of known words",
@@ -329,6 +331,17 @@ TEST_CASE("what is required is given by the document where it can be") {
       CHECK(sent(plan(generation(), with({c.input}, c.required))) == c.want);
     }
   }
+}
+
+TEST_CASE("a size that nobody gave is told as such") {
+  CHECK(note(plan(generation(), with({ratios}, R"(["aspect_ratio"])")), "size") ==
+        "required, and not given: 1024x1024 was meant; 1024x1024 became aspect_ratio 1:1");
+  constexpr std::string_view no_default =
+      R"("image_size": {"type": "object", "properties": {
+          "width": {"type": "integer"}, "height": {"type": "integer"}}})";
+  CHECK(note(plan(generation(), with({no_default}, R"(["image_size"])")), "size") ==
+        "required, and not given: 1024x1024 was meant");
+  CHECK(note(plan(generation(), with({openai_sizes}, R"(["image_size"])")), "size").empty());
 }
 
 TEST_CASE("a default that breaks its own bounds is not sent where the field is required") {

@@ -19,6 +19,7 @@ struct Name {
 
 // Every name by which fal's documents call these parts, in bytewise order.
 constexpr std::array names = {
+    Name{"additional_prompt", Role::prompt, 15},
     Name{"background", Role::background},
     Name{"batch_size", Role::count, 7},
     Name{"caption", Role::prompt, 12},
@@ -60,6 +61,7 @@ constexpr std::array names = {
     Name{"rendering_quality", Role::quality, 3},
     Name{"rendering_speed", Role::quality, 2},
     Name{"safety_tolerance", Role::tolerance},
+    Name{"scene_description", Role::prompt, 14},
     Name{"seed", Role::seed},
     Name{"style", Role::style},
     Name{"style_name", Role::style, 2},

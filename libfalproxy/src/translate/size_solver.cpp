@@ -225,10 +225,8 @@ class Solver {
       const WordControl::Word* nearest = nullptr;
       for (const WordControl::Word& word : control.words) {
         if (!word.term.area || word.term.automatic) continue;
-        if (nearest == nullptr ||
-            log_distance(*word.term.area, area_) < log_distance(*nearest->term.area, area_)) {
+        if (nearest == nullptr || is_better_tier(*word.term.area, *nearest->term.area))
           nearest = &word;
-        }
       }
       if (nearest != nullptr &&
           add_allowed(candidate, *control.field, word_value(control.member, *nearest->value)))
@@ -240,6 +238,13 @@ class Solver {
           add_allowed(candidate, *control.field, Json::integer(static_cast<std::int64_t>(side))))
         return;
     }
+  }
+
+  // Nearer, or about as near and larger: 3840x2160 lies in the middle between 2K and 4K, and is 4K.
+  [[nodiscard]] bool is_better_tier(double area, double than) const noexcept {
+    constexpr double about = 0.05;
+    const double nearer = log_distance(than, area_) - log_distance(area, area_);
+    return area > than ? nearer > -about : nearer > about;
   }
 
   static bool add_allowed(Candidate& candidate, const Field& field, Json value) {

@@ -225,8 +225,11 @@ std::optional<Error> fill_required(Draft& draft) {
       send_choice(draft, choose_size({SizeWish::Kind::automatic, 0, 0}, draft.schema, {}),
                   Source::document, {});
       if (!draft.has(&field)) {
-        send_choice(draft, choose_size(size_of_first_picture(draft.request), draft.schema, {}),
-                    Source::document, {});
+        const SizeWish own = size_of_first_picture(draft.request);
+        SizeChoice choice = choose_size(own, draft.schema, {});
+        choice.note = fmt::format("required, and not given: {} was meant{}{}", to_text(own),
+                                  choice.note.empty() ? "" : "; ", choice.note);
+        send_choice(draft, std::move(choice), Source::document, {});
       }
       if (draft.entries.size() > before && draft.has(&field)) continue;
     }
