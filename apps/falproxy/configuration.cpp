@@ -37,7 +37,7 @@ Result<EnvFile, Faults> read_env_file(const std::optional<std::string>& env_file
   const std::string path = env_file.value_or(".env");
   std::error_code fault;
   if (!env_file.has_value() && !std::filesystem::exists(path, fault) && !fault)
-    return EnvFile{.file = path};
+    return EnvFile{.file = path + " (not there)"};
   Result<std::string> text = read_file(path);
   if (!text)
     return Faults{{path, 0, "", text.error().message, "name a file that can be read: --env FILE"}};
@@ -81,13 +81,13 @@ std::string beside(const std::string& file, const std::string& path) {
   return (std::filesystem::path(file).parent_path() / path).string();
 }
 
-// Why a pinned document serves for nothing; empty: it does.
-std::string fault_of_document(const std::string& text, const std::string& endpoint) {
+// What a pinned document says of a model.
+Result<schema::ModelSchema> read_pinned(const std::string& text, const std::string& endpoint) {
   auto schema = schema::analyze(text, endpoint);
   if (!schema) schema = schema::analyze(text);
-  if (schema) return {};
-  const Error& error = schema.error();
-  return error.field.empty() ? error.message : error.message + " (at " + error.field + ")";
+  if (!schema && !schema.error().field.empty())
+    schema.error().message += " (at " + schema.error().field + ")";
+  return schema;
 }
 
 void load_models(Configuration& into, const ModelsFile& file, Faults& faults) {
@@ -105,10 +105,17 @@ void load_models(Configuration& into, const ModelsFile& file, Faults& faults) {
       if (!document) {
         faults.push_back({path, 0, route.name + ".schema", document.error().message,
                           "name a file that can be read; its path is relative to this one's"});
-      } else if (std::string fault = fault_of_document(*document, route.endpoint); !fault.empty()) {
-        faults.push_back({beside(path, own.schema), 0, route.name + ".schema", std::move(fault),
+      } else if (auto schema = read_pinned(*document, route.endpoint); !schema) {
+        faults.push_back({beside(path, own.schema), 0, route.name + ".schema",
+                          std::move(schema).error().message,
                           "put the model's OpenAPI document there"});
       } else {
+        if (schema->endpoint != route.endpoint) {
+          into.warnings.push_back(
+              {beside(path, own.schema), 0, route.name + ".schema",
+               "is the document of " + schema->endpoint + ", and jobs go to " + route.endpoint,
+               "see that this is meant"});
+        }
         into.pinned.emplace(route.name, std::move(*document));
       }
     }
@@ -166,6 +173,8 @@ Result<Configuration, std::vector<SettingsFault>> load_configuration(
   }
   Configuration configuration{.settings = std::move(*settings),
                               .warnings = settings_warnings(*env)};
+  std::ranges::move(value_warnings(configuration.settings, *env, environment),
+                    std::back_inserter(configuration.warnings));
   Faults faults;
   load_models(configuration, models_file, faults);
   if (!faults.empty()) return faults;

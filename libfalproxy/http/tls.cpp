@@ -4,9 +4,11 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <system_error>
 #include <utility>
 
 namespace falproxy {
@@ -104,9 +106,13 @@ Result<std::unique_ptr<TlsContext>> TlsContext::create(const std::string& ca_fil
   const int loaded = ca_file.empty() ? SSL_CTX_set_default_verify_paths(context)
                                      : SSL_CTX_load_verify_file(context, ca_file.c_str());
   if (loaded != 1) {
-    return Error{ErrorKind::invalid_settings,
-                 "cannot read certificates from '" + ca_file + "': " + take_tls_error(nullptr),
-                 "SSL_CERT_FILE"};
+    // Of a file that cannot be opened OpenSSL says "system lib".
+    const int fault = ::access(ca_file.c_str(), R_OK) == 0 ? 0 : errno;
+    return Error{
+        ErrorKind::invalid_settings,
+        "cannot read certificates from '" + ca_file +
+            "': " + (fault == 0 ? take_tls_error(nullptr) : std::generic_category().message(fault)),
+        "SSL_CERT_FILE"};
   }
   ERR_clear_error();
 

@@ -42,6 +42,19 @@ TEST_CASE("models, their settings and pinned documents are brought together") {
   CHECK(loaded->warnings.front().line == 5);
 }
 
+TEST_CASE("a pinned document of another endpoint is warned about") {
+  const Folder folder;
+  folder.write("other.json", falproxy::testing::model_document("fal-ai/other"));
+  const std::string models = folder.write("models.json", R"({"a": {"schema": "other.json"}})");
+  const auto loaded = load_configuration(
+      folder.write("my.env", std::string(the_three) + "MODELS_FILE=" + models), {});
+  REQUIRE(loaded.has_value());
+  REQUIRE(loaded->warnings.size() == 1);
+  CHECK(loaded->warnings.front().variable == "a.schema");
+  CHECK(loaded->warnings.front().message ==
+        "is the document of fal-ai/other, and jobs go to fal-ai/a");
+}
+
 TEST_CASE("without --env the file need not be there, with it it must") {
   const falproxy::app::Environment environment{
       {"CUSTOM_ACCESS_KEY", "k"}, {"AI_KEYS", "k"}, {"SUPPORTED_MODELS", "a:b/c"}};

@@ -81,6 +81,7 @@ TEST_CASE("a certificate file that cannot be read is a setting to mend") {
     REQUIRE_FALSE(made);
     CHECK(made.error().kind == ErrorKind::invalid_settings);
     CHECK(made.error().field == "SSL_CERT_FILE");
+    CHECK(made.error().message.find("system lib") == std::string::npos);
   }
   std::remove(empty.c_str());
 }

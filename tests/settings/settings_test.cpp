@@ -416,6 +416,10 @@ TEST_CASE("no fault holds a secret, wherever it stands") {
       for (const SettingsFault& fault : read.error()) all += to_string(fault) + "\n";
     }
     for (const SettingsFault& warning : settings_warnings(env)) all += to_string(warning) + "\n";
+    if (read) {
+      for (const SettingsFault& warning : value_warnings(*read, env, {}))
+        all += to_string(warning) + "\n";
+    }
     CHECK(all.find("s3cr3t") == std::string::npos);
   }
   CHECK(refused > 100);
@@ -433,4 +437,35 @@ TEST_CASE("a mistyped name in the file is warned about, a foreign one is not") {
   CHECK(all[1] == "my.env:3: port: is no setting of falproxy and is ignored; did you mean PORT?");
   CHECK(all[2] == "my.env:4: PORTS: is no setting of falproxy and is ignored; did you mean PORT?");
   CHECK(all[3].starts_with("my.env:6: X: the value ends before '#'"));
+}
+
+TEST_CASE("a value that is hardly meant is warned about, without showing it") {
+  const auto warnings = [](const std::string& keys, const std::string& access_key) {
+    const EnvFile env = parse_env(
+        "SUPPORTED_MODELS=a:fal-ai/a\nAI_KEYS=" + keys + "\nCUSTOM_ACCESS_KEY=" + access_key + "\n",
+        "my.env");
+    std::vector<std::string> all;
+    for (const SettingsFault& warning : value_warnings(*read_settings(env, {}), env, {}))
+      all.push_back(to_string(warning));
+    return all;
+  };
+  CHECK(warnings("id:secret|id2:secret2,id3:secret3", "a-long-key").empty());
+  for (const std::string key : {"fal-key", "a:b:c", ":b", "a:", "a:b;c:d"}) {
+    CAPTURE(key);
+    CHECK(warnings("id:secret," + key, "a-long-key") ==
+          std::vector<std::string>{
+              "my.env:2: AI_KEYS: key 2 is not id:secret, as fal's keys are; copy the whole key "
+              "from fal.ai/dashboard/keys; separate keys by ','"});
+  }
+  CHECK(warnings("id:secret", "choose-a-key-for-your-clients") ==
+        std::vector<std::string>{
+            "my.env:3: CUSTOM_ACCESS_KEY: is the one of .env.example, which everybody knows; make "
+            "one with: openssl rand -hex 24"});
+}
+
+TEST_CASE("two servers cannot have one port") {
+  const auto read =
+      read_settings(parse_env(std::string(needed) + "PORT=8000\nMETRICS_PORT=8000\n", ".env"), {});
+  REQUIRE_FALSE(read);
+  CHECK(read.error().front().variable == "METRICS_PORT");
 }

@@ -25,6 +25,10 @@ int run_health(const CommandLine& line, const Surroundings& surroundings) {
     return ExitStatus::not_understood;
   }
   const Settings& settings = configuration->settings;
+  if (settings.port == 0) {
+    surroundings.err << "falproxy: PORT=0 is any free port, so that nobody knows where to ask\n";
+    return ExitStatus::not_understood;
+  }
   const auto transport = surroundings.transport(settings);
   if (!transport) {
     surroundings.err << "falproxy: " << transport.error().message << '\n';

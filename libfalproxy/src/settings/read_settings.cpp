@@ -52,6 +52,15 @@ void check_default_model(Settings& settings, const Variable& variable,
   faults.push_back(std::move(fault));
 }
 
+void check_metrics_port(const Settings& settings, const Variable& variable,
+                        std::vector<SettingsFault>& faults) {
+  if (settings.metrics_port == 0 || settings.metrics_port != settings.port) return;
+  SettingsFault fault = variable.place;
+  fault.message = "is PORT's number, too";
+  fault.mend = "choose another port, or leave it out: /metrics is on PORT, with the access key";
+  faults.push_back(std::move(fault));
+}
+
 }  // namespace
 
 std::string to_string(const SettingsFault& fault) {
@@ -82,6 +91,7 @@ Result<Settings, std::vector<SettingsFault>> read_settings(
     }
   }
   check_default_model(settings, find_variable("DEFAULT_MODEL", env, environment), faults);
+  check_metrics_port(settings, find_variable("METRICS_PORT", env, environment), faults);
   if (faults.empty()) return settings;
   std::ranges::stable_sort(
       faults, {}, [](const SettingsFault& fault) { return std::tie(fault.file, fault.line); });
@@ -101,6 +111,39 @@ std::vector<SettingsFault> settings_warnings(const EnvFile& env) {
                         fmt::format("did you mean {}?", near)});
   }
   std::ranges::stable_sort(warnings, {}, &SettingsFault::line);
+  return warnings;
+}
+
+std::vector<SettingsFault> value_warnings(const Settings& settings, const EnvFile& env,
+                                          const std::map<std::string, std::string>& environment) {
+  std::vector<SettingsFault> warnings;
+  const auto warn = [&](std::string_view name, std::string message, std::string mend) {
+    SettingsFault warning = find_variable(name, env, environment).place;
+    warning.message = std::move(message);
+    warning.mend = std::move(mend);
+    warnings.push_back(std::move(warning));
+  };
+  int position = 0;
+  for (const std::vector<Secret>& account : settings.ai_keys) {
+    for (const Secret& key : account) {
+      ++position;
+      const std::string_view text = key.reveal();
+      const std::size_t colon = text.find(':');
+      const bool two_parts = colon != std::string_view::npos && colon > 0 &&
+                             colon + 1 < text.size() &&
+                             text.find_first_of(":;", colon + 1) == std::string_view::npos;
+      if (two_parts) continue;
+      warn("AI_KEYS", fmt::format("key {} is not id:secret, as fal's keys are", position),
+           "copy the whole key from fal.ai/dashboard/keys; separate keys by ','");
+    }
+  }
+  constexpr std::string_view placeholder = "choose-a-key-for-your-clients";
+  if (std::ranges::any_of(settings.access_keys, [&](const AccessKey& access) {
+        return access.key.reveal() == placeholder;
+      })) {
+    warn("CUSTOM_ACCESS_KEY", "is the one of .env.example, which everybody knows",
+         "make one with: openssl rand -hex 24");
+  }
   return warnings;
 }
 
