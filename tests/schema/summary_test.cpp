@@ -51,6 +51,8 @@ TEST_CASE("the summary tells each way of sizing a picture") {
        SizeControl::width_height, true},
       {R"({"target_width": {"type": "integer"}, "target_height": {"type": "integer"}})",
        SizeControl::width_height, true},
+      {R"({"shot_size": {"type": "array", "items": {"type": "integer"}}})", SizeControl::image_size,
+       true},
       {R"({"width": {"type": "integer"}})", SizeControl::none, false},
       {R"({"aspect_ratio": {"enum": ["16:9"]}, "resolution": {"enum": ["1K"]}})",
        SizeControl::aspect_ratio, false},

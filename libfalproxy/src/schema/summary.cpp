@@ -51,6 +51,12 @@ bool takes_unlisted(const Field& field) {
   return field.allowed.empty() && std::ranges::any_of(field.branches, takes_unlisted);
 }
 
+// A size as [width, height].
+bool takes_list(const Field& field) {
+  return (field.types.array && field.allowed.empty()) ||
+         std::ranges::any_of(field.branches, takes_list);
+}
+
 // The inputs that size a picture; null where the model has none.
 struct SizeInputs {
   const Field* size = nullptr;
@@ -61,7 +67,8 @@ struct SizeInputs {
 
 SizeInputs size_inputs(const ModelSchema& schema) {
   SizeInputs inputs;
-  inputs.size = first_input(schema, {"image_size", "size", "output_size"});
+  inputs.size =
+      first_input(schema, {"image_size", "size", "output_size", "canvas_size", "shot_size"});
   for (const std::string_view side : {"width", "image_width", "output_width", "target_width"}) {
     const std::string height = fmt::format("{}height", side.substr(0, side.size() - 5));
     if (inputs.width == nullptr && schema.input(height) != nullptr)
@@ -232,7 +239,8 @@ Summary describe(const ModelSchema& schema) {
   summary.ratios = ratio_choices(size.aspect_ratio);
   summary.resolutions = string_choices(size.resolution);
   summary.free_size = size.width != nullptr || defaults_to_pixels(size.aspect_ratio) ||
-                      (size.size != nullptr && find_property(*size.size, "width") != nullptr);
+                      (size.size != nullptr &&
+                       (find_property(*size.size, "width") != nullptr || takes_list(*size.size)));
   summary.max_n = most_images(count_input(schema));
   summary.takes_images = !schema.image_fields.empty();
   summary.requires_image = std::ranges::any_of(schema.image_fields, &ImageField::required);
