@@ -80,14 +80,13 @@ std::string fal_request_ids(const Receipt& receipt) {
   return ids;
 }
 
-// What fal or the way to it did to the job that failed last; empty: nothing.
+// What fal or the way to it did to the job that failed first; empty: nothing.
 std::string_view fault_of(const RequestRecord& record) {
-  std::string_view fault;
-  if (record.error_code.empty()) return fault;
+  if (record.error_code.empty()) return {};
   for (const JobReceipt& job : record.receipt.jobs) {
-    if (!job.fault.empty()) fault = job.fault;
+    if (!job.fault.empty()) return job.fault;
   }
-  return fault;
+  return {};
 }
 
 double billable_units(const Receipt& receipt) {

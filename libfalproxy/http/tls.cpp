@@ -107,7 +107,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::create(const std::string& ca_fil
                                      : SSL_CTX_load_verify_file(context, ca_file.c_str());
   if (loaded != 1) {
     // Of a file that cannot be opened OpenSSL says "system lib".
-    const int fault = ::access(ca_file.c_str(), R_OK) == 0 ? 0 : errno;
+    const int fault = ca_file.empty() || ::access(ca_file.c_str(), R_OK) == 0 ? 0 : errno;
     return Error{
         ErrorKind::invalid_settings,
         "cannot read certificates from '" + ca_file +

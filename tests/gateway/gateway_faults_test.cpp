@@ -60,6 +60,28 @@ TEST_CASE("the operator hears once which key fal refuses, and no key") {
   world.check_closed();
 }
 
+TEST_CASE("a model's own stream that quotes the key shows it to nobody") {
+  CatalogModel model = catalog_model("flux", "fal-ai/flux/dev");
+  model.settings.stream = true;
+  GatewayWorld world({model});
+  world.fal.fault = fail_on(
+      "POST https://fal.run",
+      answer(422, R"({"detail":[{"loc":["body","prompt"],"msg":"bad for key-a:secret-a"}]})"));
+  openai::ImageRequest request = request_for("flux");
+  request.stream = true;
+  const Outcome outcome = world.handle(request);
+  REQUIRE_FALSE(outcome.response);
+  CHECK(outcome.response.error().message.find("bad for [key]") != std::string::npos);
+  world.check_closed();
+}
+
+TEST_CASE("a request that somebody stops has no fault of fal's to tell") {
+  GatewayWorld world;
+  world.fal.job_time = 1h;
+  const Outcome outcome = world.handle(request_for("flux"), {.deadline = world.clock.now() + 10s});
+  CHECK(outcome.receipt.jobs.at(0).fault.empty());
+}
+
 TEST_CASE("the operator hears of an account that fal blocks, and that it can be used again") {
   GatewayWorld world;
   world.fal.fault = fail_first_key(answer(403, R"({"detail":"User is locked. Top up."})"));

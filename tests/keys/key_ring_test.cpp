@@ -267,6 +267,30 @@ TEST_CASE("a reload keeps how the keys that stay are doing") {
   CHECK(next->slot() == 0);
 }
 
+TEST_CASE("what was sent before an account was blocked does not say that it can be used") {
+  KeyRing ring = make_ring({{"a"}});
+  Result<KeyLease> first = ring.acquire(start);
+  Result<KeyLease> second = ring.acquire(start);
+  CHECK(first->report(KeyOutcome::account_blocked, start));
+  CHECK_FALSE(second->report(KeyOutcome::accepted, start));
+  CHECK(ring.status(start).at(0).state == AccountStatus::State::blocked);
+}
+
+TEST_CASE("a change of a key or its account is reported once, and again after a reload") {
+  KeyRing ring = make_ring({{"a"}, {"b"}});
+  const auto report = [&](KeyOutcome outcome, TimePoint now) {
+    return ring.acquire(now)->report(outcome, now);
+  };
+  CHECK(report(KeyOutcome::refused, start));
+  CHECK(report(KeyOutcome::account_blocked, start));
+  CHECK_FALSE(report(KeyOutcome::account_blocked, start + 6min));
+  ring.reload(accounts_of({{"b"}}), {});
+  CHECK(report(KeyOutcome::account_blocked, start + 6min));
+  CHECK(report(KeyOutcome::accepted, start + 12min));
+  CHECK_FALSE(report(KeyOutcome::accepted, start + 12min));
+  CHECK_FALSE(report(KeyOutcome::rate_limited, start + 12min));
+}
+
 TEST_CASE("a reload lets a blocked account be probed at once") {
   KeyRing ring = make_ring({{"a"}});
   use(ring, KeyOutcome::account_blocked, start);

@@ -457,10 +457,11 @@ TEST_CASE("a value that is hardly meant is warned about, without showing it") {
               "my.env:2: AI_KEYS: key 2 is not id:secret, as fal's keys are; copy the whole key "
               "from fal.ai/dashboard/keys; separate keys by ','"});
   }
-  CHECK(warnings("id:secret", "choose-a-key-for-your-clients") ==
-        std::vector<std::string>{
-            "my.env:3: CUSTOM_ACCESS_KEY: is the one of .env.example, which everybody knows; make "
-            "one with: openssl rand -hex 24"});
+  CHECK(
+      warnings("id:secret", "choose-a-key-for-your-clients") ==
+      std::vector<std::string>{
+          "my.env:3: CUSTOM_ACCESS_KEY: holds the key of .env.example, which everybody knows; make "
+          "one with: openssl rand -hex 24"});
 }
 
 TEST_CASE("two servers cannot have one port") {

@@ -44,6 +44,12 @@ TEST_CASE("the prompt goes where the model takes it") {
        R"(["new_text"])", R"({"new_text":"a lighthouse"})"},
       {"the description of a scene", R"("scene_description": {"type": "string"})", "[]",
        R"({"scene_description":"a lighthouse"})"},
+      {"what the model requires before what only adds to a prompt",
+       R"("subject": {"type": "string"}, "additional_prompt": {"type": "string"})",
+       R"(["subject"])", R"({"subject":"a lighthouse"})"},
+      {"what is called a prompt before what only adds to one",
+       R"("positive_prompt": {"type": "string"}, "additional_prompt": {"type": "string"})", "[]",
+       R"({"positive_prompt":"a lighthouse"})"},
       {"a list of prompts", R"("prompt": {"type": "array", "items": {"type": "string"}})",
        R"(["prompt"])", R"({"prompt":["a lighthouse"]})"},
       {"a name made of known words",
@@ -334,12 +340,12 @@ TEST_CASE("what is required is given by the document where it can be") {
 }
 
 TEST_CASE("a size that nobody gave is told as such") {
-  CHECK(note(plan(generation(), with({ratios}, R"(["aspect_ratio"])")), "size") ==
+  CHECK(note(plan(generation(), with({ratios}, R"(["aspect_ratio"])")), "aspect_ratio") ==
         "required, and not given: 1024x1024 was meant; 1024x1024 became aspect_ratio 1:1");
   constexpr std::string_view no_default =
       R"("image_size": {"type": "object", "properties": {
           "width": {"type": "integer"}, "height": {"type": "integer"}}})";
-  CHECK(note(plan(generation(), with({no_default}, R"(["image_size"])")), "size") ==
+  CHECK(note(plan(generation(), with({no_default}, R"(["image_size"])")), "image_size") ==
         "required, and not given: 1024x1024 was meant");
   CHECK(note(plan(generation(), with({openai_sizes}, R"(["image_size"])")), "size").empty());
 }

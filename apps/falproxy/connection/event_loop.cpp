@@ -42,7 +42,9 @@ EventLoop::~EventLoop() {
 
 bool EventLoop::open() {
   epoll_fd_ = ::epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_fd_ < 0) return false;
   wake_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (wake_fd_ < 0) return false;
   epoll_event event{.events = EPOLLIN, .data = {.ptr = nullptr}};
   return ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event) == 0;
 }

@@ -229,12 +229,21 @@ void WorkerExchange::interject(std::string_view bytes) {
   stream_.interject(has_chunks() ? chunk(bytes) : std::string(bytes));
 }
 
+// No tick comes after it, also where the task throws: httplib then answers.
+Answer WorkerExchange::serve_task() {
+  struct Ticking {
+    WorkerExchange& of;
+    ~Ticking() { of.stop_ticking(); }
+  };
+  const Ticking ticking{*this};
+  return task_->serve(*this);
+}
+
 void WorkerExchange::run(httplib::Response& response, const httplib::ContentReader* reader) {
   has_run_ = true;
   reader_ = reader;
-  Answer answer = task_->serve(*this);
+  Answer answer = serve_task();
   reader_ = nullptr;
-  stop_ticking();
   // What nobody read stands between this request and the next one.
   if (head_.has_body() && reader != nullptr && !body_read_) stream_.refuse_reads();
   send(std::move(answer), response);

@@ -67,6 +67,7 @@ class WorkerExchange final : public Exchange {
   /// The client knows chunks: where it does not, a streamed answer ends with its connection.
   [[nodiscard]] bool has_chunks() const noexcept { return head_.minor_version == 1; }
   [[nodiscard]] Result<Done> body_fault(bool too_large, bool refused);
+  [[nodiscard]] Answer serve_task();
   void send(Answer answer, httplib::Response& response);
 
   Connection& connection_;

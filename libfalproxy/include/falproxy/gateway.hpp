@@ -36,8 +36,8 @@ struct JobReceipt {
   std::string endpoint;
   /// KeyLease::slot() of the key of its last attempt; never the key itself.
   std::size_t key_slot = 0;
-  /// What went wrong last on the way to fal or at fal, in the transport's or fal's words; for the
-  /// operator only. It may be set where the job ended well.
+  /// Why it failed, in the words of the transport or of fal, where there are any; for the operator
+  /// only.
   std::string fault = {};
   int submits = 0;         ///< attempts to submit, the accepted one included
   bool accepted = false;   ///< fal took it, so it may be billed, whatever came of it

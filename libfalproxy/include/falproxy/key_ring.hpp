@@ -18,7 +18,8 @@ namespace falproxy {
 
 /// What fal said of a key. A 5xx is no fault of the key and is not reported.
 enum class KeyOutcome {
-  /// A submit was accepted: whatever rested the key or blocked its account is over.
+  /// A submit was accepted: whatever rested the key is over. Of a probe: what blocked its account,
+  /// too.
   accepted,
   /// 429: the key rests for Retry-After if that is more than nothing, else about 1 s, doubling to
   /// 60 s from one time to the next.

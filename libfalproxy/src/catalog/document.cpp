@@ -85,7 +85,7 @@ Result<std::string, FetchFault> fetch_document(const Catalog::Parts& parts,
     const bool callers_deadline =
         answer.error().fault == TransportFault::timed_out && deadline < own_deadline;
     return FetchFault{.reason = reason_of(answer.error()),
-                      .cause = std::move(answer).error().message,
+                      .detail = std::move(answer).error().message,
                       .interrupted = stop.stop_requested() || callers_deadline};
   }
   if (std::string fault = fault_of_answer(*answer); !fault.empty()) {
@@ -117,7 +117,7 @@ DocumentStatus Document::status() const {
           .available = schema_ != nullptr,
           .pinned = pinned_,
           .fetched = fetched_,
-          .fault = fault_cause_.empty() ? fault_ : fault_ + ": " + fault_cause_};
+          .fault = fault_detail_.empty() ? fault_ : fault_ + ": " + fault_detail_};
 }
 
 std::optional<TimePoint> Document::due() const {
@@ -263,7 +263,7 @@ void Document::take(const Catalog::Parts& parts, const FetchOptions& options, st
   const bool recovered = failures_ > 0;
   fetched_ = wall_now;
   fault_.clear();
-  fault_cause_.clear();
+  fault_detail_.clear();
   fault_status_ = 0;
   failures_ = 0;
   due_ = parts.clock.now() + fresh_for(Milliseconds(0), options.ttl, parts.random());
@@ -290,10 +290,10 @@ void Document::fail(const Catalog::Parts& parts, FetchFault fault) {
     due_ = parts.clock.now() + delay;
     line = fmt::format("{}: the document could not be {}: {}{}; again in {:.0f} s", endpoint_.str(),
                        schema_ == nullptr ? "fetched" : "refreshed, the old one serves on",
-                       fault.reason, fault.cause.empty() ? "" : " (" + fault.cause + ")",
+                       fault.reason, fault.detail.empty() ? "" : " (" + fault.detail + ")",
                        std::chrono::duration<double>(delay).count());
     fault_ = std::move(fault.reason);
-    fault_cause_ = std::move(fault.cause);
+    fault_detail_ = std::move(fault.detail);
     fault_status_ = fault.http_status;
   }
   log(parts, LogLevel::warning, line);

@@ -25,9 +25,9 @@ struct FetchOptions {
 
 /// Why a document cannot be had.
 struct FetchFault {
-  std::string reason;      ///< for clients, too
-  std::string cause = {};  ///< more, for the operator: what the transport says
-  int http_status = 0;     ///< 0: no answer
+  std::string reason;       ///< for clients, too
+  std::string detail = {};  ///< more, for the operator: what the transport says
+  int http_status = 0;      ///< 0: no answer
   bool interrupted =
       false;  ///< the caller's stop or deadline ended it: says nothing of the document
 };
@@ -87,8 +87,8 @@ class Document {
   Bell changed_;
   SchemaPointer schema_;
   std::optional<WallTime> fetched_;
-  std::string fault_;        // for clients
-  std::string fault_cause_;  // for the operator
+  std::string fault_;         // for clients
+  std::string fault_detail_;  // for the operator
   int fault_status_ = 0;
   int failures_ = 0;
   bool store_asked_ = false;

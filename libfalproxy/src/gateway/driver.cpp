@@ -293,7 +293,15 @@ class Run {
         world_.parts.transport.send(request, deadline, stop_, sink);
     if (sink.too_large()) return event::NoAnswer{{TransportFault::too_large, "too large", false}};
     if (!ended) return event::NoAnswer{std::move(ended).error()};
-    return sink.answer();
+    return without_key(sink.answer());
+  }
+
+  // What fal says of a fault is told further; it may quote the key.
+  [[nodiscard]] event::Answered without_key(event::Answered answer) const {
+    if (answer.head.status >= 400)
+      answer.body =
+          std::make_shared<const std::string>(without_secret(*answer.body, lease_->key()));
+    return answer;
   }
 
   Event read(HttpRequest request, TimePoint deadline, std::size_t max_bytes) {
@@ -306,11 +314,8 @@ class Run {
     Result<HttpResponse, TransportError> answer =
         exchange(world_, request, deadline, std::move(stop), max_bytes);
     if (!answer) return event::NoAnswer{std::move(answer).error()};
-    // What fal says of a fault is told further; it may quote the key.
-    if (answer->head.status >= 400)
-      answer->body = without_secret(std::move(answer->body), lease_->key());
-    return event::Answered{std::move(answer->head),
-                           std::make_shared<const std::string>(std::move(answer->body))};
+    return without_key(
+        {std::move(answer->head), std::make_shared<const std::string>(std::move(answer->body))});
   }
 
   const World& world_;

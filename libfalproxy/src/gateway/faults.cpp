@@ -47,15 +47,15 @@ std::string words_of(const fal::Fault& fault) {
   switch (fault.cause) {
     case Cause::key_refused:
     case Cause::account_blocked:
-    case Cause::forbidden:
-    case Cause::not_found:
     case Cause::busy:
-    case Cause::ingress:
       if (!fault.message.empty()) words += ": " + fault.message;
       break;
     case Cause::invalid_input:
     case Cause::content_policy:
     case Cause::no_media:
+    case Cause::forbidden:
+    case Cause::not_found:
+    case Cause::ingress:
     case Cause::request_timeout:
     case Cause::cancelled:
     case Cause::model_failed:

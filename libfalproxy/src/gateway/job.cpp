@@ -122,7 +122,7 @@ Action Job::acquire_key(TimePoint now, std::optional<KeyReport> report) {
   if (!asked_for_key_.has_value()) asked_for_key_ = now;
   Action action{.kind = Kind::acquire_key,
                 .until = policy_.deadline,
-                .report = report,
+                .report = std::move(report),
                 .except = forbidden_slots_};
   action.except.insert(action.except.end(), busy_slots_.begin(), busy_slots_.end());
   return action;
@@ -179,6 +179,7 @@ Action Job::on_accepted(fal::Submitted submitted, TimePoint now) {
   receipt_.accepted = true;
   receipt_.fal_request_id = submitted.request_id;
   accepted_ = now;
+  trouble_.clear();
   status_.state = fal::QueueState::in_queue;
   status_.queue_position = submitted.queue_position;
   submitted_ = std::move(submitted);
@@ -188,11 +189,12 @@ Action Job::on_accepted(fal::Submitted submitted, TimePoint now) {
 }
 
 Action Job::on_submit_refused(fal::Fault fault, TimePoint now) {
+  trouble_ = words_of(fault);
   switch (fault.cause) {
     case Cause::key_refused:
-      return acquire_key(now, KeyReport{KeyOutcome::refused, {}, words_of(fault)});
+      return acquire_key(now, KeyReport{KeyOutcome::refused, {}, trouble_});
     case Cause::account_blocked:
-      return acquire_key(now, KeyReport{KeyOutcome::account_blocked, {}, words_of(fault)});
+      return acquire_key(now, KeyReport{KeyOutcome::account_blocked, {}, trouble_});
     case Cause::busy: {
       const KeyReport report{KeyOutcome::rate_limited, fault.retry_after, {}};
       busy_slots_.push_back(receipt_.key_slot);
@@ -221,8 +223,12 @@ Action Job::on_submit_refused(fal::Fault fault, TimePoint now) {
   return finish_with_fault(std::move(fault), now);
 }
 
+void Job::note_trouble(const TransportError& error) {
+  if (error.fault != TransportFault::cancelled) trouble_ = error.message;
+}
+
 Action Job::on_submit_lost(const TransportError& error, TimePoint now) {
-  receipt_.fault = error.message;
+  note_trouble(error);
   const bool nothing_sent = error.nothing_sent || error.fault == TransportFault::unreachable;
   if (nothing_sent) {
     return back_off(now, Error{ErrorKind::upstream_unreachable, "fal could not be reached."},
@@ -273,11 +279,6 @@ Action Job::pause(TimePoint now) {
   return {.kind = Kind::wait, .until = std::min(now + poll_delay(now - since), policy_.deadline)};
 }
 
-Action Job::pause_after(const Event& event, TimePoint now) {
-  if (const auto* lost = std::get_if<event::NoAnswer>(&event)) receipt_.fault = lost->error.message;
-  return pause(now);
-}
-
 Action Job::fetch() {
   phase_ = Phase::fetching;
   return {.kind = Kind::fetch, .until = policy_.deadline};
@@ -285,6 +286,7 @@ Action Job::fetch() {
 
 Action Job::on_status(const fal::QueueStatus& status, TimePoint now) {
   status_ = status;
+  trouble_.clear();
   unreadable_since_.reset();
   refused_looks_ = 0;
   probing_ = false;
@@ -300,7 +302,10 @@ Action Job::on_status(const fal::QueueStatus& status, TimePoint now) {
 
 Action Job::on_look(const Event& event, TimePoint now) {
   const auto* answer = std::get_if<event::Answered>(&event);
-  if (answer == nullptr) return pause_after(event, now);
+  if (answer == nullptr) {
+    if (const auto* lost = std::get_if<event::NoAnswer>(&event)) note_trouble(lost->error);
+    return pause(now);
+  }
   if (is_success(answer->head.status)) {
     const Result<fal::QueueStatus> status = fal::parse_status(*answer->body);
     if (status) return on_status(*status, now);
@@ -318,11 +323,12 @@ Action Job::on_fetch(const Event& event, TimePoint now) {
   const auto* answer = std::get_if<event::Answered>(&event);
   if (answer == nullptr) {
     const auto* lost = std::get_if<event::NoAnswer>(&event);
+    if (lost != nullptr) note_trouble(lost->error);
     if (lost != nullptr && lost->error.fault == TransportFault::too_large) {
       return finish_with(Fate::failed,
                          Error{ErrorKind::upstream_failed, "fal's result is too large."}, now);
     }
-    return pause_after(event, now);
+    return pause(now);
   }
   if (is_success(answer->head.status)) {
     // A page of an ingress that is being mended is not the result, which is paid for and still
@@ -342,6 +348,7 @@ Action Job::on_fetch(const Event& event, TimePoint now) {
 // An answer to a read that is neither a status nor a result.
 Action Job::on_unreadable(fal::Fault fault, TimePoint now) {
   const bool reading_status = phase_ == Phase::looking;
+  trouble_ = words_of(fault);
   switch (fault.cause) {
     case Cause::ingress:
     case Cause::busy:
@@ -431,7 +438,9 @@ Action Job::finish_with(Fate fate, Error error, TimePoint now, std::optional<fal
   if (receipt_.fal_request_id.empty() && fault.has_value()) {
     receipt_.fal_request_id = fault->request_id;
   }
-  if (fault.has_value()) receipt_.fault = words_of(*fault);
+  // Who stopped it knows why.
+  if (error.kind != ErrorKind::cancelled)
+    receipt_.fault = fault.has_value() ? words_of(*fault) : std::move(trouble_);
   error.submitted = error.submitted || receipt_.accepted;
   if (error.fal_request_id.empty()) error.fal_request_id = receipt_.fal_request_id;
   if (receipt_.fal_request_id.empty()) receipt_.fal_request_id = error.fal_request_id;

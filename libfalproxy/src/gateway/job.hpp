@@ -177,7 +177,7 @@ class Job {
   Action hold_or_look();
   Action look();
   Action pause(TimePoint now);
-  Action pause_after(const Event& event, TimePoint now);
+  void note_trouble(const TransportError& error);
   Action fetch();
   Action give_up(Error error, TimePoint now);
   Action finish_with_result(std::shared_ptr<const std::string> body, const HttpHead& head,
@@ -193,6 +193,7 @@ class Job {
   std::optional<fal::Submitted> submitted_;
   fal::QueueStatus status_;
   JobReceipt receipt_;
+  std::string trouble_;  // with fal since it last did as it should: what the receipt may tell
   JobEnd end_;
 
   std::vector<std::size_t> forbidden_slots_;  // keys that fal refused this endpoint to

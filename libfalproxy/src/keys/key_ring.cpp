@@ -46,6 +46,7 @@ struct Account {
   std::vector<std::shared_ptr<Key>> keys;
   std::size_t next_key = 0;
   bool blocked = false;
+  bool told_blocked = false;              // since the last reload
   TimePoint probe_at = TimePoint::min();  // while blocked
   bool probing = false;
 
@@ -254,13 +255,16 @@ KeyRing::Impl::Reported KeyRing::Impl::report(KeyLease::State& lease, KeyOutcome
   const std::lock_guard lock(mutex);
   Key& key = *lease.key;
   Account* account = key.account;
-  if (std::exchange(lease.probe, false) && account != nullptr) account->probing = false;
+  const bool probe = std::exchange(lease.probe, false) && account != nullptr;
+  if (probe) account->probing = false;
   bool changed = false;
   switch (outcome) {
     case KeyOutcome::accepted:
       key.resting_until = TimePoint::min();
       key.strikes = 0;
-      if (account != nullptr) changed = std::exchange(account->blocked, false);
+      // One that was sent before the account was blocked says nothing of it.
+      if (probe) changed = std::exchange(account->blocked, false);
+      if (probe) account->told_blocked = false;
       break;
     case KeyOutcome::rate_limited:
       rest(key, now, retry_after);
@@ -270,7 +274,8 @@ KeyRing::Impl::Reported KeyRing::Impl::report(KeyLease::State& lease, KeyOutcome
       break;
     case KeyOutcome::account_blocked:
       if (account == nullptr) break;
-      changed = !std::exchange(account->blocked, true);
+      account->blocked = true;
+      changed = !std::exchange(account->told_blocked, true);
       account->probe_at = now + blocked_for;
       break;
   }

@@ -28,15 +28,14 @@ constexpr TextField text_fields[] = {
     {"output_format", &ImageRequest::output_format},
     {"prompt", &ImageRequest::prompt},
     {"quality", &ImageRequest::quality, true},
-    {"style", &ImageRequest::style, true},
+    {"style", &ImageRequest::style},
     {"user", &ImageRequest::user},
 };
 
 // "High" is "high"; a word that is none of OpenAI's may be the model's own, and stays as it is.
 std::string in_openai_spelling(std::string word) {
-  constexpr std::array<std::string_view, 12> words = {"auto",        "low",    "medium", "high",
-                                                      "standard",    "hd",     "max",    "xhigh",
-                                                      "transparent", "opaque", "vivid",  "natural"};
+  constexpr std::array<std::string_view, 10> words = {
+      "auto", "low", "medium", "high", "standard", "hd", "max", "xhigh", "transparent", "opaque"};
   std::string lower = to_lower(word);
   return std::ranges::find(words, lower) == words.end() ? word : lower;
 }
@@ -200,7 +199,8 @@ std::optional<Error> read_field(const std::string& name, Raw& value, const Reque
     std::optional<std::string> text = take_text(name, value, fault);
     // An empty choice is none: form fields and clients' settings arrive so.
     if (!text.has_value() || text->empty()) return fault;
-    request.*field.member = field.is_choice ? in_openai_spelling(*std::move(text)) : text;
+    if (field.is_choice) text = in_openai_spelling(*std::move(text));
+    request.*field.member = std::move(text);
     return fault;
   }
   request.native.emplace_back(name, wrap(value));

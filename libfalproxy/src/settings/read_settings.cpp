@@ -54,7 +54,10 @@ void check_default_model(Settings& settings, const Variable& variable,
 
 void check_metrics_port(const Settings& settings, const Variable& variable,
                         std::vector<SettingsFault>& faults) {
-  if (settings.metrics_port == 0 || settings.metrics_port != settings.port) return;
+  const auto everywhere = [](std::string_view host) { return host == "0.0.0.0" || host == "::"; };
+  const bool one_host = settings.host == settings.metrics_host || everywhere(settings.host) ||
+                        everywhere(settings.metrics_host);
+  if (settings.metrics_port == 0 || settings.metrics_port != settings.port || !one_host) return;
   SettingsFault fault = variable.place;
   fault.message = "is PORT's number, too";
   fault.mend = "choose another port, or leave it out: /metrics is on PORT, with the access key";
@@ -132,16 +135,19 @@ std::vector<SettingsFault> value_warnings(const Settings& settings, const EnvFil
       const bool two_parts = colon != std::string_view::npos && colon > 0 &&
                              colon + 1 < text.size() &&
                              text.find_first_of(":;", colon + 1) == std::string_view::npos;
-      if (two_parts) continue;
-      warn("AI_KEYS", fmt::format("key {} is not id:secret, as fal's keys are", position),
-           "copy the whole key from fal.ai/dashboard/keys; separate keys by ','");
+      if (text == "your-fal-key-id:your-fal-key-secret") {
+        warn("AI_KEYS", fmt::format("key {} is the one of .env.example", position),
+             "put your own from fal.ai/dashboard/keys there");
+      } else if (!two_parts) {
+        warn("AI_KEYS", fmt::format("key {} is not id:secret, as fal's keys are", position),
+             "copy the whole key from fal.ai/dashboard/keys; separate keys by ','");
+      }
     }
   }
-  constexpr std::string_view placeholder = "choose-a-key-for-your-clients";
-  if (std::ranges::any_of(settings.access_keys, [&](const AccessKey& access) {
-        return access.key.reveal() == placeholder;
-      })) {
-    warn("CUSTOM_ACCESS_KEY", "is the one of .env.example, which everybody knows",
+  for (const AccessKey& access : settings.access_keys) {
+    if (access.key.reveal() != "choose-a-key-for-your-clients") continue;
+    warn(access.name == "default" ? "CUSTOM_ACCESS_KEY" : "ACCESS_KEYS",
+         "holds the key of .env.example, which everybody knows",
          "make one with: openssl rand -hex 24");
   }
   return warnings;

@@ -17,9 +17,14 @@ struct Name {
   int rank = 0;  // of several inputs for one part, the one of the lowest rank plays it
 };
 
+// The rank of what is told by the words of its name, after every name that is listed here but those
+// that only add to a prompt.
+constexpr int last = 99;
+constexpr int secondary = 100;
+
 // Every name by which fal's documents call these parts, in bytewise order.
 constexpr std::array names = {
-    Name{"additional_prompt", Role::prompt, 15},
+    Name{"additional_prompt", Role::prompt, secondary + 1},
     Name{"background", Role::background},
     Name{"batch_size", Role::count, 7},
     Name{"caption", Role::prompt, 12},
@@ -61,7 +66,7 @@ constexpr std::array names = {
     Name{"rendering_quality", Role::quality, 3},
     Name{"rendering_speed", Role::quality, 2},
     Name{"safety_tolerance", Role::tolerance},
-    Name{"scene_description", Role::prompt, 14},
+    Name{"scene_description", Role::prompt, secondary},
     Name{"seed", Role::seed},
     Name{"style", Role::style},
     Name{"style_name", Role::style, 2},
@@ -103,7 +108,6 @@ bool lists_picture_type(const Field& field) {
 
 // The part that an input plays whose name is not in the list, told from the words of its name.
 std::optional<Name> name_by_words(const Field& field) {
-  constexpr int last = 99;
   const std::string_view name = field.name;
   if (schema::is_count_name(name)) return Name{name, Role::count, last};
   if (schema::is_prompt_name(name)) return Name{name, Role::prompt, last};
@@ -190,7 +194,9 @@ Inputs::Inputs(const schema::ModelSchema& schema) {
     ranks[role] = name->rank;
   }
   auto& prompt = fields_[static_cast<std::size_t>(Role::prompt)];
-  if (prompt == nullptr) prompt = only_required_text(schema);
+  if (prompt == nullptr || ranks[static_cast<std::size_t>(Role::prompt)] >= secondary) {
+    if (const Field* text = only_required_text(schema)) prompt = text;
+  }
   auto& count = fields_[static_cast<std::size_t>(Role::count)];
   auto& per_run = fields_[static_cast<std::size_t>(Role::per_run)];
   if (count == nullptr) std::swap(count, per_run);

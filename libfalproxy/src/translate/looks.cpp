@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/fmt.hpp"
+#include "base/text.hpp"
 #include "falproxy/media.hpp"
 #include "openai/wording.hpp"
 #include "translate/draft.hpp"
@@ -226,8 +227,9 @@ std::optional<Error> send_style(Draft& draft) {
   const std::string& wanted = *draft.request.style;
   const Field* input = draft.inputs[Role::style];
   std::optional<Json> value = input == nullptr ? std::nullopt : as_value_of(*input, wanted);
-  const auto synonym =
-      std::ranges::find(style_synonyms, std::string_view(wanted), &Synonym::openai);
+  const auto synonym = std::ranges::find_if(style_synonyms, [&](const Synonym& style) {
+    return equal_ignoring_case(style.openai, wanted);
+  });
   if (!value && synonym == style_synonyms.end())
     return not_allowed("style", wanted, "'vivid', 'natural'", input);
   if (!value && input != nullptr) {

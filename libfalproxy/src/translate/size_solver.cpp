@@ -222,12 +222,7 @@ class Solver {
   void add_tier(Candidate& candidate) const {
     for (const WordControl& control : controls_.words) {
       if (!controls_.is_tier(*control.field)) continue;
-      const WordControl::Word* nearest = nullptr;
-      for (const WordControl::Word& word : control.words) {
-        if (!word.term.area || word.term.automatic) continue;
-        if (nearest == nullptr || is_better_tier(*word.term.area, *nearest->term.area))
-          nearest = &word;
-      }
+      const WordControl::Word* nearest = nearest_tier(control);
       if (nearest != nullptr &&
           add_allowed(candidate, *control.field, word_value(control.member, *nearest->value)))
         return;
@@ -240,11 +235,23 @@ class Solver {
     }
   }
 
-  // Nearer, or about as near and larger: 3840x2160 lies in the middle between 2K and 4K, and is 4K.
-  [[nodiscard]] bool is_better_tier(double area, double than) const noexcept {
-    constexpr double about = 0.05;
-    const double nearer = log_distance(than, area_) - log_distance(area, area_);
-    return area > than ? nearer > -about : nearer > about;
+  // Of those that are about as near the largest: 3840x2160 lies in the middle between 2K and 4K,
+  // and is 4K. Null: there is no tier.
+  [[nodiscard]] const WordControl::Word* nearest_tier(const WordControl& control) const noexcept {
+    constexpr double about = 1.05;
+    const auto is_tier = [](const WordControl::Word& word) {
+      return word.term.area && !word.term.automatic;
+    };
+    double least = std::numeric_limits<double>::max();
+    for (const WordControl::Word& word : control.words) {
+      if (is_tier(word)) least = std::min(least, log_distance(*word.term.area, area_));
+    }
+    const WordControl::Word* nearest = nullptr;
+    for (const WordControl::Word& word : control.words) {
+      if (!is_tier(word) || log_distance(*word.term.area, area_) > least * about) continue;
+      if (nearest == nullptr || *word.term.area > *nearest->term.area) nearest = &word;
+    }
+    return nearest;
   }
 
   static bool add_allowed(Candidate& candidate, const Field& field, Json value) {

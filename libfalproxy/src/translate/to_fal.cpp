@@ -216,6 +216,21 @@ std::optional<Json> required_value(const Field& field) {
   return field.nullable ? std::optional(Json()) : std::nullopt;
 }
 
+// A size input that is required and was not reached by the size of the request.
+void send_size_of_its_own(Draft& draft, const Field& field) {
+  const SizeWish own = size_of_first_picture(draft.request);
+  SizeChoice choice = choose_size(own, draft.schema, {});
+  const bool reached =
+      std::ranges::any_of(choice.values, [&](const auto& sent) { return sent.first == &field; });
+  if (!reached) return;
+  draft.note(field.name, fmt::format("required, and not given: {} was meant{}{}", to_text(own),
+                                     choice.note.empty() ? "" : "; ", choice.note));
+  choice.note.clear();
+  // The size of the request has been told already.
+  if (draft.plan.size) choice.pixels.reset();
+  send_choice(draft, std::move(choice), Source::document, {});
+}
+
 std::optional<Error> fill_required(Draft& draft) {
   for (const Field& field : draft.schema.inputs) {
     if (!field.required || draft.has(&field)) continue;
@@ -225,11 +240,7 @@ std::optional<Error> fill_required(Draft& draft) {
       send_choice(draft, choose_size({SizeWish::Kind::automatic, 0, 0}, draft.schema, {}),
                   Source::document, {});
       if (!draft.has(&field)) {
-        const SizeWish own = size_of_first_picture(draft.request);
-        SizeChoice choice = choose_size(own, draft.schema, {});
-        choice.note = fmt::format("required, and not given: {} was meant{}{}", to_text(own),
-                                  choice.note.empty() ? "" : "; ", choice.note);
-        send_choice(draft, std::move(choice), Source::document, {});
+        send_size_of_its_own(draft, field);
       }
       if (draft.entries.size() > before && draft.has(&field)) continue;
     }
