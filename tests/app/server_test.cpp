@@ -128,6 +128,16 @@ TEST_CASE("a stream brings comments while it waits, and one event for each pictu
             .status == 400);
 }
 
+TEST_CASE("a stream that begins with its end says in its head what came of it") {
+  const Served server(With{{"FAL_COMPLETION", "sync"}});
+  const Received got =
+      server.post("/v1/images/generations", R"({"model":"flux","prompt":"a","stream":true})");
+  CHECK(got.status == 200);
+  CHECK(got.header("x-falproxy-model") == "flux");
+  CHECK_FALSE(got.header("x-fal-request-id").empty());
+  CHECK(got.body.find("event: image_generation.completed\n") != std::string::npos);
+}
+
 TEST_CASE("a stream that fails before anything is out fails with a status of its own") {
   Served server;
   server.sim.add_fault(

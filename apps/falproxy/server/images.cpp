@@ -238,14 +238,14 @@ Answer ImageTask::streamed(Exchange& exchange, openai::ImageRequest request) {
   // As long as nothing is out, a failure has a status of its own, which SDKs act on.
   if (!outcome.response && !exchange.began_early())
     return failure(exchange, std::move(outcome).response.error());
-  std::vector<Body> events = events_of(exchange, outcome.response);
-  return {.content_type = std::string(SseWriter::content_type),
-          .fields = fields + receipt_fields(record_.receipt),
-          .stream = [events = std::move(events)](AnswerStream& out) {
-            for (const Body& event : events) {
-              if (!out.write(event)) return;
-            }
-          }};
+  Answer answer{.content_type = std::string(SseWriter::content_type),
+                .fields = fields + receipt_fields(record_.receipt)};
+  answer.stream = [events = events_of(exchange, outcome.response)](AnswerStream& out) {
+    for (const Body& event : events) {
+      if (!out.write(event)) return;
+    }
+  };
+  return answer;
 }
 
 std::vector<Body> ImageTask::events_of(const Exchange& exchange,

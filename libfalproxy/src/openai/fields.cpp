@@ -33,7 +33,7 @@ constexpr TextField text_fields[] = {
 };
 
 // "High" is "high"; a word that is none of OpenAI's may be the model's own, and stays as it is.
-std::string in_openai_spelling(std::string word) {
+std::string in_openai_spelling(const std::string& word) {
   constexpr std::array<std::string_view, 10> words = {
       "auto", "low", "medium", "high", "standard", "hd", "max", "xhigh", "transparent", "opaque"};
   std::string lower = to_lower(word);
@@ -199,7 +199,7 @@ std::optional<Error> read_field(const std::string& name, Raw& value, const Reque
     std::optional<std::string> text = take_text(name, value, fault);
     // An empty choice is none: form fields and clients' settings arrive so.
     if (!text.has_value() || text->empty()) return fault;
-    if (field.is_choice) text = in_openai_spelling(*std::move(text));
+    if (field.is_choice) text = in_openai_spelling(*text);
     request.*field.member = std::move(text);
     return fault;
   }
