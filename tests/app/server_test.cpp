@@ -15,6 +15,11 @@ namespace {
 using With = Environment;
 using namespace test;
 
+const falsim::Fault slow_down{
+    .step = falsim::Step::submit,
+    .answer = falsim::Answer{
+        .status = 429, .body = R"({"detail":"slow down"})", .headers = {{"retry-after", "7"}}}};
+
 TEST_CASE("a picture comes as an address or as base64, as it was asked for") {
   const Served server;
   SUBCASE("url") {
@@ -140,10 +145,7 @@ TEST_CASE("a stream that begins with its end says in its head what came of it") 
 
 TEST_CASE("a stream that fails before anything is out fails with a status of its own") {
   Served server;
-  server.sim.add_fault(
-      {.step = falsim::Step::submit,
-       .answer = falsim::Answer{
-           .status = 429, .body = R"({"detail":"slow down"})", .headers = {{"retry-after", "7"}}}});
+  server.sim.add_fault(slow_down);
   const Received got =
       server.post("/v1/images/generations", R"({"model":"flux","prompt":"a","stream":true})");
   CHECK(got.status == 429);
@@ -203,10 +205,7 @@ TEST_CASE("fal's refusal of our key is the operator's affair") {
 
 TEST_CASE("all keys resting is 429 with a time to wait") {
   Served server;
-  server.sim.add_fault(
-      {.step = falsim::Step::submit,
-       .answer = falsim::Answer{
-           .status = 429, .body = R"({"detail":"slow down"})", .headers = {{"retry-after", "7"}}}});
+  server.sim.add_fault(slow_down);
   const Received got =
       server.post("/v1/images/generations", lighthouse, "x-request-timeout: 1\r\n");
   CHECK(got.status == 429);

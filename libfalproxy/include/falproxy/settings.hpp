@@ -199,8 +199,8 @@ struct Settings {
 /// The warnings of parse_env, and one for each name in the file that is no setting but nearly one
 /// (`SUPORTED_MODELS`).
 [[nodiscard]] std::vector<SettingsFault> settings_warnings(const EnvFile& env);
-/// Of what was read, but is hardly meant: a fal key that is not `id:secret`, the access key of
-/// .env.example.
+/// Of what was read, but is hardly meant: a fal key that is not `id:secret`, the keys of
+/// .env.example. By position, never by value.
 [[nodiscard]] std::vector<SettingsFault> value_warnings(
     const Settings& settings, const EnvFile& env,
     const std::map<std::string, std::string>& environment);
