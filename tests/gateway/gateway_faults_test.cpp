@@ -75,13 +75,6 @@ TEST_CASE("a model's own stream that quotes the key shows it to nobody") {
   world.check_closed();
 }
 
-TEST_CASE("a request that somebody stops has no fault of fal's to tell") {
-  GatewayWorld world;
-  world.fal.job_time = 1h;
-  const Outcome outcome = world.handle(request_for("flux"), {.deadline = world.clock.now() + 10s});
-  CHECK(outcome.receipt.jobs.at(0).fault.empty());
-}
-
 TEST_CASE("the operator hears of an account that fal blocks, and that it can be used again") {
   GatewayWorld world;
   world.fal.fault = fail_first_key(answer(403, R"({"detail":"User is locked. Top up."})"));

@@ -53,6 +53,33 @@ TEST_CASE("what is left of the time bounds every exchange, and ends in a cancel 
   CHECK(story.job.receipt().cancelled);
 }
 
+TEST_CASE("the receipt tells the last trouble of a job that failed, and only that") {
+  Story story(Route::queue_poll, 60s);
+  story.accept();
+  story.on(lost(TransportFault::interrupted));
+  const auto end = [&] {
+    REQUIRE(story.action.kind == Kind::cancel);
+    story.on(answered(202, "{}"));
+    return story.job.receipt().fault;
+  };
+  SUBCASE("out of time, with nothing but trouble") {
+    story.pass(60s);
+    story.on(event::Woken{});
+    CHECK(end() == "scripted");
+  }
+  SUBCASE("out of time, after fal had answered again") {
+    story.wait();
+    story.on(look_in_progress);
+    story.pass(60s);
+    story.on(event::Woken{});
+    CHECK(end().empty());
+  }
+  SUBCASE("stopped") {
+    story.on(event::Stopped{});
+    CHECK(end().empty());
+  }
+}
+
 TEST_CASE("a job whose time ran out before fal took it was not submitted") {
   Story story(Route::queue_stream, 1s);
   story.on(event::Started{});

@@ -395,29 +395,25 @@ void Patience::extend(TimePoint deadline) noexcept {
 }
 
 void report_key(const World& world, KeyLease& lease, const KeyReport& report) {
-  if (!lease.report(report.outcome, world.parts.clock.now(), report.retry_after) ||
-      !world.parts.log)
-    return;
+  const bool changed = lease.report(report.outcome, world.parts.clock.now(), report.retry_after);
+  if (!changed || !world.parts.log) return;
   const std::string key = fmt::format("key {} of AI_KEYS", lease.slot() + 1);
-  switch (report.outcome) {
-    case KeyOutcome::refused:
-      return world.parts.log(
-          LogLevel::warning,
-          fmt::format("{} is out until the settings are loaded anew: fal refuses it ({}); "
-                      "take it out, or put the right one there",
-                      key, report.words));
-    case KeyOutcome::account_blocked:
-      return world.parts.log(
-          LogLevel::warning,
-          fmt::format("the account of {} is blocked, and tried again every 5 minutes: fal says {}; "
-                      "see fal.ai/dashboard/billing",
-                      key, report.words));
-    case KeyOutcome::accepted:
-      return world.parts.log(LogLevel::info,
-                             fmt::format("the account of {} can be used again", key));
-    case KeyOutcome::rate_limited:
-      return;
+  const bool usable = report.outcome == KeyOutcome::accepted;
+  std::string line;
+  if (usable) {
+    line = fmt::format("the account of {} can be used again", key);
+  } else if (report.outcome == KeyOutcome::refused) {
+    line = fmt::format(
+        "{} is out until the settings are loaded anew: fal refuses it ({}); "
+        "take it out, or put the right one there",
+        key, report.words);
+  } else {
+    line = fmt::format(
+        "the account of {} is blocked, and tried again every 5 minutes: fal says {}; "
+        "see fal.ai/dashboard/billing",
+        key, report.words);
   }
+  world.parts.log(usable ? LogLevel::info : LogLevel::warning, line);
 }
 
 Result<HttpResponse, TransportError> exchange(const World& world, const HttpRequest& request,
