@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+
 using falproxy::Json;
 
 TEST_CASE("a part of a tree outlives the value that it was taken from") {
@@ -105,4 +109,110 @@ TEST_CASE("a name that stands twice is an error where that is asked for, at any 
   CHECK(refused.error().field == "x");
   CHECK(refused.error().message == "the name 'x' stands twice in one object");
   CHECK(Json::parse(R"({"a":{"x":1},"b":{"x":2},"x":[{"x":3},{"x":4}]})", limits).has_value());
+}
+
+TEST_CASE(
+    "a text is read as nlohmann reads it, or refused as it refuses it, however it is broken") {
+  const auto agree = [](const std::string& text) {
+    CAPTURE(text);
+    const auto theirs = nlohmann::json::parse(text, nullptr, false);
+    const auto ours = Json::parse(text);
+    CHECK(ours.has_value() != theirs.is_discarded());
+    if (ours && !theirs.is_discarded())
+      CHECK(ours->dump() == theirs.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  };
+  const std::string whole =
+      R"( {"a\u0062":[1, -2,0 ,3.5e-2,[],{},true,false,null,"","\n\"\\\ud83d\ude00é"],"n":{"n":{"a":[[{}]]}},)"
+      R"("long":12345678901234567890123,"max":18446744073709551615,"min":-9223372036854775808,)"
+      R"("a plain one":"of some length","a plain one":-0} )";
+  agree(whole);
+  for (const char* text : {"",
+                           " ",
+                           "1",
+                           "01",
+                           "-",
+                           "--1",
+                           "+1",
+                           "1.",
+                           ".5",
+                           "1e",
+                           "1 2",
+                           "truex",
+                           "nul",
+                           "nan",
+                           "\"",
+                           "\"a",
+                           "\"a\"b",
+                           "[",
+                           "]",
+                           "[]]",
+                           "[1 2]",
+                           "[,]",
+                           "[1,]",
+                           "[1:2]",
+                           "{",
+                           "{}}",
+                           "{,}",
+                           "{1:2}",
+                           "{\"a\"}",
+                           "{\"a\" 1}",
+                           "{\"a\":}",
+                           "{\"a\":1,}",
+                           "{\"a\":1 \"b\":2}",
+                           "[}",
+                           "{]",
+                           "\xEF\xBB\xBF[1]",
+                           "[\xEF\xBB\xBF"
+                           "1]",
+                           "[\"\xEF\xBB\xBF\"]",
+                           "\"\t\"",
+                           "\"\\x\"",
+                           "\"\\ud800\"",
+                           "/**/1",
+                           "1/**/",
+                           "[1]\n\r\t ",
+                           "\v1",
+                           "\"\x7f\"",
+                           "999999999999999999",
+                           "1000000000000000000",
+                           "1E400",
+                           "-0.0",
+                           "1e-400",
+                           "2.2250738585072011e-308",
+                           "0.1",
+                           "-1.5E+3",
+                           "1e5",
+                           "9007199254740993",
+                           "-9223372036854775809",
+                           "18446744073709551616",
+                           "1.e1",
+                           "1e+",
+                           "-.1",
+                           "0x1",
+                           "inf",
+                           "1_0",
+                           "1f"}) {
+    agree(text);
+  }
+  agree(std::string("1\0", 2));
+  agree(std::string("\0", 1));
+  std::mt19937 random(7);
+  const std::string bytes = "{}[]\",:\\ \n0129.-+eEtfnu\xC3\xEF\x80/";
+  for (int i = 0; i < 20'000; ++i) {
+    std::string text = whole;
+    for (auto changes = 1 + random() % 3; changes > 0; --changes) {
+      const std::size_t at = random() % text.size();
+      switch (random() % 3) {
+        case 0:
+          text[at] = bytes[random() % bytes.size()];
+          break;
+        case 1:
+          text.insert(at, 1, bytes[random() % bytes.size()]);
+          break;
+        default:
+          text.erase(at, 1 + random() % 4);
+      }
+    }
+    agree(text);
+  }
 }
