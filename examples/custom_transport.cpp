@@ -32,9 +32,9 @@ std::string name_of(const falproxy::HttpRequest& request) {
 class Tee final : public falproxy::ResponseSink {
  public:
   explicit Tee(falproxy::ResponseSink& next) : next_(next) {}
-  bool head(const falproxy::HttpHead& head) override {
+  bool head(falproxy::HttpHead head) override {
     response.head = head;
-    return next_.head(head);
+    return next_.head(std::move(head));
   }
   bool data(std::string_view bytes) override {
     response.body.append(bytes);

@@ -31,35 +31,22 @@ IoError system_error(std::string_view doing, int error) {
   return IoError{gone ? IoFault::closed : IoFault::broken, std::string(doing) + ": " + words};
 }
 
-// For poll(): rounded up, so that it does not spin in the last millisecond.
-int milliseconds_until(TimePoint deadline) {
-  const TimePoint now = std::chrono::steady_clock::now();
-  if (deadline <= now) return 0;
-  return static_cast<int>(
-      std::min<std::int64_t>(std::chrono::ceil<Milliseconds>(deadline - now).count(), 3'600'000));
+Result<Done, IoError> wait_on(SocketWaiter& waiter, int socket, short events, TimePoint deadline) {
+  if (waiter.wait(socket, events, deadline)) return Done{};
+  return IoError{IoFault::timed_out, "no answer in time"};
 }
 
-Result<Done, IoError> wait_on(int socket, short events, TimePoint deadline) {
-  while (true) {
-    pollfd entry{socket, events, 0};
-    const int ready = ::poll(&entry, 1, milliseconds_until(deadline));
-    if (ready > 0) return Done{};
-    if (ready < 0 && errno != EINTR) return system_error("poll", errno);
-    if (std::chrono::steady_clock::now() >= deadline)
-      return IoError{IoFault::timed_out, "no answer in time"};
-  }
-}
-
-// A socket that is connected, or none. Shutting it down while it connects wakes poll().
+// A socket that is connected, or none. Shutting it down while it connects wakes the waiter.
 Result<Done, IoError> connect_socket(int socket, const Address& address, TimePoint deadline,
-                                     const std::stop_token& stop) {
+                                     const std::stop_token& stop, SocketWaiter& waiter) {
   const std::stop_callback wake(stop, [socket] { ::shutdown(socket, SHUT_RDWR); });
   if (::connect(socket, reinterpret_cast<const sockaddr*>(&address.storage), address.size) == 0)
     return Done{};
   if (errno != EINPROGRESS) return system_error("connect", errno);
   // A stop before connect() has shut down nothing.
   if (stop.stop_requested()) return IoError{};
-  if (Result<Done, IoError> ready = wait_on(socket, POLLOUT, deadline); !ready) return ready;
+  if (Result<Done, IoError> ready = wait_on(waiter, socket, POLLOUT, deadline); !ready)
+    return ready;
   int fault = 0;
   socklen_t size = sizeof(fault);
   if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &fault, &size) != 0) fault = errno;
@@ -71,7 +58,8 @@ Result<Done, IoError> connect_socket(int socket, const Address& address, TimePoi
 
 Result<std::unique_ptr<Connection>, IoError> Connection::open(std::span<const Address> addresses,
                                                               TimePoint deadline,
-                                                              const std::stop_token& stop) {
+                                                              const std::stop_token& stop,
+                                                              SocketWaiter& waiter) {
   IoError last{IoFault::broken, "no address"};
   for (std::size_t i = 0; i < addresses.size() && !stop.stop_requested(); ++i) {
     const int socket =
@@ -80,13 +68,13 @@ Result<std::unique_ptr<Connection>, IoError> Connection::open(std::span<const Ad
       last = system_error("socket", errno);
       continue;
     }
-    std::unique_ptr<Connection> connection(new Connection(socket));
+    std::unique_ptr<Connection> connection(new Connection(socket, waiter));
     const int on = 1;
     ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     // A silent address must not use up the time of those behind it.
     const TimePoint now = std::chrono::steady_clock::now();
     const TimePoint share = now + (deadline - now) / static_cast<int>(addresses.size() - i);
-    Result<Done, IoError> connected = connect_socket(socket, addresses[i], share, stop);
+    Result<Done, IoError> connected = connect_socket(socket, addresses[i], share, stop, waiter);
     if (connected) return connection;
     last = std::move(connected).error();
   }
@@ -111,7 +99,7 @@ void Connection::acknowledge() noexcept {
 }
 
 Result<Done, IoError> Connection::wait_for(short events, TimePoint deadline) {
-  return wait_on(socket_, events, deadline);
+  return wait_on(waiter_, socket_, events, deadline);
 }
 
 Result<Done, IoError> Connection::wait_readable(TimePoint deadline) {
@@ -235,6 +223,13 @@ Result<Done, IoError> Connection::write_record(std::string_view bytes, TimePoint
     if (!ready) return ready;
   }
   return Done{};
+}
+
+Result<std::size_t, IoError> Connection::fill(std::size_t size) {
+  const auto [data, room] = buffer_.room(size);
+  Result<std::size_t, IoError> n = read(data, room);
+  if (n) buffer_.filled(*n);
+  return n;
 }
 
 Result<std::size_t, IoError> Connection::read(char* data, std::size_t size) {

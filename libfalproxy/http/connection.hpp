@@ -13,6 +13,8 @@
 #include "falproxy/clock.hpp"
 #include "falproxy/http.hpp"
 #include "falproxy/result.hpp"
+#include "falproxy/socket_waiter.hpp"
+#include "read_buffer.hpp"
 #include "resolver.hpp"
 #include "tls.hpp"
 
@@ -30,14 +32,15 @@ struct IoError {
   std::string what = {};
 };
 
-/// Used by one thread at a time. All operations wait in poll(), without a buffer, until `deadline`;
-/// shutting down the socket from another thread (see shut_down()) ends them at once.
+/// Used by one call at a time. All operations wait in the waiter, without a buffer, until
+/// `deadline`; shutting down the socket from another thread (see shut_down()) ends them at once.
 class Connection {
  public:
   /// Connects to the first of `addresses` that answers. A stop ends it within milliseconds; the
-  /// error is then of no meaning.
+  /// error is then of no meaning. `waiter` outlives the connection.
   [[nodiscard]] static Result<std::unique_ptr<Connection>, IoError> open(
-      std::span<const Address> addresses, TimePoint deadline, const std::stop_token& stop);
+      std::span<const Address> addresses, TimePoint deadline, const std::stop_token& stop,
+      SocketWaiter& waiter);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -54,8 +57,12 @@ class Connection {
   void acknowledge() noexcept;
   /// Waits until there is something to read, or the end.
   [[nodiscard]] Result<Done, IoError> wait_readable(TimePoint deadline);
-  /// At least one byte, at most `size`; 0: nothing can be read without waiting.
-  [[nodiscard]] Result<std::size_t, IoError> read(char* data, std::size_t size);
+  /// Reads once into the buffer, after making room for `size` bytes, or for twice what is held. 0:
+  /// nothing can be read without waiting.
+  [[nodiscard]] Result<std::size_t, IoError> fill(std::size_t size);
+  /// What was read and is not yet used. Kept with the connection, since the next answer needs one,
+  /// too.
+  [[nodiscard]] ReadBuffer& buffer() noexcept { return buffer_; }
 
   /// Whether an idle connection looks usable: open, and without a byte that nobody asked for.
   [[nodiscard]] bool is_quiet();
@@ -65,18 +72,21 @@ class Connection {
   void shut_down() noexcept;
 
  private:
-  explicit Connection(int socket) noexcept : socket_(socket) {}
+  Connection(int socket, SocketWaiter& waiter) noexcept : socket_(socket), waiter_(waiter) {}
   [[nodiscard]] Result<Done, IoError> wait_for(short events, TimePoint deadline);
   [[nodiscard]] Result<Done, IoError> write_plain(std::string_view first,
                                                   std::span<const Piece> rest, TimePoint deadline);
   [[nodiscard]] Result<Done, IoError> write_tls(std::string_view first, std::span<const Piece> rest,
                                                 TimePoint deadline);
   [[nodiscard]] Result<Done, IoError> write_record(std::string_view bytes, TimePoint deadline);
+  [[nodiscard]] Result<std::size_t, IoError> read(char* data, std::size_t size);
   [[nodiscard]] Result<std::size_t, IoError> read_tls(char* data, std::size_t size);
   [[nodiscard]] IoError tls_error(int result);
 
   int socket_;
+  SocketWaiter& waiter_;
   std::size_t sent_bytes_ = 0;
+  ReadBuffer buffer_;
   OpenSslPtr<SSL> ssl_;
 };
 

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
-#include <memory>
 #include <optional>
 #include <utility>
 
@@ -17,55 +15,15 @@ namespace {
 constexpr std::size_t small_buffer = 4u << 10;
 constexpr std::size_t large_buffer = 64u << 10;
 
-// Bytes that have arrived and are not yet used.
-class ReadBuffer {
- public:
-  [[nodiscard]] std::string_view bytes() const noexcept {
-    return {data_.get() + begin_, end_ - begin_};
-  }
-  void drop_front(std::size_t n) noexcept { begin_ += n; }
-
-  /// Gives the memory back if nothing is held.
-  void release_if_empty() noexcept {
-    if (begin_ != end_) return;
-    data_.reset();
-    capacity_ = begin_ = end_ = 0;
-  }
-
-  /// Reads once, after making room: `size` bytes, or twice what is held.
-  [[nodiscard]] Result<std::size_t, IoError> fill(Connection& connection, std::size_t size) {
-    reserve(size);
-    Result<std::size_t, IoError> n = connection.read(data_.get() + end_, capacity_ - end_);
-    if (n) end_ += *n;
-    return n;
-  }
-  [[nodiscard]] bool is_full() const noexcept { return end_ == capacity_; }
-
- private:
-  void reserve(std::size_t size) {
-    const std::size_t held = end_ - begin_;
-    if (held == 0) begin_ = end_ = 0;
-    if (capacity_ - end_ > 0 && (held > 0 || capacity_ >= size)) return;
-    size = std::max(size, held * 2);
-    std::unique_ptr<char[]> larger(new char[size]);
-    if (held > 0) std::memcpy(larger.get(), data_.get() + begin_, held);
-    data_ = std::move(larger);
-    capacity_ = size;
-    begin_ = 0;
-    end_ = held;
-  }
-
-  std::unique_ptr<char[]> data_;
-  std::size_t capacity_ = 0;
-  std::size_t begin_ = 0;
-  std::size_t end_ = 0;
-};
-
 class Exchange {
  public:
   Exchange(Connection& connection, const HttpRequest& request, TimePoint deadline,
            ResponseSink& sink)
-      : connection_(connection), request_(request), deadline_(deadline), sink_(sink) {}
+      : connection_(connection),
+        buffer_(connection.buffer()),
+        request_(request),
+        deadline_(deadline),
+        sink_(sink) {}
 
   ExchangeEnd run(std::string_view head) {
     const std::size_t sent_before = connection_.sent_bytes();
@@ -78,15 +36,16 @@ class Exchange {
       if (end_.nothing_sent || end_.kind == ExchangeEnd::Kind::timed_out) return end_;
     }
     const ExchangeEnd write_failure = end_;
-    const std::optional<http1::ResponseHead> response = read_head();
+    std::optional<http1::ResponseHead> response = read_head();
     if (!response) return written ? end_ : write_failure;
     end_.kind = ExchangeEnd::Kind::complete;
     http1::BodyDecoder decoder(response->framing, response->length);
     const bool keep_alive = response->keep_alive && written;
-    if (!sink_.head(response->head)) end_.kind = ExchangeEnd::Kind::refused;
+    if (!sink_.head(std::move(response->head))) end_.kind = ExchangeEnd::Kind::refused;
     const bool whole = end_.kind == ExchangeEnd::Kind::complete && pass_on_body(decoder);
     const bool over = whole || (end_.kind == ExchangeEnd::Kind::refused && ends_at_once(decoder));
     end_.reusable = over && keep_alive && buffer_.bytes().empty();
+    buffer_.release_if_larger(small_buffer);
     return end_;
   }
 
@@ -107,7 +66,7 @@ class Exchange {
         fail(ready.error());
         return std::nullopt;
       }
-      const Result<std::size_t, IoError> n = buffer_.fill(connection_, small_buffer);
+      const Result<std::size_t, IoError> n = connection_.fill(small_buffer);
       if (!n) {
         fail(n.error());
         return std::nullopt;
@@ -162,8 +121,7 @@ class Exchange {
         }
       }
       const bool much = more_at_once || decoder.expected() > small_buffer;
-      const Result<std::size_t, IoError> n =
-          buffer_.fill(connection_, much ? large_buffer : small_buffer);
+      const Result<std::size_t, IoError> n = connection_.fill(much ? large_buffer : small_buffer);
       if (!n) {
         if (n.error().fault == IoFault::closed && decoder.may_end_here()) return true;
         fail(n.error());
@@ -188,16 +146,16 @@ class Exchange {
       if (decoder.malformed() || decoder.may_end_here() || decoder.expected() > small_buffer)
         return false;
       if (std::chrono::steady_clock::now() >= until || !connection_.wait_readable(until) ||
-          !buffer_.fill(connection_, small_buffer))
+          !connection_.fill(small_buffer))
         return false;
     }
   }
 
   Connection& connection_;
+  ReadBuffer& buffer_;
   const HttpRequest& request_;
   TimePoint deadline_;
   ResponseSink& sink_;
-  ReadBuffer buffer_;
   ExchangeEnd end_;
 };
 

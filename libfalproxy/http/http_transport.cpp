@@ -55,7 +55,10 @@ struct HttpTransport::Impl {
   };
   using Failure = std::optional<TransportError>;
 
-  explicit Impl(Options from) : options(std::move(from)) {}
+  explicit Impl(Options from)
+      : options(std::move(from)),
+        waiter(options.waiter ? *options.waiter : poll),
+        resolver(waiter) {}
 
   Origin& origin_of(const Url& url);
   std::unique_ptr<Connection> take_idle(Origin& origin, std::chrono::nanoseconds max_age);
@@ -67,6 +70,8 @@ struct HttpTransport::Impl {
   void drop_expired(Origin& origin, TimePoint at, std::vector<Origin::Idle>& dropped) const;
 
   const Options options;
+  PollWaiter poll;
+  SocketWaiter& waiter;
   Resolver resolver;
   std::mutex tls_mutex;
   std::unique_ptr<TlsContext> tls_context;  // outlives the connections
@@ -145,7 +150,7 @@ Result<std::unique_ptr<Connection>, TransportError> HttpTransport::Impl::open(
       resolver.resolve(url.host, url.port, connect_deadline, stop);
   if (!addresses) return failure(addresses.error().timed_out, addresses.error().what);
   Result<std::unique_ptr<Connection>, IoError> connection =
-      Connection::open(*addresses, connect_deadline, stop);
+      Connection::open(*addresses, connect_deadline, stop, waiter);
   if (!connection)
     return failure(connection.error().fault == IoFault::timed_out, connection.error().what);
   opened.fetch_add(1, std::memory_order_relaxed);

@@ -3,8 +3,10 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-#include <condition_variable>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -44,6 +46,26 @@ std::vector<Address> with_port(std::vector<Address> addresses, std::uint16_t por
   return addresses;
 }
 
+// What a call waits on: a descriptor, as everything that a SocketWaiter waits for.
+class Signal {
+ public:
+  Signal() noexcept : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  ~Signal() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Signal(const Signal&) = delete;
+  Signal& operator=(const Signal&) = delete;
+
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  void raise() const noexcept {
+    const std::uint64_t one = 1;
+    static_cast<void>(!::write(fd_, &one, sizeof one));
+  }
+
+ private:
+  int fd_;
+};
+
 }  // namespace
 
 struct Resolver::State {
@@ -53,6 +75,7 @@ struct Resolver::State {
     bool asking = false;
     Failure failure = {};
     std::uint64_t answers = 0;  // lookups that have ended, well or not
+    std::vector<const Signal*> waiting = {};
   };
 
   // On a thread of its own, which the state outlives.
@@ -68,16 +91,16 @@ struct Resolver::State {
     } else {
       entry.failure = std::move(answer).error();
     }
-    state->answered.notify_all();
+    for (const Signal* signal : entry.waiting) signal->raise();
   }
 
   Lookup lookup;
   std::mutex mutex;
-  std::condition_variable_any answered;
   std::map<std::string, Entry> entries;
 };
 
-Resolver::Resolver(Lookup lookup) : state_(std::make_shared<State>()) {
+Resolver::Resolver(SocketWaiter& waiter, Lookup lookup)
+    : waiter_(waiter), state_(std::make_shared<State>()) {
   state_->lookup = std::move(lookup);
 }
 
@@ -128,9 +151,18 @@ Result<std::vector<Address>, Resolver::Failure> Resolver::resolve(const std::str
   if (known && now - entry.answered_at < usable_for) return with_port(entry.addresses, port);
 
   const std::uint64_t before = entry.answers;
-  if (!state_->answered.wait_until(lock, stop, deadline, [&] { return entry.answers != before; })) {
-    return Failure{true, "resolving " + host + " took too long"};
+  const Signal signal;
+  if (signal.fd() < 0) return Failure{false, "cannot resolve " + host + ": no descriptor is left"};
+  const std::stop_callback wake(stop, [&signal] { signal.raise(); });
+  entry.waiting.push_back(&signal);
+  while (entry.answers == before && !stop.stop_requested() &&
+         std::chrono::steady_clock::now() < deadline) {
+    lock.unlock();
+    waiter_.wait(signal.fd(), POLLIN, deadline);
+    lock.lock();
   }
+  std::erase(entry.waiting, &signal);
+  if (entry.answers == before) return Failure{true, "resolving " + host + " took too long"};
   if (entry.addresses.empty() || entry.answered_at < now) return entry.failure;
   return with_port(entry.addresses, port);
 }

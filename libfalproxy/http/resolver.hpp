@@ -14,6 +14,7 @@
 
 #include "falproxy/clock.hpp"
 #include "falproxy/result.hpp"
+#include "falproxy/socket_waiter.hpp"
 
 namespace falproxy {
 
@@ -33,8 +34,8 @@ class Resolver {
   };
   using Lookup = std::function<Result<std::vector<Address>, Failure>(const std::string& host)>;
 
-  /// `lookup`: the system's, or a test's.
-  explicit Resolver(Lookup lookup = system_lookup);
+  /// `lookup`: the system's, or a test's. `waiter` outlives this.
+  explicit Resolver(SocketWaiter& waiter, Lookup lookup = system_lookup);
 
   /// The host's addresses with `port`, best first. An answer is used for 60 s, and for an hour
   /// while a new one is looked for. Addresses need no lookup. A stop ends the wait; the error is
@@ -48,6 +49,7 @@ class Resolver {
 
  private:
   struct State;
+  SocketWaiter& waiter_;
   std::shared_ptr<State> state_;
 };
 

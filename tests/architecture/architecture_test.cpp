@@ -79,6 +79,7 @@ std::string room_of_header(const std::string& name) {
                                                         {"falproxy", "everything"},
                                                         {"http_transport", "http"},
                                                         {"openssl_codecs", "http"},
+                                                        {"socket_waiter", "http"},
                                                         {"system_clock", "http"},
                                                         {"thread_executor", "http"},
                                                         {"png_masks", "png"}};

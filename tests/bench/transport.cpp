@@ -188,7 +188,7 @@ using MakeSender = std::function<Send()>;
 class Sink final : public ResponseSink {
  public:
   explicit Sink(const Heard& heard) : heard_(heard) {}
-  bool head(const HttpHead& head) override { return head.status == 200; }
+  bool head(HttpHead head) override { return head.status == 200; }
   bool data(std::string_view bytes) override { return heard_(bytes); }
 
  private:

@@ -43,7 +43,10 @@ std::vector<Address> loopback() {
 }  // namespace
 
 TEST_CASE("an address needs no lookup") {
-  Resolver resolver([](const std::string&) -> Answer { return Resolver::Failure{false, "asked"}; });
+  PollWaiter waiter;
+  Resolver resolver(waiter, [](const std::string&) -> Answer {
+    return Resolver::Failure{false, "asked"};
+  });
   const Answer v4 = resolver.resolve("127.0.0.1", 80, in(60s), {});
   REQUIRE(v4);
   CHECK(text_of(v4->at(0)) == "127.0.0.1:80");
@@ -56,7 +59,8 @@ TEST_CASE("a name is looked up once for all who ask at the same time and soon af
   std::atomic<int> asked{0};
   std::promise<void> may_answer;
   std::shared_future<void> go = may_answer.get_future().share();
-  Resolver resolver([&asked, go](const std::string& host) -> Answer {
+  PollWaiter waiter;
+  Resolver resolver(waiter, [&asked, go](const std::string& host) -> Answer {
     ++asked;
     go.wait();
     CHECK(host == "fal.test");
@@ -79,7 +83,8 @@ TEST_CASE("a name is looked up once for all who ask at the same time and soon af
 
 TEST_CASE("a failed lookup is told to those who wait, and tried again by the next") {
   std::atomic<int> asked{0};
-  Resolver resolver([&asked](const std::string&) -> Answer {
+  PollWaiter waiter;
+  Resolver resolver(waiter, [&asked](const std::string&) -> Answer {
     if (++asked == 1) return Resolver::Failure{false, "no such name"};
     return loopback();
   });
@@ -97,7 +102,8 @@ TEST_CASE(
   std::shared_future<void> go = may_answer.get_future().share();
   std::promise<void> gone;
   {
-    Resolver resolver([go, &gone](const std::string&) -> Answer {
+    PollWaiter waiter;
+    Resolver resolver(waiter, [go, &gone](const std::string&) -> Answer {
       go.wait();
       gone.set_value();
       return loopback();

@@ -212,7 +212,7 @@ TEST_CASE_TEMPLATE("the sink hears the head first, then the body as it arrives",
     std::promise<void>& first;
     std::vector<std::string> heard;
     explicit Sink(std::promise<void>& promise) : first(promise) {}
-    bool head(const HttpHead& head) override {
+    bool head(HttpHead head) override {
       heard.push_back(std::to_string(head.status));
       return true;
     }
@@ -240,7 +240,7 @@ TEST_CASE_TEMPLATE("the sink hears the head first, then the body as it arrives",
 struct UnwillingSink final : ResponseSink {
   bool take_head;
   explicit UnwillingSink(bool takes) : take_head(takes) {}
-  bool head(const HttpHead&) override { return take_head; }
+  bool head(HttpHead) override { return take_head; }
   bool data(std::string_view) override { return false; }
 };
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "falproxy/socket_waiter.hpp"
 #include "falproxy/transport.hpp"
 
 namespace falproxy {
@@ -34,6 +35,8 @@ class HttpTransport final : public Transport {
     /// What is not a GET goes only over a connection idle for less.
     std::chrono::seconds max_submit_idle{4};
     std::string ca_file = {};  ///< PEM; empty: SSL_CERT_FILE, else the system's
+    /// Outlives the transport; null: a PollWaiter.
+    SocketWaiter* waiter = nullptr;
   };
   /// Errors: invalid_settings where the named certificates cannot be read.
   [[nodiscard]] static Result<std::unique_ptr<HttpTransport>> create(Options options);

@@ -37,7 +37,7 @@ class ResponseSink {
  public:
   virtual ~ResponseSink() = default;
   /// Before the first byte of the body. False ends the exchange (`cancelled`).
-  virtual bool head(const HttpHead& head) = 0;
+  virtual bool head(HttpHead head) = 0;
   /// The next bytes of the body, decoded from transfer coding. False ends the exchange
   /// (`cancelled`).
   virtual bool data(std::string_view bytes) = 0;

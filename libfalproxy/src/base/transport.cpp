@@ -10,9 +10,9 @@ class Collector final : public ResponseSink {
  public:
   explicit Collector(std::size_t max_bytes) : max_(max_bytes) {}
 
-  bool head(const HttpHead& head) override {
-    response.head = head;
-    const std::string_view length = head.headers.find("content-length").value_or("");
+  bool head(HttpHead head) override {
+    response.head = std::move(head);
+    const std::string_view length = response.head.headers.find("content-length").value_or("");
     std::size_t announced = 0;
     if (std::from_chars(length.data(), length.data() + length.size(), announced).ec == std::errc()) {
       too_large = announced > max_;

@@ -70,7 +70,7 @@ class StatusStreamSink final : public ResponseSink {
   using Step = std::function<Action(const Event&)>;
   StatusStreamSink(const Step& step, StatusTeller& teller) : step_(step), teller_(teller) {}
 
-  bool head(const HttpHead& head) override { return is_event_stream(head); }
+  bool head(HttpHead head) override { return is_event_stream(head); }
   bool data(std::string_view bytes) override {
     return reader_.feed(bytes, [this](std::string_view text) { return on_event(text); });
   }
@@ -113,9 +113,9 @@ class ModelStreamSink final : public ResponseSink {
   ModelStreamSink(std::size_t max_bytes, const OnPartial& on_partial)
       : max_(max_bytes), reader_(max_bytes), on_partial_(on_partial) {}
 
-  bool head(const HttpHead& head) override {
-    head_ = head;
-    is_stream_ = is_event_stream(head);
+  bool head(HttpHead head) override {
+    head_ = std::move(head);
+    is_stream_ = is_event_stream(head_);
     return true;
   }
   bool data(std::string_view bytes) override {

@@ -24,7 +24,7 @@ class Base64Sink final : public ResponseSink {
  public:
   Base64Sink(const Codecs& codecs, std::size_t max_bytes) : codecs_(codecs), max_(max_bytes) {}
 
-  bool head(const HttpHead& head) override {
+  bool head(HttpHead head) override {
     status_ = head.status;
     if (status_ < 200 || status_ >= 300) return false;
     const std::string_view text = head.headers.find("content-length").value_or("");
