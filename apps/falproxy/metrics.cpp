@@ -119,6 +119,8 @@ void write_gauges(Writer& writer, const Gauges& gauges) {
       gauges.connections_open - std::min(gauges.connections_open, gauges.connections_busy));
   writer.single("connections_accepted_total", "counter", "Clients' connections.",
                 gauges.connections_accepted);
+  writer.single("fibers", "gauge", "Requests that run on fibers now, and what runs beside them.",
+                gauges.fibers);
   writer.family("threads", "gauge", "Workers now.");
   writer.sample("threads", "state=\"busy\"",
                 gauges.threads - std::min(gauges.threads, gauges.idle_threads));

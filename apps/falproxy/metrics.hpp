@@ -32,6 +32,7 @@ struct Gauges {
   std::size_t connections_open = 0;
   std::size_t connections_busy = 0;
   std::uint64_t connections_accepted = 0;
+  std::size_t fibers = 0;
   std::size_t threads = 0;
   std::size_t idle_threads = 0;
   std::uint64_t upstream_connections = 0;

@@ -39,27 +39,35 @@ ProcessLimits raise_process_limits() {
   }
   return {.descriptors = soft_limit(RLIMIT_NOFILE),
           .threads = std::min({soft_limit(RLIMIT_NPROC), number_in("/proc/sys/kernel/threads-max"),
-                               number_in("/proc/sys/vm/max_map_count") / 2,
-                               number_in("/sys/fs/cgroup/pids.max")})};
+                               number_in("/sys/fs/cgroup/pids.max")}),
+          .stacks = number_in("/proc/sys/vm/max_map_count") / 2};
 }
 
 Capacity capacity(int max_in_flight, const ProcessLimits& limits) {
   const std::size_t wanted = static_cast<std::size_t>(std::max(1, max_in_flight));
   const std::size_t descriptors =
       limits.descriptors - std::min(limits.descriptors, spare_descriptors);
-  const std::size_t threads = limits.threads - std::min(limits.threads, spare_threads);
+  const std::size_t stacks = limits.stacks - std::min(limits.stacks, spare_threads);
   const std::size_t in_flight =
-      std::max<std::size_t>(1, std::min({wanted, descriptors / 2, threads}));
+      std::max<std::size_t>(1, std::min({wanted, descriptors / 2, stacks}));
+  const std::size_t threads =
+      std::min(limits.threads - std::min(limits.threads, spare_threads), stacks);
   Capacity capacity{
       .in_flight = static_cast<int>(in_flight),
       .threads = std::min(threads, 2 * in_flight + spare_threads),
       .connections = std::max(in_flight, descriptors - std::min(descriptors, in_flight))};
   if (in_flight < wanted) {
-    const bool files = descriptors / 2 < threads;
+    const bool files = descriptors / 2 < stacks;
     capacity.warning = fmt::format(
         "MAX_IN_FLIGHT is {} instead of {}: the system allows {} {}; raise {}", in_flight, wanted,
-        files ? limits.descriptors : limits.threads, files ? "open files" : "threads",
-        files ? "ulimit -n (LimitNOFILE=)" : "ulimit -u, pids.max (TasksMax=) or vm.max_map_count");
+        files ? limits.descriptors : limits.stacks, files ? "open files" : "stacks",
+        files ? "ulimit -n (LimitNOFILE=)" : "vm.max_map_count");
+  } else if (threads < in_flight) {
+    capacity.warning = fmt::format(
+        "at most {} edits and variations run at once: the system allows {} threads; raise ulimit "
+        "-u "
+        "or pids.max (TasksMax=)",
+        threads, limits.threads);
   }
   return capacity;
 }

@@ -15,7 +15,7 @@
 #include "falproxy/http_transport.hpp"
 #include "falproxy/key_ring.hpp"
 #include "falproxy/openssl_codecs.hpp"
-#include "falproxy/system_clock.hpp"
+#include "fibers.hpp"
 #include "metrics.hpp"
 #include "process_limits.hpp"
 #include "server/operator_tasks.hpp"
@@ -68,11 +68,12 @@ struct Service::Impl {
       : settings(std::move(configuration.settings)),
         log(log_options(settings, options.colours), std::move(options.write_log)),
         workers({.max_threads = room.threads}),
+        fibers(workers, {}),
         transport(std::move(to_fal)),
         store(open_store(options.environment)),
         catalog({.transport = *transport,
                  .clock = clock,
-                 .executor = workers,
+                 .executor = fibers,
                  .store = store.get(),
                  .random = random_source(),
                  .log = log_line()},
@@ -80,7 +81,7 @@ struct Service::Impl {
         keys(settings.ai_keys, key_ring_options(settings), random_source()),
         gateway({.transport = *transport,
                  .clock = clock,
-                 .executor = workers,
+                 .executor = fibers,
                  .codecs = codecs,
                  .keys = keys,
                  .catalog = catalog,
@@ -138,6 +139,7 @@ struct Service::Impl {
     gauges.connections_open = connections.open;
     gauges.connections_busy = connections.busy;
     gauges.connections_accepted = connections.accepted;
+    gauges.fibers = fibers.count();
     gauges.threads = workers.threads();
     gauges.idle_threads = workers.idle_threads();
     const HttpTransport::Counters upstream = transport->counters();
@@ -174,9 +176,10 @@ struct Service::Impl {
   Settings settings;
   Log log;
   Metrics metrics;
-  SystemClock clock;
+  FiberClock clock;
   OpensslCodecs codecs;
   Workers workers;
+  Fibers fibers;
   std::unique_ptr<HttpTransport> transport;
   std::unique_ptr<DiskStore> store;
   Catalog catalog;
@@ -196,7 +199,9 @@ Service::~Service() { stop(Milliseconds(0)); }
 Result<std::unique_ptr<Service>> Service::create(Configuration configuration, Options options) {
   const Capacity room = capacity(configuration.settings.max_in_flight, raise_process_limits());
   configuration.settings.max_in_flight = room.in_flight;
-  auto transport = HttpTransport::create({.ca_file = configuration.settings.ssl_cert_file});
+  static FiberWaiter waiter;
+  auto transport =
+      HttpTransport::create({.ca_file = configuration.settings.ssl_cert_file, .waiter = &waiter});
   if (!transport) return transport.error();
   const std::vector<SettingsFault> warnings = configuration.warnings;
   auto impl = std::make_unique<Impl>(std::move(configuration), std::move(options), room,
@@ -204,13 +209,13 @@ Result<std::unique_ptr<Service>> Service::create(Configuration configuration, Op
   const Settings& settings = impl->settings;
   auto front = Front::create(
       {.host = settings.host, .port = settings.port, .max_connections = room.connections},
-      impl->server, impl->workers);
+      impl->server, impl->workers, impl->fibers);
   if (!front) return front.error();
   impl->front = std::move(front).value();
   if (settings.metrics_port != 0) {
     auto metrics_front = Front::create(
         {.host = settings.metrics_host, .port = settings.metrics_port, .max_connections = 64},
-        impl->metrics_door, impl->workers);
+        impl->metrics_door, impl->workers, impl->fibers);
     if (!metrics_front) {
       Error error = std::move(metrics_front).error();
       if (!error.field.empty()) error.field = "METRICS_" + error.field;

@@ -8,23 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "sanitizers.hpp"
+
 namespace falproxy::app {
-namespace {
-
-// The sanitizers' frames are several times as large.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::size_t stack_factor = 8;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr std::size_t stack_factor = 8;
-#else
-constexpr std::size_t stack_factor = 1;
-#endif
-#else
-constexpr std::size_t stack_factor = 1;
-#endif
-
-}  // namespace
 
 struct Workers::Impl : std::enable_shared_from_this<Impl> {
   // In `resting` exactly while it has no task. Shared with who wakes it: that is done without the

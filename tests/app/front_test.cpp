@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -11,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/bell.hpp"
 #include "raw_client.hpp"
 
 namespace falproxy::app {
@@ -20,22 +20,27 @@ using test::post;
 using test::RawClient;
 using test::Received;
 
-// What a test can wait for.
+// What a test can wait for, or a task, on a fiber or a thread.
 class Flag {
  public:
   void raise() {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     up_ = true;
-    changed_.notify_all();
+    Bell::Ring ring = raised_.take();
+    lock.unlock();
+    ring();
   }
   bool wait(Milliseconds limit = Milliseconds(10'000)) {
+    const TimePoint until = clock_.now() + limit;
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, limit, [this] { return up_; });
+    while (!up_ && clock_.now() < until) raised_.wait(lock, clock_, until, {});
+    return up_;
   }
 
  private:
+  FiberClock clock_;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  Bell raised_;
   bool up_ = false;
 };
 
@@ -65,6 +70,7 @@ class Echo final : public Application {
 
   const std::string large = std::string(8u << 20, 'x');
   Milliseconds hold{0};
+  bool mostly_waits = true;
   Flag waiting, stopped, release;
 
  private:
@@ -78,6 +84,7 @@ class Echo final : public Application {
    public:
     explicit EchoTask(Echo& echo) : echo_(echo) {}
 
+    [[nodiscard]] bool mostly_waits() const noexcept override { return echo_.mostly_waits; }
     Answer serve(Exchange& exchange) override {
       const std::string path(exchange.head().path());
       if (path == "/unread") return {.status = 503, .body = Body(std::string("no"))};
@@ -103,6 +110,12 @@ class Echo final : public Application {
         return {.status = 500, .fields = "X-Late: yes\r\n", .body = Body(std::string("{}"))};
       }
       if (path == "/stream") return stream(exchange);
+      if (path == "/early") {
+        exchange.begin_early("text/plain", "");
+        exchange.write_early(echo_.large);
+        wait(exchange);
+        return {.body = Body(std::string("end"))};
+      }
       return {.fields = "X-Own: 1\r\n", .body = Body(body)};
     }
 
@@ -131,9 +144,9 @@ class Echo final : public Application {
 
 struct Running {
   explicit Running(Front::Options options = {}, std::size_t threads = 64)
-      : workers({.max_threads = threads}) {
+      : workers({.max_threads = threads}), fibers(workers, {}) {
     options.host = "127.0.0.1";
-    auto created = Front::create(options, echo, workers);
+    auto created = Front::create(options, echo, workers, fibers);
     REQUIRE(created.has_value());
     front = std::move(created).value();
     front->start();
@@ -142,6 +155,7 @@ struct Running {
 
   Echo echo;
   Workers workers;
+  Fibers fibers;
   std::unique_ptr<Front> front;
 };
 
@@ -370,7 +384,7 @@ TEST_CASE("clients that are too slow are let go") {
     RawClient client(server.port());
     CHECK(client.exchange(get_fixed).status == 200);
     CHECK(client.exchange(post("/echo", "a")).body == "a");
-    CHECK(server.workers.threads() <= 1);
+    CHECK(server.workers.threads() + server.fibers.stacks() <= 1);
   }
 }
 
@@ -410,6 +424,7 @@ TEST_CASE("a client that leaves is noticed") {
 
 TEST_CASE("past the limit a request is told so at once") {
   Running server({}, 1);
+  server.echo.mostly_waits = false;
   RawClient first(server.port());
   first.send(post("/wait", "a"));
   REQUIRE(server.echo.waiting.wait());
@@ -471,6 +486,17 @@ TEST_CASE("a streamed answer takes interjections") {
   CHECK(client.exchange(get_fixed).body == "fixed");
 }
 
+TEST_CASE(
+    "what a client does not take of an early write follows when it does, while the task waits") {
+  Running server;
+  RawClient client(server.port());
+  client.send(post("/early", "a"));
+  REQUIRE(server.echo.waiting.wait());
+  CHECK(client.fill_to(server.echo.large.size()));
+  server.echo.release.raise();
+  CHECK(client.receive().body == server.echo.large + "end");
+}
+
 TEST_CASE("a task that throws is an answer, not the end") {
   Running server;
   RawClient client(server.port());
@@ -500,6 +526,8 @@ TEST_CASE("draining lets what runs end, and closes the rest") {
 
 TEST_CASE("many clients at once") {
   Running server({}, 256);
+  SUBCASE("on fibers") {}
+  SUBCASE("on threads") { server.echo.mostly_waits = false; }
   std::atomic<int> right{0};
   std::vector<std::thread> clients;
   for (int i = 0; i < 32; ++i) {

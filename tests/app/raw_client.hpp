@@ -35,6 +35,8 @@ class RawClient {
     send(request);
     return receive();
   }
+  /// So many bytes, or more, have come that were not received yet. False: the connection ended.
+  bool fill_to(std::size_t size);
   /// The server closed, and nothing is left to be read.
   bool at_end();
   /// Everything until the server closes.
@@ -45,7 +47,6 @@ class RawClient {
 
  private:
   bool fill();
-  bool fill_to(std::size_t size);
   std::size_t find(std::string_view text);  // npos: the connection ended
   bool receive_chunks(std::string& body);
   int fd_ = -1;

@@ -127,18 +127,28 @@ TEST_CASE("a debug line shows a body without its pictures") {
 }
 
 TEST_CASE("fewer requests run at once where the system allows fewer") {
-  const Capacity roomy = capacity(8000, {.descriptors = 20'000, .threads = 32'000});
+  const Capacity roomy =
+      capacity(8000, {.descriptors = 20'000, .threads = 32'000, .stacks = 32'000});
   CHECK(roomy.in_flight == 8000);
   CHECK(roomy.warning.empty());
   CHECK(roomy.connections >= 8000);
-  const Capacity files = capacity(8000, {.descriptors = 1024, .threads = 32'000});
+  const Capacity files = capacity(8000, {.descriptors = 1024, .threads = 32'000, .stacks = 32'000});
   CHECK(files.in_flight == (1024 - 128) / 2);
   CHECK(files.warning.find("ulimit -n") != std::string::npos);
   CHECK(files.connections + static_cast<std::size_t>(files.in_flight) <= 1024);
-  const Capacity threads = capacity(8000, {.descriptors = 20'000, .threads = 500});
-  CHECK(threads.in_flight == 500 - 64);
-  CHECK(threads.warning.find("ulimit -u") != std::string::npos);
-  CHECK(capacity(10, {.descriptors = 0, .threads = 0}).in_flight == 1);
+  const Capacity stacks = capacity(8000, {.descriptors = 20'000, .threads = 32'000, .stacks = 500});
+  CHECK(stacks.in_flight == 500 - 64);
+  CHECK(stacks.threads == 500 - 64);
+  CHECK(stacks.warning.find("vm.max_map_count") != std::string::npos);
+  CHECK(capacity(10, {}).in_flight == 1);
+}
+
+TEST_CASE("where threads are few, only what needs one is limited") {
+  const Capacity few = capacity(8000, {.descriptors = 20'000, .threads = 500, .stacks = 32'000});
+  CHECK(few.in_flight == 8000);
+  CHECK(few.threads == 500 - 64);
+  CHECK(few.warning.find("436 edits and variations") != std::string::npos);
+  CHECK(few.warning.find("ulimit -u") != std::string::npos);
 }
 
 }  // namespace

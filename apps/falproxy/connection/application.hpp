@@ -23,7 +23,9 @@ struct Reply {
 class Task {
  public:
   virtual ~Task() = default;
-  /// On a worker's thread.
+  /// Whether it computes little for its time, so that a fiber does instead of a thread of its own.
+  [[nodiscard]] virtual bool mostly_waits() const noexcept { return false; }
+  /// On a worker's thread, or on a fiber.
   virtual Answer serve(Exchange& exchange) = 0;
 };
 

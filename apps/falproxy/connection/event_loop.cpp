@@ -31,8 +31,12 @@ bool is_over(ssize_t received) noexcept {
 }  // namespace
 
 EventLoop::EventLoop(const Front::Options& options, Application& application, Workers& workers,
-                     HttpEngine& engine)
-    : options_(options), application_(application), workers_(workers), engine_(engine) {}
+                     Fibers& fibers, HttpEngine& engine)
+    : options_(options),
+      application_(application),
+      workers_(workers),
+      fibers_(fibers),
+      engine_(engine) {}
 
 EventLoop::~EventLoop() {
   for (const int fd : {epoll_fd_, wake_fd_}) {
@@ -229,6 +233,10 @@ void EventLoop::happened(Connection& c, std::uint32_t events) {
     if (state == State::reading) return read(c, at_end);
     if (state == State::lingering) return discard(c);
     if (at_end) client_left(c);
+    if ((events & EPOLLOUT) != 0) {
+      const std::lock_guard lock(c.exchange_mutex);
+      if (c.exchange != nullptr) c.exchange->stream().flush();
+    }
     if (state == State::busy_more || c.state.compare_exchange_strong(state, State::busy_more))
       return;
   }
@@ -359,6 +367,7 @@ EventLoop::Next EventLoop::refuse_head(Connection& c, std::string_view rest, con
 
 bool EventLoop::dispatch(Connection& c, std::string_view text, std::string_view rest,
                          std::unique_ptr<Task> task) {
+  const bool mostly_waits = task->mostly_waits();
   auto exchange =
       std::make_unique<WorkerExchange>(c, text, std::move(task), draining_, options_.body_grace);
   {
@@ -372,11 +381,11 @@ bool EventLoop::dispatch(Connection& c, std::string_view text, std::string_view 
   c.stop_at = TimePoint::max();
   c.state = State::busy;
   busy_.fetch_add(1);
-  const bool taken = workers_.submit([this, &c] {
+  const auto run = [this, &c] {
     serve(c);
     busy_.fetch_sub(1);
-  });
-  if (taken) return true;
+  };
+  if ((mostly_waits && fibers_.submit(run)) || workers_.submit(run)) return true;
   busy_.fetch_sub(1);
   c.state = State::reading;
   c.in.swap(before);

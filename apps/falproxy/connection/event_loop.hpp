@@ -18,6 +18,7 @@
 #include "connection/front.hpp"
 #include "connection/http_engine.hpp"
 #include "connection/request_head.hpp"
+#include "fibers.hpp"
 #include "workers.hpp"
 
 namespace falproxy::app {
@@ -26,7 +27,7 @@ class EventLoop {
  public:
   /// `engine` is used once a request needs a thread; it may be constructed later than this.
   EventLoop(const Front::Options& options, Application& application, Workers& workers,
-            HttpEngine& engine);
+            Fibers& fibers, HttpEngine& engine);
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
@@ -88,6 +89,7 @@ class EventLoop {
   const Front::Options& options_;
   Application& application_;
   Workers& workers_;
+  Fibers& fibers_;
   HttpEngine& engine_;
   int epoll_fd_ = -1;
   int wake_fd_ = -1;

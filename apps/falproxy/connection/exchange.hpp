@@ -82,11 +82,10 @@ class Exchange {
   /// returned then keeps only its body. Thread-safe; does not block.
   virtual void begin_early(std::string_view content_type, std::string_view fields) = 0;
   [[nodiscard]] virtual bool began_early() const noexcept = 0;
-  /// Of an answer that began early: sends `bytes` before the Answer's body. Blocks while the client
-  /// is slow; false once it is gone or too slow.
-  virtual bool write_early(std::string_view bytes) = 0;
-  /// Of an answer that began early: sends `bytes` between the writes of the worker, or nothing at
-  /// all where the worker is writing or the client is slow. Thread-safe; does not block.
+  /// Of an answer that began early: sends `bytes` before the Answer's body; what the client does
+  /// not take at once is kept, and follows as it does. Thread-safe; does not block.
+  virtual void write_early(std::string_view bytes) = 0;
+  /// As write_early, but nothing at all where the answer is being written or the client is slow.
   virtual void interject(std::string_view bytes) = 0;
 };
 

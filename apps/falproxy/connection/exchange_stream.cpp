@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "fibers.hpp"
+
 namespace falproxy::app {
 namespace {
 
@@ -89,27 +91,18 @@ ssize_t ExchangeStream::receive(char* to, std::size_t size) {
 
 bool ExchangeStream::wait(short events, Pace& pace, Fault& fault) {
   const Milliseconds left = pace.left();
-  pollfd polled{.fd = connection_.fd, .events = events, .revents = 0};
   const TimePoint before = std::chrono::steady_clock::now();
-  const int ready = left.count() == 0 ? 0 : ::poll(&polled, 1, static_cast<int>(left.count()));
+  const bool ready = left.count() > 0 && FiberWaiter().wait(connection_.fd, events, before + left);
   pace.waited(std::chrono::steady_clock::now() - before);
-  if (ready == 0) fault = Fault::slow;
-  return ready > 0 || (ready < 0 && errno == EINTR);
+  if (!ready) fault = Fault::slow;
+  return ready;
 }
 
 ssize_t ExchangeStream::write(const char* data, std::size_t size) {
   const std::lock_guard lock(write_mutex_);
   if (std::exchange(leave_out_next_write_, false)) return static_cast<ssize_t>(size);
-  return send_kept_and({data, size}) ? static_cast<ssize_t>(size) : -1;
-}
-
-bool ExchangeStream::write_early(std::string_view bytes) {
-  const std::lock_guard lock(write_mutex_);
-  return send_kept_and(bytes);
-}
-
-bool ExchangeStream::send_kept_and(std::string_view bytes) {
-  return (kept_.empty() || send_all(std::exchange(kept_, {}))) && send_all(bytes);
+  const bool sent = (kept_.empty() || send_all(std::exchange(kept_, {}))) && send_all({data, size});
+  return sent ? static_cast<ssize_t>(size) : -1;
 }
 
 bool ExchangeStream::send_all(std::string_view bytes) {
@@ -127,14 +120,32 @@ bool ExchangeStream::send_all(std::string_view bytes) {
   return true;
 }
 
+void ExchangeStream::send_kept() {
+  if (kept_.empty()) return;
+  // Where the connection is over, write() will find out.
+  kept_.erase(0, static_cast<std::size_t>(std::max<ssize_t>(send_some(connection_.fd, kept_), 0)));
+}
+
 void ExchangeStream::send_or_keep(std::string_view bytes) {
   const ssize_t sent = kept_.empty() ? send_some(connection_.fd, bytes) : 0;
-  if (sent >= 0) kept_.append(bytes.substr(static_cast<std::size_t>(sent)));
+  kept_.append(bytes.substr(static_cast<std::size_t>(std::max<ssize_t>(sent, 0))));
+}
+
+void ExchangeStream::write_early(std::string_view bytes) {
+  const std::lock_guard lock(write_mutex_);
+  send_or_keep(bytes);
+}
+
+void ExchangeStream::flush() {
+  const std::unique_lock lock(write_mutex_, std::try_to_lock);
+  if (lock.owns_lock()) send_kept();
 }
 
 void ExchangeStream::interject(std::string_view bytes) {
   const std::unique_lock lock(write_mutex_, std::try_to_lock);
-  if (lock.owns_lock() && kept_.empty()) send_or_keep(bytes);
+  if (!lock.owns_lock()) return;
+  send_kept();
+  if (kept_.empty()) send_or_keep(bytes);
 }
 
 void ExchangeStream::begin_early(std::string_view head) {

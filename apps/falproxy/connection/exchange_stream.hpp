@@ -17,8 +17,8 @@
 namespace falproxy::app {
 
 /// What it gives to read: first the head, as it was rewritten for httplib, then what the connection
-/// has received already, then the socket. Reading and write() are the worker's; interject() and
-/// begin_early() are any thread's.
+/// has received already, then the socket. Reading and write() are the worker's; what is sent early
+/// is any thread's, and never waits.
 class ExchangeStream {
  public:
   enum class Fault {
@@ -49,8 +49,10 @@ class ExchangeStream {
   /// Sends `head` now, unless one is out; the next write(), of httplib's own head, is left out.
   void begin_early(std::string_view head);
   [[nodiscard]] bool began_early() const noexcept { return early_.load(); }
-  /// As write(), before httplib's head. False: it is over.
-  [[nodiscard]] bool write_early(std::string_view bytes);
+  /// Before httplib's head. What the client does not take now is kept for flush() and write().
+  void write_early(std::string_view bytes);
+  /// Sends of what is kept as much as the client takes now, unless a write is going on.
+  void flush();
 
   /// Both wait as long as the client keeps its pace. Bytes read or written; 0: the client has
   /// closed; -1: it is over.
@@ -61,9 +63,9 @@ class ExchangeStream {
  private:
   ssize_t read_body(char* to, std::size_t size);
   ssize_t receive(char* to, std::size_t size);
-  bool send_kept_and(std::string_view bytes);
-  bool send_all(std::string_view bytes);      // blocks
-  void send_or_keep(std::string_view bytes);  // does not
+  bool send_all(std::string_view bytes);  // waits
+  void send_kept();                       // these two do not
+  void send_or_keep(std::string_view bytes);
   bool wait(short events, Pace& pace, Fault& fault);
 
   Connection& connection_;
@@ -78,7 +80,7 @@ class ExchangeStream {
   Pace write_pace_;
 
   std::mutex write_mutex_;
-  std::string kept_;  // of what was interjected
+  std::string kept_;  // of what was sent early
   std::atomic<bool> early_{false};
   bool leave_out_next_write_ = false;
 };

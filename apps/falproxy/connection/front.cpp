@@ -13,9 +13,9 @@
 namespace falproxy::app {
 
 struct Front::Impl {
-  Impl(Options given, Application& application, Workers& workers)
+  Impl(Options given, Application& application, Workers& workers, Fibers& fibers)
       : options(std::move(given)),
-        loop(options, application, workers, engine),
+        loop(options, application, workers, fibers, engine),
         engine(application, [this](int fd) { loop.adopt(fd); }) {}
 
   Options options;
@@ -30,8 +30,8 @@ struct Front::Impl {
 Front::Front(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<Front>> Front::create(Options options, Application& application,
-                                             Workers& workers) {
-  auto impl = std::make_unique<Impl>(std::move(options), application, workers);
+                                             Workers& workers, Fibers& fibers) {
+  auto impl = std::make_unique<Impl>(std::move(options), application, workers, fibers);
   const std::optional<std::uint16_t> port =
       impl->engine.bind(impl->options.host, impl->options.port);
   if (!port) {

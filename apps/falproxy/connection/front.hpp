@@ -15,6 +15,7 @@
 #include "connection/pace.hpp"
 #include "falproxy/clock.hpp"
 #include "falproxy/result.hpp"
+#include "fibers.hpp"
 #include "workers.hpp"
 
 namespace falproxy::app {
@@ -38,7 +39,7 @@ class Front {
   /// address cannot be had.
   [[nodiscard]] static Result<std::unique_ptr<Front>> create(Options options,
                                                              Application& application,
-                                                             Workers& workers);
+                                                             Workers& workers, Fibers& fibers);
   ~Front();
   Front(const Front&) = delete;
   Front& operator=(const Front&) = delete;

@@ -15,9 +15,16 @@
 namespace falproxy::app {
 namespace {
 
-// httplib calls its handlers with its own request and response only, and carries nothing of ours
-// through.
-thread_local WorkerExchange* current = nullptr;
+// httplib hands its handlers its own request only. This one of its functions is the client's; a
+// server has no use for it, and carries the exchange in it.
+struct InRequest {
+  WorkerExchange* exchange;
+  bool operator()(const httplib::Response&) const noexcept { return true; }
+};
+
+WorkerExchange& exchange_of(const httplib::Request& request) {
+  return *request.response_handler.target<InRequest>()->exchange;
+}
 
 class RunAtOnce final : public httplib::TaskQueue {
  public:
@@ -47,8 +54,8 @@ class EngineStream final : public httplib::Stream {
   ExchangeStream& stream_;
 };
 
-// Of the fields that httplib sets, only those that say what the body is; whether the connection
-// stays is ours to know.
+// Of the fields that httplib sets, only those that say what the body is; the others are ours, and
+// an answer that has none is httplib's own, to what it could not read.
 ssize_t write_fields(httplib::Stream& stream, httplib::Headers& fields) {
   constexpr std::array<std::string_view, 3> kept = {"Content-Type", "Content-Length",
                                                     "Transfer-Encoding"};
@@ -59,11 +66,11 @@ ssize_t write_fields(httplib::Stream& stream, httplib::Headers& fields) {
     const auto field = fields.find(std::string(name));
     if (field != fields.end()) append_field(text, name, field->second);
   }
-  text.append(current->fields());
-  if (current->closes()) {
+  const auto own = fields.find(WorkerExchange::own_fields);
+  if (own != fields.end()) {
+    text.append(own->second);
+  } else {
     append_field(text, "Connection", "close");
-  } else if (current->head().minor_version == 0) {
-    append_field(text, "Connection", "keep-alive");
   }
   text.append("\r\n");
   return stream.write(text.data(), text.size());
@@ -82,21 +89,22 @@ class HttpEngine::Server final : public httplib::Server {
     set_tcp_nodelay(true);
     set_payload_max_length(SIZE_MAX);  // tasks say how much they read
     set_header_writer(write_fields);
-    set_exception_handler([&application](const httplib::Request&, httplib::Response& response,
-                                         const std::exception_ptr&) {
+    set_exception_handler([&application](const httplib::Request& request,
+                                         httplib::Response& response, const std::exception_ptr&) {
+      WorkerExchange& exchange = exchange_of(request);
       Reply reply;
-      application.refuse(&current->head(),
+      application.refuse(&exchange.head(),
                          Error{.kind = ErrorKind::internal, .message = "falproxy failed."}, reply);
       response.status = reply.status;
       response.set_content(std::string(reply.body.bytes), "application/json");
-      current->stream().refuse_reads();
+      exchange.stream().refuse_reads();
     });
     // httplib's other patterns are regular expressions; which request it is was found out before.
     Post("/:request",
-         [](const httplib::Request&, httplib::Response& response,
-            const httplib::ContentReader& reader) { current->run(response, &reader); });
-    Get("/:request", [](const httplib::Request&, httplib::Response& response) {
-      current->run(response, nullptr);
+         [](const httplib::Request& request, httplib::Response& response,
+            const httplib::ContentReader& reader) { exchange_of(request).run(response, &reader); });
+    Get("/:request", [](const httplib::Request& request, httplib::Response& response) {
+      exchange_of(request).run(response, nullptr);
     });
   }
 
@@ -105,11 +113,13 @@ class HttpEngine::Server final : public httplib::Server {
 
   bool serve(WorkerExchange& exchange) {
     EngineStream stream(exchange.stream());
-    current = &exchange;
     bool closed = false;
-    const bool served = process_request(stream, {}, 0, {}, 0, false, closed, nullptr);
-    current = nullptr;
-    return served && !closed && !exchange.closes() && exchange.stream().is_whole();
+    const bool served = process_request(
+        stream, {}, 0, {}, 0, false, closed,
+        [&exchange](httplib::Request& request) { request.response_handler = InRequest{&exchange}; },
+        nullptr);
+    return served && !closed && exchange.has_run() && !exchange.closes() &&
+           exchange.stream().is_whole();
   }
 
  private:

@@ -221,8 +221,8 @@ void WorkerExchange::begin_early(std::string_view content_type, std::string_view
   stream_.begin_early(head.append("\r\n"));
 }
 
-bool WorkerExchange::write_early(std::string_view bytes) {
-  return has_chunks() ? stream_.write_early(chunk(bytes)) : stream_.write_early(bytes);
+void WorkerExchange::write_early(std::string_view bytes) {
+  stream_.write_early(has_chunks() ? chunk(bytes) : std::string(bytes));
 }
 
 void WorkerExchange::interject(std::string_view bytes) {
@@ -251,7 +251,6 @@ void WorkerExchange::run(httplib::Response& response, const httplib::ContentRead
 
 void WorkerExchange::send(Answer answer, httplib::Response& response) {
   response.status = answer.status;
-  fields_ = std::move(answer.fields);
   if (stream_.began_early() && !answer.stream) {
     answer.stream = [body = std::move(answer.body)](AnswerStream& stream) { stream.write(body); };
   }
@@ -274,6 +273,12 @@ void WorkerExchange::send(Answer answer, httplib::Response& response) {
           return sink.write(bytes.data(), bytes.size());
         });
   }
+  if (closes()) {
+    append_field(answer.fields, "Connection", "close");
+  } else if (head_.minor_version == 0) {
+    append_field(answer.fields, "Connection", "keep-alive");
+  }
+  response.headers.emplace(own_fields, std::move(answer.fields));
 }
 
 }  // namespace falproxy::app

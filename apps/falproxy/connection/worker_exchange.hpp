@@ -41,7 +41,7 @@ class WorkerExchange final : public Exchange {
   void stop_ticking() override;
   void begin_early(std::string_view content_type, std::string_view fields) override;
   [[nodiscard]] bool began_early() const noexcept override { return stream_.began_early(); }
-  bool write_early(std::string_view bytes) override;
+  void write_early(std::string_view bytes) override;
   void interject(std::string_view bytes) override;
 
   // The worker's side.
@@ -50,8 +50,9 @@ class WorkerExchange final : public Exchange {
   /// body.
   void run(httplib::Response& response, const httplib::ContentReader* reader);
   [[nodiscard]] bool has_run() const noexcept { return has_run_; }
-  /// The fields of the head to be sent, besides those that httplib knows.
-  [[nodiscard]] const std::string& fields() const noexcept { return fields_; }
+  /// Under this name run() leaves the fields of the head that httplib knows nothing of, each "Name:
+  /// value\r\n".
+  static constexpr const char* own_fields = "own fields";
   /// The connection ends with this answer.
   [[nodiscard]] bool closes() const noexcept {
     return closes_ || !head_.keep_alive || draining_ || stream_.reads_refused() ||
@@ -82,7 +83,6 @@ class WorkerExchange final : public Exchange {
   bool body_read_ = false;
   bool has_run_ = false;
   bool closes_ = false;
-  std::string fields_;
 
   // Guarded by the connection's exchange_mutex.
   Milliseconds hold_{0};

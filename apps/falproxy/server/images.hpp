@@ -20,9 +20,11 @@ class ImageTask final : public Task {
     std::string common_fields;  ///< of every answer: CORS, x-request-id
     Server::InFlight in_flight;
     RateLimiter::Permit permit;
+    bool mostly_waits;  ///< see Task
   };
   ImageTask(Server& server, Admission admission);
 
+  [[nodiscard]] bool mostly_waits() const noexcept override { return admission_.mostly_waits; }
   Answer serve(Exchange& exchange) override;
 
  private:

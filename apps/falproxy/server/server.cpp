@@ -78,6 +78,13 @@ std::optional<Error> fault_of_body(const RequestHead& head, const Route& route,
   return std::nullopt;
 }
 
+// Uploads, masks and long bodies are worked on for milliseconds, in which a fiber's neighbours
+// would stand still.
+bool brings_little(const RequestHead& head, const Route& route) {
+  constexpr std::uint64_t little = 64u << 10;
+  return route.id == RouteId::generations && head.content_length.value_or(little + 1) <= little;
+}
+
 }  // namespace
 
 Rules::Rules(Settings from)
@@ -386,14 +393,15 @@ std::unique_ptr<Task> Server::begin_image_request(const Asked& asked, Reply& rep
   asked.rules->cors.append(common, asked.head);
   append_field(common, "x-request-id", asked.request_id);
   common.append(permit.fields());
-  return std::make_unique<ImageTask>(*this,
-                                     ImageTask::Admission{.route = asked.match.route,
-                                                          .rules = asked.rules,
-                                                          .request_id = asked.request_id,
-                                                          .client = std::move(client).value(),
-                                                          .common_fields = std::move(common),
-                                                          .in_flight = std::move(in_flight),
-                                                          .permit = std::move(permit)});
+  return std::make_unique<ImageTask>(
+      *this, ImageTask::Admission{.route = asked.match.route,
+                                  .rules = asked.rules,
+                                  .request_id = asked.request_id,
+                                  .client = std::move(client).value(),
+                                  .common_fields = std::move(common),
+                                  .in_flight = std::move(in_flight),
+                                  .permit = std::move(permit),
+                                  .mostly_waits = brings_little(*asked.head, *asked.match.route)});
 }
 
 }  // namespace falproxy::app

@@ -1,0 +1,47 @@
+// fiber_context.hpp: a stack and the place at which it goes on. Used by fibers only.
+#pragma once
+
+#include <ucontext.h>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+namespace falproxy::app {
+
+/// Switches cost two system calls of the C library's, which keeps the signal mask; some 0.3 us.
+class FiberContext {
+ public:
+  /// The calling thread's own.
+  FiberContext();
+  /// One that runs `body`, which never returns, on a stack of its own with a guard page below it.
+  /// Null: there is no memory.
+  [[nodiscard]] static std::unique_ptr<FiberContext> create(std::size_t stack_bytes,
+                                                            std::function<void()> body);
+  /// It must not be running.
+  ~FiberContext();
+  FiberContext(const FiberContext&) = delete;
+  FiberContext& operator=(const FiberContext&) = delete;
+
+  /// Leaves this, which must be running, until somebody switches to it again. Both belong to the
+  /// same thread.
+  void switch_to(FiberContext& other);
+
+ private:
+  FiberContext(void* memory, std::size_t bytes, std::function<void()> body);
+  static void enter(unsigned high, unsigned low) noexcept;
+  void arrived();
+
+  ucontext_t context_{};
+  std::function<void()> body_;
+  void* memory_ = nullptr;  // the guard page and the stack above it; null: the thread's
+  std::size_t bytes_ = 0;
+
+  // What the sanitizers keep of it.
+  FiberContext* left_ = nullptr;
+  const void* stack_bottom_ = nullptr;
+  std::size_t stack_bytes_ = 0;
+  void* sanitized_ = nullptr;
+};
+
+}  // namespace falproxy::app
