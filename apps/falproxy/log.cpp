@@ -27,6 +27,7 @@ std::string timestamp(WallTime time) {
   std::tm utc{};
   gmtime_r(&seconds, &utc);
   std::string text;
+  text.reserve(32);
   append_digits(text, utc.tm_year + 1900, 4);
   text += '-';
   append_digits(text, utc.tm_mon + 1, 2);

@@ -42,7 +42,8 @@ bool carries_content(std::string_view method) noexcept {
 
 }  // namespace
 
-Result<std::string, Malformed> write_request_head(const HttpRequest& request, const Url& url) {
+Result<std::string, Malformed> write_request_head(const HttpRequest& request, const Url& url,
+                                                  std::string_view origin) {
   if (!is_token(request.method)) return Malformed{"the request's method is not a token"};
   std::size_t size = request.method.size() + url.target.size() + url.host.size() + 128;
   bool accept = false, encoding = false, agent = false;
@@ -64,8 +65,7 @@ Result<std::string, Malformed> write_request_head(const HttpRequest& request, co
   std::string head;
   head.reserve(size);
   head.append(request.method).append(" ").append(url.target).append(" HTTP/1.1\r\n");
-  const std::string origin = url.origin();
-  append_field(head, "Host", std::string_view(origin).substr(url.scheme.size() + 3));
+  append_field(head, "Host", origin.substr(url.scheme.size() + 3));
   for (const auto& [name, value] : request.headers) append_field(head, name, value);
   if (!accept) append_field(head, "Accept", "*/*");
   if (!encoding) append_field(head, "Accept-Encoding", "identity");

@@ -27,9 +27,10 @@ inline constexpr std::size_t max_trailer_bytes = 16u << 10;
 
 /// Request line and header fields, the blank line included. Writes Host and Content-Length, and
 /// Accept, Accept-Encoding (identity) and User-Agent where the request has none. Errors: a method,
-/// name or value that would break the message.
+/// name or value that would break the message. `origin` is the url's.
 [[nodiscard]] Result<std::string, Malformed> write_request_head(const HttpRequest& request,
-                                                                const Url& url);
+                                                                const Url& url,
+                                                                std::string_view origin);
 
 /// How the end of a body is found (RFC 9112, 6.3).
 enum class Framing { none, length, chunked, until_close };

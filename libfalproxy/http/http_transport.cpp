@@ -60,7 +60,7 @@ struct HttpTransport::Impl {
         waiter(options.waiter ? *options.waiter : poll),
         resolver(waiter) {}
 
-  Origin& origin_of(const Url& url);
+  Origin& origin_of(const std::string& name);
   std::unique_ptr<Connection> take_idle(Origin& origin, std::chrono::nanoseconds max_age);
   void give_back(Origin& origin, std::unique_ptr<Connection> connection);
   Result<std::unique_ptr<Connection>, TransportError> open(const Url& url, Origin& origin,
@@ -82,8 +82,7 @@ struct HttpTransport::Impl {
   std::atomic<std::uint64_t> requests{0};
 };
 
-HttpTransport::Impl::Origin& HttpTransport::Impl::origin_of(const Url& url) {
-  const std::string name = url.origin();
+HttpTransport::Impl::Origin& HttpTransport::Impl::origin_of(const std::string& name) {
   const std::lock_guard lock(mutex);
   return origins[name];
 }
@@ -187,10 +186,11 @@ Result<Done, TransportError> HttpTransport::send(const HttpRequest& request, Tim
   if (!url)
     return error_of(TransportFault::unreachable,
                     "the URL of the request is not an absolute http or https URL", true);
-  const Result<std::string, http1::Malformed> head = http1::write_request_head(request, *url);
+  const std::string name = url->origin();
+  const Result<std::string, http1::Malformed> head = http1::write_request_head(request, *url, name);
   if (!head) return error_of(TransportFault::unreachable, head.error().what, true);
 
-  Impl::Origin& origin = impl_->origin_of(*url);
+  Impl::Origin& origin = impl_->origin_of(name);
   const bool safe = is_safe(request.method);
   const std::chrono::nanoseconds max_age =
       safe ? impl_->options.max_idle

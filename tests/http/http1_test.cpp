@@ -13,7 +13,7 @@ namespace {
 std::string head_of(const HttpRequest& request) {
   const std::optional<Url> url = Url::parse(request.url);
   REQUIRE(url);
-  const Result<std::string, Malformed> head = write_request_head(request, *url);
+  const Result<std::string, Malformed> head = write_request_head(request, *url, url->origin());
   return head ? *head : "malformed: " + head.error().what;
 }
 

@@ -43,6 +43,7 @@ std::optional<double> seconds_in(const RequestHead& head, std::string_view name)
 // What only an answered request knows.
 std::string receipt_fields(const Receipt& receipt) {
   std::string fields;
+  fields.reserve(512);
   append_field(fields, "Server-Timing", server_timing(receipt));
   append_field(fields, "openai-processing-ms",
                std::to_string(std::chrono::floor<Milliseconds>(receipt.total).count()));

@@ -86,6 +86,8 @@ class MediaHosts {
 /// True where a key may be sent to `url`: same scheme, host and port as `base`, which the operator
 /// configured.
 [[nodiscard]] bool same_origin(std::string_view url, std::string_view base);
+/// As above, for who asks more than once.
+[[nodiscard]] bool same_origin(std::string_view url, const Url& base);
 
 /// What the queue answered to a submit.
 struct Submitted {

@@ -43,11 +43,15 @@ bool MediaHosts::allow(const Url& url) const noexcept {
   });
 }
 
+bool same_origin(std::string_view url, const Url& base) {
+  const std::optional<Url> parsed = Url::parse(url);
+  return parsed.has_value() && parsed->scheme == base.scheme && parsed->host == base.host &&
+         parsed->port == base.port;
+}
+
 bool same_origin(std::string_view url, std::string_view base) {
-  const std::optional<Url> a = Url::parse(url);
-  const std::optional<Url> b = Url::parse(base);
-  return a.has_value() && b.has_value() && a->scheme == b->scheme && a->host == b->host &&
-         a->port == b->port;
+  const std::optional<Url> parsed = Url::parse(base);
+  return parsed.has_value() && same_origin(url, *parsed);
 }
 
 }  // namespace falproxy::fal

@@ -58,13 +58,14 @@ Result<Submitted> parse_submitted(std::string_view body, const EndpointId& endpo
   if (!is_plain_id(job.request_id)) return not_the_queue("it holds no request_id");
   job.queue_position = queue_position(*json);
 
+  const std::optional<Url> queue = Url::parse(base);
   const auto take = [&](std::string_view name, std::string_view suffix, std::string& url) {
     url = text_of(*json, name);
     if (url.empty()) {
       url.append(base).append("/").append(endpoint.app()).append("/requests/");
       url.append(percent_encode(job.request_id)).append(suffix);
     }
-    return same_origin(url, base);
+    return queue.has_value() && same_origin(url, *queue);
   };
   if (take("status_url", "/status", job.status_url) && take("response_url", "", job.response_url) &&
       take("cancel_url", "/cancel", job.cancel_url)) {

@@ -9,18 +9,20 @@ namespace {
 std::string authorization(const Secret& key) { return "Key " + std::string(key.reveal()); }
 
 HttpRequest get(std::string url, const Secret& key, std::string accept) {
-  return {.method = "GET",
-          .url = std::move(url),
-          .headers = {{"Authorization", authorization(key)}, {"Accept", std::move(accept)}}};
+  HttpRequest request{.method = "GET", .url = std::move(url)};
+  request.headers.reserve(2);
+  request.headers.add("Authorization", authorization(key));
+  request.headers.add("Accept", std::move(accept));
+  return request;
 }
 
 HttpRequest post_json(std::string url, const Secret& key, Body body, std::string accept) {
-  return {.method = "POST",
-          .url = std::move(url),
-          .headers = {{"Authorization", authorization(key)},
-                      {"Content-Type", "application/json"},
-                      {"Accept", std::move(accept)}},
-          .body = std::move(body)};
+  HttpRequest request{.method = "POST", .url = std::move(url), .body = std::move(body)};
+  request.headers.reserve(4);
+  request.headers.add("Authorization", authorization(key));
+  request.headers.add("Content-Type", "application/json");
+  request.headers.add("Accept", std::move(accept));
+  return request;
 }
 
 constexpr const char* json_type = "application/json";

@@ -20,6 +20,7 @@ using gateway::World;
 
 std::string server_timing(const Receipt& receipt) {
   std::string text;
+  text.reserve(160);
   const auto add = [&](std::string_view name, std::chrono::microseconds time, bool always = false) {
     if (time.count() == 0 && !always) return;
     if (!text.empty()) text += ", ";

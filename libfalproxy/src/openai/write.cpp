@@ -1,6 +1,7 @@
 #include <fmt/compile.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/fmt.hpp"
@@ -50,13 +51,17 @@ class JsonText {
 
 std::string usage_text(const Usage& usage) {
   const std::int64_t input = usage.input_text_tokens + usage.input_image_tokens;
-  return fmt::format(
+  std::string text;
+  text.reserve(256);  // numbers of any length
+  fmt::format_to(
+      std::back_inserter(text),
       FMT_COMPILE(
           R"("usage":{{"input_tokens":{},"input_tokens_details":{{"image_tokens":{},"text_tokens":{}}},)"
           R"("output_tokens":{},"output_tokens_details":{{"image_tokens":{},"text_tokens":0}},)"
           R"("total_tokens":{}}})"),
       input, usage.input_image_tokens, usage.input_text_tokens, usage.output_image_tokens,
       usage.output_image_tokens, input + usage.output_image_tokens);
+  return text;
 }
 
 void add_optional(JsonText& out, std::string_view name, const std::optional<std::string>& value) {

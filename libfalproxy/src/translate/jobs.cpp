@@ -197,7 +197,7 @@ std::optional<Error> make_jobs(Draft& draft) {
   const Field* seed_input = draft.inputs[Role::seed];
   const std::vector<Json> seeds = seeds_of_jobs(draft, counts.jobs.size());
   for (std::size_t k = 0; k < counts.jobs.size(); ++k) {
-    nlohmann::json input = common;
+    nlohmann::json input = k + 1 < counts.jobs.size() ? common : std::move(common);
     if (count_input != nullptr && !counts.jobs[k].value.is_null())
       input[count_input->name] = Json::Access::raw(counts.jobs[k].value);
     if (!seeds.empty()) input[seed_input->name] = Json::Access::raw(seeds[k]);

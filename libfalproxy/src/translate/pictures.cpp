@@ -185,6 +185,7 @@ void append_address(Body& body, std::string& text, const Body& address) {
 }  // namespace
 
 Body render(const FalInput& input, const std::vector<Body>& addresses, const Body& mask_address) {
+  if (input.slots.empty()) return Body(input.input.dump());
   Body body;
   std::string text = "{";
   const auto slot_of = [&](std::string_view property, std::optional<std::size_t> element) {
