@@ -14,6 +14,8 @@ namespace {
 // known to come.
 constexpr std::size_t small_buffer = 4u << 10;
 constexpr std::size_t large_buffer = 64u << 10;
+// Of reads without a wait between them: what shares the thread (SocketWaiter) is to have its turn.
+constexpr int most_at_once = 16;
 
 class Exchange {
  public:
@@ -95,7 +97,7 @@ class Exchange {
 
   // True where the body is complete.
   bool pass_on_body(http1::BodyDecoder& decoder) {
-    bool more_at_once = false;
+    int at_once = 0;  // reads that filled the buffer, one after the other
     while (true) {
       std::string_view bytes = buffer_.bytes();
       const std::size_t held = bytes.size();
@@ -113,6 +115,7 @@ class Exchange {
         fail(http1::Malformed{"the answer's chunks are broken"});
         return false;
       }
+      const bool more_at_once = at_once > 0 && at_once % most_at_once != 0;
       if (!more_at_once) {
         buffer_.release_if_empty();
         if (Result<Done, IoError> ready = wait_readable(); !ready) {
@@ -120,14 +123,14 @@ class Exchange {
           return false;
         }
       }
-      const bool much = more_at_once || decoder.expected() > small_buffer;
+      const bool much = at_once > 0 || decoder.expected() > small_buffer;
       const Result<std::size_t, IoError> n = connection_.fill(much ? large_buffer : small_buffer);
       if (!n) {
         if (n.error().fault == IoFault::closed && decoder.may_end_here()) return true;
         fail(n.error());
         return false;
       }
-      more_at_once = *n > 0 && buffer_.is_full();
+      at_once = *n > 0 && buffer_.is_full() ? at_once + 1 : 0;
     }
   }
 
