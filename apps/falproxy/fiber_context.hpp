@@ -9,7 +9,7 @@
 
 namespace falproxy::app {
 
-/// Switches cost two system calls of the C library's, which keeps the signal mask; some 0.3 us.
+/// A switch costs one system call of the C library's, which keeps the signal mask.
 class FiberContext {
  public:
   /// The calling thread's own.

@@ -62,6 +62,7 @@ class Fibers::Carrier {
   bool wait_for_socket(int socket, short events, TimePoint deadline);
   void sleep_until(TimePoint until, const std::stop_token& stop);
   void run_all(std::span<const std::function<void()>> tasks);
+  void run_elsewhere(Workers& workers, const std::function<void()>& task);
 
  private:
   struct Message {
@@ -149,6 +150,7 @@ bool Fibers::Carrier::submit(std::function<void()>&& task) {
     rested_.pop_back();
   } else {
     if (bare_.empty()) {
+      if (fibers_.size() >= options_.max_stacks) return false;
       fibers_.push_back(std::make_unique<Fiber>());
       bare_.push_back(fibers_.back().get());
     }
@@ -207,7 +209,7 @@ bool Fibers::Carrier::wait_for_socket(int socket, short events, TimePoint deadli
   if (::epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, socket, &event) != 0 &&
       ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, socket, &event) != 0) {
     park(std::min(deadline, steady_now() + Milliseconds(1)));  // no memory for it: look again
-    return true;
+    return steady_now() < deadline;
   }
   if (park(deadline)) return true;
   ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, socket, nullptr);
@@ -217,7 +219,11 @@ bool Fibers::Carrier::wait_for_socket(int socket, short events, TimePoint deadli
 void Fibers::Carrier::sleep_until(TimePoint until, const std::stop_token& stop) {
   const Message alarm{running_, running_->wait};
   const std::stop_callback on_stop(stop, [this, alarm] { wake(alarm); });
-  if (!stop.stop_requested()) park(until);
+  if (stop.stop_requested()) {
+    ++running_->wait;  // an alarm that is on its way is for nobody
+  } else {
+    park(until);
+  }
 }
 
 void Fibers::Carrier::run_all(std::span<const std::function<void()>> tasks) {
@@ -237,6 +243,16 @@ void Fibers::Carrier::run_all(std::span<const std::function<void()>> tasks) {
   left -= own.size() - 1;
   parked = true;
   while (left > 0) park(TimePoint::max());
+}
+
+void Fibers::Carrier::run_elsewhere(Workers& workers, const std::function<void()>& task) {
+  const Message done{running_, running_->wait};
+  const bool taken = workers.submit([this, &task, done] {
+    task();
+    wake(done);
+  });
+  if (!taken) return task();
+  park(TimePoint::max());
 }
 
 // Any thread.
@@ -321,7 +337,8 @@ void Fibers::Carrier::wait_for_events() {
   const int n = ::epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), timeout);
   for (int i = 0; i < n; ++i) {
     void* const fiber = events[static_cast<std::size_t>(i)].data.ptr;
-    if (fiber != nullptr) make_ready(*static_cast<Fiber*>(fiber), true);
+    if (fiber != nullptr && static_cast<Fiber*>(fiber)->waits)
+      make_ready(*static_cast<Fiber*>(fiber), true);
   }
   if (timers_.empty()) return;
   const TimePoint now = steady_now();
@@ -336,6 +353,7 @@ std::size_t Fibers::default_carriers() noexcept {
 }
 
 Fibers::Fibers(Workers& workers, Options options) : workers_(workers) {
+  options.max_stacks = std::max<std::size_t>(1, options.max_stacks / options.carriers);
   for (std::size_t i = 0; i < options.carriers; ++i) {
     auto carrier = std::make_unique<Carrier>(options);
     if (carrier->works()) carriers_.push_back(std::move(carrier));
@@ -352,6 +370,11 @@ bool Fibers::submit(std::function<void()> task) {
 void Fibers::run_all(std::span<const std::function<void()>> tasks) {
   Carrier* const carrier = Carrier::current();
   return carrier != nullptr ? carrier->run_all(tasks) : workers_.run_all(tasks);
+}
+
+void Fibers::run_blocking(const std::function<void()>& task) {
+  Carrier* const carrier = Carrier::current();
+  return carrier != nullptr ? carrier->run_elsewhere(workers_, task) : task();
 }
 
 std::size_t Fibers::count() const noexcept {

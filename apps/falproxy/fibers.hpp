@@ -26,6 +26,7 @@ class Fibers final : public Executor {
     std::size_t carriers = default_carriers();
     std::size_t stack_bytes = Workers::default_stack_bytes;  ///< of each, besides a guard page
     Milliseconds idle{10'000};  ///< a stack that nobody used for so long is given back
+    std::size_t max_stacks = 16'000;
   };
   /// Half as many as the machine has cores: as many again listen, log and do what workers do.
   [[nodiscard]] static std::size_t default_carriers() noexcept;
@@ -37,12 +38,16 @@ class Fibers final : public Executor {
   Fibers(const Fibers&) = delete;
   Fibers& operator=(const Fibers&) = delete;
 
-  /// Runs `task` on a fiber of its own. False: there is no memory for its stack.
+  /// Runs `task` on a fiber of its own. False: there is no room or no memory for its stack.
   [[nodiscard]] bool submit(std::function<void()> task);
 
   /// Executor. On a fiber, the first task runs on it, the others on fibers beside it, or after it
-  /// where there is no memory for them.
+  /// where there is no room for them.
   void run_all(std::span<const std::function<void()>> tasks) override;
+
+  /// For what blocks its thread, such as a file: on a fiber, a worker runs `task` while the fiber
+  /// waits. Elsewhere, or where no worker is to be had, the caller runs it.
+  void run_blocking(const std::function<void()>& task);
 
   [[nodiscard]] std::size_t count() const noexcept;  ///< of tasks that have not returned
   [[nodiscard]] std::size_t stacks() const;          ///< in use or kept for the next task

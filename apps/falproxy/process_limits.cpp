@@ -49,15 +49,18 @@ Capacity capacity(int max_in_flight, const ProcessLimits& limits) {
       limits.descriptors - std::min(limits.descriptors, spare_descriptors);
   const std::size_t stacks = limits.stacks - std::min(limits.stacks, spare_threads);
   const std::size_t in_flight =
-      std::max<std::size_t>(1, std::min({wanted, descriptors / 2, stacks}));
+      std::max<std::size_t>(1, std::min({wanted, descriptors / 2, stacks / 2}));
+  // Twice as many, for what runs side by side within a request.
+  const std::size_t most = 2 * in_flight + spare_threads;
   const std::size_t threads =
-      std::min(limits.threads - std::min(limits.threads, spare_threads), stacks);
+      std::min({limits.threads - std::min(limits.threads, spare_threads), most, stacks / 2});
   Capacity capacity{
       .in_flight = static_cast<int>(in_flight),
-      .threads = std::min(threads, 2 * in_flight + spare_threads),
+      .threads = threads,
+      .fibers = std::min(most, stacks - threads),
       .connections = std::max(in_flight, descriptors - std::min(descriptors, in_flight))};
   if (in_flight < wanted) {
-    const bool files = descriptors / 2 < stacks;
+    const bool files = descriptors < stacks;
     capacity.warning = fmt::format(
         "MAX_IN_FLIGHT is {} instead of {}: the system allows {} {}; raise {}", in_flight, wanted,
         files ? limits.descriptors : limits.stacks, files ? "open files" : "stacks",

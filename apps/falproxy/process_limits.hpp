@@ -22,6 +22,7 @@ struct ProcessLimits {
 struct Capacity {
   int in_flight = 0;
   std::size_t threads = 0;
+  std::size_t fibers = 0;
   std::size_t connections = 0;
   std::string warning = {};  ///< where it is less than was asked for: by which limit
 };

@@ -32,7 +32,7 @@ struct IoError {
   std::string what = {};
 };
 
-/// Used by one call at a time. All operations wait in the waiter, without a buffer, until
+/// Used by one call at a time. All operations wait in the waiter until
 /// `deadline`; shutting down the socket from another thread (see shut_down()) ends them at once.
 class Connection {
  public:

@@ -1,8 +1,8 @@
 // connection.hpp: one client's connection, and who may touch it. Used inside connection/ only.
 //
 // A connection belongs to the loop's thread while its state is `reading` or `lingering`, and to one
-// worker while it is `busy` or `busy_more`. The loop is the only one that creates and destroys
-// connections.
+// worker, a thread or a fiber, while it is `busy` or `busy_more`. The loop is the only one that
+// creates and destroys connections.
 #pragma once
 
 #include <atomic>

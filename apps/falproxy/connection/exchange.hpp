@@ -1,5 +1,5 @@
-// exchange.hpp: one request on its way through a worker: its head, its body, its answer, and
-// whether its client is still there.
+// exchange.hpp: one request on its way through a worker, a thread or a fiber: its head, its body,
+// its answer, and whether its client is still there.
 //
 // The rooms behind the connection see this and Application (application.hpp); cpp-httplib stays
 // inside connection/.

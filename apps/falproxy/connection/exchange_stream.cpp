@@ -14,6 +14,8 @@ namespace falproxy::app {
 namespace {
 
 constexpr std::size_t small_read = 4u << 10;
+// Of a client that takes less than is sent to it early, a preview is left out from here on.
+constexpr std::size_t most_kept = 1u << 20;
 
 // Bytes sent without blocking; -1: the connection is over.
 ssize_t send_some(int fd, std::string_view bytes) {
@@ -99,9 +101,17 @@ bool ExchangeStream::wait(short events, Pace& pace, Fault& fault) {
 }
 
 ssize_t ExchangeStream::write(const char* data, std::size_t size) {
-  const std::lock_guard lock(write_mutex_);
-  if (std::exchange(leave_out_next_write_, false)) return static_cast<ssize_t>(size);
-  const bool sent = (kept_.empty() || send_all(std::exchange(kept_, {}))) && send_all({data, size});
+  std::string kept;
+  {
+    const std::lock_guard lock(early_mutex_);
+    if (std::exchange(leave_out_next_write_, false)) return static_cast<ssize_t>(size);
+    writing_ = true;
+    kept = kept_.substr(kept_sent_);
+    forget_kept();
+  }
+  const bool sent = send_all(kept) && send_all({data, size});
+  const std::lock_guard lock(early_mutex_);
+  writing_ = false;
   return sent ? static_cast<ssize_t>(size) : -1;
 }
 
@@ -120,37 +130,44 @@ bool ExchangeStream::send_all(std::string_view bytes) {
   return true;
 }
 
+void ExchangeStream::forget_kept() {
+  kept_ = std::string();
+  kept_sent_ = 0;
+}
+
+// These two are called under the mutex. Where the connection is over, write() will find out.
 void ExchangeStream::send_kept() {
-  if (kept_.empty()) return;
-  // Where the connection is over, write() will find out.
-  kept_.erase(0, static_cast<std::size_t>(std::max<ssize_t>(send_some(connection_.fd, kept_), 0)));
+  if (writing_ || kept_.empty()) return;
+  const ssize_t sent = send_some(connection_.fd, std::string_view(kept_).substr(kept_sent_));
+  kept_sent_ += static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
+  if (sent < 0 || kept_sent_ == kept_.size()) forget_kept();
 }
 
 void ExchangeStream::send_or_keep(std::string_view bytes) {
-  const ssize_t sent = kept_.empty() ? send_some(connection_.fd, bytes) : 0;
-  kept_.append(bytes.substr(static_cast<std::size_t>(std::max<ssize_t>(sent, 0))));
+  const ssize_t sent = writing_ || !kept_.empty() ? 0 : send_some(connection_.fd, bytes);
+  if (sent >= 0) kept_.append(bytes.substr(static_cast<std::size_t>(sent)));
 }
 
 void ExchangeStream::write_early(std::string_view bytes) {
-  const std::lock_guard lock(write_mutex_);
-  send_or_keep(bytes);
+  const std::lock_guard lock(early_mutex_);
+  send_kept();
+  if (kept_.size() - kept_sent_ <= most_kept) send_or_keep(bytes);
 }
 
 void ExchangeStream::flush() {
-  const std::unique_lock lock(write_mutex_, std::try_to_lock);
-  if (lock.owns_lock()) send_kept();
+  const std::lock_guard lock(early_mutex_);
+  send_kept();
 }
 
 void ExchangeStream::interject(std::string_view bytes) {
-  const std::unique_lock lock(write_mutex_, std::try_to_lock);
-  if (!lock.owns_lock()) return;
+  const std::lock_guard lock(early_mutex_);
   send_kept();
-  if (kept_.empty()) send_or_keep(bytes);
+  if (!writing_ && kept_.empty()) send_or_keep(bytes);
 }
 
 void ExchangeStream::begin_early(std::string_view head) {
   if (early_) return;
-  const std::lock_guard lock(write_mutex_);
+  const std::lock_guard lock(early_mutex_);
   if (early_.exchange(true)) return;
   leave_out_next_write_ = true;
   send_or_keep(head);

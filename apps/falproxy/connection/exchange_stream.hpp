@@ -49,9 +49,10 @@ class ExchangeStream {
   /// Sends `head` now, unless one is out; the next write(), of httplib's own head, is left out.
   void begin_early(std::string_view head);
   [[nodiscard]] bool began_early() const noexcept { return early_.load(); }
-  /// Before httplib's head. What the client does not take now is kept for flush() and write().
+  /// Before httplib's head. What the client does not take now is kept for flush() and write(), but
+  /// nothing is added to more than 1 MiB of it.
   void write_early(std::string_view bytes);
-  /// Sends of what is kept as much as the client takes now, unless a write is going on.
+  /// Sends of what is kept as much as the client takes now.
   void flush();
 
   /// Both wait as long as the client keeps its pace. Bytes read or written; 0: the client has
@@ -64,8 +65,9 @@ class ExchangeStream {
   ssize_t read_body(char* to, std::size_t size);
   ssize_t receive(char* to, std::size_t size);
   bool send_all(std::string_view bytes);  // waits
-  void send_kept();                       // these two do not
+  void send_kept();                       // these do not
   void send_or_keep(std::string_view bytes);
+  void forget_kept();
   bool wait(short events, Pace& pace, Fault& fault);
 
   Connection& connection_;
@@ -79,8 +81,11 @@ class ExchangeStream {
   Pace read_pace_;
   Pace write_pace_;
 
-  std::mutex write_mutex_;
+  // Held for moments only: write() lets go of it while it waits.
+  std::mutex early_mutex_;
+  bool writing_ = false;
   std::string kept_;  // of what was sent early
+  std::size_t kept_sent_ = 0;
   std::atomic<bool> early_{false};
   bool leave_out_next_write_ = false;
 };

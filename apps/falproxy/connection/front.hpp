@@ -2,8 +2,8 @@
 // their requests end.
 //
 // One thread accepts, one thread (the loop) holds every connection in one epoll: it reads heads,
-// answers what needs no thread, throws away what nobody wants, and notices clients that leave. A
-// request that needs a thread gets a worker.
+// answers what is ready, throws away what nobody wants, and notices clients that leave. Other
+// requests get a fiber where they mostly wait, else a worker (docs/decisions/0014).
 #pragma once
 
 #include <cstddef>
@@ -55,7 +55,7 @@ class Front {
   struct Counters {
     std::uint64_t accepted = 0;
     std::size_t open = 0;  ///< now
-    std::size_t busy = 0;  ///< now: with a worker
+    std::size_t busy = 0;  ///< now: with a worker or a fiber
   };
   [[nodiscard]] Counters counters() const noexcept;
 

@@ -13,8 +13,8 @@
 
 namespace falproxy {
 
-/// Thread-safe; any number of calls may block in send() at once, and one that waits holds no
-/// buffer.
+/// Thread-safe; any number of calls may block in send() at once, and one that waits holds at most a
+/// buffer of 4 KiB.
 ///
 /// Connections are kept open and used again, the last one first. A GET that meets a connection
 /// which the server had closed meanwhile is sent again over a new one, unless a byte of an answer
