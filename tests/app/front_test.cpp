@@ -69,6 +69,7 @@ class Echo final : public Application {
   }
 
   const std::string large = std::string(8u << 20, 'x');
+  const std::string huge = std::string(32u << 20, 'x');  // more than sockets hold
   Milliseconds hold{0};
   bool mostly_waits = true;
   Flag waiting, stopped, release;
@@ -112,7 +113,8 @@ class Echo final : public Application {
       if (path == "/stream") return stream(exchange);
       if (path == "/early") {
         exchange.begin_early("text/plain", "");
-        exchange.write_early(echo_.large);
+        exchange.write_early(echo_.huge);
+        exchange.write_early("too much");
         wait(exchange);
         return {.body = Body(std::string("end"))};
       }
@@ -492,9 +494,10 @@ TEST_CASE(
   RawClient client(server.port());
   client.send(post("/early", "a"));
   REQUIRE(server.echo.waiting.wait());
-  CHECK(client.fill_to(server.echo.large.size()));
+  CHECK(client.fill_to(server.echo.huge.size()));
+  CHECK(server.front->counters().busy == 1);
   server.echo.release.raise();
-  CHECK(client.receive().body == server.echo.large + "end");
+  CHECK(client.receive().body == server.echo.huge + "end");
 }
 
 TEST_CASE("a task that throws is an answer, not the end") {
