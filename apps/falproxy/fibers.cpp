@@ -70,7 +70,8 @@ class Fibers::Carrier {
     std::uint64_t wait;
   };
 
-  void post(std::unique_lock<std::mutex> lock, Message message);
+  [[nodiscard]] bool post(Message message);
+  void ring() const noexcept;
   void wake(Message message);
   bool park(TimePoint deadline);
 
@@ -129,8 +130,7 @@ Fibers::Carrier::~Carrier() {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
     }
-    const std::uint64_t one = 1;
-    static_cast<void>(!::write(wake_fd_, &one, sizeof one));
+    ring();
     thread_.join();
   }
   for (const int fd : {epoll_fd_, wake_fd_}) {
@@ -168,7 +168,9 @@ bool Fibers::Carrier::submit(std::function<void()>&& task) {
   }
   fiber->task = std::move(task);
   load_.fetch_add(1, std::memory_order_relaxed);
-  post(std::move(lock), {fiber, fiber->wait});
+  const bool asleep = post({fiber, fiber->wait});
+  lock.unlock();
+  if (asleep) ring();
   return true;
 }
 
@@ -177,12 +179,15 @@ std::size_t Fibers::Carrier::stacks() const {
   return fibers_.size() - bare_.size();
 }
 
-void Fibers::Carrier::post(std::unique_lock<std::mutex> lock, Message message) {
+// Under the mutex. True: the carrier sleeps.
+bool Fibers::Carrier::post(Message message) {
   messages_.push_back(message);
-  const bool wakes = std::exchange(asleep_, false);
-  lock.unlock();
+  return std::exchange(asleep_, false);
+}
+
+void Fibers::Carrier::ring() const noexcept {
   const std::uint64_t one = 1;
-  if (wakes) static_cast<void>(!::write(wake_fd_, &one, sizeof one));
+  static_cast<void>(!::write(wake_fd_, &one, sizeof one));
 }
 
 // ---- a fiber
@@ -257,7 +262,12 @@ void Fibers::Carrier::run_elsewhere(Workers& workers, const std::function<void()
 
 // Any thread.
 void Fibers::Carrier::wake(Message message) {
-  if (here != this) return post(std::unique_lock(mutex_), message);
+  if (here != this) {
+    // Rings under the mutex: who has taken the message may be gone a moment later, carrier and all.
+    const std::lock_guard lock(mutex_);
+    if (post(message)) ring();
+    return;
+  }
   if (message.fiber->waits && message.fiber->wait == message.wait) make_ready(*message.fiber, true);
 }
 
