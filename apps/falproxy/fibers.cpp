@@ -233,20 +233,20 @@ void Fibers::Carrier::sleep_until(TimePoint until, const std::stop_token& stop) 
 
 void Fibers::Carrier::run_all(std::span<const std::function<void()>> tasks) {
   if (tasks.empty()) return;
+  Fiber* const self = running_;
   std::size_t left = tasks.size() - 1;
-  bool parked = false;
-  const Message done{running_, 0};
+  bool waits_for_them = false;  // and not for something of its own task's
   std::vector<const std::function<void()>*> own = {&tasks.front()};
   for (const std::function<void()>& task : tasks.subspan(1)) {
-    const bool taken = submit([this, &task, &left, &parked, &done] {
+    const bool taken = submit([this, self, &task, &left, &waits_for_them] {
       task();
-      if (--left == 0 && parked) wake({done.fiber, done.fiber->wait});
+      if (--left == 0 && waits_for_them) wake({self, self->wait});
     });
     if (!taken) own.push_back(&task);
   }
   for (const std::function<void()>* task : own) (*task)();
   left -= own.size() - 1;
-  parked = true;
+  waits_for_them = true;
   while (left > 0) park(TimePoint::max());
 }
 

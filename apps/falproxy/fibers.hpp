@@ -2,7 +2,8 @@
 //
 // A fiber is a stack of its own that a thread (its carrier) runs until it has to wait; then the
 // carrier runs another one (docs/decisions/0014). Waiting is FiberClock's and FiberWaiter's: what
-// waits otherwise - in a lock that is held for long, in a file - stops all fibers of its carrier.
+// waits otherwise - in a lock that is held for long, in a file - stops all fibers of its carrier,
+// and belongs into run_blocking().
 #pragma once
 
 #include <cstddef>
@@ -25,8 +26,8 @@ class Fibers final : public Executor {
   struct Options {
     std::size_t carriers = default_carriers();
     std::size_t stack_bytes = Workers::default_stack_bytes;  ///< of each, besides a guard page
-    Milliseconds idle{10'000};  ///< a stack that nobody used for so long is given back
-    std::size_t max_stacks = 16'000;
+    Milliseconds idle{10'000};        ///< a stack that nobody used for so long is given back
+    std::size_t max_stacks = 16'000;  ///< of all carriers together
   };
   /// Half as many as the machine has cores: as many again listen, log and do what workers do.
   [[nodiscard]] static std::size_t default_carriers() noexcept;

@@ -67,9 +67,8 @@ Capacity capacity(int max_in_flight, const ProcessLimits& limits) {
         files ? "ulimit -n (LimitNOFILE=)" : "vm.max_map_count");
   } else if (threads < in_flight) {
     capacity.warning = fmt::format(
-        "at most {} edits and variations run at once: the system allows {} threads; raise ulimit "
-        "-u "
-        "or pids.max (TasksMax=)",
+        "at most {} edits and variations run at once: the system allows {} threads; "
+        "raise ulimit -u or pids.max (TasksMax=)",
         threads, limits.threads);
   }
   return capacity;

@@ -190,14 +190,13 @@ std::optional<Error> make_jobs(Draft& draft) {
   tell_count(draft, counts);
   draft.plan.n = counts.wanted;
 
-  nlohmann::json common = nlohmann::json::object();
-  for (const Draft::Entry& entry : draft.entries)
-    common[entry.field->name] = Json::Access::raw(entry.value);
   const Field* count_input = draft.inputs[Role::count];
   const Field* seed_input = draft.inputs[Role::seed];
   const std::vector<Json> seeds = seeds_of_jobs(draft, counts.jobs.size());
   for (std::size_t k = 0; k < counts.jobs.size(); ++k) {
-    nlohmann::json input = k + 1 < counts.jobs.size() ? common : std::move(common);
+    nlohmann::json input = nlohmann::json::object();
+    for (const Draft::Entry& entry : draft.entries)
+      input[entry.field->name] = Json::Access::raw(entry.value);
     if (count_input != nullptr && !counts.jobs[k].value.is_null())
       input[count_input->name] = Json::Access::raw(counts.jobs[k].value);
     if (!seeds.empty()) input[seed_input->name] = Json::Access::raw(seeds[k]);
