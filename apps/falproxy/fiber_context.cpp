@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cstdint>
 #include <utility>
 
@@ -70,8 +71,8 @@ FiberContext::~FiberContext() {
 }
 
 void FiberContext::enter(unsigned high, unsigned low) noexcept {
-  auto* const self = reinterpret_cast<FiberContext*>(
-      static_cast<std::uintptr_t>((std::uint64_t{high} << 32) | low));
+  auto* const self =
+      std::bit_cast<FiberContext*>(static_cast<std::uintptr_t>((std::uint64_t{high} << 32) | low));
   self->arrived();
   self->body_();
 }

@@ -41,7 +41,7 @@ class FiberContext {
   FiberContext* left_ = nullptr;
   const void* stack_bottom_ = nullptr;
   std::size_t stack_bytes_ = 0;
-  void* sanitized_ = nullptr;
+  [[maybe_unused]] void* sanitized_ = nullptr;
 };
 
 }  // namespace falproxy::app

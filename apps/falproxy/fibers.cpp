@@ -159,7 +159,6 @@ bool Fibers::Carrier::submit(std::function<void()>&& task) {
       while (true) {
         fiber->task();
         fiber->task = nullptr;  // what it holds goes before the fiber rests
-        running_ = nullptr;
         fiber->context->switch_to(*own_);
       }
     });
@@ -203,7 +202,6 @@ bool Fibers::Carrier::park(TimePoint deadline) {
   }
   fiber.timed = true;
   fiber.waits = true;
-  running_ = nullptr;
   fiber.context->switch_to(*own_);
   return fiber.woken;
 }
@@ -308,6 +306,7 @@ void Fibers::Carrier::run_ready() {
   for (Fiber* fiber : batch_) {
     running_ = fiber;
     own_->switch_to(*fiber->context);
+    running_ = nullptr;
     if (!fiber->waits) retire(*fiber);
   }
   batch_.clear();
