@@ -102,6 +102,8 @@ TEST_CASE("quality goes to an enum of quality, to the nearest level where the wo
       R"("rendering_speed": {"type": "string", "enum": ["TURBO", "BALANCED", "QUALITY"], "default": "BALANCED"})";
   const std::string_view performance =
       R"("performance": {"type": "string", "enum": ["Speed", "Quality", "Extreme Speed", "Lightning"]})";
+  const std::string_view mode =
+      R"("mode": {"type": "string", "enum": ["express", "standard", "premium"]})";
   check({
       {"listed", openai, quality("high"), R"({"quality":"high"})", ""},
       {"auto, listed", openai, quality("auto"), R"({"quality":"auto"})", ""},
@@ -117,6 +119,10 @@ TEST_CASE("quality goes to an enum of quality, to the nearest level where the wo
        R"({"rendering_speed":"TURBO"})", "quality"},
       {"auto, not listed", speed, quality("auto"), "{}", ""},
       {"words of its own", performance, quality("low"), R"({"performance":"Speed"})", "quality"},
+      {"a mode of such words", mode, quality("high"), R"({"mode":"premium"})", "quality"},
+      {"a mode of such words, listed", mode, quality("standard"), R"({"mode":"standard"})", ""},
+      {"a mode with another word", R"("mode": {"type": "string", "enum": ["fast", "sketch"]})",
+       quality("high"), "{}", "quality"},
       {"an enum of other words", R"("quality": {"type": "string", "enum": ["red", "blue"]})",
        quality("high"), "{}", "quality"},
       {"a number", R"("quality": {"type": "integer"})", quality("high"), "{}", "quality"},

@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 #include "falproxy/media.hpp"
 #include "schema/names.hpp"
+#include "translate/quality_ladder.hpp"
 
 namespace falproxy::translate {
 namespace {
@@ -106,6 +107,18 @@ bool lists_picture_type(const Field& field) {
   return lists;
 }
 
+// A choice between steps of care, as "mode: express, standard, premium" is.
+bool lists_quality_steps(const Field& field) {
+  bool any = false;
+  bool all = true;
+  for_each_listed(field, [&](const Json& value) {
+    const auto word = value.as_string();
+    any = true;
+    all = all && word && quality_step(*word);
+  });
+  return any && all;
+}
+
 // The part that an input plays whose name is not in the list, told from the words of its name.
 std::optional<Name> name_by_words(const Field& field) {
   const std::string_view name = field.name;
@@ -113,6 +126,7 @@ std::optional<Name> name_by_words(const Field& field) {
   if (schema::is_prompt_name(name)) return Name{name, Role::prompt, last};
   if (schema::is_format_name(name) && lists_picture_type(field))
     return Name{name, Role::format, last};
+  if (name == "mode" && lists_quality_steps(field)) return Name{name, Role::quality, last};
   return std::nullopt;
 }
 

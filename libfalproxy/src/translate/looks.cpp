@@ -9,35 +9,13 @@
 #include "falproxy/media.hpp"
 #include "openai/wording.hpp"
 #include "translate/draft.hpp"
+#include "translate/quality_ladder.hpp"
 #include "translate/whole_numbers.hpp"
 
 namespace falproxy::translate {
 namespace {
 
 using schema::Field;
-
-struct Level {
-  std::string_view word;
-  int level;
-};
-// Words for how much care a picture gets, OpenAI's and those of fal's enums, on one ladder.
-constexpr std::array levels = {
-    Level{"lowest", 0},   Level{"draft", 0},       Level{"lightning", 0}, Level{"extreme speed", 0},
-    Level{"low", 1},      Level{"turbo", 1},       Level{"fast", 1},      Level{"speed", 1},
-    Level{"express", 1},  Level{"performance", 1}, Level{"medium", 2},    Level{"normal", 2},
-    Level{"balanced", 2}, Level{"standard", 2},    Level{"default", 2},   Level{"regular", 2},
-    Level{"high", 3},     Level{"hd", 3},          Level{"quality", 3},   Level{"premium", 3},
-    Level{"best", 4},     Level{"ultra", 4},       Level{"xhigh", 4},     Level{"very high", 4},
-    Level{"max", 5},      Level{"maximum", 5},     Level{"highest", 5},
-};
-constexpr std::array<std::string_view, 6> level_names = {"low",  "low",   "medium",
-                                                         "high", "xhigh", "max"};
-
-std::optional<int> level_of(std::string_view word) noexcept {
-  const auto found =
-      std::ranges::find_if(levels, [&](const Level& level) { return same_word(level.word, word); });
-  return found == levels.end() ? std::nullopt : std::optional(found->level);
-}
 
 // A word of OpenAI's and the words by which models mean the same.
 struct Synonym {
@@ -179,7 +157,7 @@ const Json* nearest_level(const Field& input, int wanted) {
   int nearest_level = 0;
   for_each_listed(input, [&](const Json& value) {
     const auto word = value.as_string();
-    const std::optional<int> level = word ? level_of(*word) : std::nullopt;
+    const std::optional<int> level = word ? quality_step(*word) : std::nullopt;
     if (!level) return;
     const int distance = std::abs(*level - wanted);
     const bool is_default = input.default_value && *input.default_value == value;
@@ -212,7 +190,7 @@ std::optional<Error> send_quality(Draft& draft) {
       return std::nullopt;
     }
     if (input != nullptr) {
-      if (const Json* nearest = nearest_level(*input, *level_of(wanted))) value = *nearest;
+      if (const Json* nearest = nearest_level(*input, *quality_step(wanted))) value = *nearest;
     }
   }
   if (cannot_send(draft, "quality", value ? input : nullptr, wanted)) return std::nullopt;
@@ -374,8 +352,7 @@ void tell_looks(Draft& draft) {
   draft.plan.output_format_sent = draft.has(draft.inputs[Role::format]);
   if (const auto word = word_of(Role::background)) draft.plan.background = *word;
   if (const auto word = word_of(Role::quality)) {
-    if (const auto level = level_of(*word))
-      draft.plan.quality = level_names[static_cast<std::size_t>(*level)];
+    if (const auto level = quality_step(*word)) draft.plan.quality = quality_of_step(*level);
   }
   const Draft::Entry* transparent = draft.find(draft.inputs[Role::transparency]);
   if (transparent != nullptr && !draft.plan.background) {
