@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <map>
 #include <mutex>
 #include <stop_token>
@@ -250,12 +251,18 @@ void Fibers::Carrier::run_all(std::span<const std::function<void()>> tasks) {
 
 void Fibers::Carrier::run_elsewhere(Workers& workers, const std::function<void()>& task) {
   const Message done{running_, running_->wait};
-  const bool taken = workers.submit([this, &task, done] {
-    task();
+  std::exception_ptr fault;
+  const bool taken = workers.submit([this, &task, &fault, done] {
+    try {
+      task();
+    } catch (...) {
+      fault = std::current_exception();
+    }
     wake(done);
   });
   if (!taken) return task();
   park(TimePoint::max());
+  if (fault) std::rethrow_exception(std::move(fault));
 }
 
 // Any thread.

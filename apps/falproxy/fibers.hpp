@@ -46,9 +46,9 @@ class Fibers final : public Executor {
   /// where there is no room for them.
   void run_all(std::span<const std::function<void()>> tasks) override;
 
-  /// For what blocks its thread, such as a file: on a fiber, a worker runs `task` while the fiber
-  /// waits. Elsewhere, or where no worker is to be had, the caller runs it.
-  void run_blocking(const std::function<void()>& task);
+  /// Executor. On a fiber, a worker runs `task` while the fiber waits. Elsewhere, or where no
+  /// worker is to be had, the caller runs it.
+  void run_blocking(const std::function<void()>& task) override;
 
   [[nodiscard]] std::size_t count() const noexcept;  ///< of tasks that have not returned
   [[nodiscard]] std::size_t stacks() const;          ///< in use or kept for the next task

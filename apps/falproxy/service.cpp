@@ -51,24 +51,6 @@ Log::Options log_options(const Settings& settings, bool colours) {
           .colours = colours};
 }
 
-// The disk may take its time.
-class StoreOffFibers final : public DocumentStore {
- public:
-  StoreOffFibers(DocumentStore& inner, Fibers& fibers) : inner_(inner), fibers_(fibers) {}
-  std::optional<StoredDocument> load(const std::string& endpoint) override {
-    std::optional<StoredDocument> stored;
-    fibers_.run_blocking([&] { stored = inner_.load(endpoint); });
-    return stored;
-  }
-  void save(const std::string& endpoint, const StoredDocument& document) override {
-    fibers_.run_blocking([&] { inner_.save(endpoint, document); });
-  }
-
- private:
-  DocumentStore& inner_;
-  Fibers& fibers_;
-};
-
 std::optional<std::string_view> variable(const Environment* environment, const std::string& name) {
   if (environment == nullptr) return std::nullopt;
   const auto found = environment->find(name);
@@ -87,11 +69,10 @@ struct Service::Impl {
         fibers(workers, {.max_stacks = room.fibers}),
         transport(std::move(to_fal)),
         store(open_store(options.environment)),
-        store_off_fibers(store ? std::optional(StoreOffFibers(*store, fibers)) : std::nullopt),
         catalog({.transport = *transport,
                  .clock = clock,
                  .executor = fibers,
-                 .store = store_off_fibers ? &*store_off_fibers : nullptr,
+                 .store = store.get(),
                  .random = random_source(),
                  .log = log_line()},
                 catalog_options(settings), std::move(configuration.models), configuration.pinned),
@@ -199,7 +180,6 @@ struct Service::Impl {
   Fibers fibers;
   std::unique_ptr<HttpTransport> transport;
   std::unique_ptr<DiskStore> store;
-  std::optional<StoreOffFibers> store_off_fibers;
   Catalog catalog;
   KeyRing keys;
   ImageGateway gateway;

@@ -230,6 +230,18 @@ TEST_CASE("what blocks its thread runs on a worker, and the fibers go on meanwhi
   CHECK(went_on);
   CHECK(blocked != fiber);
   Scheduler s;
+  bool threw = false;
+  std::latch caught(1);
+  REQUIRE(s.fibers.submit([&] {
+    try {
+      s.fibers.run_blocking([] { throw std::runtime_error("no such file"); });
+    } catch (const std::runtime_error&) {
+      threw = true;
+    }
+    caught.count_down();
+  }));
+  caught.wait();
+  CHECK(threw);
   s.fibers.run_blocking([&] { blocked = std::this_thread::get_id(); });
   CHECK(blocked == std::this_thread::get_id());
 }

@@ -3,13 +3,17 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <latch>
+#include <new>
 #include <thread>
 
 #include "falproxy/system_clock.hpp"
+#include "falproxy/thread_executor.hpp"
 #include "gateway/request_digest.hpp"
 #include "gateway/scripted_fal.hpp"
+#include "gateway/side_by_side.hpp"
 
 namespace falproxy {
 namespace {
@@ -145,6 +149,38 @@ TEST_CASE("requests that differ in a field or a picture are not the same") {
       CHECK((digest(changes[i]) == digest(changes[k])) == (i == k));
     }
   }
+}
+
+TEST_CASE("a run that throws ends with an error, and the next one begins anew") {
+  Ledger ledger;
+  testing::VirtualClock clock;
+  const auto run = [&](const Ledger::Work& work) {
+    return ledger.run("key", repeat(), clock, {}, work);
+  };
+  const Outcome failed = run([](const Patience&, Progress*) -> Outcome { throw std::bad_alloc(); });
+  REQUIRE_FALSE(failed.response);
+  CHECK(failed.response.error().kind == ErrorKind::internal);
+  CHECK(run([](const Patience&, Progress*) {
+          return Outcome{openai::ImageResponse{}, {}};
+        }).response);
+}
+
+TEST_CASE("what throws beside others throws once all have returned") {
+  std::atomic<int> ended{0};
+  std::latch throws(1);
+  ThreadExecutor executor;
+  const auto run = [&] {
+    gateway::side_by_side(executor, 4, 4, [&](std::size_t i) {
+      if (i == 0) {
+        throws.count_down();
+        throw std::bad_alloc();
+      }
+      throws.wait();
+      ++ended;
+    });
+  };
+  CHECK_THROWS_AS(run(), std::bad_alloc);
+  CHECK(ended == 3);
 }
 
 TEST_CASE("an answer is kept for the recovery window and no longer") {

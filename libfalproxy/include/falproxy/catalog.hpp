@@ -82,7 +82,8 @@ class Catalog {
   struct Parts {
     Transport& transport;            ///< for the fetches; no key is sent
     Clock& clock;                    ///< for ages, back-off and waiting
-    Executor& executor;              ///< runs the fetches of refresh_due() side by side
+    Executor& executor;              ///< runs the fetches of refresh_due() side by side, and what
+                                     ///< reads a document or the store
     DocumentStore* store = nullptr;  ///< null: documents live as long as the process
     std::function<double()> random;  ///< in [0, 1), for jitter; called from several threads at once
     LogLine log;                     ///< documents that come, change and cannot be had

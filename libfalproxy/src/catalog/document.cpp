@@ -216,7 +216,7 @@ void Document::work(const Catalog::Parts& parts, const FetchOptions& options, Ti
   }
   Result<std::string, FetchFault> text = fetch_document(parts, options, endpoint_, deadline, stop);
   if (text) {
-    take(parts, options, std::move(*text));
+    parts.executor.run_blocking([&] { take(parts, options, std::move(*text)); });
   } else if (!text.error().interrupted) {
     fail(parts, std::move(text).error());
   }
@@ -227,6 +227,10 @@ void Document::ask_store(const Catalog::Parts& parts, const FetchOptions& option
     const std::lock_guard lock(mutex_);
     if (std::exchange(store_asked_, true) || parts.store == nullptr) return;
   }
+  parts.executor.run_blocking([&] { load_stored(parts, options); });
+}
+
+void Document::load_stored(const Catalog::Parts& parts, const FetchOptions& options) {
   const std::optional<StoredDocument> stored = parts.store->load(endpoint_.str());
   if (!stored.has_value()) return;
   Result<schema::ModelSchema> schema = schema::analyze(stored->text, endpoint_.str());

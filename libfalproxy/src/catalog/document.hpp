@@ -75,6 +75,7 @@ class Document {
   void work(const Catalog::Parts& parts, const FetchOptions& options, TimePoint deadline,
             const std::stop_token& stop);
   void ask_store(const Catalog::Parts& parts, const FetchOptions& options);
+  void load_stored(const Catalog::Parts& parts, const FetchOptions& options);
   void take(const Catalog::Parts& parts, const FetchOptions& options, std::string text);
   void fail(const Catalog::Parts& parts, FetchFault fault);
   void end();

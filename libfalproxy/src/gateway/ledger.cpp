@@ -147,7 +147,11 @@ Outcome Ledger::begin(const EntryPointer& entry, const CallContext& context, Clo
   {
     const auto client_left = [&] { leave(entry, rules); };
     const std::stop_callback<decltype(client_left)> watch(context.stop, client_left);
-    outcome.emplace(work(entry->patience, &entry->progress));
+    try {
+      outcome.emplace(work(entry->patience, &entry->progress));
+    } catch (...) {  // no memory: those who are attached are not to wait for ever
+      outcome.emplace(Outcome{Error{ErrorKind::internal, "falproxy failed."}, {}});
+    }
   }
   entry->progress.remove(context.progress);
   auto shared = std::make_shared<const Outcome>(*outcome);

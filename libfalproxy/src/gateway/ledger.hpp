@@ -33,7 +33,7 @@ class Ledger {
 
   /// Runs `work`, or attaches to the same request's earlier run: one with the same `key` (client
   /// and digest) and either the same idempotency key, or where `context.retry_count` says that this
-  /// is a repeat.
+  /// is a repeat. Where `work` throws, the answer is an internal error.
   [[nodiscard]] Outcome run(const std::string& key, const CallContext& context, Clock& clock,
                             const Rules& rules, const Work& work);
 
