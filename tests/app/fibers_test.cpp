@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/bell.hpp"
+#include "falproxy/schema.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -244,6 +245,33 @@ TEST_CASE("what blocks its thread runs on a worker, and the fibers go on meanwhi
   CHECK(threw);
   s.fibers.run_blocking([&] { blocked = std::this_thread::get_id(); });
   CHECK(blocked == std::this_thread::get_id());
+}
+
+TEST_CASE("a document that is deeper than it may be fits the stack of a fiber, and of a worker") {
+  // Properties within properties, with a reference where the text would be too deep.
+  const auto refer = [](int i) {
+    return R"({"$ref":"#/components/schemas/L)" + std::to_string(i) + R"("})";
+  };
+  std::string text =
+      R"({"paths":{"/a/b":{"post":{"requestBody":{"content":{"application/json":{"schema":)" +
+      refer(0) + R"(}}}}}},"components":{"schemas":{"end":{})";
+  for (int i = 0; i < 20; ++i) {
+    std::string schema = refer(i + 1);
+    for (int k = 0; k < 8; ++k) schema = R"({"properties":{"a":)" + schema + "}}";
+    text += R"(,"L)" + std::to_string(i) + R"(":)" + schema;
+  }
+  text += "}}}";
+  std::atomic<int> refused{0};
+  {
+    Scheduler s;
+    const auto task = [&] {
+      const auto schema = schema::analyze(text);
+      if (!schema && schema.error().message.starts_with("the schemas nest deeper")) ++refused;
+    };
+    REQUIRE(s.fibers.submit(task));
+    REQUIRE(s.workers.submit(task));
+  }
+  CHECK(refused == 2);
 }
 
 TEST_CASE("there are no more stacks than there may be") {

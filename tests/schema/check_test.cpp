@@ -166,11 +166,12 @@ TEST_CASE(
   CHECK_FALSE(check(documents::field(fmt::format(R"({{"type": "string", "pattern": "^{}$"}})",
                                                  std::string(300, 'b'))),
                     Json::string("x"), "f"));
-  CHECK_FALSE(check(documents::field(R"({"type": "string", "pattern": "^b+$"})"),
-                    Json::string(std::string(5000, 'a')), "f"));
+  const auto bees = documents::field(R"({"type": "string", "pattern": "^b+$"})");
+  CHECK(check(bees, Json::string(std::string(256, 'a')), "f"));
+  CHECK_FALSE(check(bees, Json::string(std::string(257, 'a')), "f"));
   // Matched without backtracking, or given up: either way it returns.
   (void)check(documents::field(R"({"type": "string", "pattern": "^(a+)+$"})"),
               Json::string(hostile), "f");
   CHECK_FALSE(check(documents::field(R"({"type": "string", "pattern": "^(.|\\n)*$"})"),
-                    Json::string(std::string(4000, 'a')), "f"));
+                    Json::string(std::string(256, 'a')), "f"));
 }

@@ -98,8 +98,8 @@ struct Field {
 /// sentence for the person who sent it that names the place and the mend: "'loras[0].scale' must be
 /// at most 4."; Error::field is that place. Kinds: invalid_type, invalid_value, missing_parameter
 /// (of a nested object), unknown_parameter (of a closed one). A pattern is left unchecked where
-/// checking might be slow: it is longer than 256 bytes, repeats a lot, or the value is longer than
-/// 4 KB; and where it is no ECMAScript expression. fal is then the one to refuse.
+/// checking might be slow: it or the value is longer than 256 bytes, or it repeats a lot; and where
+/// it is no ECMAScript expression. fal is then the one to refuse.
 [[nodiscard]] std::optional<Error> check(const Field& field, const Json& value,
                                          std::string_view path);
 
@@ -157,9 +157,11 @@ struct ModelSchema {
 /// How much of a document analyze() reads, so that a hostile one costs little.
 struct AnalyzeLimits {
   std::size_t max_bytes = 8u << 20;  ///< of the text
-  /// Of the text, and of the schemas once their references are followed.
-  std::size_t max_depth = 64;
+  std::size_t max_depth = 64;        ///< of the text
   std::size_t max_values = 200'000;  ///< in the text
+  /// Of the schemas once their references are followed. Each takes up to 5 kB of the caller's
+  /// stack; fal's own documents have at most 12.
+  std::size_t max_nesting = 32;
   /// Of the schemas once their references are followed, roughly.
   std::size_t max_unfolded_bytes = 16u << 20;
 };

@@ -11,7 +11,7 @@ namespace falproxy::schema {
 namespace {
 
 constexpr std::size_t longest_pattern = 256;
-constexpr std::size_t longest_text = 4096;
+constexpr std::size_t longest_text = 256;  // what an unanchored pattern takes grows with its square
 constexpr std::size_t most_states = 2000;
 
 // libstdc++ can match without backtracking: its time is then polynomial, and its stack is bounded

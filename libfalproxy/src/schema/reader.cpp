@@ -74,7 +74,7 @@ std::optional<Place> Reader::member(const Place& place, std::string_view name) {
 }
 
 std::optional<Place> Reader::follow(Place place) const {
-  for (std::size_t hops = 0; hops <= limits_.max_depth; ++hops) {
+  for (std::size_t hops = 0; hops <= limits_.max_nesting; ++hops) {
     const Raw* ref = member_of(*place.node, "$ref");
     if (ref == nullptr) return place;
     if (!ref->is_string()) return std::nullopt;
@@ -113,8 +113,8 @@ Field Reader::schema(const Place& place) {
     fail(place.pointer, "a schema must be an object");
     return {};
   }
-  if (depth_ == limits_.max_depth) {
-    fail(place.pointer, fmt::format("the schemas nest deeper than {} levels", limits_.max_depth));
+  if (depth_ == limits_.max_nesting) {
+    fail(place.pointer, fmt::format("the schemas nest deeper than {} levels", limits_.max_nesting));
     return {};
   }
   ++depth_;
