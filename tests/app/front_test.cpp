@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -525,6 +526,17 @@ TEST_CASE("draining lets what runs end, and closes the rest") {
   CHECK(got.body == "a");
   CHECK(got.header("connection") == "close");
   CHECK(busy.at_end());
+}
+
+TEST_CASE("clients that send nothing, or take nothing, do not keep it from ending") {
+  std::optional<Running> server(std::in_place, Front::Options{.body_grace = std::chrono::hours(1)});
+  RawClient sends_nothing(server->port());
+  sends_nothing.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf");
+  RawClient takes_nothing(server->port());
+  takes_nothing.send(post("/echo", std::string(20u << 20, 'b')));
+  while (server->front->counters().busy < 2) std::this_thread::yield();
+  server.reset();
+  CHECK(sends_nothing.receive().status != 200);
 }
 
 TEST_CASE("many clients at once") {

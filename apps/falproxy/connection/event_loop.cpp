@@ -97,6 +97,7 @@ void EventLoop::stop_requests() {
 
 void EventLoop::finish() {
   while (busy_.load() > 0) {  // a worker's last word is this count
+    cut_off_ = true;
     stop_requests();
     std::this_thread::sleep_for(Milliseconds(1));
   }
@@ -186,7 +187,12 @@ void EventLoop::run() {
     }
     take_returned();
     if (stop_all_.exchange(false)) {
-      for (const std::unique_ptr<Connection>& c : connections_) stop_request(*c);
+      for (const std::unique_ptr<Connection>& c : connections_) {
+        stop_request(*c);
+        const State state = c->state.load();
+        const bool busy = state == State::busy || state == State::busy_more;
+        if (cut_off_.load() && busy) ::shutdown(c->fd, SHUT_RDWR);
+      }
     }
     const TimePoint now = steady_now();
     if (now >= next_sweep) {

@@ -44,7 +44,7 @@ class EventLoop {
   void drain();
   /// Asks every request that runs to end now.
   void stop_requests();
-  /// run() returns; no worker may be busy with a connection any more.
+  /// Cuts off whom a worker is still busy with, waits for the workers, and has run() return.
   void finish();
   [[nodiscard]] Front::Counters counters() const noexcept;
 
@@ -96,6 +96,7 @@ class EventLoop {
   std::atomic<bool> draining_{false};
   std::atomic<bool> finished_{false};
   std::atomic<bool> stop_all_{false};
+  std::atomic<bool> cut_off_{false};
   std::atomic<std::uint64_t> accepted_{0};
   std::atomic<std::size_t> open_{0};
   std::atomic<std::size_t> busy_{0};
