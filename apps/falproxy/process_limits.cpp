@@ -48,17 +48,14 @@ Capacity capacity(int max_in_flight, const ProcessLimits& limits) {
   const std::size_t descriptors =
       limits.descriptors - std::min(limits.descriptors, spare_descriptors);
   const std::size_t stacks = limits.stacks - std::min(limits.stacks, spare_threads);
-  const std::size_t in_flight =
-      std::max<std::size_t>(1, std::min({wanted, descriptors / 2, stacks / 2}));
-  // Twice as many, for what runs side by side within a request.
-  const std::size_t most = 2 * in_flight + spare_threads;
+  const std::size_t most = std::max<std::size_t>(1, std::min(descriptors / 2, stacks / 2));
+  const std::size_t in_flight = std::min(wanted, most);
   const std::size_t threads =
-      std::min({limits.threads - std::min(limits.threads, spare_threads), most, stacks / 2});
-  Capacity capacity{
-      .in_flight = static_cast<int>(in_flight),
-      .threads = threads,
-      .fibers = std::min(most, stacks - threads),
-      .connections = std::max(in_flight, descriptors - std::min(descriptors, in_flight))};
+      std::min(limits.threads - std::min(limits.threads, spare_threads), stacks / 2);
+  Capacity capacity{.in_flight = static_cast<int>(in_flight),
+                    .threads = threads,
+                    .fibers = stacks - threads,
+                    .connections = std::max(most, descriptors - std::min(descriptors, most))};
   if (in_flight < wanted) {
     const bool files = descriptors < stacks;
     capacity.warning = fmt::format(

@@ -18,7 +18,8 @@ struct ProcessLimits {
 /// takes two maps).
 [[nodiscard]] ProcessLimits raise_process_limits();
 
-/// How many requests and connections there may be at once.
+/// How many requests and connections there may be at once. But for `in_flight`, it is what the
+/// system has room for: MAX_IN_FLIGHT may be raised by a reload.
 struct Capacity {
   int in_flight = 0;
   std::size_t threads = 0;

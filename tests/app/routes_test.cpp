@@ -142,6 +142,12 @@ TEST_CASE("fewer requests run at once where the system allows fewer") {
   CHECK(stacks.fibers >= static_cast<std::size_t>(stacks.in_flight));
   CHECK(stacks.warning.find("vm.max_map_count") != std::string::npos);
   CHECK(capacity(10, {}).in_flight == 1);
+  // What the system has room for is there when a reload raises the number.
+  const Capacity low = capacity(10, {.descriptors = 20'000, .threads = 32'000, .stacks = 32'000});
+  CHECK(low.in_flight == 10);
+  CHECK(low.threads == roomy.threads);
+  CHECK(low.fibers == roomy.fibers);
+  CHECK(low.connections == roomy.connections);
 }
 
 TEST_CASE("where threads are few, only what needs one is limited") {
