@@ -152,6 +152,7 @@ struct Service::Impl {
   }
 
   void keep_documents_fresh(const std::stop_token& stop) {
+    transport->read_certificates();
     while (!stop.stop_requested()) {
       gateway.forget_expired(clock.now());
       clock.sleep_until(catalog.refresh_due(clock.now(), stop), stop);

@@ -243,6 +243,8 @@ Result<Done, TransportError> HttpTransport::send(const HttpRequest& request, Tim
   }
 }
 
+void HttpTransport::read_certificates() { static_cast<void>(impl_->tls()); }
+
 HttpTransport::Counters HttpTransport::counters() const {
   Counters counters;
   counters.connections_opened = impl_->opened.load(std::memory_order_relaxed);

@@ -47,6 +47,10 @@ class HttpTransport final : public Transport {
                                                   std::stop_token stop,
                                                   ResponseSink& sink) override;
 
+  /// Thread-safe. Reads the system's certificates now, which otherwise the first https request
+  /// does: it takes tens of milliseconds.
+  void read_certificates();
+
   /// For metrics.
   struct Counters {
     /// Since the start; many more than hosts: keep-alive does not hold.
