@@ -6,7 +6,10 @@ top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 here=$(pwd)
 sh "$top/cmake/deps.sh"
 cd "$top"
-[ -f build/release/build.ninja ] || cmake --preset release
+if [ ! -f build/release/build.ninja ]; then
+  echo 'demo: the first build takes about 8 minutes on two cores, and 400 MB in build/'
+  cmake --preset release
+fi
 cmake --build --preset release --target falproxy_program
 cd "$here"
 exec "$top/build/release/bin/falproxy" demo "$@"

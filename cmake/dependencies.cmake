@@ -15,7 +15,7 @@ if(FALPROXY_HTTP)
 endif()
 
 # The servers are built on it; the library is not.
-if(FALPROXY_PROGRAMS OR FALPROXY_TESTS OR FALPROXY_BENCH OR (FALPROXY_EXAMPLES AND FALPROXY_HTTP))
+if(FALPROXY_PROGRAMS OR FALPROXY_WITH_FALSIM OR FALPROXY_BENCH)
   # cpp-httplib from 0.41 up to, not including, 1.0. Its version file says SameMinorVersion, so the comparison is ours.
   find_package(httplib CONFIG QUIET)
   if(httplib_FOUND)
@@ -33,23 +33,23 @@ if(FALPROXY_PROGRAMS OR FALPROXY_TESTS OR FALPROXY_BENCH OR (FALPROXY_EXAMPLES A
     endif()
   endif()
   if(NOT httplib_FOUND AND NOT TARGET httplib::httplib)
-    message(STATUS "Fetching cpp-httplib 0.53.1 (or run: sh cmake/deps.sh)")
+    message(STATUS "Fetching cpp-httplib 0.56.0 from github.com (or run: sh cmake/deps.sh)")
     include(FetchContent)
     set(HTTPLIB_REQUIRE_OPENSSL ON)
     set(HTTPLIB_USE_ZLIB_IF_AVAILABLE OFF)
     set(HTTPLIB_USE_BROTLI_IF_AVAILABLE OFF)
     set(HTTPLIB_USE_ZSTD_IF_AVAILABLE OFF)
     set(HTTPLIB_COMPILE OFF)
-    FetchContent_Declare(httplib
-      GIT_REPOSITORY https://github.com/yhirose/cpp-httplib.git
-      GIT_TAG b8fe69e4e892ec394ca8de27ab2fe219008690b6)  # v0.53.1
+    # The archive of the release, by its hash: unlike a clone it needs no git.
+    FetchContent_Declare(httplib SYSTEM
+      URL https://github.com/yhirose/cpp-httplib/archive/refs/tags/v0.56.0.tar.gz
+      URL_HASH SHA256=41f214d844e3b9117b734a8cc305b6141c5b47d63009681944e03bc31d92b9ca)
     FetchContent_MakeAvailable(httplib)
   elseif(NOT httplib_FOUND)
     message(FATAL_ERROR "The cpp-httplib that CMake found does not serve. Run: sh cmake/deps.sh")
   endif()
 
-  # Every translation unit that includes httplib.h links this, so that all agree on its definitions; but those of falproxy's
-  # server leave out its TLS (connection/httplib.hpp), and no program may have both.
+  # Every translation unit that includes httplib.h links this, so that all agree on its definitions.
   add_library(falproxy_httplib INTERFACE)
   target_link_libraries(falproxy_httplib INTERFACE httplib::httplib OpenSSL::SSL OpenSSL::Crypto Threads::Threads)
   target_compile_definitions(falproxy_httplib INTERFACE
@@ -64,8 +64,20 @@ endif()
 if(FALPROXY_PNG)
   find_package(PNG REQUIRED)
 endif()
-if(FALPROXY_PROGRAMS OR FALPROXY_TESTS)
-  find_package(ZLIB REQUIRED)  # falsim writes real PNG files
+if(FALPROXY_SQLITE)
+  find_package(SQLite3 3.37 REQUIRED)
+  find_package(Threads REQUIRED)
+endif()
+if(FALPROXY_PROGRAMS OR FALPROXY_WITH_FALSIM)
+  find_package(ZLIB REQUIRED)
+  find_package(CLI11 2.1 REQUIRED)
+endif()
+if(FALPROXY_WITH_FALSIM)
+  # falsim makes real pictures (docs/decisions/0017). WebP has no module of CMake's, and not everywhere a package file.
+  find_package(PNG REQUIRED)
+  find_package(JPEG REQUIRED)
+  find_package(PkgConfig REQUIRED)
+  pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
 endif()
 if(FALPROXY_TESTS)
   find_package(doctest REQUIRED)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes what falproxy builds with present: the distribution's packages, and cpp-httplib where the distribution's is too old.
-# Usage: sh cmake/deps.sh [--for build|bench|fuzz|tidy|coverage|clients|browser|docs]...   ("build" is always included)
+# Usage: sh cmake/deps.sh [--for PURPOSE]...   ("build" is always included; the others are in packages_for)
 # Safe to repeat: what is there already is neither fetched nor built again.
 set -eu
 
@@ -23,28 +23,54 @@ purposes="build"
 while [ $# -gt 0 ]; do
   case "$1" in
     --for) [ $# -ge 2 ] || fail "--for needs a purpose"; purposes="$purposes $2"; shift 2 ;;
-    *) fail "unknown argument '$1'; use --for build|bench|fuzz|tidy|coverage|clients|browser|docs" ;;
+    *) fail "unknown argument '$1'; use --for PURPOSE" ;;
   esac
 done
 
 packages_for() {
   case "$1" in
     build) echo "g++ cmake ninja-build pkg-config ca-certificates curl openssl libssl-dev nlohmann-json3-dev libfmt-dev doctest-dev \
-zlib1g-dev libpng-dev xz-utils" ;;
+zlib1g-dev libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libcli11-dev xz-utils" ;;
+    test) echo "strace tinyproxy-bin" ;;
     bench) echo "libbenchmark-dev wrk nginx-light" ;;
-    fuzz) echo "clang libclang-rt-14-dev" ;;
+    fuzz) echo "clang libclang-rt-dev" ;;
     tidy) echo "clang clang-tidy" ;;
+    format) echo "clang-format-19" ;;
+    ci) echo "ccache" ;;
     coverage) echo "gcovr" ;;
     clients) echo "nodejs npm" ;;
-    browser) echo "nodejs npm chromium" ;;
+    browser) echo "nodejs npm chromium nginx-light" ;;
     docs) echo "doxygen" ;;
-    *) fail "unknown purpose '$1'" ;;
+    package) echo "dpkg-dev lintian catch2 libgtest-dev" ;;
+    *) fail "unknown purpose '$1'; there are build, test, bench, fuzz, tidy, format, coverage, clients, browser, docs, package and ci" ;;
   esac
 }
 
 installed() { dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
 
-apt_updated=no
+# no_older A B: is version A at least B?
+no_older() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+# Says so at once where the distribution is too old, instead of after minutes and in the words of a compiler.
+check_age() {
+  for need in cmake:3.25 g++:12 libfmt-dev:9 nlohmann-json3-dev:3.11; do
+    package=${need%%:*}
+    offered=$(apt-cache policy "$package" 2>/dev/null | sed -n 's/^ *Candidate: \([0-9]*:\)\{0,1\}\([0-9.]*\).*/\2/p')
+    [ -z "$offered" ] || no_older "$offered" "${need#*:}" ||
+      fail "this system is too old: its $package is $offered, and falproxy needs ${need#*:} or newer. Debian 12 and 13 and Ubuntu 24.04 will do."
+  done
+}
+
+# apt_get WORDS...: its output goes to the log.
+apt_get() {
+  as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=1 -o Acquire::http::Timeout=20 "$@" >>"$log" 2>&1
+}
+
+apt_failed() {  # apt_failed WHAT
+  tail -n 20 "$log" >&2
+  fail "apt-get could not $1; the whole output is in $log"
+}
+
 install_packages() {
   missing=""
   for purpose in $purposes; do
@@ -57,30 +83,45 @@ install_packages() {
     done
   done
   [ -n "$missing" ] || return 0
-  say "installing:$missing"
-  if [ "$apt_updated" = no ]; then as_root apt-get update -qq; apt_updated=yes; fi
+  : >"$log"
+  say "asking for the newest lists of packages"
+  apt_get update || true  # one broken source of many does no harm; whatever matters fails below
+  grep -qE '^(Get|Hit):' "$log" || ! grep -q 'Failed to fetch' "$log" ||
+    fail "no network: apt-get reaches none of its sources, and these packages are missing:$missing"
+  check_age
   # shellcheck disable=SC2086
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >"$log" 2>&1 ||
-    { tail -n 20 "$log" >&2; fail "apt-get install failed; the whole output is in $log"; }
+  apt_get install --no-install-recommends --assume-no $missing || true
+  size=$(sed -n 's/^Need to get \(.*\) of archives.*/\1 to fetch/p; s/^After this operation, \(.*\) of additional.*/, \1 on disk/p' "$log" | tr -d '\n')
+  say "fetching$missing, with what they need${size:+: $size}"
+  # shellcheck disable=SC2086
+  apt_get install --no-install-recommends -y --download-only $missing || apt_failed "fetch$missing"
+  say "installing them; this takes a minute or two"
+  # shellcheck disable=SC2086
+  apt_get install --no-install-recommends -y $missing || apt_failed "install$missing"
 }
 
 # version_serves VERSION: is it in [least, below)?
 version_serves() {
-  [ -n "$1" ] || return 1
-  [ "$(printf '%s\n%s\n' "$least" "$1" | sort -V | head -n 1)" = "$least" ] &&
-    [ "$(printf '%s\n%s\n' "$below" "$1" | sort -V | head -n 1)" != "$below" ]
+  [ -n "$1" ] && no_older "$1" "$least" && ! no_older "$1" "$below"
 }
 
 httplib_version_in() {
   sed -n 's/^#define CPPHTTPLIB_VERSION "\(.*\)"/\1/p' "$1" 2>/dev/null | head -n 1
 }
 
+# left_to_cmake WHY: CMake's FetchContent brings cpp-httplib from GitHub, by its hash, and needs no git for that.
+left_to_cmake() {
+  curl -sSI --connect-timeout 20 -o /dev/null https://github.com 2>>"$log" ||
+    fail "no network: cpp-httplib $least or newer is missing, and neither a Debian mirror ($1) nor github.com gives it"
+  say "$1: CMake will fetch cpp-httplib from github.com"
+}
+
 # The signed source package of a newer Debian release, through apt itself and the mirror that this machine already uses.
 fetch_httplib() {
   keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-  [ -r "$keyring" ] || { say "no Debian keyring here: cpp-httplib is left to CMake's FetchContent"; return 0; }
+  [ -r "$keyring" ] || { left_to_cmake "no Debian keyring here"; return 0; }
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep -E '/debian/?$' | head -n 1)
-  [ -n "$mirror" ] || { say "no Debian mirror configured here: cpp-httplib is left to CMake's FetchContent"; return 0; }
+  [ -n "$mirror" ] || { left_to_cmake "no Debian mirror configured here"; return 0; }
   work=$(mktemp -d "$top/build/httplib.XXXXXX")
   # The downloads are done by apt's own user where there is one, so it must be able to enter.
   chmod 755 "$work"
@@ -113,7 +154,18 @@ fetch_httplib() {
     fi
   done
   rm -rf "$work"; trap - EXIT INT TERM
-  say "no newer Debian release could be read: cpp-httplib is left to CMake's FetchContent"
+  left_to_cmake "no newer Debian release could be read"
+}
+
+# The official JSON Schema Test Suite, as data: its package, unpacked, without the programs that the package needs.
+fetch_schema_suite() {
+  suite="$top/build/json-schema-test-suite"
+  [ ! -d "$suite" ] || return 0
+  work=$(mktemp -d "$top/build/suite.XXXXXX")
+  chmod 755 "$work"
+  (cd "$work" && apt-get -o APT::Sandbox::User= download -qq json-schema-test-suite >>"$log" 2>&1 && dpkg-deb -x ./*.deb tree) &&
+    mv "$work/tree/usr/share/json-schema-test-suite" "$suite" || say "the JSON Schema Test Suite cannot be had here: its test is left out"
+  rm -rf "$work"
 }
 
 mkdir -p "$top/build"
@@ -121,8 +173,9 @@ log="$top/build/deps.log"
 
 if command -v apt-get >/dev/null 2>&1; then
   install_packages
+  case " $purposes " in *" test "*) fetch_schema_suite ;; esac
 else
-  say "no apt-get here: install a C++20 compiler, CMake 3.25, Ninja, OpenSSL, nlohmann-json, fmt, doctest, zlib and libpng by hand"
+  say "no apt-get here: install a C++20 compiler, CMake 3.25, Ninja, OpenSSL, nlohmann-json, fmt, doctest, zlib, libpng, libjpeg, libwebp, SQLite and CLI11 by hand"
 fi
 
 for header in "$prefix/include/httplib.h" /usr/local/include/httplib.h /usr/include/httplib.h; do

@@ -1,5 +1,5 @@
 // Prints what a fal model takes, as a table: analyze_schema DOCUMENT.json
-#include <falproxy/schema.hpp>
+#include <falproxy/profile.hpp>
 #include <fstream>
 #include <iomanip>
 #include <iostream>
@@ -30,16 +30,17 @@ int main(int argc, char** argv) {
   std::ifstream file(argv[1], std::ios::binary);
   if (!file) return std::cerr << "cannot read " << argv[1] << '\n', 2;
   const std::string document{std::istreambuf_iterator<char>(file), {}};
-  const auto schema = falproxy::schema::analyze(document);
-  if (!schema)
-    return std::cerr << schema.error().field << ": " << schema.error().message << '\n', 1;
+  const auto profile = falproxy::profile::read_profile(document);
+  if (!profile)
+    return std::cerr << profile.error().field << ": " << profile.error().message << '\n', 1;
 
-  std::cout << schema->endpoint << " (" << schema->category << ")\n\n" << std::left;
-  for (const falproxy::schema::Field& field : schema->inputs) {
+  const falproxy::schema::ModelSchema& schema = *(*profile)->schema;
+  std::cout << schema.endpoint << " (" << schema.category << ")\n\n" << std::left;
+  for (const falproxy::schema::Field& field : schema.inputs) {
     std::cout << std::setw(24) << field.name << std::setw(18) << type_of(field) << std::setw(10)
               << (field.required ? "required" : "")
               << (field.default_value ? "default " + field.default_value->dump() : "") << '\n';
   }
   std::cout << '\n'
-            << falproxy::schema::to_json(falproxy::schema::describe(*schema)).dump(2) << '\n';
+            << falproxy::profile::to_json(falproxy::profile::describe(**profile)).dump(2) << '\n';
 }

@@ -7,12 +7,12 @@
 
 int main(int argc, char** argv) {
   const std::string document{std::istreambuf_iterator<char>(std::cin), {}};
-  const auto schema = falproxy::schema::analyze(document);
-  if (!schema) return std::cerr << schema.error().message << '\n', 1;
-  falproxy::openai::ImageRequest request;
+  const auto profile = falproxy::profile::read_profile(document);
+  if (!profile) return std::cerr << profile.error() << '\n', 1;
+  falproxy::Wish request;
   request.prompt = argc > 1 ? argv[1] : "a lighthouse at dusk";
-  request.size = {falproxy::openai::SizeWish::Kind::pixels, 1024, 768};
-  const auto plan = falproxy::translate::to_fal(request, *schema, {}, {});
-  if (!plan) return std::cerr << plan.error().message << '\n', 1;
+  request.size = falproxy::SizeWish::parse("1024x768").value();
+  const auto plan = falproxy::plan::make_plan(request, **profile, {}, {});
+  if (!plan) return std::cerr << plan.error() << '\n', 1;
   std::cout << plan->jobs.front().input.dump(2) << '\n';
 }

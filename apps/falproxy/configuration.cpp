@@ -13,6 +13,8 @@
 #include <tuple>
 #include <utility>
 
+#include "base/text.hpp"
+#include "falproxy/options.hpp"
 #include "falproxy/schema.hpp"
 
 namespace falproxy::app {
@@ -20,17 +22,11 @@ namespace {
 
 using Faults = std::vector<SettingsFault>;
 
-// Settings check what these parse, so that there is no fault left for them to find.
-fal::EndpointId checked_endpoint(const std::string& id) {
-  return fal::EndpointId::parse(id).value();
-}
-
-CatalogModel catalog_model(const ModelRoute& route, ModelSettings settings) {
-  const std::string& edit = settings.edit.empty() ? route.edit_endpoint : settings.edit;
-  std::optional<fal::EndpointId> edit_endpoint;
-  if (!edit.empty()) edit_endpoint = checked_endpoint(edit);
-  return {route.name, checked_endpoint(route.endpoint), std::move(edit_endpoint),
-          std::move(settings)};
+// A setting that holds keys, or the address of a proxy with a password in it.
+bool is_secret(std::string_view name, std::string_view value) {
+  const bool key = std::ranges::any_of(
+      all_settings(), [&](const SettingInfo& info) { return info.secret && info.name == name; });
+  return key || (to_lower(name).ends_with("_proxy") && value.find('@') != std::string_view::npos);
 }
 
 Result<EnvFile, Faults> read_env_file(const std::optional<std::string>& env_file) {
@@ -44,34 +40,98 @@ Result<EnvFile, Faults> read_env_file(const std::optional<std::string>& env_file
   return parse_env(*text, path);
 }
 
-// MODELS_FILE and where it is set, for faults about the file as a whole.
-struct ModelsFile {
-  std::string path = {};
-  SettingsFault place{.variable = "MODELS_FILE"};
+// What a variable is set to, and where: what the environment sets wins over the file.
+struct Entry {
+  std::string_view value;
+  SettingsFault place;
 };
+std::optional<Entry> find_entry(const std::string& name, const EnvFile& env,
+                                const Environment& environment) {
+  if (const auto found = environment.find(name); found != environment.end())
+    return Entry{found->second, {.variable = name}};
+  const auto entry = std::ranges::find(env.entries, name, &EnvEntry::name);
+  if (entry == env.entries.end()) return std::nullopt;
+  return Entry{entry->value, {.file = env.file, .line = entry->line, .variable = name}};
+}
 
-ModelsFile models_file_of(const EnvFile& env, const Environment& environment) {
-  ModelsFile file;
-  if (const auto set = environment.find(file.place.variable); set != environment.end()) {
-    file.path = set->second;
-    return file;
+// A setting that is not blank, without the blanks around it.
+struct Given {
+  std::string value;
+  SettingsFault place;
+};
+std::optional<Given> find_given(const std::string& name, const EnvFile& env,
+                                const Environment& environment) {
+  std::optional<Entry> entry = find_entry(name, env, environment);
+  if (!entry || trim(entry->value).empty()) return std::nullopt;
+  return Given{std::string(trim(entry->value)), std::move(entry->place)};
+}
+
+// The content of the file that `from` names becomes the setting's value.
+std::optional<SettingsFault> read_secret_file(const std::string& name, const Given& from,
+                                              EnvFile& env, Environment& environment,
+                                              Faults& warnings) {
+  Result<std::string> text = read_file(from.value);
+  if (!text) {
+    SettingsFault fault = from.place;
+    fault.message = text.error().message;
+    fault.mend = "name a file that can be read";
+    return fault;
   }
-  file.place.file = env.file;
-  for (const EnvEntry& entry : env.entries) {
-    if (entry.name != file.place.variable) continue;
-    file.path = entry.value;
-    file.place.line = entry.line;
+  text->erase(text->find_last_not_of("\r\n") + 1);
+  if (unwrap_quotes(*text)) {
+    warnings.push_back({.file = from.value,
+                        .variable = name,
+                        .message = "stood in quotes, which were taken off",
+                        .mend = "write the value without quotes"});
   }
-  return file;
+  environment.erase(name);
+  std::erase_if(env.entries, [&](const EnvEntry& entry) { return entry.name == name; });
+  env.entries.push_back({.name = name, .value = std::move(*text), .file = from.value});
+  return std::nullopt;
+}
+
+// NAME_FILE in place of NAME, for each setting that holds keys. What stands in the environment wins
+// over what stands in the file. The faults' `variable` is NAME_FILE.
+Faults read_secret_files(EnvFile& env, Environment& environment, Faults& warnings) {
+  Faults faults;
+  for (const SettingInfo& info : all_settings()) {
+    if (!info.secret) continue;
+    const std::string name(info.name);
+    const std::optional<Given> file = find_given(name + "_FILE", env, environment);
+    if (!file.has_value()) continue;
+    const std::optional<Given> itself = find_given(name, env, environment);
+    if (itself.has_value() && itself->place.file == file->place.file) {
+      SettingsFault fault = file->place;
+      fault.message = "is given beside " + name;
+      fault.mend = "leave one of the two out";
+      faults.push_back(std::move(fault));
+    } else if (itself.has_value() && itself->place.file.empty()) {
+      continue;
+    } else if (auto fault = read_secret_file(name, *file, env, environment, warnings)) {
+      faults.push_back(std::move(*fault));
+    }
+  }
+  return faults;
+}
+
+// What is missing because its file cannot be read is told once.
+void add_secrets(const Faults& secrets, Faults& all) {
+  for (const SettingsFault& secret : secrets) {
+    std::erase_if(all, [&](const SettingsFault& fault) {
+      return fault.variable + "_FILE" == secret.variable;
+    });
+    all.push_back(secret);
+  }
 }
 
 // Without `models`, what is wrong with the file alone.
 Result<ModelSettingsMap, Faults> read_models_file(
-    const ModelsFile& file, std::optional<std::span<const ModelRoute>> models = std::nullopt) {
-  if (file.path.empty()) return ModelSettingsMap{};
-  const Result<std::string> text = read_file(file.path);
-  if (text) return parse_models_file(*text, file.path, models);
-  SettingsFault fault = file.place;
+    const std::optional<Given>& file,
+    std::optional<std::span<const ModelRoute>> models = std::nullopt) {
+  if (!file.has_value()) return ModelSettingsMap{};
+  const Result<std::string> text = read_file(file->value);
+  if (text) return parse_models_file(*text, file->value, models);
+  SettingsFault fault = file->place;
   fault.message = text.error().message;
   fault.mend = "name a file that can be read, or leave it out";
   return Faults{std::move(fault)};
@@ -90,8 +150,8 @@ Result<schema::ModelSchema> read_pinned(const std::string& text, const std::stri
   return schema;
 }
 
-void load_models(Configuration& into, const ModelsFile& file, Faults& faults) {
-  const std::string& path = file.path;
+void load_models(Configuration& into, const std::optional<Given>& file, Faults& faults) {
+  const std::string path = file.has_value() ? file->value : "";
   auto read = read_models_file(file, into.settings.models);
   if (!read) {
     faults = std::move(read).error();
@@ -123,15 +183,96 @@ void load_models(Configuration& into, const ModelsFile& file, Faults& faults) {
   }
 }
 
+// What is wrong with a row that is right by itself.
+Faults faults_of_keys(const Settings& settings, const std::string& file) {
+  Faults faults;
+  for (const KeyRules& row : settings.keys) {
+    if (!row.key.empty() && row.key == settings.admin_key) {
+      faults.push_back({file, 0, row.name + ".key", "is ADMIN_KEY, too",
+                        "choose a key that only the operator has"});
+    }
+    if (row.budget && !row.allow_state_loss && settings.state_dir == "none") {
+      faults.push_back({file, 0, row.name + ".budget",
+                        "is forgotten with each restart, as STATE_DIR is none",
+                        R"(name a folder in STATE_DIR, or write "on_state_loss": "allow")"});
+    }
+  }
+  return faults;
+}
+
+// What stands in the file that a setting names; none: no file is named, or it is a fault.
+std::optional<std::string> read_given(const std::optional<Given>& file, Faults& faults) {
+  if (!file.has_value()) return std::nullopt;
+  Result<std::string> text = read_file(file->value);
+  if (text) return *std::move(text);
+  SettingsFault fault = file->place;
+  fault.message = text.error().message;
+  fault.mend = "name a file that can be read, or leave it out";
+  faults.push_back(std::move(fault));
+  return std::nullopt;
+}
+
+void load_keys(Configuration& into, const std::optional<Given>& file, Faults& faults) {
+  const std::optional<std::string> text = read_given(file, faults);
+  if (!text.has_value()) return;
+  auto rows = parse_keys_file(*text, file->value, into.settings.access_keys);
+  if (rows) {
+    into.settings.keys = *std::move(rows);
+    std::ranges::move(faults_of_keys(into.settings, file->value), std::back_inserter(faults));
+  } else {
+    std::ranges::move(rows.error(), std::back_inserter(faults));
+  }
+}
+
+void load_prices(Configuration& into, const std::optional<Given>& file, Faults& faults) {
+  const std::optional<std::string> text = read_given(file, faults);
+  if (!text.has_value()) return;
+  auto prices = parse_prices_file(*text, file->value);
+  if (prices) {
+    into.settings.prices = *std::move(prices);
+  } else {
+    std::ranges::move(prices.error(), std::back_inserter(faults));
+  }
+}
+
+Result<Proxies, Faults> load_proxies(const EnvFile& env, const Environment& environment,
+                                     Faults& warnings) {
+  const auto variable = [&](std::string_view name) -> std::optional<std::string_view> {
+    const std::optional<Entry> entry = find_entry(std::string(name), env, environment);
+    return entry ? std::optional(entry->value) : std::nullopt;
+  };
+  const auto place_of = [&](const std::string& name) {
+    std::optional<Entry> entry = find_entry(name, env, environment);
+    return entry ? std::move(entry->place) : SettingsFault{.variable = name};
+  };
+  Result<Proxies> proxies = Proxies::read(variable);
+  if (!proxies) {
+    SettingsFault fault = place_of(proxies.error().field);
+    fault.message = proxies.error().message;
+    return Faults{std::move(fault)};
+  }
+  for (const std::string& entry : proxies->not_understood()) {
+    SettingsFault warning = place_of(proxies->exempting());
+    warning.message = entry + " means nothing and is ignored";
+    warning.mend = "write a host, an address, address/bits or *";
+    warnings.push_back(std::move(warning));
+  }
+  return *std::move(proxies);
+}
+
 }  // namespace
 
-Environment process_environment() {
+Environment take_process_environment() {
   Environment environment;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     const std::size_t sign = text.find('=');
-    if (sign != std::string_view::npos)
-      environment.emplace(text.substr(0, sign), text.substr(sign + 1));
+    if (sign == std::string_view::npos) continue;
+    const std::string_view name = text.substr(0, sign);
+    const std::string_view value = text.substr(sign + 1);
+    environment.emplace(name, value);
+    // Here and not by unsetenv(), which takes the entry out of the list and leaves its bytes.
+    if (is_secret(name, value)) std::ranges::fill_n(*entry + sign + 1, std::ssize(value), '\0');
   }
   return environment;
 }
@@ -151,20 +292,28 @@ Result<std::string> read_file(const std::string& path) {
 }
 
 Result<Configuration, std::vector<SettingsFault>> load_configuration(
-    const std::optional<std::string>& env_file, const Environment& environment,
+    const std::optional<std::string>& env_file, const Environment& process,
     const Environment& otherwise) {
   Result<EnvFile, Faults> env = read_env_file(env_file);
   if (!env) return env.error();
+  TidyEnvironment tidy = tidy_environment(process);
+  Environment& environment = tidy.variables;
+  const Faults secrets = read_secret_files(*env, environment, tidy.warnings);
   for (const auto& [name, value] : otherwise) {
     const auto set = std::ranges::find(env->entries, name, &EnvEntry::name);
     if (set == env->entries.end()) env->entries.push_back({name, value, 0});
   }
-  const ModelsFile models_file = models_file_of(*env, environment);
+  const std::optional<Given> models_file = find_given("MODELS_FILE", *env, environment);
   auto settings = read_settings(*env, environment);
-  if (!settings) {
+  Faults warnings = std::move(tidy.warnings);
+  std::ranges::move(settings_warnings(*env), std::back_inserter(warnings));
+  auto proxies = load_proxies(*env, environment, warnings);
+  if (!settings || !secrets.empty() || !proxies) {
+    Faults all = settings ? Faults() : std::move(settings).error();
+    add_secrets(secrets, all);
+    if (!proxies) std::ranges::move(proxies.error(), std::back_inserter(all));
     // A mistyped name is often why another one is missing.
-    Faults all = std::move(settings).error();
-    for (SettingsFault& warning : settings_warnings(*env)) all.push_back(std::move(warning));
+    std::ranges::move(warnings, std::back_inserter(all));
     if (auto models = read_models_file(models_file); !models)
       std::ranges::move(models.error(), std::back_inserter(all));
     std::ranges::stable_sort(
@@ -172,55 +321,16 @@ Result<Configuration, std::vector<SettingsFault>> load_configuration(
     return all;
   }
   Configuration configuration{.settings = std::move(*settings),
-                              .warnings = settings_warnings(*env)};
+                              .proxies = *std::move(proxies),
+                              .warnings = std::move(warnings)};
   std::ranges::move(value_warnings(configuration.settings, *env, environment),
                     std::back_inserter(configuration.warnings));
   Faults faults;
   load_models(configuration, models_file, faults);
+  load_prices(configuration, find_given("PRICES_FILE", *env, environment), faults);
+  load_keys(configuration, find_given("KEYS_FILE", *env, environment), faults);
   if (!faults.empty()) return faults;
   return configuration;
-}
-
-fal::Addresses fal_addresses(const Settings& settings) {
-  return {settings.fal_queue_url, settings.fal_run_url, settings.fal_schema_url,
-          settings.fal_rest_url};
-}
-
-Catalog::Options catalog_options(const Settings& settings) {
-  return {.fal = fal_addresses(settings),
-          .ttl = settings.schema_ttl,
-          .allow_any_model = settings.allow_any_model};
-}
-
-KeyRing::Options key_ring_options(const Settings& settings) {
-  return {.max_jobs_per_account = settings.max_jobs_per_account};
-}
-
-translate::Options translate_options(const Settings& settings) {
-  return {.max_images = settings.max_images_per_request,
-          .strict_parameters = settings.strict_parameters,
-          .default_response_format = settings.default_response_format,
-          .nsfw_results = settings.nsfw_results};
-}
-
-openai::RequestLimits request_limits(const Settings& settings) {
-  return {.max_images = settings.max_images_per_request,
-          .max_upload_bytes = settings.max_upload_bytes};
-}
-
-ImageGateway::Options gateway_options(const Settings& settings) {
-  return {.fal = fal_addresses(settings),
-          .media_hosts = fal::MediaHosts::parse(settings.fal_media_hosts).value(),
-          .completion = settings.completion,
-          .max_upstream_streams = settings.max_upstream_streams,
-          .max_submit_attempts = settings.max_submit_attempts,
-          .on_disconnect = settings.on_disconnect,
-          .recovery_window = settings.recovery_window,
-          .max_download_bytes = settings.max_download_bytes,
-          .image_upload = settings.image_upload,
-          .upload_ttl = settings.upload_ttl,
-          .default_model = settings.default_model,
-          .translate = translate_options(settings)};
 }
 
 }  // namespace falproxy::app

@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "base/fmt.hpp"
+#include "folders.hpp"
+#include "process.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -28,16 +30,10 @@ std::string temporary_name() {
 }
 
 // Through to the disk: a rename may otherwise reach it before the bytes do.
-bool write_whole(const std::filesystem::path& path, std::string_view bytes) {
+bool write_file(const std::filesystem::path& path, std::string_view bytes) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (fd < 0) return false;
-  bool well = true;
-  while (well && !bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    well = n > 0 || (n < 0 && errno == EINTR);
-    bytes.remove_prefix(n > 0 ? static_cast<std::size_t>(n) : 0);
-  }
-  well = well && ::fsync(fd) == 0;
+  const bool well = write_whole(fd, bytes) && ::fsync(fd) == 0;
   const int fault = errno;
   ::close(fd);
   errno = fault;
@@ -48,7 +44,7 @@ bool write_whole(const std::filesystem::path& path, std::string_view bytes) {
 std::optional<std::string> read_whole(const std::filesystem::path& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return std::nullopt;
-  struct stat about {};
+  struct stat about{};
   std::string bytes;
   std::array<char, 64u << 10> buffer;
   ssize_t n = ::fstat(fd, &about) == 0 && S_ISREG(about.st_mode) ? 1 : -1;
@@ -76,7 +72,7 @@ Result<std::unique_ptr<DiskStore>> DiskStore::create(std::filesystem::path direc
   std::error_code fault;
   std::filesystem::create_directories(directory, fault);
   const std::filesystem::path probe = directory / temporary_name();
-  const bool writable = !fault && write_whole(probe, format_name);
+  const bool writable = !fault && write_file(probe, format_name);
   const std::string why = fault ? fault.message() : reason();
   std::filesystem::remove(probe, fault);
   const bool readable = ::access(directory.c_str(), R_OK | X_OK) == 0;
@@ -148,7 +144,7 @@ void DiskStore::save(const std::string& endpoint, const StoredDocument& document
   const std::filesystem::path temporary =
       directory_ / (path.filename().string() + temporary_name());
   std::error_code fault;
-  if (write_whole(temporary, bytes)) {
+  if (write_file(temporary, bytes)) {
     std::filesystem::rename(temporary, path, fault);
   } else {
     fault = std::error_code(errno, std::generic_category());
@@ -159,15 +155,8 @@ void DiskStore::save(const std::string& endpoint, const StoredDocument& document
 }
 
 std::optional<std::filesystem::path> cache_directory(const std::optional<std::string>& setting,
-                                                     std::optional<std::string_view> xdg_cache_home,
-                                                     std::optional<std::string_view> home) {
-  if (setting == "none") return std::nullopt;
-  if (setting && !setting->empty()) return std::filesystem::path(*setting);
-  // The XDG rules say that a relative path is to be ignored.
-  if (xdg_cache_home && xdg_cache_home->starts_with('/'))
-    return std::filesystem::path(*xdg_cache_home) / "falproxy";
-  if (home && !home->empty()) return std::filesystem::path(*home) / ".cache" / "falproxy";
-  return std::nullopt;
+                                                     const Environment& environment) {
+  return own_folder(setting, environment, {"XDG_CACHE_HOME", ".cache"});
 }
 
 }  // namespace falproxy::app

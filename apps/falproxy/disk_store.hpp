@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "configuration.hpp"
 #include "falproxy/catalog.hpp"
 #include "falproxy/codecs.hpp"
 #include "falproxy/result.hpp"
@@ -51,7 +52,6 @@ class DiskStore final : public DocumentStore {
 /// Where documents go: SCHEMA_CACHE_DIR, else $XDG_CACHE_HOME/falproxy, else ~/.cache/falproxy.
 /// None: "none", or there is no home.
 [[nodiscard]] std::optional<std::filesystem::path> cache_directory(
-    const std::optional<std::string>& setting, std::optional<std::string_view> xdg_cache_home,
-    std::optional<std::string_view> home);
+    const std::optional<std::string>& setting, const Environment& environment);
 
 }  // namespace falproxy::app

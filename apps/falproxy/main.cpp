@@ -3,18 +3,14 @@
 #include <string_view>
 #include <vector>
 
-#include "commands/check.hpp"
 #include "commands/command_line.hpp"
-#include "commands/demo.hpp"
-#include "commands/explain.hpp"
-#include "commands/health.hpp"
-#include "commands/models.hpp"
-#include "commands/real_surroundings.hpp"
-#include "commands/serve.hpp"
-#include "console.hpp"
+#include "commands/commands.hpp"
+#include "commands/surroundings.hpp"
+#include "process.hpp"
 
 int main(int argc, char** argv) {
   using namespace falproxy::app;
+  keep_memory_private();
   const std::vector<std::string_view> arguments(argv + 1, argv + argc);
   const auto line = parse_command_line(arguments);
   if (!line) {
@@ -29,19 +25,26 @@ int main(int argc, char** argv) {
     write_to_stdout(help_text(*line));
     return ExitStatus::done;
   }
+  const auto with_surroundings = [&line](auto run) {
+    return run(*line, RealSurroundings().surroundings(std::cin, std::cout, std::cerr));
+  };
   switch (line->command) {
     case Command::serve:
       return serve(*line);
     case Command::demo:
       return demo(*line);
     case Command::check:
-      return run_check(*line, RealSurroundings().surroundings(std::cin, std::cout, std::cerr));
+      return with_surroundings(run_check);
     case Command::explain:
-      return run_explain(*line, RealSurroundings().surroundings(std::cin, std::cout, std::cerr));
+      return with_surroundings(run_explain);
     case Command::models:
-      return run_models(*line, RealSurroundings().surroundings(std::cin, std::cout, std::cerr));
+      return with_surroundings(run_models);
+    case Command::jobs:
+      return with_surroundings(run_jobs);
+    case Command::usage:
+      return with_surroundings(run_usage);
     case Command::health:
-      return run_health(*line, RealSurroundings().surroundings(std::cin, std::cout, std::cerr));
+      return with_surroundings(run_health);
   }
   return ExitStatus::not_understood;
 }

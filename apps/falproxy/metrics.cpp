@@ -11,18 +11,7 @@ namespace falproxy::app {
 namespace {
 
 constexpr std::size_t errors_kept = 50;
-
-constexpr std::array<std::string_view, 8> phase_names = {"map",       "upload", "submit", "queue",
-                                                         "inference", "result", "media",  "total"};
-
-std::array<std::chrono::microseconds, 8> phase_times(const RequestRecord& record) {
-  const Receipt& r = record.receipt;
-  return {r.map, r.upload, r.submit, r.queue, r.inference, r.result, r.media, record.total};
-}
-
-double seconds_of(std::chrono::microseconds time) {
-  return std::chrono::duration<double>(time).count();
-}
+constexpr std::size_t errors_kept_of_a_client = 10;
 
 // Label values (Prometheus' text format 0.0.4): backslash, quote and line feed are escaped.
 std::string label(std::string_view value) {
@@ -63,7 +52,7 @@ class Writer {
   std::string text_;
 };
 
-void write_jobs(Writer& writer, const ImageGateway::Counters& counters) {
+void write_jobs(Writer& writer, const Runner::Counters& counters) {
   writer.family("jobs_total", "counter", "What became of jobs at fal.");
   writer.sample("jobs_total", "event=\"submitted\"", counters.submits);
   writer.sample("jobs_total", "event=\"repeated\"", counters.repeated);
@@ -72,6 +61,8 @@ void write_jobs(Writer& writer, const ImageGateway::Counters& counters) {
   writer.sample("jobs_total", "event=\"cancelled\"", counters.cancels);
   writer.sample("jobs_total", "event=\"failed\"", counters.failures);
   writer.sample("jobs_total", "event=\"abandoned\"", counters.abandoned);
+  writer.single("resumed_total", "counter", "Jobs of an earlier process that were followed.",
+                counters.resumed);
   writer.single("recovered_total", "counter",
                 "Requests that were attached to an earlier one's jobs.", counters.recovered);
   writer.single("upstream_faults_total", "counter",
@@ -107,6 +98,18 @@ void write_documents(Writer& writer, const std::vector<DocumentStatus>& document
   }
 }
 
+void write_state(Writer& writer, const StoreStatus& state) {
+  if (state.records)
+    writer.single("state_records", "gauge", "Runs that are noted now.", *state.records);
+  writer.single("state_open", "gauge", "Runs that are noted now and have not ended.", state.open);
+  writer.single("state_waiting", "gauge", "Operations that wait for the store of runs.",
+                state.waiting);
+  writer.single("state_writes_total", "counter", "Runs that were noted or erased.", state.written);
+  writer.single("state_commits_total", "counter", "Steps in which that was done.", state.commits);
+  writer.single("state_degraded", "gauge", "1 where runs cannot be noted in STATE_DIR.",
+                state.degraded.empty() ? 0 : 1);
+}
+
 void write_gauges(Writer& writer, const Gauges& gauges) {
   writer.single("uptime_seconds", "gauge", "Since the start.", gauges.uptime.count());
   writer.single("in_flight", "gauge", "Image requests that run now.", gauges.in_flight);
@@ -119,12 +122,15 @@ void write_gauges(Writer& writer, const Gauges& gauges) {
       gauges.connections_open - std::min(gauges.connections_open, gauges.connections_busy));
   writer.single("connections_accepted_total", "counter", "Clients' connections.",
                 gauges.connections_accepted);
+  writer.single(
+      "connections_not_accepted_total", "counter",
+      "Clients' connections that could not be taken, for want of descriptors and the like.",
+      gauges.connections_not_accepted);
   writer.single("fibers", "gauge", "Requests that run on fibers now, and what runs beside them.",
                 gauges.fibers);
-  writer.family("threads", "gauge", "Workers now.");
-  writer.sample("threads", "state=\"busy\"",
-                gauges.threads - std::min(gauges.threads, gauges.idle_threads));
-  writer.sample("threads", "state=\"idle\"", gauges.idle_threads);
+  writer.single("pool_waiting", "gauge",
+                "Pictures, documents and the like that wait for a thread to work on them.",
+                gauges.pool_waiting);
   writer.single("upstream_connections_opened_total", "counter", "Connections to fal.",
                 gauges.upstream_connections);
   writer.single("upstream_requests_total", "counter", "Requests sent to fal.",
@@ -137,70 +143,67 @@ void write_gauges(Writer& writer, const Gauges& gauges) {
 
 }  // namespace
 
-std::string_view name_of(AccountStatus::State state) noexcept {
-  switch (state) {
-    case AccountStatus::State::ready:
-      return "ready";
-    case AccountStatus::State::resting:
-      return "resting";
-    case AccountStatus::State::blocked:
-      return "blocked";
-    case AccountStatus::State::out:
-      return "out";
-  }
-  return "out";
-}
-
 void Metrics::Histogram::add(double seconds) noexcept {
   const auto* bound = std::ranges::lower_bound(bounds, seconds);
   ++counts[static_cast<std::size_t>(bound - bounds.begin())];
   sum += seconds;
 }
 
-void Metrics::count_reply(RouteId route, int status) noexcept {
-  const int index = std::clamp(status, first_status, last_status) - first_status;
-  replies_[static_cast<std::size_t>(route)][static_cast<std::size_t>(index)].fetch_add(
-      1, std::memory_order_relaxed);
+void Metrics::count_reply(std::string_view route, int status) {
+  const std::lock_guard lock(mutex_);
+  ++requests_[{route, std::string(), status}];
 }
 
-void Metrics::record(RouteId route, const RequestRecord& record, bool known_model) {
+void Metrics::Totals::add(const RequestRecord& record, std::size_t most_errors) {
+  ++requests;
+  if (record.receipt.images > 0) {
+    images += static_cast<std::uint64_t>(record.receipt.images);
+    queue_seconds += seconds_of(record.receipt.queue);
+    inference_seconds += seconds_of(record.receipt.inference);
+    other_seconds +=
+        std::max(0.0, seconds_of(record.total - record.receipt.queue - record.receipt.inference));
+    ++timed;
+  }
+  if (record.status < 400) return;
+  ++failures;
+  errors.push_front({record.time, record.request_id, record.model, record.status, record.error_code,
+                     record.error_message});
+  if (errors.size() > most_errors) errors.pop_back();
+}
+
+void Metrics::record(const RequestRecord& record, bool known_model) {
   const std::string& served =
       record.receipt.served_model.empty() ? record.model : record.receipt.served_model;
   const std::string model = known_model ? served : served.empty() ? "" : "other";
-  const bool failed = record.status >= 400;
-  if (model.empty()) count_reply(route, record.status);
   const std::lock_guard lock(mutex_);
-  if (!model.empty()) ++requests_[{route, model, record.status}];
-  ++totals_.requests;
-  totals_.failures += failed ? 1 : 0;
-  if (record.receipt.images > 0) {
+  ++requests_[{record.route, model, record.status}];
+  totals_.add(record, errors_kept);
+  // Clients are the operator's access keys, so that there are only so many.
+  of_clients_[record.client].add(record, errors_kept_of_a_client);
+  if (record.receipt.images > 0)
     images_[model] += static_cast<std::uint64_t>(record.receipt.images);
-    totals_.images += static_cast<std::uint64_t>(record.receipt.images);
-    totals_.queue_seconds += seconds_of(record.receipt.queue);
-    totals_.inference_seconds += seconds_of(record.receipt.inference);
-    totals_.other_seconds +=
-        std::max(0.0, seconds_of(record.total - record.receipt.queue - record.receipt.inference));
-    ++totals_.timed;
-  }
   for (const JobReceipt& job : record.receipt.jobs) {
     if (job.billable_units) billable_units_[model] += *job.billable_units;
+    if (!job.cost || record.receipt.recovered) continue;
+    Usd& sum = costs_[{record.client, model}];
+    sum = sum + *job.cost;
   }
-  const auto times = phase_times(record);
-  for (std::size_t i = 0; i < phase_count; ++i) {
+  const Phases phases = phases_of(record);
+  for (std::size_t i = 0; i < phases.size(); ++i) {
     // A request that was refused has been through no phase.
-    if (times[i].count() > 0) phases_[i].add(seconds_of(times[i]));
+    if (phases[i].second.count() > 0) phases_[i].add(seconds_of(phases[i].second));
   }
-  if (!failed) return;
-  errors_.push_front({record.time, record.request_id, record.model, record.status,
-                      record.error_code, record.error_message});
-  if (errors_.size() > errors_kept) errors_.pop_back();
 }
 
 Metrics::Totals Metrics::totals() const {
   const std::lock_guard lock(mutex_);
-  Totals totals = totals_;
-  totals.errors.assign(errors_.begin(), errors_.end());
-  return totals;
+  return totals_;
+}
+
+Metrics::Totals Metrics::totals_of(std::string_view client) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = of_clients_.find(client);
+  return found == of_clients_.end() ? Totals() : found->second;
 }
 
 std::string Metrics::exposition(const Gauges& gauges) const {
@@ -208,40 +211,27 @@ std::string Metrics::exposition(const Gauges& gauges) const {
   {
     const std::lock_guard lock(mutex_);
     writer.family("requests_total", "counter", "Requests by route, model and status.");
-    for (std::size_t route = 0; route < route_count; ++route) {
-      for (std::size_t status = 0; status < replies_[route].size(); ++status) {
-        const std::uint64_t n = replies_[route][status].load(std::memory_order_relaxed);
-        if (n == 0) continue;
-        writer.sample("requests_total",
-                      fmt::format("route=\"{}\",model=\"\",status=\"{}\"",
-                                  route_name(static_cast<RouteId>(route)),
-                                  status + static_cast<std::size_t>(first_status)),
-                      n);
-      }
-    }
     for (const auto& [key, n] : requests_) {
       const auto& [route, model, status] = key;
-      writer.sample("requests_total",
-                    fmt::format("route=\"{}\",model=\"{}\",status=\"{}\"", route_name(route),
-                                label(model), status),
-                    n);
+      writer.sample(
+          "requests_total",
+          fmt::format("route=\"{}\",model=\"{}\",status=\"{}\"", route, label(model), status), n);
     }
     writer.family("phase_seconds", "histogram", "Where the time of image requests goes.");
-    for (std::size_t i = 0; i < phase_count; ++i) {
+    const Phases phases = phases_of({});
+    for (std::size_t i = 0; i < phases.size(); ++i) {
       const Histogram& histogram = phases_[i];
+      const std::string phase = fmt::format("phase=\"{}\"", phases[i].first);
       std::uint64_t below = 0;
       for (std::size_t b = 0; b < Histogram::bounds.size(); ++b) {
         below += histogram.counts[b];
         writer.sample("phase_seconds_bucket",
-                      fmt::format("phase=\"{}\",le=\"{}\"", phase_names[i], Histogram::bounds[b]),
-                      below);
+                      fmt::format("{},le=\"{}\"", phase, Histogram::bounds[b]), below);
       }
       below += histogram.counts.back();
-      writer.sample("phase_seconds_bucket", fmt::format("phase=\"{}\",le=\"+Inf\"", phase_names[i]),
-                    below);
-      writer.sample("phase_seconds_sum", fmt::format("phase=\"{}\"", phase_names[i]),
-                    histogram.sum);
-      writer.sample("phase_seconds_count", fmt::format("phase=\"{}\"", phase_names[i]), below);
+      writer.sample("phase_seconds_bucket", phase + ",le=\"+Inf\"", below);
+      writer.sample("phase_seconds_sum", phase, histogram.sum);
+      writer.sample("phase_seconds_count", phase, below);
     }
     writer.family("images_total", "counter", "Pictures answered.");
     for (const auto& [model, n] : images_)
@@ -250,10 +240,17 @@ std::string Metrics::exposition(const Gauges& gauges) const {
     for (const auto& [model, n] : billable_units_) {
       writer.sample("billable_units_total", fmt::format("model=\"{}\"", label(model)), n);
     }
+    writer.family("cost_usd_total", "counter", "What jobs cost, as far as it is known.");
+    for (const auto& [of, cost] : costs_) {
+      writer.sample("cost_usd_total",
+                    fmt::format("key=\"{}\",model=\"{}\"", label(of.first), label(of.second)),
+                    cost.to_string());
+    }
   }
-  write_jobs(writer, gauges.gateway);
+  write_jobs(writer, gauges.runs);
   write_accounts(writer, gauges.accounts);
   write_documents(writer, gauges.documents, gauges.now);
+  write_state(writer, gauges.state);
   write_gauges(writer, gauges);
   return writer.take();
 }

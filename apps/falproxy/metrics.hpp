@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -16,10 +15,10 @@
 #include <vector>
 
 #include "falproxy/catalog.hpp"
-#include "falproxy/gateway.hpp"
 #include "falproxy/key_ring.hpp"
+#include "falproxy/runner.hpp"
+#include "falproxy/state_store.hpp"
 #include "log.hpp"
-#include "server/routes.hpp"
 
 namespace falproxy::app {
 
@@ -32,28 +31,26 @@ struct Gauges {
   std::size_t connections_open = 0;
   std::size_t connections_busy = 0;
   std::uint64_t connections_accepted = 0;
+  std::uint64_t connections_not_accepted = 0;
   std::size_t fibers = 0;
-  std::size_t threads = 0;
-  std::size_t idle_threads = 0;
+  std::size_t pool_waiting = 0;
   std::uint64_t upstream_connections = 0;
   std::uint64_t upstream_requests = 0;
   std::size_t upstream_idle = 0;
   std::uint64_t log_lines_dropped = 0;
-  ImageGateway::Counters gateway;
+  Runner::Counters runs;
   std::vector<AccountStatus> accounts;
   std::vector<DocumentStatus> documents;
+  StoreStatus state;
 };
-
-/// "ready", "resting", "blocked" or "out".
-[[nodiscard]] std::string_view name_of(AccountStatus::State state) noexcept;
 
 /// Thread-safe.
 class Metrics {
  public:
-  /// An answer that needed no worker.
-  void count_reply(RouteId route, int status) noexcept;
+  /// An answer in which no model has a part. `route`: a literal.
+  void count_reply(std::string_view route, int status);
   /// `known_model`: a model's name becomes a label only where it is one of the operator's.
-  void record(RouteId route, const RequestRecord& record, bool known_model);
+  void record(const RequestRecord& record, bool known_model);
 
   [[nodiscard]] std::string exposition(const Gauges& gauges) const;
 
@@ -65,16 +62,20 @@ class Metrics {
     std::string code;
     std::string message;
   };
+  /// Of all clients, or of one.
   struct Totals {
     std::uint64_t requests = 0;  ///< for images
     std::uint64_t failures = 0;  ///< of those
     std::uint64_t images = 0;
     double queue_seconds = 0, inference_seconds = 0,
-           other_seconds = 0;         ///< of the requests that brought images
-    std::uint64_t timed = 0;          ///< how many those are
-    std::vector<RecentError> errors;  ///< the last ones, newest first
+           other_seconds = 0;        ///< of the requests that brought images
+    std::uint64_t timed = 0;         ///< how many those are
+    std::deque<RecentError> errors;  ///< the last ones, newest first
+    void add(const RequestRecord& record, std::size_t most_errors);
   };
   [[nodiscard]] Totals totals() const;
+  /// Of the access key of that name.
+  [[nodiscard]] Totals totals_of(std::string_view client) const;
 
  private:
   /// Cumulative counts are made when they are asked for.
@@ -85,19 +86,15 @@ class Metrics {
     double sum = 0;
     void add(double seconds) noexcept;
   };
-  static constexpr std::size_t phase_count = 8;
-  static constexpr int first_status = 100, last_status = 599;
-
-  std::array<std::array<std::atomic<std::uint64_t>, last_status - first_status + 1>, route_count>
-      replies_{};
 
   mutable std::mutex mutex_;
-  std::map<std::tuple<RouteId, std::string, int>, std::uint64_t> requests_;
+  std::map<std::tuple<std::string_view, std::string, int>, std::uint64_t> requests_;
   std::map<std::string, std::uint64_t> images_;
   std::map<std::string, double> billable_units_;
-  std::array<Histogram, phase_count> phases_;
-  std::deque<RecentError> errors_;
+  std::map<std::pair<std::string, std::string>, Usd> costs_;  // by client and model
+  std::array<Histogram, std::tuple_size_v<Phases>> phases_;
   Totals totals_;
+  std::map<std::string, Totals, std::less<>> of_clients_;
 };
 
 }  // namespace falproxy::app

@@ -1,7 +1,6 @@
 #include "rate_limit.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <iterator>
 #include <utility>
@@ -10,6 +9,9 @@
 
 namespace falproxy::app {
 namespace {
+
+// How often those are looked for who have sent no wrong key for long.
+constexpr Seconds clearing_interval{10};
 
 // As OpenAI writes durations: "2ms", "58.891s", "6m0s".
 std::string duration_text(Milliseconds time) {
@@ -29,14 +31,27 @@ std::string fields_of(const RateLimit& limit, const TokenBucket& bucket) {
 
 }  // namespace
 
+Place take_place(const Count& count) {
+  count->fetch_add(1);
+  return {count.get(), [count](void*) { count->fetch_sub(1); }};
+}
+
 double TokenBucket::per_millisecond() const noexcept {
   return static_cast<double>(limit_.requests) /
          static_cast<double>(Milliseconds(limit_.per).count());
 }
 
-bool TokenBucket::take(TimePoint now) noexcept {
+double TokenBucket::tokens_at(TimePoint now) const noexcept {
   const double passed = std::chrono::duration<double, std::milli>(std::max(now, at_) - at_).count();
-  tokens_ = std::min(static_cast<double>(limit_.requests), tokens_ + passed * per_millisecond());
+  return std::min(static_cast<double>(limit_.requests), tokens_ + passed * per_millisecond());
+}
+
+bool TokenBucket::is_full(TimePoint now) const noexcept {
+  return tokens_at(now) >= static_cast<double>(limit_.requests);
+}
+
+bool TokenBucket::take(TimePoint now) noexcept {
+  tokens_ = tokens_at(now);
   at_ = std::max(now, at_);
   if (tokens_ < 1) return false;
   tokens_ -= 1;
@@ -53,47 +68,61 @@ Milliseconds TokenBucket::until_full() const noexcept {
   return Milliseconds(static_cast<std::int64_t>(std::ceil(missing / per_millisecond())));
 }
 
-Result<RateLimiter::Permit> RateLimiter::admit(const std::string& client, TimePoint now,
-                                               std::string& fields) {
-  Permit permit;
+Result<Place> RateLimiter::admit(const std::string& client, TimePoint now, std::string& fields,
+                                 const Limits* own) {
+  Place place;
   const std::lock_guard lock(mutex_);
-  if (!limits_.rate && limits_.max_in_flight_per_key == 0) return permit;
+  const Limits limits = own != nullptr ? *own : limits_;
+  if (!limits.rate && limits.max_in_flight_per_key == 0) return place;
   Client& known = clients_[client];
-  if (limits_.max_in_flight_per_key > 0) {
-    if (known.in_flight == nullptr) known.in_flight = std::make_shared<std::atomic<int>>(0);
-    if (known.in_flight->load() >= limits_.max_in_flight_per_key) {
+  if (limits.max_in_flight_per_key > 0) {
+    if (known.in_flight->load() >= limits.max_in_flight_per_key) {
       return Error{.kind = ErrorKind::rate_limited,
                    .message = fmt::format("At most {} requests of one access key may run at once.",
-                                          limits_.max_in_flight_per_key),
+                                          limits.max_in_flight_per_key),
                    .retry_after = Seconds(1)};
     }
-    known.in_flight->fetch_add(1);
-    permit.place_ =
-        std::shared_ptr<void>(nullptr, [count = known.in_flight](void*) { count->fetch_sub(1); });
+    place = take_place(known.in_flight);
   }
-  if (limits_.rate) {
-    if (!known.bucket) known.bucket.emplace(*limits_.rate, now);
+  if (limits.rate) {
+    if (std::exchange(known.rate, limits.rate) != limits.rate) known.bucket.reset();
+    if (!known.bucket) known.bucket.emplace(*limits.rate, now);
     const bool taken = known.bucket->take(now);
-    fields = fields_of(*limits_.rate, *known.bucket);
+    fields = fields_of(*limits.rate, *known.bucket);
     if (!taken) {
       const Milliseconds wait = known.bucket->until_next();
       return Error{.kind = ErrorKind::rate_limited,
                    .message = fmt::format(
                        "Rate limit reached: {} requests in {} s. Please try again in {}.",
-                       limits_.rate->requests, limits_.rate->per.count(), duration_text(wait)),
+                       limits.rate->requests, limits.rate->per.count(), duration_text(wait)),
                    .retry_after = wait};
     }
-    permit.fields_ = fields;
   }
-  return permit;
+  return place;
 }
 
 void RateLimiter::reload(Limits limits) {
   const std::lock_guard lock(mutex_);
-  if (limits.rate != limits_.rate) {
-    for (auto& [name, client] : clients_) client.bucket.reset();
-  }
   limits_ = limits;
+}
+
+Place WrongKeys::count(std::uint64_t peer, TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  if (!is_late(peer, now) || late_->load() >= max_late) return nullptr;
+  return take_place(late_);
+}
+
+bool WrongKeys::is_late(std::uint64_t peer, TimePoint now) {
+  auto known = buckets_.find(peer);
+  if (known == buckets_.end()) {
+    if (buckets_.size() >= max_peers && now >= next_clearing_) {
+      std::erase_if(buckets_, [&](const auto& entry) { return entry.second.is_full(now); });
+      next_clearing_ = now + clearing_interval;
+    }
+    if (buckets_.size() >= max_peers) return true;
+    known = buckets_.emplace(peer, TokenBucket(at_once, now)).first;
+  }
+  return !known->second.take(now);
 }
 
 }  // namespace falproxy::app

@@ -1,6 +1,9 @@
-// rate_limit.hpp: how many requests each access key may make: RATE_LIMIT and MAX_IN_FLIGHT_PER_KEY.
+// rate_limit.hpp: how many requests each access key may make (RATE_LIMIT, MAX_IN_FLIGHT_PER_KEY),
+// and how those are slowed down who try keys out.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -15,6 +18,13 @@
 
 namespace falproxy::app {
 
+/// How many there are of something that ends at its own time.
+using Count = std::shared_ptr<std::atomic<int>>;
+[[nodiscard]] inline Count new_count() { return std::make_shared<std::atomic<int>>(0); }
+/// One of them, until it is destroyed; it may outlive whoever counts. Null: none.
+using Place = std::shared_ptr<void>;
+[[nodiscard]] Place take_place(const Count& count);
+
 /// A token bucket that holds a whole period's requests and fills evenly. Time comes in as a
 /// parameter.
 class TokenBucket {
@@ -24,6 +34,8 @@ class TokenBucket {
 
   /// Takes one token. False: there is none.
   bool take(TimePoint now) noexcept;
+  /// Nobody has taken one for long.
+  [[nodiscard]] bool is_full(TimePoint now) const noexcept;
   [[nodiscard]] int remaining() const noexcept { return static_cast<int>(tokens_); }
   /// Until a request may be made; zero where there is a token.
   [[nodiscard]] Milliseconds until_next() const noexcept;
@@ -32,6 +44,7 @@ class TokenBucket {
 
  private:
   [[nodiscard]] double per_millisecond() const noexcept;
+  [[nodiscard]] double tokens_at(TimePoint now) const noexcept;
   RateLimit limit_;
   double tokens_;
   TimePoint at_;
@@ -47,36 +60,46 @@ class RateLimiter {
   };
   explicit RateLimiter(Limits limits) : limits_(limits) {}
 
-  /// One admitted request; gives its place back when it is destroyed.
-  class Permit {
-   public:
-    Permit() = default;
-    Permit(Permit&&) = default;
-    Permit& operator=(Permit&&) = default;
-    /// `x-ratelimit-*`, each "Name: value\r\n"; empty without RATE_LIMIT.
-    [[nodiscard]] const std::string& fields() const noexcept { return fields_; }
+  /// `client`: the access key's name. `fields`: x-ratelimit-*, each "Name: value\r\n", with
+  /// RATE_LIMIT. `own`: the client's own limits, in place of everybody's; null: it has none. A
+  /// bucket is kept unless its rate changes. Errors: rate_limited, with retry_after.
+  [[nodiscard]] Result<Place> admit(const std::string& client, TimePoint now, std::string& fields,
+                                    const Limits* own = nullptr);
 
-   private:
-    friend class RateLimiter;
-    std::shared_ptr<void> place_;
-    std::string fields_;
-  };
-
-  /// `client`: the access key's name. Errors: rate_limited, with retry_after; `fields` then has the
-  /// x-ratelimit-* fields.
-  [[nodiscard]] Result<Permit> admit(const std::string& client, TimePoint now, std::string& fields);
-
-  /// Buckets are kept unless the rate changes.
   void reload(Limits limits);
 
  private:
   struct Client {
-    std::optional<TokenBucket> bucket;
-    std::shared_ptr<std::atomic<int>> in_flight;
+    std::optional<TokenBucket> bucket = std::nullopt;
+    std::optional<RateLimit> rate = std::nullopt;  // of the bucket
+    Count in_flight = new_count();
   };
   std::mutex mutex_;
   Limits limits_;
   std::map<std::string, Client, std::less<>> clients_;
+};
+
+/// Counts wrong keys by the address that they come from. Thread-safe; it never reads a clock and
+/// never sleeps.
+class WrongKeys {
+ public:
+  /// An address may send so many wrong keys before its answers are late.
+  static constexpr RateLimit at_once{.requests = 10, .per = std::chrono::seconds(600)};
+  static constexpr Milliseconds delay{1000};
+  static constexpr std::size_t max_peers = 4096;  ///< when they are taken, any other is late, too
+  static constexpr int max_late = 256;            ///< answers that wait at a time
+
+  /// A wrong key has come. Null: it is answered at once. Else it is answered after `delay`, for as
+  /// long as what is returned is held. `peer`: see RequestHead.
+  [[nodiscard]] Place count(std::uint64_t peer, TimePoint now);
+
+ private:
+  bool is_late(std::uint64_t peer, TimePoint now);
+
+  std::mutex mutex_;
+  std::map<std::uint64_t, TokenBucket> buckets_;
+  TimePoint next_clearing_{};
+  Count late_ = new_count();
 };
 
 }  // namespace falproxy::app

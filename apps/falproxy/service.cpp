@@ -1,48 +1,59 @@
 #include "service.hpp"
 
+#include <malloc.h>
+
+#include <algorithm>
 #include <atomic>
+#include <exception>
 #include <optional>
-#include <random>
+#include <semaphore>
 #include <stop_token>
 #include <thread>
 #include <utility>
 
-#include "connection/front.hpp"
+#include "alerts.hpp"
+#include "base/finally.hpp"
+#include "base/fmt.hpp"
+#include "base/random.hpp"
+#include "callbacks.hpp"
 #include "disk_store.hpp"
-#include "falproxy/gateway.hpp"
+#include "door.hpp"
+#include "ending.hpp"
+#include "falproxy/budgets.hpp"
 #include "falproxy/http_transport.hpp"
 #include "falproxy/key_ring.hpp"
 #include "falproxy/openssl_codecs.hpp"
-#include "fibers.hpp"
+#include "falproxy/runner.hpp"
 #include "metrics.hpp"
-#include "process_limits.hpp"
-#include "server/operator_tasks.hpp"
-#include "server/server.hpp"
-#include "workers.hpp"
+#include "prices.hpp"
+#include "process.hpp"
+#include "routes.hpp"
+#include "serving/offload.hpp"
+#include "serving/reactor.hpp"
+#include "serving/server.hpp"
+#include "state.hpp"
+#include "stored_keys.hpp"
 #ifdef FALPROXY_WITH_PNG
-#include "base/fmt.hpp"
+#include "falproxy/options.hpp"
 #include "falproxy/png_masks.hpp"
 #endif
 
 namespace falproxy::app {
 namespace {
 
-// How often the list of models is compared with the catalogue.
-constexpr Milliseconds models_interval{250};
-// What cancelling at fal may take, after the grace.
-constexpr Seconds cancel_time{5};
+// After what must not happen, before it is tried again.
+constexpr Milliseconds fault_pause{250};
+// What has expired is forgotten at least as often.
+constexpr Seconds longest_pause{60};
+// What reports are made from is kept so long.
+constexpr Day spending_days = 400;
+// After the grace: for cancelling at fal, and then for what fal no longer is waited for to end.
+constexpr Milliseconds cancel_time{3'500};
+constexpr Milliseconds last_time{1'000};
+static_assert(cancel_time + last_time < Service::longest_end);
 
-// Jitter for the library: SplitMix64 over a counter, so that threads need no lock.
-std::function<double()> random_source() {
-  std::random_device device;
-  auto state =
-      std::make_shared<std::atomic<std::uint64_t>>((std::uint64_t{device()} << 32) | device());
-  return [state] {
-    std::uint64_t x = state->fetch_add(0x9e3779b97f4a7c15ULL, std::memory_order_relaxed);
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-    return static_cast<double>((x ^ (x >> 31)) >> 11) * 0x1.0p-53;
-  };
+std::function<double()> jitter() {
+  return [random = std::make_shared<Random>()] { return random->share(); };
 }
 
 Log::Options log_options(const Settings& settings, bool colours) {
@@ -51,72 +62,99 @@ Log::Options log_options(const Settings& settings, bool colours) {
           .colours = colours};
 }
 
-std::optional<std::string_view> variable(const Environment* environment, const std::string& name) {
-  if (environment == nullptr) return std::nullopt;
-  const auto found = environment->find(name);
-  return found == environment->end() ? std::nullopt
-                                     : std::optional<std::string_view>(found->second);
-}
-
 }  // namespace
 
 struct Service::Impl {
   Impl(Configuration configuration, Options options, const Capacity& room,
-       std::unique_ptr<HttpTransport> to_fal)
+       std::unique_ptr<EndingWaiter> waits, std::unique_ptr<HttpTransport> to_fal, State noting)
       : settings(std::move(configuration.settings)),
+        proxies(configuration.proxies.describe()),
         log(log_options(settings, options.colours), std::move(options.write_log)),
-        workers({.max_threads = room.threads}),
-        fibers(workers, {.max_stacks = room.fibers}),
+        memory(settings.max_body_memory),
+        reactors(serving::make_reactors({.max_fibers = room.fibers})),
+        waiter(std::move(waits)),
         transport(std::move(to_fal)),
+        state(std::move(noting)),
         store(open_store(options.environment)),
         catalog({.transport = *transport,
                  .clock = clock,
-                 .executor = fibers,
+                 .executor = pool,
                  .store = store.get(),
-                 .random = random_source(),
+                 .random = jitter(),
                  .log = log_line()},
                 catalog_options(settings), std::move(configuration.models), configuration.pinned),
-        keys(settings.ai_keys, key_ring_options(settings), random_source()),
-        gateway({.transport = *transport,
-                 .clock = clock,
-                 .executor = fibers,
-                 .codecs = codecs,
-                 .keys = keys,
-                 .catalog = catalog,
-                 .masks = masks(),
-                 .random = random_source(),
-                 .log = log_line()},
-                gateway_options_with_debug(settings)),
-        server({.gateway = gateway,
-                .catalog = catalog,
-                .keys = keys,
+        keys(settings.ai_keys, key_ring_options(settings), jitter()),
+        alerts(*transport, clock, log_line(), std::string(settings.alert_url.reveal())),
+        budgets({.clock = clock,
+                 .store = *state.spending,
+                 .log = log_line(),
+                 .alert = [this](const SpendingAlert& alert) { alerts.add(alert); }}),
+        stored_keys(clock, *state.spending),
+        prices({.transport = *transport,
+                .clock = clock,
+                .store = *state.spending,
+                .budgets = budgets,
+                .log = log_line()}),
+        runner({.transport = *transport,
+                .clock = clock,
+                .executor = pool,
                 .codecs = codecs,
-                .metrics = metrics,
-                .log = log,
-                .gauges = [this] { return gauges(); }},
-               settings),
-        metrics_door(server) {}
+                .keys = keys,
+                .catalog = catalog,
+                .masks = masks(),
+                .random = jitter(),
+                .memory = &memory,
+                .state = state.store.get(),
+                .log = log_line(),
+                .purse = &budgets},
+               runner_options_with_debug(settings)),
+        callbacks({.runner = runner,
+                   .transport = *transport,
+                   .clock = clock,
+                   .codecs = codecs,
+                   .background = background,
+                   .log = log_line()},
+                  settings.callback_hosts),
+        door({.runner = runner,
+              .catalog = catalog,
+              .keys = keys,
+              .codecs = codecs,
+              .executor = pool,
+              .background = background,
+              .end_is_untold = [this] { callbacks.wake(); },
+              .metrics = metrics,
+              .log = log,
+              .memory = memory,
+              .budgets = budgets,
+              .spending = *state.spending,
+              .users = users,
+              .stored_keys = stored_keys,
+              .state = [this] { return state.status(); },
+              .gauges = [this] { return gauges(); }},
+             settings) {
+    budgets.set_rows(settings.keys);
+    prices.reload(settings);
+  }
 
   LogLine log_line() {
     return [this](LogLevel level, std::string_view text) { log.line(level, std::string(text)); };
   }
 
-  ImageGateway::Options gateway_options_with_debug(const Settings& from) {
-    ImageGateway::Options made = gateway_options(from);
-    if (from.debug_mode) {
-      made.debug = [this](std::string_view text) { log.line(LogLevel::debug, std::string(text)); };
-    }
+  std::function<void(std::string_view)> log_at(LogLevel level) {
+    return [this, level](std::string_view text) { log.line(level, std::string(text)); };
+  }
+
+  Runner::Options runner_options_with_debug(const Settings& from) {
+    Runner::Options made = runner_options(from);
+    if (from.debug_mode) made.debug = log_at(LogLevel::debug);
     return made;
   }
 
   std::unique_ptr<DiskStore> open_store(const Environment* environment) {
     const auto directory =
-        cache_directory(settings.schema_cache_dir, variable(environment, "XDG_CACHE_HOME"),
-                        variable(environment, "HOME"));
+        cache_directory(settings.schema_cache_dir, environment ? *environment : Environment());
     if (!directory) return nullptr;
-    auto opened = DiskStore::create(*directory, codecs, [this](std::string_view text) {
-      log.line(LogLevel::warning, std::string(text));
-    });
+    auto opened = DiskStore::create(*directory, codecs, log_at(LogLevel::warning));
     if (opened) return std::move(opened).value();
     log.line(LogLevel::warning, opened.error().message);
     return nullptr;
@@ -133,63 +171,178 @@ struct Service::Impl {
 
   Gauges gauges() const {
     Gauges gauges;
-    const Front::Counters connections = front->counters();
+    const serving::Server::Counters connections = server->counters();
     gauges.connections_open = connections.open;
     gauges.connections_busy = connections.busy;
     gauges.connections_accepted = connections.accepted;
-    gauges.fibers = fibers.count();
-    gauges.threads = workers.threads();
-    gauges.idle_threads = workers.idle_threads();
+    gauges.connections_not_accepted = connections.not_accepted;
+    for (const auto& reactor : reactors) gauges.fibers += reactor->fibers();
+    gauges.pool_waiting = pool.waiting();
     const HttpTransport::Counters upstream = transport->counters();
     gauges.upstream_connections = upstream.connections_opened;
     gauges.upstream_requests = upstream.requests;
     gauges.upstream_idle = upstream.idle;
     gauges.log_lines_dropped = log.dropped();
-    gauges.gateway = gateway.counters();
+    gauges.runs = runner.counters();
     gauges.accounts = keys.status(clock.now());
     gauges.documents = catalog.status();
+    gauges.state = state.status();
     return gauges;
   }
 
+  // On a fiber. What is thrown, memory being short, must not end the process.
   void keep_documents_fresh(const std::stop_token& stop) {
-    transport->read_certificates();
-    while (!stop.stop_requested()) {
-      gateway.forget_expired(clock.now());
-      clock.sleep_until(catalog.refresh_due(clock.now(), stop), stop);
+    std::size_t told = 0;
+    for (bool first = true; !stop.stop_requested(); first = false) {
+      try {
+        if (first) pool.run_blocking([this] { transport->read_certificates(); });
+        forget_expired();
+        const TimePoint due = catalog.refresh_due(clock.now(), stop);
+        tell_usable(told);
+        give_memory_back();
+        clock.sleep_until(std::min(due, clock.now() + longest_pause), stop);
+      } catch (...) {
+        log.line(LogLevel::error,
+                 "internal: the documents could not be looked after; trying again");
+        clock.sleep_until(clock.now() + fault_pause, stop);
+      }
     }
   }
 
-  void keep_models_listed(const std::stop_token& stop) {
-    std::size_t told = 0;
-    while (clock.sleep_until(clock.now() + models_interval, stop)) {
-      server.refresh_models();
-      const std::size_t usable = server.usable_models();
-      if (usable == told) continue;
-      told = usable;
-      log.line(LogLevel::info,
-               fmt::format("{} of {} models have their document", usable, catalog.models().size()));
+  // On a fiber. What was spent, and what fal takes.
+  void keep_accounts(const std::stop_token& stop) {
+    serving::safely([&] {
+      while (!stored_keys.load()) {
+        if (!clock.sleep_until(clock.now() + fault_pause, stop)) return;
+      }
+      door.keys_changed();
+      bool lost = state.is_lost();
+      for (auto known = budgets.load(lost); !known; known = budgets.load(lost)) {
+        log.line(LogLevel::error,
+                 "what was spent cannot be looked up, trying again: " + known.error().message);
+        if (!clock.sleep_until(clock.now() + fault_pause, stop)) return;
+      }
+      prices.restore();
+    });
+    while (!stop.stop_requested()) {
+      Seconds pause = PriceKeeper::pause_after_fault;
+      serving::safely([&] { pause = prices.refresh(catalog.models(), stop); });
+      clock.sleep_until(clock.now() + pause, stop);
     }
+  }
+
+  // On a fiber.
+  void send_alerts(const std::stop_token& stop) {
+    serving::safely([&] { alerts.send_all(stop); });
+  }
+
+  void forget_expired() {
+    state.spending->forget_spending(day_of(clock.wall_now()) - spending_days,
+                                    clock.now() + longest_pause,
+                                    [](const Result<Done, StoreError>&) {});
+    runner.forget_expired(clock.now());
+    // If it fails, the store has told why, and the next time it is tried again.
+    state.store->forget_expired(clock.wall_now(), clock.now() + longest_pause,
+                                [](const Result<std::uint64_t, StoreError>&) {});
+  }
+
+  void tell_usable(std::size_t& told) {
+    const std::vector<CatalogModel> models = catalog.models();
+    const auto usable =
+        static_cast<std::size_t>(std::ranges::count_if(models, [this](const CatalogModel& model) {
+          return catalog.cached(model.endpoint, model.name) != nullptr;
+        }));
+    if (std::exchange(told, usable) == usable) return;
+    log.line(LogLevel::info,
+             fmt::format("{} of {} models have their document", usable, models.size()));
+  }
+
+  // The allocator keeps what a crowd of requests has needed, unless it is told that they are gone.
+  void give_memory_back() {
+    const std::size_t busy = server->counters().busy;
+    most_busy = std::max(most_busy, busy);
+    if (busy * 2 >= most_busy) return;
+    most_busy = busy;
+    pool.run_blocking([] { ::malloc_trim(0); });
+  }
+
+  // On a fiber. What an earlier process has left at fal.
+  void follow_earlier_runs(const std::stop_token& stop) {
+    serving::safely([&] {
+      Result<Recovered, StoreError> recovered = runner.recover(stop);
+      for (; !recovered && !stop.stop_requested(); recovered = runner.recover(stop)) {
+        log.line(LogLevel::error,
+                 "the runs of an earlier process cannot be looked up, trying again: " +
+                     recovered.error().message);
+        clock.sleep_until(clock.now() + fault_pause, stop);
+      }
+      const Recovered runs = recovered ? *recovered : Recovered();
+      if (runs.found == 0) return;
+      log.line(
+          LogLevel::info,
+          fmt::format("{} runs of an earlier process were found: {} have brought something, {} "
+                      "failed, {} were cancelled since nobody asked for them, {} go on at fal",
+                      runs.found, runs.completed, runs.failed, runs.cancelled, runs.left));
+      if (runs.uncertain == 0) return;
+      log.line(LogLevel::warning,
+               fmt::format("{} runs were being submitted when the earlier process ended: see fal's "
+                           "dashboard for whether fal has taken them; a repeat is answered 409 "
+                           "job_uncertain",
+                           runs.uncertain));
+    });
+  }
+
+  // On a fiber.
+  void tell_ends(const std::stop_token& stop) { callbacks.run(stop); }
+
+  // On a fiber of its own; `idle` is taken while it does it.
+  using Chore = void (Impl::*)(const std::stop_token&);
+  void start(Chore chore, std::binary_semaphore& idle) {
+    idle.acquire();
+    serving::Reactor& reactor = *reactors.front();
+    reactor.post([this, &reactor, chore, &idle] {
+      bool runs = false;
+      serving::safely([&] {
+        runs = reactor.spawn([this, chore, &idle] {
+          const Finally over([&idle] { idle.release(); });
+          (this->*chore)(stop_chores.get_token());
+        });
+      });
+      if (!runs) idle.release();
+    });
   }
 
   // In the order of who needs whom.
   Settings settings;
+  const std::string proxies;
   Log log;
   Metrics metrics;
-  FiberClock clock;
+  MemoryBudget memory;
+  EndingClock clock;
   OpensslCodecs codecs;
-  Workers workers;
-  Fibers fibers;
+  serving::Offload pool;
+  serving::Reactors reactors;
+  std::unique_ptr<EndingWaiter> waiter;
   std::unique_ptr<HttpTransport> transport;
+  State state;
   std::unique_ptr<DiskStore> store;
   Catalog catalog;
   KeyRing keys;
-  ImageGateway gateway;
-  Server server;
-  MetricsDoor metrics_door;
-  std::unique_ptr<Front> front;
-  std::unique_ptr<Front> metrics_front;
-  std::jthread refreshing;
-  std::jthread listing;
+  Alerts alerts;
+  Budgets budgets;
+  StoredKeys stored_keys;
+  PriceKeeper prices;
+  Runner runner;
+  Users users;
+  Background background;
+  Callbacks callbacks;
+  Door door;
+  std::unique_ptr<serving::Server> server;
+  std::unique_ptr<serving::Server> metrics_server;
+  std::atomic<bool> stopped{false};
+  std::stop_source stop_chores;
+  std::binary_semaphore refreshing{1}, following{1}, telling{1}, accounting{1}, alerting{1};
+  std::size_t most_busy = 0;  // that fiber's: requests, since memory was given back
 };
 
 Service::Service(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -198,54 +351,77 @@ Service::~Service() { stop(Milliseconds(0)); }
 Result<std::unique_ptr<Service>> Service::create(Configuration configuration, Options options) {
   const Capacity room = capacity(configuration.settings.max_in_flight, raise_process_limits());
   configuration.settings.max_in_flight = room.in_flight;
-  static FiberWaiter waiter;
-  auto transport =
-      HttpTransport::create({.ca_file = configuration.settings.ssl_cert_file, .waiter = &waiter});
+  auto waiter = std::make_unique<EndingWaiter>();
+  const auto later = std::make_shared<LogLine>();  // set once there is a log
+  const LogLine to_log = [later](LogLevel level, std::string_view text) { (*later)(level, text); };
+  auto transport = HttpTransport::create({.ca_file = configuration.settings.ssl_cert_file,
+                                          .waiter = waiter.get(),
+                                          .proxies = configuration.proxies,
+                                          .log = to_log});
   if (!transport) return transport.error();
+  const bool is_given = options.state != nullptr;
+  Result<State> state = is_given ? Result<State>(state_in(std::move(options.state))) : State();
+  if (!is_given) {
+    state = open_state(configuration.settings,
+                       options.environment ? *options.environment : Environment(), to_log);
+  }
+  if (!state) return std::move(state).error();
   const std::vector<SettingsFault> warnings = configuration.warnings;
-  auto impl = std::make_unique<Impl>(std::move(configuration), std::move(options), room,
-                                     std::move(transport).value());
+  auto impl =
+      std::make_unique<Impl>(std::move(configuration), std::move(options), room, std::move(waiter),
+                             std::move(transport).value(), std::move(state).value());
+  *later = impl->log_line();
   const Settings& settings = impl->settings;
-  auto front = Front::create(
-      {.host = settings.host, .port = settings.port, .max_connections = room.connections},
-      impl->server, impl->workers, impl->fibers);
-  if (!front) return front.error();
-  impl->front = std::move(front).value();
+  auto server =
+      serving::Server::create({.host = settings.host,
+                               .port = settings.port,
+                               .max_connections = room.connections,
+                               .warn = impl->log_at(LogLevel::warning)},
+                              impl->door, impl->door.routes(api_routes()), impl->reactors);
+  if (!server) return server.error();
+  impl->server = std::move(server).value();
   if (settings.metrics_port != 0) {
-    auto metrics_front = Front::create(
-        {.host = settings.metrics_host, .port = settings.metrics_port, .max_connections = 64},
-        impl->metrics_door, impl->workers, impl->fibers);
-    if (!metrics_front) {
-      Error error = std::move(metrics_front).error();
+    auto metrics =
+        serving::Server::create({.host = settings.metrics_host,
+                                 .port = settings.metrics_port,
+                                 .max_connections = 64,
+                                 .warn = impl->log_at(LogLevel::warning)},
+                                impl->door, impl->door.routes(metrics_routes()), impl->reactors);
+    if (!metrics) {
+      Error error = std::move(metrics).error();
       if (!error.field.empty()) error.field = "METRICS_" + error.field;
       return error;
     }
-    impl->metrics_front = std::move(metrics_front).value();
+    impl->metrics_server = std::move(metrics).value();
   }
   for (const SettingsFault& warning : warnings)
     impl->log.line(LogLevel::warning, to_string(warning));
   if (!room.warning.empty()) impl->log.line(LogLevel::warning, room.warning);
+  if (!impl->proxies.empty()) impl->log.line(LogLevel::info, impl->proxies);
+  const State& noting = impl->state;
+  if (!noting.notice.empty()) impl->log.line(LogLevel::warning, noting.notice);
+  if (!noting.trouble.empty()) impl->log.line(LogLevel::error, noting.trouble);
+  impl->log.line(LogLevel::info, "runs are noted in " + noting.place);
   return std::unique_ptr<Service>(new Service(std::move(impl)));
 }
 
 void Service::start() {
-  impl_->front->start();
-  if (impl_->metrics_front) impl_->metrics_front->start();
-  impl_->refreshing = std::jthread(
-      [impl = impl_.get()](const std::stop_token& stop) { impl->keep_documents_fresh(stop); });
-  impl_->listing = std::jthread(
-      [impl = impl_.get()](const std::stop_token& stop) { impl->keep_models_listed(stop); });
-  impl_->log.line(LogLevel::info,
-                  fmt::format("listening on http://{}:{}", impl_->settings.host, port()));
-  if (impl_->metrics_front) {
-    impl_->log.line(LogLevel::info, fmt::format("metrics on http://{}:{}/metrics",
-                                                impl_->settings.metrics_host, metrics_port()));
-  }
+  Impl& impl = *impl_;
+  impl.server->start();
+  impl.start(&Impl::keep_documents_fresh, impl.refreshing);
+  impl.start(&Impl::follow_earlier_runs, impl.following);
+  impl.start(&Impl::tell_ends, impl.telling);
+  impl.start(&Impl::keep_accounts, impl.accounting);
+  impl.start(&Impl::send_alerts, impl.alerting);
+  impl.log.line(LogLevel::info, "listening on " + impl.server->address());
+  if (!impl.metrics_server) return;
+  impl.metrics_server->start();
+  impl.log.line(LogLevel::info, "metrics on " + impl.metrics_server->address() + "/metrics");
 }
 
-std::uint16_t Service::port() const noexcept { return impl_->front->port(); }
+std::uint16_t Service::port() const noexcept { return impl_->server->port(); }
 std::uint16_t Service::metrics_port() const noexcept {
-  return impl_->metrics_front ? impl_->metrics_front->port() : 0;
+  return impl_->metrics_server ? impl_->metrics_server->port() : 0;
 }
 
 void Service::reload(Configuration configuration) {
@@ -253,10 +429,11 @@ void Service::reload(Configuration configuration) {
   Settings next = std::move(configuration.settings);
   if (next.host != now.host || next.port != now.port || next.metrics_host != now.metrics_host ||
       next.metrics_port != now.metrics_port || next.schema_cache_dir != now.schema_cache_dir ||
-      next.ssl_cert_file != now.ssl_cert_file) {
+      next.ssl_cert_file != now.ssl_cert_file || next.state_dir != now.state_dir ||
+      configuration.proxies.describe() != impl_->proxies) {
     impl_->log.line(LogLevel::warning,
-                    "HOST, PORT, METRICS_HOST, METRICS_PORT, SCHEMA_CACHE_DIR and SSL_CERT_FILE "
-                    "change with a restart only");
+                    "HOST, PORT, METRICS_HOST, METRICS_PORT, SCHEMA_CACHE_DIR, SSL_CERT_FILE, "
+                    "STATE_DIR and the proxies change with a restart only");
   }
   const Capacity room = capacity(next.max_in_flight, raise_process_limits());
   next.max_in_flight = room.in_flight;
@@ -267,29 +444,49 @@ void Service::reload(Configuration configuration) {
   impl_->log.reload(log.format, log.level);
   impl_->catalog.reload(catalog_options(next), std::move(configuration.models),
                         configuration.pinned);
+  impl_->prices.reload(next);
+  impl_->alerts.reload(std::string(next.alert_url.reveal()));
   impl_->keys.reload(next.ai_keys, key_ring_options(next));
-  impl_->gateway.reload(impl_->gateway_options_with_debug(next));
-  impl_->server.reload(next);
+  impl_->runner.reload(impl_->runner_options_with_debug(next));
+  impl_->callbacks.reload(next.callback_hosts);
+  impl_->door.reload(next);
   now = std::move(next);
 }
 
 void Service::stop(Milliseconds grace) {
   Impl& impl = *impl_;
-  impl.server.drain();
-  if (impl.metrics_front) impl.metrics_front->drain();
-  impl.front->drain();
-  const auto wait = [&](TimePoint until) {
-    while (impl.front->counters().busy > 0 && impl.clock.now() < until)
-      std::this_thread::sleep_for(Milliseconds(10));
+  if (impl.stopped.exchange(true)) return;
+  impl.door.drain();
+  if (impl.metrics_server) impl.metrics_server->drain();
+  impl.server->drain();
+  const auto busy = [&] { return impl.server->counters().busy; };
+  const auto wait = [&](Milliseconds time) {
+    const TimePoint until = impl.clock.now() + time;
+    while (busy() > 0 && impl.clock.now() < until) std::this_thread::sleep_for(Milliseconds(10));
   };
-  wait(impl.clock.now() + grace);
-  if (impl.front->counters().busy > 0) {
-    impl.front->stop_requests();
-    wait(impl.clock.now() + cancel_time);
+  wait(grace);
+  if (busy() > 0) {
+    impl.server->stop_requests();
+    wait(cancel_time);
   }
-  impl.refreshing = {};
-  impl.listing = {};
-  impl.metrics_front.reset();
+  if (const std::size_t left = busy(); left > 0) {
+    impl.log.line(LogLevel::warning,
+                  fmt::format("{} requests are ended without an answer of fal's: what became of "
+                              "their jobs is not known",
+                              left));
+  }
+  impl.stop_chores.request_stop();
+  impl.background.stop();
+  impl.waiter->end();
+  impl.clock.end();
+  wait(last_time);
+  impl.background.wait();
+  impl.refreshing.acquire();
+  impl.following.acquire();
+  impl.telling.acquire();
+  impl.accounting.acquire();
+  impl.alerting.acquire();
+  impl.metrics_server.reset();
 }
 
 Log& Service::log() noexcept { return impl_->log; }

@@ -11,19 +11,22 @@
 #include "configuration.hpp"
 #include "falproxy/catalog.hpp"
 #include "falproxy/result.hpp"
+#include "falproxy/state_store.hpp"
 #include "log.hpp"
 
 namespace falproxy::app {
 
-/// Thread-safe, but start() and stop() are called once.
+/// Thread-safe, but start() is called once.
 class Service {
  public:
   struct Options {
     std::function<void(std::string_view)> write_log;  ///< gets whole lines
     bool colours = false;
-    const Environment* environment = nullptr;  ///< for the place of the cache; null: none
+    /// For the places of the cache and of the state; null: none.
+    const Environment* environment = nullptr;
+    std::unique_ptr<StateStore> state = nullptr;  ///< in place of the one in STATE_DIR; null: that
   };
-  /// Binds its ports. Errors: invalid_settings.
+  /// Binds its ports, and opens its state. Errors: invalid_settings.
   [[nodiscard]] static Result<std::unique_ptr<Service>> create(Configuration configuration,
                                                                Options options);
   ~Service();
@@ -36,12 +39,15 @@ class Service {
   [[nodiscard]] std::uint16_t metrics_port() const noexcept;  ///< 0: none
 
   /// Swaps a checked configuration in; requests in flight finish on what they began with. HOST,
-  /// PORT, METRICS_HOST, METRICS_PORT, SCHEMA_CACHE_DIR and SSL_CERT_FILE stay as they are until a
-  /// restart; the log says so.
+  /// PORT, METRICS_HOST, METRICS_PORT, SCHEMA_CACHE_DIR, SSL_CERT_FILE, STATE_DIR and the proxies
+  /// stay as they are until a restart; the log says so.
   void reload(Configuration configuration);
 
-  /// Accepts no more, lets what runs finish for at most `grace`, then cancels it, also at fal.
+  /// Accepts no more, lets what runs finish for at most `grace`, then cancels it, also at fal; what
+  /// fal does not answer then is given up. Takes less than `grace` and longest_end. A second call
+  /// does nothing.
   void stop(Milliseconds grace);
+  static constexpr Seconds longest_end{5};
 
   [[nodiscard]] Log& log() noexcept;
   [[nodiscard]] const Catalog& catalog() const noexcept;

@@ -1,21 +1,20 @@
-// encoders.hpp: a picture as a file, in the formats that fal's models write.
+// encoders.hpp: pictures to look at, in the formats that fal's models write.
 #pragma once
 
-#include <cstddef>
 #include <string>
 
-#include "pictures.hpp"
+#include "falproxy/picture_encoder.hpp"
 
 namespace falsim {
 
-/// RGB, or RGBA for a transparent picture. A file smaller than `least_bytes` is padded to exactly
-/// that by a chunk that every reader skips.
-[[nodiscard]] std::string encode_png(const Picture& picture, std::size_t least_bytes);
+using falproxy::testing::Picture;
+using falproxy::testing::PictureFormat;
 
-/// Baseline, 4:4:4. There is no transparency.
-[[nodiscard]] std::string encode_jpeg(const Picture& picture);
-
-/// Lossless, without compression: three or four bytes a pixel.
-[[nodiscard]] std::string encode_webp(const Picture& picture);
+/// By libpng, libjpeg-turbo and libwebp. Immutable.
+class PaintingEncoder final : public falproxy::testing::PictureEncoder {
+ public:
+  [[nodiscard]] bool makes(PictureFormat) const override { return true; }
+  [[nodiscard]] std::string encode(const Picture& picture) const override;
+};
 
 }  // namespace falsim

@@ -1,169 +1,128 @@
 // falsim: the stand-in for fal.ai as a program.
 #include <sys/resource.h>
 
-#include <charconv>
+#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
-#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "falproxy/suggest.hpp"
 #include "falsim.hpp"
 
 namespace {
 
-using falsim::FalsimOptions;
-
 struct Command {
-  FalsimOptions options;
+  falsim::FalsimOptions options;
+  falsim::Listening listening;
   std::string authority_file;
   std::vector<falsim::Fault> faults;
-  bool help = false;
+  bool lists_faults = false;
 };
 
-/// Takes the value of an option; false: it is not one.
-using Setter = std::function<bool(Command&, std::string_view)>;
-
-struct Option {
-  std::string_view name;
-  std::string_view value;  // empty: none is taken
-  std::string_view what;
-  Setter set;
-};
-
-template <class Number>
-bool read(std::string_view text, Number& into) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), into);
-  return error == std::errc() && end == text.data() + text.size();
+void add_time(CLI::App& app, const char* name, falsim::Milliseconds& into, const char* help) {
+  const auto set = [&into](const std::uint32_t& count) { into = falsim::Milliseconds(count); };
+  app.add_option_function<std::uint32_t>(name, set, help)->type_name("MS");
 }
 
-bool read_time(std::string_view text, falsim::Milliseconds& into) {
-  std::int64_t count = 0;
-  if (!read(text, count) || count < 0) return false;
-  into = falsim::Milliseconds(count);
-  return true;
-}
-
-std::vector<std::string> split(std::string_view text) {
-  std::vector<std::string> parts;
-  while (!text.empty()) {
-    const std::string_view part = text.substr(0, text.find(','));
-    if (!part.empty()) parts.emplace_back(part);
-    text.remove_prefix(std::min(text.size(), part.size() + 1));
-  }
-  return parts;
-}
-
-bool read_tls(std::string_view text, falsim::Tls& into) {
-  static const std::map<std::string_view, falsim::Tls> words = {
-      {"valid", falsim::Tls::valid},
-      {"expired", falsim::Tls::expired},
-      {"wrong-host", falsim::Tls::wrong_host},
-      {"self-signed", falsim::Tls::self_signed}};
-  const auto found = words.find(text);
-  if (found != words.end()) into = found->second;
-  return found != words.end();
-}
-
-const std::vector<Option>& all_options() {
-  static const std::vector<Option> options = {
-      {"--host", "ADDRESS", "listen there (127.0.0.1)",
-       [](Command& c, std::string_view v) {
-         c.options.host = v;
-         return true;
-       }},
-      {"--port", "N", "of queue, documents, storage and media (0: a free one)",
-       [](Command& c, std::string_view v) { return read(v, c.options.port); }},
-      {"--run-port", "N", "of fal.run (0: a free one)",
-       [](Command& c, std::string_view v) { return read(v, c.options.run_port); }},
-      {"--tls", "MODE", "https: valid, expired, wrong-host or self-signed",
-       [](Command& c, std::string_view v) { return read_tls(v, c.options.tls); }},
-      {"--ca-file", "FILE", "write the authority to trust there, for SSL_CERT_FILE",
-       [](Command& c, std::string_view v) {
-         c.authority_file = v;
-         return !v.empty();
-       }},
-      {"--keys", "ID:SECRET,...", "the only keys that are good (every well-formed one)",
-       [](Command& c, std::string_view v) {
-         c.options.keys = split(v);
-         return !c.options.keys.empty();
-       }},
-      {"--slots", "N", "jobs of one key that run at once (no limit)",
-       [](Command& c, std::string_view v) { return read(v, c.options.slots_per_key); }},
-      {"--queue-time", "MS", "a job waits that long (0)",
-       [](Command& c, std::string_view v) { return read_time(v, c.options.queue_time); }},
-      {"--job-time", "MS", "a job runs that long (300)",
-       [](Command& c, std::string_view v) { return read_time(v, c.options.job_time); }},
-      {"--ping", "MS", "between comments on held streams (15000)",
-       [](Command& c, std::string_view v) { return read_time(v, c.options.ping_interval); }},
-      {"--validate", "WHEN", "refuse bad input at: result (as fal does) or submit",
-       [](Command& c, std::string_view v) {
-         if (v == "submit") c.options.validation = falsim::Validation::submit;
-         return v == "submit" || v == "result";
-       }},
-      {"--schemas", "DIR", "also serve the documents of that folder, <endpoint with / as __>.json",
-       [](Command& c, std::string_view v) {
-         c.options.schemas = v;
-         return !v.empty();
-       }},
-      {"--streaming", "ID,...", "models that have fal's own /stream (fal-ai/flux/dev)",
-       [](Command& c, std::string_view v) {
-         c.options.streaming = split(v);
-         return true;
-       }},
-      {"--picture-bytes", "N", "pad each PNG to that size",
-       [](Command& c, std::string_view v) { return read(v, c.options.picture_bytes); }},
-      {"--fault", "NAME",
-       "let a fault strike, as often as it fits; may be repeated; --faults lists the names",
-       [](Command& c, std::string_view v) {
-         std::optional<falsim::Fault> fault = falsim::Fault::preset(v);
-         if (!fault) return false;
-         c.faults.push_back(*std::move(fault));
-         return true;
-       }},
+template <class Value>
+void add_word(CLI::App& app, const char* name, Value& into, const char* value, const char* help,
+              std::map<std::string, Value> words) {
+  const auto set = [&into, words, name, help](const std::string& word) {
+    const auto found = words.find(word);
+    if (found == words.end()) throw CLI::ValidationError(name, help);
+    into = found->second;
   };
-  return options;
+  app.add_option_function<std::string>(name, set, help)->type_name(value);
 }
 
-void print_help() {
-  std::puts("falsim: a stand-in for fal.ai on this machine\n\nUsage: falsim [OPTION VALUE]...\n");
-  for (const Option& option : all_options()) {
-    const std::string left = std::string(option.name) + " " + std::string(option.value);
-    std::printf("  %-24s %s\n", left.c_str(), std::string(option.what).c_str());
-  }
-  std::puts(
-      "  --faults                 list the faults\n"
-      "  --help                   this\n\n"
+void add_options(CLI::App& app, Command& command) {
+  falsim::FalsimOptions& options = command.options;
+  app.add_option("--host", command.listening.host, "listen there (127.0.0.1)")
+      ->type_name("ADDRESS");
+  app.add_option("--port", command.listening.port,
+                 "of queue, documents, storage and media (0: a free one)")
+      ->type_name("N");
+  app.add_option("--run-port", command.listening.run_port, "of fal.run (0: a free one)")
+      ->type_name("N");
+  add_word<falsim::Tls>(app, "--tls", command.listening.tls, "MODE",
+                        "https: valid, expired, wrong-host or self-signed",
+                        {{"valid", falsim::Tls::valid},
+                         {"expired", falsim::Tls::expired},
+                         {"wrong-host", falsim::Tls::wrong_host},
+                         {"self-signed", falsim::Tls::self_signed}});
+  app.add_option("--ca-file", command.authority_file,
+                 "write the authority to trust there, for SSL_CERT_FILE")
+      ->type_name("FILE");
+  app.add_option("--keys", options.keys, "the only keys that are good (every well-formed one)")
+      ->type_name("ID:SECRET,...")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  app.add_option("--slots", options.slots_per_key, "jobs of one key that run at once (no limit)")
+      ->type_name("N");
+  add_time(app, "--queue-time", options.queue_time, "a job waits that long (0)");
+  add_time(app, "--job-time", options.job_time, "a job runs that long (300)");
+  add_time(app, "--ping", options.ping_interval, "between comments on held streams (15000)");
+  add_word<falsim::Validation>(
+      app, "--validate", options.validation, "WHEN",
+      "refuse bad input at: result (as fal does) or submit",
+      {{"result", falsim::Validation::result}, {"submit", falsim::Validation::submit}});
+  app.add_option("--schemas", options.schemas,
+                 "also serve the documents of that folder, <endpoint with / as __>.json")
+      ->type_name("DIR");
+  app.add_option("--streaming", options.streaming,
+                 "models that have fal's own /stream (fal-ai/flux/dev)")
+      ->type_name("ID,...")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  app.add_option("--picture-bytes", options.picture_bytes, "pad each PNG to that size")
+      ->type_name("N");
+  const auto add_fault = [&command](const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      std::optional<falsim::Fault> fault = falsim::Fault::preset(name);
+      if (!fault) throw CLI::ValidationError("--fault", name + " is no fault; see falsim --faults");
+      command.faults.push_back(*std::move(fault));
+    }
+  };
+  app.add_option_function<std::vector<std::string>>(
+         "--fault", add_fault, "let a fault strike, as often as it fits; may be repeated")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  app.add_flag("--faults", command.lists_faults, "list the faults");
+  app.footer(
       "While it runs: GET /_falsim/stats and /_falsim/submits, POST and DELETE /_falsim/faults; in "
       "a prompt, the words\n"
       "falsim:NAME, falsim:NAME*TIMES, falsim:job_time=MS and falsim:queue_time=MS.");
 }
 
-void print_faults() {
-  for (const std::string& name : falsim::Fault::preset_names()) std::puts(name.c_str());
-}
-
-/// Fills `command`; false: said why not.
-bool read_command(const std::vector<std::string_view>& arguments, Command& command) {
-  for (std::size_t i = 0; i < arguments.size(); i += 2) {
-    const Option* found = nullptr;
-    for (const Option& option : all_options()) {
-      if (option.name == arguments[i]) found = &option;
-    }
-    const bool has_value = i + 1 < arguments.size();
-    if (found == nullptr || !has_value || !found->set(command, arguments[i + 1])) {
-      const std::string name(arguments[i]);
-      const std::string mend =
-          found == nullptr ? "is no option; see falsim --help"
-                           : "wants " + std::string(found->value) + ": " + std::string(found->what);
-      std::fprintf(stderr, "falsim: %s %s\n", name.c_str(), mend.c_str());
-      return false;
-    }
+/// The exit status, if it is over.
+std::optional<int> parse(int argc, char** argv, Command& command) {
+  CLI::App app("falsim: a stand-in for fal.ai on this machine", "falsim");
+  app.set_help_flag("--help", "this");
+  app.set_version_flag("--version", "falsim " FALPROXY_VERSION, "the version");
+  app.allow_extras();
+  add_options(app, command);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
   }
-  return true;
+  for (const std::string& word : app.remaining()) {
+    std::vector<std::string> names;
+    for (const CLI::Option* option : app.get_options()) names.push_back(option->get_name());
+    const std::vector<std::string_view> views(names.begin(), names.end());
+    const std::string near(falproxy::nearest(word, views));
+    std::fprintf(stderr, "falsim: %s is no option%s; see falsim --help\n", word.c_str(),
+                 near.empty() ? "" : (" (did you mean " + near + "?)").c_str());
+    return 2;
+  }
+  if (!command.lists_faults) return std::nullopt;
+  for (const std::string& name : falsim::Fault::preset_names()) std::puts(name.c_str());
+  return 0;
 }
 
 void raise_descriptor_limit() {
@@ -175,7 +134,7 @@ void raise_descriptor_limit() {
 
 int serve(const Command& command) {
   raise_descriptor_limit();
-  falproxy::Result<falsim::Falsim> sim = falsim::Falsim::start(command.options);
+  falproxy::Result<falsim::Falsim> sim = falsim::Falsim::start(command.options, command.listening);
   if (!sim) {
     std::fprintf(stderr, "falsim: %s\n", sim.error().message.c_str());
     return 2;
@@ -213,13 +172,7 @@ int main(int argc, char** argv) {
   sigaddset(&ends, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
 
-  const std::vector<std::string_view> arguments(argv + 1, argv + argc);
-  for (const std::string_view argument : arguments) {
-    if (argument == "--help" || argument == "--faults") {
-      argument == "--help" ? print_help() : print_faults();
-      return 0;
-    }
-  }
   Command command;
-  return read_command(arguments, command) ? serve(command) : 2;
+  const std::optional<int> over = parse(argc, argv, command);
+  return over ? *over : serve(command);
 }

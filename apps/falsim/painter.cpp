@@ -6,7 +6,12 @@
 #include <numbers>
 #include <utility>
 
+#include "falproxy/test_doubles.hpp"
+
 namespace falsim {
+
+using falproxy::testing::FixedRandom;
+
 namespace {
 
 constexpr Pixel opaque = 0xFF000000u;
@@ -35,28 +40,13 @@ Pixel mix(Pixel a, Pixel b, double share) {
   return pixel(channel(red(a), red(b)), channel(green(a), green(b)), channel(blue(a), blue(b)));
 }
 
-/// Numbers in [0, 1) that follow from a seed (SplitMix64).
-class Dice {
- public:
-  explicit Dice(std::uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15u + 1) {}
-  double next() {
-    std::uint64_t z = (state_ += 0x9E3779B97F4A7C15u);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return static_cast<double>((z ^ (z >> 31)) >> 11) / 9007199254740992.0;
-  }
-
- private:
-  std::uint64_t state_;
-};
-
 /// The skyline of one range of hills: for each column its first row.
 std::vector<std::uint32_t> skyline(std::uint32_t width, std::uint32_t height, double base,
-                                   Dice& dice) {
+                                   FixedRandom& dice) {
   std::vector<std::uint32_t> top;
   top.reserve(width);
-  const std::array<double, 3> phase{dice.next(), dice.next(), dice.next()};
-  const double waves = 1 + 2 * dice.next();
+  const std::array<double, 3> phase{dice(), dice(), dice()};
+  const double waves = 1 + 2 * dice();
   for (std::uint32_t x = 0; x < width; ++x) {
     const double t = static_cast<double>(x) / width;
     double y = base;
@@ -76,19 +66,19 @@ Painter::Painter(const Picture& picture)
       height_(picture.height),
       black_(picture.black),
       transparent_(picture.transparent) {
-  Dice dice(picture.variant);
-  const double hue = dice.next();
+  FixedRandom dice(picture.variant);
+  const double hue = dice();
   sky_top_ = from_hsv(hue, 0.55, 0.75);
   sky_bottom_ = from_hsv(std::fmod(hue + 0.12, 1.0), 0.25, 1.0);
   const double short_edge = std::min(width_, height_);
-  discs_.push_back({(0.2 + 0.6 * dice.next()) * width_, (0.15 + 0.25 * dice.next()) * height_,
+  discs_.push_back({(0.2 + 0.6 * dice()) * width_, (0.15 + 0.25 * dice()) * height_,
                     0.09 * short_edge, from_hsv(0.13, 0.35, 1.0)});
-  const int balloons = 2 + static_cast<int>(dice.next() * 4);
+  const int balloons = 2 + static_cast<int>(dice() * 4);
   for (int i = 0; i < balloons; ++i) {
-    const Pixel colour = from_hsv(dice.next(), 0.75, 0.9);
-    const double x = dice.next() * width_;
-    const double y = (0.1 + 0.6 * dice.next()) * height_;
-    discs_.push_back({x, y, (0.02 + 0.04 * dice.next()) * short_edge, colour});
+    const Pixel colour = from_hsv(dice(), 0.75, 0.9);
+    const double x = dice() * width_;
+    const double y = (0.1 + 0.6 * dice()) * height_;
+    discs_.push_back({x, y, (0.02 + 0.04 * dice()) * short_edge, colour});
   }
   for (int layer = 0; layer < 4; ++layer) {
     const Pixel colour =

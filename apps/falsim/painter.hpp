@@ -6,9 +6,11 @@
 #include <span>
 #include <vector>
 
-#include "pictures.hpp"
+#include "falproxy/picture_encoder.hpp"
 
 namespace falsim {
+
+using falproxy::testing::Picture;
 
 /// Red, green, blue and opacity, from the lowest byte up.
 using Pixel = std::uint32_t;

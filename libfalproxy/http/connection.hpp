@@ -8,6 +8,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "falproxy/clock.hpp"
@@ -18,7 +19,7 @@
 #include "resolver.hpp"
 #include "tls.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// How an operation on a connection ended without doing what was asked.
 enum class IoFault {
@@ -30,10 +31,14 @@ enum class IoFault {
 struct IoError {
   IoFault fault = IoFault::broken;
   std::string what = {};
+  int system_error = 0;  ///< errno; 0: the system did not complain
 };
 
 /// Used by one call at a time. All operations wait in the waiter until
 /// `deadline`; shutting down the socket from another thread (see shut_down()) ends them at once.
+/// The clock is asked before each wait, so that a peer that never pauses cannot outlast a deadline.
+/// If the machine has no memory for a socket at the moment, sending and reading are tried again
+/// until then: the connection is whole, and what came over it may have been paid for.
 class Connection {
  public:
   /// Connects to the first of `addresses` that answers. A stop ends it within milliseconds; the
@@ -67,13 +72,17 @@ class Connection {
   /// Whether an idle connection looks usable: open, and without a byte that nobody asked for.
   [[nodiscard]] bool is_quiet();
   /// Bytes handed to the socket since the connection was opened, those of TLS included.
-  [[nodiscard]] std::size_t sent_bytes() const noexcept { return sent_bytes_; }
+  [[nodiscard]] std::size_t sent_bytes() const noexcept { return view_.sent_bytes; }
+  /// The last shortage that was waited out, in words, and forgets it; empty: there was none.
+  [[nodiscard]] std::string take_shortage();
   /// From any thread, as long as the connection lives: whatever waits on it ends.
   void shut_down() noexcept;
 
  private:
-  Connection(int socket, SocketWaiter& waiter) noexcept : socket_(socket), waiter_(waiter) {}
+  Connection(int socket, SocketWaiter& waiter) noexcept
+      : view_{.socket = socket}, waiter_(waiter) {}
   [[nodiscard]] Result<Done, IoError> wait_for(short events, TimePoint deadline);
+  [[nodiscard]] Result<Done, IoError> wait_for_tls(int kind, TimePoint deadline);
   [[nodiscard]] Result<Done, IoError> write_plain(std::string_view first,
                                                   std::span<const Piece> rest, TimePoint deadline);
   [[nodiscard]] Result<Done, IoError> write_tls(std::string_view first, std::span<const Piece> rest,
@@ -83,11 +92,10 @@ class Connection {
   [[nodiscard]] Result<std::size_t, IoError> read_tls(char* data, std::size_t size);
   [[nodiscard]] IoError tls_error(int result);
 
-  int socket_;
+  SocketView view_;
   SocketWaiter& waiter_;
-  std::size_t sent_bytes_ = 0;
   ReadBuffer buffer_;
   OpenSslPtr<SSL> ssl_;
 };
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -7,7 +7,7 @@
 
 #include "http1.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
 // A held stream sends little and late, an image much at once: the buffer is small until more is
@@ -19,11 +19,12 @@ constexpr int most_at_once = 16;
 
 class Exchange {
  public:
-  Exchange(Connection& connection, const HttpRequest& request, TimePoint deadline,
+  Exchange(Connection& connection, const HttpRequest& request, bool to_proxy, TimePoint deadline,
            ResponseSink& sink)
       : connection_(connection),
         buffer_(connection.buffer()),
         request_(request),
+        to_proxy_(to_proxy),
         deadline_(deadline),
         sink_(sink) {}
 
@@ -40,6 +41,10 @@ class Exchange {
     const ExchangeEnd write_failure = end_;
     std::optional<http1::ResponseHead> response = read_head();
     if (!response) return written ? end_ : write_failure;
+    if (to_proxy_ && response->head.status == 407) {
+      end_.kind = ExchangeEnd::Kind::proxy_refused;
+      return end_;
+    }
     end_.kind = ExchangeEnd::Kind::complete;
     http1::BodyDecoder decoder(response->framing, response->length);
     const bool keep_alive = response->keep_alive && written;
@@ -56,6 +61,7 @@ class Exchange {
     end_.kind = error.fault == IoFault::timed_out ? ExchangeEnd::Kind::timed_out
                                                   : ExchangeEnd::Kind::interrupted;
     end_.what = error.what;
+    end_.system_error = error.system_error;
   }
   void fail(const http1::Malformed& malformed) {
     end_.kind = ExchangeEnd::Kind::interrupted;
@@ -157,6 +163,7 @@ class Exchange {
   Connection& connection_;
   ReadBuffer& buffer_;
   const HttpRequest& request_;
+  const bool to_proxy_;
   TimePoint deadline_;
   ResponseSink& sink_;
   ExchangeEnd end_;
@@ -165,8 +172,8 @@ class Exchange {
 }  // namespace
 
 ExchangeEnd run_exchange(Connection& connection, std::string_view head, const HttpRequest& request,
-                         TimePoint deadline, ResponseSink& sink) {
-  return Exchange(connection, request, deadline, sink).run(head);
+                         bool to_proxy, TimePoint deadline, ResponseSink& sink) {
+  return Exchange(connection, request, to_proxy, deadline, sink).run(head);
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

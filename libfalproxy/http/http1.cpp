@@ -6,8 +6,9 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "falproxy/openssl_codecs.hpp"
 
-namespace falproxy::http1 {
+namespace falproxy::inline v0::http1 {
 namespace {
 
 // Everything but the characters that end a line or a C string.
@@ -36,6 +37,18 @@ void append_field(std::string& head, std::string_view name, std::string_view val
   head.append(name).append(": ").append(value).append("\r\n");
 }
 
+std::string host_and_port(const Url& url) {
+  const bool ipv6 = url.host.find(':') != std::string::npos;
+  return (ipv6 ? "[" + url.host + "]:" : url.host + ":") + std::to_string(url.port);
+}
+
+void append_authorization(std::string& head, const Proxy& proxy) {
+  if (proxy.credentials.empty()) return;
+  std::string value = "Basic ";
+  OpensslCodecs().encode_base64(proxy.credentials.reveal(), value);
+  append_field(head, "Proxy-Authorization", value);
+}
+
 bool carries_content(std::string_view method) noexcept {
   return method == "POST" || method == "PUT" || method == "PATCH";
 }
@@ -43,9 +56,9 @@ bool carries_content(std::string_view method) noexcept {
 }  // namespace
 
 Result<std::string, Malformed> write_request_head(const HttpRequest& request, const Url& url,
-                                                  std::string_view origin) {
+                                                  std::string_view origin, const Proxy* proxy) {
   if (!is_token(request.method)) return Malformed{"the request's method is not a token"};
-  std::size_t size = request.method.size() + url.target.size() + url.host.size() + 128;
+  std::size_t size = request.method.size() + url.target.size() + 2 * origin.size() + 128;
   bool accept = false, encoding = false, agent = false;
   for (const auto& [name, value] : request.headers) {
     if (!is_token(name)) return Malformed{"a header name of the request is not a token"};
@@ -64,8 +77,11 @@ Result<std::string, Malformed> write_request_head(const HttpRequest& request, co
 
   std::string head;
   head.reserve(size);
-  head.append(request.method).append(" ").append(url.target).append(" HTTP/1.1\r\n");
+  head.append(request.method).append(" ");
+  if (proxy != nullptr) head.append(origin);
+  head.append(url.target).append(" HTTP/1.1\r\n");
   append_field(head, "Host", origin.substr(url.scheme.size() + 3));
+  if (proxy != nullptr) append_authorization(head, *proxy);
   for (const auto& [name, value] : request.headers) append_field(head, name, value);
   if (!accept) append_field(head, "Accept", "*/*");
   if (!encoding) append_field(head, "Accept-Encoding", "identity");
@@ -73,6 +89,16 @@ Result<std::string, Malformed> write_request_head(const HttpRequest& request, co
   if (!request.body.empty() || carries_content(request.method)) {
     append_field(head, "Content-Length", std::to_string(request.body.size()));
   }
+  head.append("\r\n");
+  return head;
+}
+
+std::string write_connect_head(const Url& url, const Proxy& proxy) {
+  const std::string target = host_and_port(url);
+  std::string head = "CONNECT " + target + " HTTP/1.1\r\n";
+  append_field(head, "Host", target);
+  append_authorization(head, proxy);
+  append_field(head, "User-Agent", "falproxy");
   head.append("\r\n");
   return head;
 }
@@ -180,6 +206,10 @@ FramingFields framing_fields(const HttpHeaders& headers) {
 std::optional<Malformed> decide_framing(ResponseHead& response, bool http_1_1,
                                         std::string_view method) {
   const FramingFields fields = framing_fields(response.head.headers);
+  if (method == "CONNECT" && response.head.status < 300) {
+    response.keep_alive = true;  // what follows is the tunnel, whatever the fields say
+    return std::nullopt;
+  }
   if (fields.length_is_broken) return Malformed{"the answer's Content-Length is broken"};
   response.keep_alive = !fields.close && (http_1_1 || fields.keep_alive);
 
@@ -197,6 +227,7 @@ std::optional<Malformed> decide_framing(ResponseHead& response, bool http_1_1,
     response.length = *fields.length;
   } else {
     response.framing = Framing::until_close;
+    response.head.ends_with_connection = true;
     response.keep_alive = false;
   }
   return std::nullopt;
@@ -229,12 +260,22 @@ Result<std::optional<ResponseHead>, Malformed> read_response_head(std::string_vi
     Result<HttpHeaders, Malformed> headers = parse_fields(head);
     if (!headers) return std::move(headers).error();
     ResponseHead response;
-    response.head = HttpHead{line->status, *std::move(headers)};
+    response.head = HttpHead{.status = line->status, .headers = *std::move(headers)};
     response.bytes = bytes.size() - rest.size();
     if (std::optional<Malformed> fault = decide_framing(response, line->http_1_1, method))
       return *std::move(fault);
     return std::optional<ResponseHead>(std::move(response));
   }
+}
+
+Result<std::optional<int>, Malformed> read_connect_answer(std::string_view bytes) {
+  Result<std::optional<ResponseHead>, Malformed> head = read_response_head(bytes, "CONNECT");
+  if (!head) return std::move(head).error();
+  if (!*head) return std::optional<int>();
+  const int status = (*head)->head.status;
+  if (status < 300 && (*head)->bytes < bytes.size())
+    return Malformed{"the tunnel speaks before it is spoken to"};
+  return std::optional<int>(status);
 }
 
 BodyDecoder::BodyDecoder(Framing framing, std::uint64_t length) noexcept : state_(State::complete) {
@@ -274,7 +315,9 @@ std::string_view BodyDecoder::take(std::string_view& bytes) noexcept {
 void BodyDecoder::take_framing(char c) noexcept {
   const auto expect = [&](bool right, State next) { state_ = right ? next : State::malformed; };
   const auto size_line_ended = [&] {
-    line_bytes_ = 0;
+    constexpr std::uint64_t of_each = 16;
+    line_bytes_ -=
+        static_cast<std::size_t>(std::min<std::uint64_t>(line_bytes_, std::max(left_, of_each)));
     state_ = left_ > 0 ? State::chunk : State::trailer;
     line_is_empty_ = true;
   };
@@ -321,4 +364,4 @@ void BodyDecoder::take_framing(char c) noexcept {
   }
 }
 
-}  // namespace falproxy::http1
+}  // namespace falproxy::inline v0::http1

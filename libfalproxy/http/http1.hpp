@@ -8,9 +8,10 @@
 #include <string_view>
 
 #include "falproxy/http.hpp"
+#include "falproxy/proxies.hpp"
 #include "falproxy/result.hpp"
 
-namespace falproxy::http1 {
+namespace falproxy::inline v0::http1 {
 
 /// What is wrong with a message, in words for a log; it never quotes the message.
 struct Malformed {
@@ -18,8 +19,8 @@ struct Malformed {
   bool operator==(const Malformed&) const = default;
 };
 
-/// Limits of a response: a longer head, more fields or a longer chunk extension or trailer is
-/// malformed.
+/// Limits of a response: a longer head, more fields or longer trailers are malformed; so are chunk
+/// lines that together have more bytes than this. Each chunk takes off its own size, at least 16.
 inline constexpr std::size_t max_head_bytes = 64u << 10;
 inline constexpr std::size_t max_head_fields = 256;
 inline constexpr std::size_t max_chunk_line_bytes = 4u << 10;
@@ -27,10 +28,19 @@ inline constexpr std::size_t max_trailer_bytes = 16u << 10;
 
 /// Request line and header fields, the blank line included. Writes Host and Content-Length, and
 /// Accept, Accept-Encoding (identity) and User-Agent where the request has none. Errors: a method,
-/// name or value that would break the message. `origin` is the url's.
+/// name or value that would break the message. `origin` is the url's. `proxy`: the head is for that
+/// proxy, which sends the request on (RFC 9112, 3.2.2); null: for the origin itself.
 [[nodiscard]] Result<std::string, Malformed> write_request_head(const HttpRequest& request,
                                                                 const Url& url,
-                                                                std::string_view origin);
+                                                                std::string_view origin,
+                                                                const Proxy* proxy = nullptr);
+
+/// The head that asks `proxy` for a tunnel to the url's host and port (RFC 9110, 9.3.6).
+[[nodiscard]] std::string write_connect_head(const Url& url, const Proxy& proxy);
+/// The status of the answer to it that is `bytes`, none while that is incomplete. Errors: anything
+/// that is not such a head, is larger than the limits, or has bytes behind it although the tunnel
+/// is open: nobody has been asked anything there.
+[[nodiscard]] Result<std::optional<int>, Malformed> read_connect_answer(std::string_view bytes);
 
 /// How the end of a body is found (RFC 9112, 6.3).
 enum class Framing { none, length, chunked, until_close };
@@ -85,9 +95,9 @@ class BodyDecoder {
 
   State state_;
   std::uint64_t left_ = 0;
-  std::size_t line_bytes_ = 0;  // of the chunk's size line, or of all trailers
+  std::size_t line_bytes_ = 0;  // of chunk lines, beyond what is accounted for; or of all trailers
   bool digits_ = false;         // the size line has one
   bool line_is_empty_ = true;   // of the trailer so far
 };
 
-}  // namespace falproxy::http1
+}  // namespace falproxy::inline v0::http1

@@ -14,13 +14,16 @@
 #include <utility>
 #include <vector>
 
+#include "base/retry.hpp"
 #include "connection.hpp"
 #include "exchange.hpp"
 #include "http1.hpp"
+#include "local_trouble.hpp"
 #include "resolver.hpp"
 #include "tls.hpp"
+#include "tunnel.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
 TimePoint now() { return std::chrono::steady_clock::now(); }
@@ -58,7 +61,8 @@ struct HttpTransport::Impl {
   explicit Impl(Options from)
       : options(std::move(from)),
         waiter(options.waiter ? *options.waiter : poll),
-        resolver(waiter) {}
+        resolver(waiter),
+        trouble(options.log) {}
 
   Origin& origin_of(const std::string& name);
   std::unique_ptr<Connection> take_idle(Origin& origin, std::chrono::nanoseconds max_age);
@@ -66,6 +70,8 @@ struct HttpTransport::Impl {
   Result<std::unique_ptr<Connection>, TransportError> open(const Url& url, Origin& origin,
                                                            TimePoint deadline,
                                                            const std::stop_token& stop);
+  Result<Done, IoError> secure(Connection& connection, const Proxy* proxy, const Url& url,
+                               Origin& origin, const TlsContext& context, TimePoint deadline);
   Result<const TlsContext*, TransportError> tls();
   void drop_expired(Origin& origin, TimePoint at, std::vector<Origin::Idle>& dropped) const;
 
@@ -73,6 +79,7 @@ struct HttpTransport::Impl {
   PollWaiter poll;
   SocketWaiter& waiter;
   Resolver resolver;
+  LocalTrouble trouble;
   std::mutex tls_mutex;
   std::unique_ptr<TlsContext> tls_context;  // outlives the connections
 
@@ -140,28 +147,48 @@ Result<const TlsContext*, TransportError> HttpTransport::Impl::tls() {
 Result<std::unique_ptr<Connection>, TransportError> HttpTransport::Impl::open(
     const Url& url, Origin& origin, TimePoint deadline, const std::stop_token& stop) {
   const TimePoint connect_deadline = std::min(deadline, now() + options.connect_timeout);
+  const Proxy* proxy = options.proxies.find(url);
   const auto failure = [&](bool timed_out, std::string what) {
     const bool late = timed_out && connect_deadline == deadline;
     return error_of(late ? TransportFault::timed_out : TransportFault::unreachable,
                     "cannot connect to " + url.host + ": " + std::move(what), true);
   };
+  const std::string on_the_way =
+      proxy == nullptr ? "" : "the proxy " + proxy->address() + " of " + proxy->setting + ": ";
   const Result<std::vector<Address>, Resolver::Failure> addresses =
-      resolver.resolve(url.host, url.port, connect_deadline, stop);
-  if (!addresses) return failure(addresses.error().timed_out, addresses.error().what);
+      proxy == nullptr ? resolver.resolve(url.host, url.port, connect_deadline, stop)
+                       : resolver.resolve(proxy->host, proxy->port, connect_deadline, stop);
+  if (!addresses) {
+    if (!stop.stop_requested()) trouble.tell(addresses.error().what);
+    return failure(addresses.error().timed_out, on_the_way + addresses.error().what);
+  }
   Result<std::unique_ptr<Connection>, IoError> connection =
       Connection::open(*addresses, connect_deadline, stop, waiter);
-  if (!connection)
-    return failure(connection.error().fault == IoFault::timed_out, connection.error().what);
+  if (!connection) {
+    trouble.tell_if_local(connection.error().system_error, connection.error().what);
+    return failure(connection.error().fault == IoFault::timed_out,
+                   on_the_way + connection.error().what);
+  }
   opened.fetch_add(1, std::memory_order_relaxed);
   if (url.scheme == "https") {
     Result<const TlsContext*, TransportError> context = tls();
     if (!context) return std::move(context).error();
     const std::stop_callback wake(stop, [&] { (*connection)->shut_down(); });
-    Result<Done, IoError> shaken =
-        (*connection)->start_tls(**context, url.host, origin.tls_session, connect_deadline);
-    if (!shaken) return failure(shaken.error().fault == IoFault::timed_out, shaken.error().what);
+    Result<Done, IoError> secured =
+        secure(**connection, proxy, url, origin, **context, connect_deadline);
+    if (!secured) return failure(secured.error().fault == IoFault::timed_out, secured.error().what);
   }
   return *std::move(connection);
+}
+
+Result<Done, IoError> HttpTransport::Impl::secure(Connection& connection, const Proxy* proxy,
+                                                  const Url& url, Origin& origin,
+                                                  const TlsContext& context, TimePoint deadline) {
+  Result<Done, IoError> done =
+      proxy == nullptr ? Done{} : open_tunnel(connection, *proxy, url, deadline);
+  if (done) done = connection.start_tls(context, url.host, origin.tls_session, deadline);
+  if (!done) trouble.tell_if_local(done.error().system_error, done.error().what);
+  return done;
 }
 
 Result<std::unique_ptr<HttpTransport>> HttpTransport::create(Options options) {
@@ -187,7 +214,9 @@ Result<Done, TransportError> HttpTransport::send(const HttpRequest& request, Tim
     return error_of(TransportFault::unreachable,
                     "the URL of the request is not an absolute http or https URL", true);
   const std::string name = url->origin();
-  const Result<std::string, http1::Malformed> head = http1::write_request_head(request, *url, name);
+  const Proxy* proxy = url->scheme == "http" ? impl_->options.proxies.find(*url) : nullptr;
+  const Result<std::string, http1::Malformed> head =
+      http1::write_request_head(request, *url, name, proxy);
   if (!head) return error_of(TransportFault::unreachable, head.error().what, true);
 
   Impl::Origin& origin = impl_->origin_of(name);
@@ -196,7 +225,8 @@ Result<Done, TransportError> HttpTransport::send(const HttpRequest& request, Tim
       safe ? impl_->options.max_idle
            : std::min(impl_->options.max_idle, impl_->options.max_submit_idle);
 
-  for (bool may_reuse = true;; may_reuse = false) {
+  Retry retry(retry_policies::connection, now(), deadline);
+  while (true) {
     if (stop.stop_requested()) {
       return error_of(TransportFault::cancelled, "stopped before anything was sent", true);
     }
@@ -204,7 +234,7 @@ Result<Done, TransportError> HttpTransport::send(const HttpRequest& request, Tim
       return error_of(TransportFault::timed_out, "no time is left for " + url->host, true);
     }
     std::unique_ptr<Connection> connection =
-        may_reuse ? impl_->take_idle(origin, max_age) : nullptr;
+        retry.attempt() == 1 ? impl_->take_idle(origin, max_age) : nullptr;
     const bool reused = connection != nullptr;
     if (!reused) {
       Result<std::unique_ptr<Connection>, TransportError> opened =
@@ -220,8 +250,10 @@ Result<Done, TransportError> HttpTransport::send(const HttpRequest& request, Tim
     ExchangeEnd end;
     {
       const std::stop_callback wake(stop, [&] { connection->shut_down(); });
-      end = run_exchange(*connection, *head, request, deadline, sink);
+      end = run_exchange(*connection, *head, request, proxy != nullptr, deadline, sink);
     }
+    if (const std::string shortage = connection->take_shortage(); !shortage.empty())
+      impl_->trouble.tell(url->host + ": " + shortage);
     if (end.reusable && !stop.stop_requested()) impl_->give_back(origin, std::move(connection));
     if (end.kind == ExchangeEnd::Kind::complete) return Done{};
     if (stop.stop_requested())
@@ -230,14 +262,18 @@ Result<Done, TransportError> HttpTransport::send(const HttpRequest& request, Tim
     switch (end.kind) {
       case ExchangeEnd::Kind::refused:
         return error_of(TransportFault::cancelled, "the receiver ended it", false);
+      case ExchangeEnd::Kind::proxy_refused:
+        return error_of(TransportFault::unreachable, refusal_of(*proxy, *url, 407), true);
       case ExchangeEnd::Kind::timed_out:
         return error_of(TransportFault::timed_out, what, end.nothing_sent);
       case ExchangeEnd::Kind::complete:
       case ExchangeEnd::Kind::interrupted:
         break;
     }
+    impl_->trouble.tell_if_local(end.system_error, what);
     // The other side had closed the idle connection before it could see this request.
-    if (reused && !end.answer_began && (safe || end.nothing_sent)) continue;
+    const bool unseen = reused && !end.answer_began && (safe || end.nothing_sent);
+    if (unseen && retry.next(now()).has_value()) continue;
     return error_of(end.nothing_sent ? TransportFault::unreachable : TransportFault::interrupted,
                     what, end.nothing_sent);
   }
@@ -258,4 +294,4 @@ HttpTransport::Counters HttpTransport::counters() const {
   return counters;
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

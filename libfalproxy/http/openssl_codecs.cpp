@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
 // OpenSSL takes lengths as int. A multiple of 3 and of 4, so that blocks join without padding in
@@ -69,4 +69,4 @@ Digest OpensslCodecs::sha256(std::string_view bytes) const {
   return digest;
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -5,7 +5,7 @@
 
 #include "falproxy/socket_waiter.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 bool PollWaiter::wait(int socket, short events, TimePoint deadline) {
   pollfd entry{socket, events, 0};
@@ -19,4 +19,4 @@ bool PollWaiter::wait(int socket, short events, TimePoint deadline) {
   }
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

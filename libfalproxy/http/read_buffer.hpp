@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// Has no memory until it is filled.
 class ReadBuffer {
@@ -53,4 +53,4 @@ class ReadBuffer {
   std::size_t end_ = 0;
 };
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

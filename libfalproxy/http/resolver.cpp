@@ -7,7 +7,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -15,7 +17,7 @@
 #include <thread>
 #include <utility>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
 constexpr std::chrono::seconds fresh_for{60};
@@ -66,43 +68,85 @@ class Signal {
   int fd_;
 };
 
+// A signal in the list of those who wait. The list's lock is held at its begin; whether it is at
+// its end does not matter.
+class Waiting {
+ public:
+  Waiting(std::unique_lock<std::mutex>& lock, std::vector<const Signal*>& list,
+          const Signal& signal)
+      : lock_(lock), list_(list), signal_(signal) {
+    list_.push_back(&signal);
+  }
+  ~Waiting() {
+    if (!lock_.owns_lock()) lock_.lock();
+    std::erase(list_, &signal_);
+  }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  std::unique_lock<std::mutex>& lock_;
+  std::vector<const Signal*>& list_;
+  const Signal& signal_;
+};
+
 }  // namespace
 
 struct Resolver::State {
+  State(Lookup from, std::chrono::seconds lost) : lookup(std::move(from)), lost_after(lost) {}
+
   struct Entry {
     std::vector<Address> addresses = {};
     TimePoint answered_at = {};
-    bool asking = false;
+    int lookups = 0;  // under way
+    TimePoint asked_at = {};
     Failure failure = {};
     std::uint64_t answers = 0;  // lookups that have ended, well or not
     std::vector<const Signal*> waiting = {};
   };
 
-  // On a thread of its own, which the state outlives.
-  static void look_up(const std::shared_ptr<State>& state, const std::string& host) {
-    Result<std::vector<Address>, Failure> answer = state->lookup(host);
+  // On a thread of its own, which the state outlives. Whatever the lookup does, it has an end.
+  static void look_up(const std::shared_ptr<State>& state, const std::string& host, Entry& entry) {
+    std::optional<Result<std::vector<Address>, Failure>> answer;
+    try {
+      answer = state->lookup(host);
+    } catch (...) {
+      answer = Failure{};
+    }
     const std::lock_guard lock(state->mutex);
-    Entry& entry = state->entries[host];
-    entry.asking = false;
+    --entry.lookups;
     ++entry.answers;
-    if (answer) {
-      entry.addresses = *std::move(answer);
+    if (*answer) {
+      entry.addresses = **std::move(answer);
       entry.answered_at = std::chrono::steady_clock::now();
     } else {
-      entry.failure = std::move(answer).error();
+      entry.failure = std::move(*answer).error();
     }
     for (const Signal* signal : entry.waiting) signal->raise();
   }
 
-  Lookup lookup;
+  [[nodiscard]] bool may_ask(const Entry& entry, TimePoint now) const noexcept {
+    return entry.lookups == 0 ||
+           now - entry.asked_at >= pause_before_next(entry.lookups, lost_after);
+  }
+
+  const Lookup lookup;
+  const std::chrono::seconds lost_after;
   std::mutex mutex;
   std::map<std::string, Entry> entries;
 };
 
-Resolver::Resolver(SocketWaiter& waiter, Lookup lookup)
-    : waiter_(waiter), state_(std::make_shared<State>()) {
-  state_->lookup = std::move(lookup);
+std::chrono::seconds Resolver::pause_before_next(int lost,
+                                                 std::chrono::seconds lost_after) noexcept {
+  constexpr int few = 4;
+  constexpr std::chrono::seconds longest = std::chrono::hours(1);
+  if (lost < few) return lost_after;
+  return std::min(longest,
+                  (lost_after + std::chrono::seconds(10)) * (1 << std::min(lost - few, 9)));
 }
+
+Resolver::Resolver(SocketWaiter& waiter, Lookup lookup, std::chrono::seconds lost_after)
+    : waiter_(waiter), state_(std::make_shared<State>(std::move(lookup), lost_after)) {}
 
 Result<std::vector<Address>, Resolver::Failure> Resolver::system_lookup(const std::string& host) {
   addrinfo hints{};
@@ -140,10 +184,11 @@ Result<std::vector<Address>, Resolver::Failure> Resolver::resolve(const std::str
   const bool known = !entry.addresses.empty();
   if (known && now - entry.answered_at < fresh_for) return with_port(entry.addresses, port);
 
-  if (!entry.asking) {
+  if (state_->may_ask(entry, now)) {
     try {
-      std::thread(&State::look_up, state_, host).detach();
-      entry.asking = true;
+      std::thread(&State::look_up, state_, host, std::ref(entry)).detach();
+      ++entry.lookups;
+      entry.asked_at = now;
     } catch (const std::system_error&) {
       if (!known) return Failure{false, "cannot resolve " + host + ": no thread can be started"};
     }
@@ -154,17 +199,19 @@ Result<std::vector<Address>, Resolver::Failure> Resolver::resolve(const std::str
   const Signal signal;
   if (signal.fd() < 0) return Failure{false, "cannot resolve " + host + ": no descriptor is left"};
   const std::stop_callback wake(stop, [&signal] { signal.raise(); });
-  entry.waiting.push_back(&signal);
-  while (entry.answers == before && !stop.stop_requested() &&
-         std::chrono::steady_clock::now() < deadline) {
+  const Waiting waiting(lock, entry.waiting, signal);
+  bool in_time = true;
+  while (entry.answers == before && !stop.stop_requested() && in_time) {
     lock.unlock();
-    waiter_.wait(signal.fd(), POLLIN, deadline);
+    in_time = waiter_.wait(signal.fd(), POLLIN, deadline);
     lock.lock();
   }
-  std::erase(entry.waiting, &signal);
   if (entry.answers == before) return Failure{true, "resolving " + host + " took too long"};
-  if (entry.addresses.empty() || entry.answered_at < now) return entry.failure;
+  if (entry.addresses.empty() || entry.answered_at < now) {
+    if (!entry.failure.what.empty()) return entry.failure;
+    return Failure{false, "cannot resolve " + host};
+  }
   return with_port(entry.addresses, port);
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

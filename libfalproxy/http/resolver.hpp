@@ -16,7 +16,7 @@
 #include "falproxy/result.hpp"
 #include "falproxy/socket_waiter.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 struct Address {
   sockaddr_storage storage{};
@@ -25,7 +25,8 @@ struct Address {
 
 /// Thread-safe. The system's lookup can neither be stopped nor given a deadline, so it runs on a
 /// thread of its own, one for each name at a time; whoever needs the answer waits for it, and may
-/// give up.
+/// give up. A lookup that hangs holds up neither the end of the process nor its name for long: it
+/// counts as lost after a while, and another one begins.
 class Resolver {
  public:
   struct Failure {
@@ -35,7 +36,12 @@ class Resolver {
   using Lookup = std::function<Result<std::vector<Address>, Failure>(const std::string& host)>;
 
   /// `lookup`: the system's, or a test's. `waiter` outlives this.
-  explicit Resolver(SocketWaiter& waiter, Lookup lookup = system_lookup);
+  explicit Resolver(SocketWaiter& waiter, Lookup lookup = system_lookup,
+                    std::chrono::seconds lost_after = std::chrono::seconds(10));
+  /// How long after a lookup of a name the next one is begun if `lost` of them have not answered:
+  /// each keeps its thread, so that they come ever more rarely, but never not at all.
+  [[nodiscard]] static std::chrono::seconds pause_before_next(
+      int lost, std::chrono::seconds lost_after) noexcept;
 
   /// The host's addresses with `port`, best first. An answer is used for 60 s, and for an hour
   /// while a new one is looked for. Addresses need no lookup. A stop ends the wait; the error is
@@ -53,4 +59,4 @@ class Resolver {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

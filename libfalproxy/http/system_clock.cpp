@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <ctime>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 TimePoint SystemClock::now() const { return std::chrono::steady_clock::now(); }
 
@@ -30,4 +30,4 @@ bool SystemClock::sleep_until(TimePoint until, std::stop_token stop) {
   return !stop.stop_requested();
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

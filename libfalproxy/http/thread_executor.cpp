@@ -7,7 +7,7 @@
 #include <functional>
 #include <vector>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
 void* run_task(void* task) {
@@ -58,4 +58,4 @@ void ThreadExecutor::run_all(std::span<const std::function<void()>> tasks) {
   for (const pthread_t thread : threads) ::pthread_join(thread, nullptr);
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

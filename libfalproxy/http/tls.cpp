@@ -6,40 +6,39 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <system_error>
 #include <utility>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
 // A BIO over a non-blocking view of a socket. OpenSSL's own would raise SIGPIPE, and would hold a
 // 16 kB read buffer for as long as a read blocks.
-struct SocketView {
-  int* socket = nullptr;
-  std::size_t* sent_bytes = nullptr;
-};
-
-SocketView* view_of(BIO* bio) { return static_cast<SocketView*>(BIO_get_data(bio)); }
-
-bool is_would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
+SocketView& view_of(BIO* bio) { return *static_cast<SocketView*>(BIO_get_data(bio)); }
 
 int bio_write(BIO* bio, const char* data, int size) {
   BIO_clear_retry_flags(bio);
-  SocketView* view = view_of(bio);
+  SocketView& view = view_of(bio);
   const ssize_t n =
-      ::send(*view->socket, data, static_cast<std::size_t>(size), MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (n > 0) *view->sent_bytes += static_cast<std::size_t>(n);
-  if (n < 0 && is_would_block(errno)) BIO_set_retry_write(bio);
+      ::send(view.socket, data, static_cast<std::size_t>(size), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (n > 0) view.sent_bytes += static_cast<std::size_t>(n);
+  if (n < 0 && view.passes(errno)) BIO_set_retry_write(bio);
   return static_cast<int>(n);
 }
 
 int bio_read(BIO* bio, char* data, int size) {
   BIO_clear_retry_flags(bio);
-  const ssize_t n =
-      ::recv(*view_of(bio)->socket, data, static_cast<std::size_t>(size), MSG_DONTWAIT);
-  if (n < 0 && is_would_block(errno)) BIO_set_retry_read(bio);
+  SocketView& view = view_of(bio);
+  if (view.turn == 0) {
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  const ssize_t n = ::recv(view.socket, data, static_cast<std::size_t>(size), MSG_DONTWAIT);
+  if (n > 0) view.turn -= std::min(view.turn, static_cast<std::size_t>(n));
+  if (n < 0 && view.passes(errno)) BIO_set_retry_read(bio);
   if (n == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
   return static_cast<int>(n);
 }
@@ -53,12 +52,6 @@ long bio_control(BIO* bio, int command, long, void*) {
     default:
       return 0;
   }
-}
-
-int bio_destroy(BIO* bio) {
-  delete view_of(bio);
-  BIO_set_data(bio, nullptr);
-  return 1;
 }
 
 int store_session(SSL* ssl, SSL_SESSION* session) {
@@ -101,7 +94,6 @@ Result<std::unique_ptr<TlsContext>> TlsContext::create(const std::string& ca_fil
   BIO_meth_set_write(method, bio_write);
   BIO_meth_set_read(method, bio_read);
   BIO_meth_set_ctrl(method, bio_control);
-  BIO_meth_set_destroy(method, bio_destroy);
 
   const int loaded = ca_file.empty() ? SSL_CTX_set_default_verify_paths(context)
                                      : SSL_CTX_load_verify_file(context, ca_file.c_str());
@@ -127,12 +119,12 @@ Result<std::unique_ptr<TlsContext>> TlsContext::create(const std::string& ca_fil
   return tls;
 }
 
-OpenSslPtr<SSL> TlsContext::begin(const std::string& host, int* socket, std::size_t* sent_bytes,
+OpenSslPtr<SSL> TlsContext::begin(const std::string& host, SocketView& view,
                                   TlsSessionSlot& slot) const {
   OpenSslPtr<SSL> ssl(SSL_new(context_.get()));
   BIO* bio = ssl == nullptr ? nullptr : BIO_new(socket_method_.get());
   if (bio == nullptr) return nullptr;
-  BIO_set_data(bio, new SocketView{socket, sent_bytes});
+  BIO_set_data(bio, &view);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl.get(), bio, bio);
 
@@ -163,4 +155,4 @@ std::string take_tls_error(const SSL* ssl) {
   return reason == nullptr ? "the connection was closed" : reason;
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

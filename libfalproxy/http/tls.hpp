@@ -9,8 +9,9 @@
 #include <string>
 
 #include "falproxy/result.hpp"
+#include "socket_view.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 struct OpenSslDeleter {
   void operator()(SSL_CTX* p) const { SSL_CTX_free(p); }
@@ -42,11 +43,11 @@ class TlsContext {
   /// certificate.
   [[nodiscard]] static Result<std::unique_ptr<TlsContext>> create(const std::string& ca_file);
 
-  /// A session that speaks over `socket` and accepts only a certificate for `host` (a name or an
-  /// address). Reads and writes do not block and raise no SIGPIPE; `sent_bytes` counts what is
-  /// handed to the socket. `slot` gets sessions that the host offers, and gives the last one. Null
-  /// where memory is short.
-  [[nodiscard]] OpenSslPtr<SSL> begin(const std::string& host, int* socket, std::size_t* sent_bytes,
+  /// A session that speaks over the socket of `view`, which outlives it, and accepts only a
+  /// certificate for `host` (a name or an address). Reads and writes do not block and raise no
+  /// SIGPIPE. `slot` gets sessions that the host offers, and gives the last one. Null if memory is
+  /// short.
+  [[nodiscard]] OpenSslPtr<SSL> begin(const std::string& host, SocketView& view,
                                       TlsSessionSlot& slot) const;
 
  private:
@@ -59,4 +60,4 @@ class TlsContext {
 /// errors.
 [[nodiscard]] std::string take_tls_error(const SSL* ssl);
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -1,113 +1,192 @@
 #include "falproxy/png_masks.hpp"
 
-#include <png.h>
-
 #include <algorithm>
 #include <cstdint>
+#include <functional>
+#include <span>
+#include <utility>
 #include <vector>
 
-namespace falproxy {
+#include "png/png_stream.hpp"
+
+namespace falproxy::inline v0 {
 namespace {
 
-constexpr std::uint64_t max_pixels = 40'000'000;
+using png::Pixel;
+
+// Bounds the work, not the memory: a file of a few kilobytes may say that it is any size. Twice as
+// much as the largest cameras make, and as any model takes.
+constexpr std::uint64_t most_pixels = std::uint64_t{1} << 28;
+constexpr std::uint64_t most_interlaced_pixels = 40'000'000;
+// What libpng and zlib need for themselves, to read one picture and to write another.
+constexpr std::size_t codec_bytes = 400u << 10;
+// Of each of the rows that libpng, zlib's filters and the conversion have at hand, a pixel: with 16
+// bits and four channels twice, as gray and alpha, and as it is written.
+constexpr std::size_t bytes_of_column = 24;
+// Programs that blend leave 254 where 255 was meant, and 1 where black was.
+constexpr std::uint8_t opaque_from = 254;
+constexpr std::uint8_t rounding = 1;
 
 Error broken(std::string_view why) {
   return {ErrorKind::invalid_mask, "Invalid mask image: " + std::string(why) + ".", "mask"};
 }
+Error broken_file() { return broken("the PNG file is broken"); }
+Error nothing_to_change() {
+  return broken(
+      "the mask leaves nothing to change, for no pixel of it is transparent; erase the part that "
+      "is to change, or paint it white on black");
+}
 
-// libpng's simplified interface: its longjmp never leaves libpng, so no C++ frame is jumped over.
-class Image {
+Error no_hole() {
+  return broken(
+      "this model requires a mask, none was sent, and no pixel of the picture is transparent; send "
+      "a 'mask', or erase the part of the picture that is to change");
+}
+
+bool is_transparent(Pixel pixel) noexcept { return pixel.alpha < opaque_from; }
+
+enum class Colours { none, some };
+
+// Calls `f` with each row from the top, until it returns false. Whether colours were among them.
+Result<Colours> for_each_row(std::string_view file,
+                             const std::function<bool(std::span<const Pixel>)>& f) {
+  png::Reader reader(file);
+  if (!reader.open() || !reader.begin()) return broken_file();
+  const std::size_t width = reader.width();
+  if (!reader.is_interlaced()) {
+    std::vector<Pixel> row(width);
+    for (std::uint32_t y = 0; y < reader.height(); ++y) {
+      if (!reader.read(row.data())) return broken_file();
+      if (!f(row)) break;
+    }
+    return reader.has_seen_colour() ? Colours::some : Colours::none;
+  }
+  std::vector<Pixel> picture(width * reader.height());
+  for (int pass = 0; pass < reader.passes(); ++pass) {
+    for (std::size_t y = 0; y < reader.height(); ++y) {
+      if (!reader.read(picture.data() + y * width)) return broken_file();
+    }
+  }
+  for (std::size_t y = 0; y < reader.height(); ++y) {
+    if (!f(std::span(picture).subspan(y * width, width))) break;
+  }
+  return reader.has_seen_colour() ? Colours::some : Colours::none;
+}
+
+// How much a pixel is to be changed, 0..255: its transparency, or its brightness where nothing is
+// transparent.
+std::uint8_t change_of(Pixel pixel, bool use_alpha) noexcept {
+  if (!use_alpha) return pixel.gray;
+  return is_transparent(pixel) ? static_cast<std::uint8_t>(255 - pixel.alpha) : std::uint8_t{0};
+}
+
+// The least and the greatest change in a picture.
+struct Range {
+  std::uint8_t least = 255;
+  std::uint8_t most = 0;
+
+  void take(std::uint8_t change) noexcept {
+    least = std::min(least, change);
+    most = std::max(most, change);
+  }
+};
+
+class Conversion {
  public:
-  Image() { image_.version = PNG_IMAGE_VERSION; }
-  ~Image() { png_image_free(&image_); }
-  Image(const Image&) = delete;
-  Image& operator=(const Image&) = delete;
+  Conversion(std::string_view file, MaskConvention to, bool may_be_painted, MemoryBudget* memory)
+      : file_(file), to_(to), may_be_painted_(may_be_painted), memory_(memory), share_(memory) {}
 
-  [[nodiscard]] bool open(std::string_view png) noexcept {
-    return png_image_begin_read_from_memory(&image_, png.data(), png.size()) != 0;
-  }
-  [[nodiscard]] std::uint32_t width() const noexcept { return image_.width; }
-  [[nodiscard]] std::uint32_t height() const noexcept { return image_.height; }
-  [[nodiscard]] bool has_alpha() const noexcept {
-    return (image_.format & PNG_FORMAT_FLAG_ALPHA) != 0;
-  }
-
-  /// All pixels with one byte a channel; empty where the file is broken.
-  [[nodiscard]] std::vector<std::uint8_t> read(png_uint_32 format) {
-    image_.format = format;
-    std::vector<std::uint8_t> pixels(PNG_IMAGE_SIZE(image_));
-    if (png_image_finish_read(&image_, nullptr, pixels.data(), 0, nullptr) == 0) pixels.clear();
-    return pixels;
+  Result<std::shared_ptr<const std::string>> run() {
+    png::Reader reader(file_);
+    if (!reader.open()) return broken("it must be a PNG file");
+    const std::uint64_t pixels = std::uint64_t{reader.width()} * reader.height();
+    if (reader.is_interlaced() && pixels > most_interlaced_pixels)
+      return broken("it is interlaced and has more than 40 megapixels");
+    if (pixels > most_pixels) return broken("it has more than 268 megapixels");
+    const std::size_t whole = reader.is_interlaced() ? pixels * sizeof(Pixel) : 0;
+    if (!share_.resize(codec_bytes + reader.width() * bytes_of_column + whole))
+      return no_memory_left();
+    if (reader.has_alpha()) {
+      Result<Colours> read = for_each_row(file_, [&](std::span<const Pixel> row) {
+        use_alpha_ = std::ranges::any_of(row, is_transparent);
+        return !use_alpha_;
+      });
+      if (!read) return std::move(read).error();
+      says_opaque_ = !use_alpha_;
+    }
+    if (!use_alpha_ && !may_be_painted_) return no_hole();
+    if (use_alpha_ && to_ == MaskConvention::alpha) return as_it_is();
+    return write(reader.width(), reader.height());
   }
 
  private:
-  png_image image_{};
+  Result<std::shared_ptr<const std::string>> as_it_is() {
+    Result<Colours> read = for_each_row(file_, [](std::span<const Pixel>) { return true; });
+    if (!read) return std::move(read).error();
+    CountedText copy(memory_);
+    if (!copy.append(file_)) return no_memory_left();
+    return copy.take();
+  }
+
+  // A picture without transparency is a mask only if somebody painted one: in black and white, with
+  // some white, and, where it says that all of it is opaque, with some black.
+  [[nodiscard]] bool is_painted(Colours colours, Range range) const noexcept {
+    return colours == Colours::none && range.most > rounding &&
+           !(says_opaque_ && range.most - range.least <= rounding);
+  }
+
+  Result<std::shared_ptr<const std::string>> write(std::uint32_t width, std::uint32_t height) {
+    CountedText out(memory_);
+    png::Writer writer(out);
+    // Who looks at the colour of a mask for `alpha` sees the same as who looks at its alpha.
+    const bool with_alpha = to_ == MaskConvention::alpha || to_ == MaskConvention::either;
+    bool written = writer.begin(width, height, with_alpha, media::orientation_exif(file_));
+    std::vector<std::uint8_t> bytes(std::size_t{width} * (with_alpha ? 2 : 1));
+    Range range;
+    Result<Colours> read = for_each_row(file_, [&](std::span<const Pixel> row) {
+      for (std::size_t x = 0; x < row.size(); ++x) {
+        const std::uint8_t change = change_of(row[x], use_alpha_);
+        range.take(change);
+        if (with_alpha) {
+          bytes[2 * x] = change;
+          bytes[2 * x + 1] = static_cast<std::uint8_t>(255 - change);
+        } else {
+          bytes[x] =
+              to_ == MaskConvention::white ? change : static_cast<std::uint8_t>(255 - change);
+        }
+      }
+      written = written && writer.write(bytes.data());
+      return written;
+    });
+    if (!read) return std::move(read).error();
+    if (!use_alpha_ && !is_painted(*read, range)) return nothing_to_change();
+    written = written && writer.end();
+    if (writer.out_of_memory()) return no_memory_left();
+    if (!written) return Error{ErrorKind::internal, "The mask could not be written as a PNG file."};
+    return out.take();
+  }
+
+  const std::string_view file_;
+  const MaskConvention to_;
+  const bool may_be_painted_;
+  MemoryBudget* const memory_;
+  MemoryShare share_;
+  bool use_alpha_ = false;    // something is transparent
+  bool says_opaque_ = false;  // there is an alpha channel, and nothing is
 };
-
-Result<std::string> write(std::uint32_t width, std::uint32_t height, png_uint_32 format,
-                          const std::vector<std::uint8_t>& pixels) {
-  png_image image{};
-  image.version = PNG_IMAGE_VERSION;
-  image.width = width;
-  image.height = height;
-  image.format = format;
-  image.flags = PNG_IMAGE_FLAG_FAST;
-  png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
-  std::string png(size, '\0');
-  if (png_image_write_to_memory(&image, png.data(), &size, 0, pixels.data(), 0, nullptr) == 0) {
-    return Error{ErrorKind::internal, "The mask could not be written as a PNG file."};
-  }
-  png.resize(size);
-  return png;
-}
-
-// How much each pixel is to be changed, 0..255: its transparency, or its brightness where nothing
-// is transparent.
-std::vector<std::uint8_t> change_of(const std::vector<std::uint8_t>& gray_alpha, bool use_alpha) {
-  std::vector<std::uint8_t> change(gray_alpha.size() / 2);
-  for (std::size_t i = 0; i < change.size(); ++i) {
-    change[i] =
-        use_alpha ? static_cast<std::uint8_t>(255 - gray_alpha[2 * i + 1]) : gray_alpha[2 * i];
-  }
-  return change;
-}
-
-bool has_transparency(const std::vector<std::uint8_t>& gray_alpha) noexcept {
-  for (std::size_t i = 1; i < gray_alpha.size(); i += 2) {
-    if (gray_alpha[i] != 255) return true;
-  }
-  return false;
-}
 
 }  // namespace
 
-Result<std::string> PngMasks::convert(std::string_view png, MaskConvention to) const {
-  Image image;
-  if (!image.open(png)) return broken("it must be a PNG file");
-  const std::uint32_t width = image.width();
-  const std::uint32_t height = image.height();
-  if (std::uint64_t{width} * height > max_pixels) return broken("it has more than 40 megapixels");
-  const bool alpha_channel = image.has_alpha();
-  const std::vector<std::uint8_t> gray_alpha = image.read(PNG_FORMAT_GA);
-  if (gray_alpha.empty()) return broken("the PNG file is broken");
-
-  const bool use_alpha = alpha_channel && has_transparency(gray_alpha);
-  if (use_alpha && to == MaskConvention::alpha) return std::string(png);
-  std::vector<std::uint8_t> change = change_of(gray_alpha, use_alpha);
-  switch (to) {
-    case MaskConvention::white:
-      return write(width, height, PNG_FORMAT_GRAY, change);
-    case MaskConvention::black:
-      std::ranges::transform(change, change.begin(),
-                             [](std::uint8_t c) { return static_cast<std::uint8_t>(255 - c); });
-      return write(width, height, PNG_FORMAT_GRAY, change);
-    case MaskConvention::alpha:
-      break;
-  }
-  std::vector<std::uint8_t> with_alpha(change.size() * 2, 0);
-  for (std::size_t i = 0; i < change.size(); ++i)
-    with_alpha[2 * i + 1] = static_cast<std::uint8_t>(255 - change[i]);
-  return write(width, height, PNG_FORMAT_GA, with_alpha);
+Result<std::shared_ptr<const std::string>> PngMasks::convert(std::string_view png,
+                                                             MaskConvention to,
+                                                             MemoryBudget* memory) const {
+  return Conversion(png, to, true, memory).run();
 }
 
-}  // namespace falproxy
+Result<std::shared_ptr<const std::string>> PngMasks::from_hole(std::string_view picture,
+                                                               MaskConvention to,
+                                                               MemoryBudget* memory) const {
+  return Conversion(picture, to, false, memory).run();
+}
+
+}  // namespace falproxy::inline v0

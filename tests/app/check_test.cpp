@@ -1,10 +1,10 @@
-#include "commands/check.hpp"
-
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <string>
 
 #include "app/fake_fal.hpp"
+#include "commands/commands.hpp"
 #include "falproxy/json.hpp"
 
 using falproxy::Json;
@@ -59,8 +59,8 @@ std::string found_on(const Outcome& outcome, const std::string& what) {
 }
 
 constexpr const char* needed =
-    "CUSTOM_ACCESS_KEY=access-s3cret\nAI_KEYS=k1:s3cret\nSUPPORTED_MODELS=painter:example/"
-    "painter\n";
+    "CUSTOM_ACCESS_KEY=access-key-of-s3cret\nAI_KEYS=k1:s3cret\nSUPPORTED_MODELS=painter:example/"
+    "painter\nSTATE_DIR=none\n";
 
 FakeFal& good(FakeFal& fal) {
   fal.documents["example/painter"] =
@@ -160,6 +160,19 @@ TEST_CASE("check holds defaults and overrides against the documents") {
   CHECK(outcome.text.find("did you mean 'guidance_scale'?") != std::string::npos);
 }
 
+TEST_CASE("check warns if a model's pictures are not public") {
+  FakeFal fal;
+  for (const std::string access : {"hide", "forbid", "allow"}) {
+    const std::string models = fal.folder.write(
+        "models.json", R"({"painter": {"fal": {"output_access": ")" + access + R"("}}})");
+    const Outcome outcome = check(good(fal), std::string(needed) + "MODELS_FILE=" + models + "\n");
+    CHECK(outcome.status == 0);
+    const std::string found = found_on(outcome, "model painter");
+    CHECK((found.find("warning: output_access: ") != std::string::npos) == (access != "allow"));
+    fal.out.str("");
+  }
+}
+
 TEST_CASE("check tells what fal says of each key, without the key and without fal's words") {
   FakeFal fal;
   good(fal);
@@ -214,10 +227,50 @@ TEST_CASE("check names certificates that cannot be read") {
   FakeFal fal;
   auto surroundings = good(fal).surroundings({});
   surroundings.transport =
-      [](const falproxy::Settings&) -> falproxy::Result<std::unique_ptr<falproxy::Transport>> {
+      [](const falproxy::Settings&,
+         const falproxy::Proxies&) -> falproxy::Result<std::unique_ptr<falproxy::Transport>> {
     return falproxy::Error{falproxy::ErrorKind::invalid_settings, "ca.pem holds no certificate"};
   };
   CHECK(run_check({.command = Command::check, .env_file = fal.folder.write("my.env", needed)},
                   surroundings) == 1);
   CHECK(fal.out.str().find("SSL_CERT_FILE") != std::string::npos);
+}
+
+TEST_CASE("check says where runs are noted, and makes no folder for it") {
+  FakeFal fal;
+  CHECK(found_on(check(good(fal), needed), "state") == "ok: runs are noted in memory only");
+  const std::string folder = fal.folder.at("not/there/yet");
+  const std::string line = "STATE_DIR=" + folder + "\n";
+  CHECK(found_on(check(fal, needed + line), "state") == "ok: runs are noted in " + folder);
+  CHECK_FALSE(std::filesystem::exists(fal.folder.at("not")));
+  std::filesystem::create_directories(folder);
+  CHECK(found_on(check(fal, needed + line), "state") == "ok: runs are noted in " + folder);
+  CHECK(std::filesystem::is_empty(folder));
+}
+
+TEST_CASE("check warns where runs cannot be noted, and it is a fault where they must be") {
+  FakeFal fal;
+  const std::string file = fal.folder.write("a file", "");
+  std::string line;
+  std::string finding;
+  SUBCASE("a file is in the way") {
+    line = "STATE_DIR=\"" + file + "/state\"\n";
+    finding = "runs cannot be noted in " + file + "/state: " + file + " is no folder";
+  }
+  SUBCASE("there is no home") {
+    line = "STATE_DIR=\n";
+    finding = "there is no home folder for it";
+  }
+  SUBCASE("a part of its name is too long") {
+    line = "STATE_DIR=" + fal.folder.at(std::string(300, 'x')) + "\n";
+    finding = "runs cannot be noted in " + fal.folder.at(std::string(300, 'x')) + ": ";
+  }
+  const Outcome outcome = check(good(fal), needed + line);
+  CHECK(outcome.status == 0);
+  CAPTURE(outcome.text);
+  CHECK(found_on(outcome, "state").starts_with("warning: " + finding));
+  CHECK(outcome.text.find("STATE_DIR=none") != std::string::npos);
+  const Outcome required = check(fal, needed + line + "REQUIRE_STATE=true\n");
+  CHECK(required.status == 1);
+  CHECK(found_on(required, "state").starts_with("fault: " + finding));
 }

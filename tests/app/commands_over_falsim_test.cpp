@@ -1,17 +1,19 @@
 // The commands with the real transport, over http and https, against falsim.
 #include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <falsim/falsim.hpp>
 #include <sstream>
 #include <string>
+#include <thread>
 
 #include "app/folder.hpp"
 #include "app/served.hpp"
-#include "commands/check.hpp"
-#include "commands/explain.hpp"
-#include "commands/health.hpp"
-#include "commands/models.hpp"
-#include "commands/real_surroundings.hpp"
+#include "commands/commands.hpp"
+#include "commands/surroundings.hpp"
 
 using falproxy::app::Command;
 using falproxy::app::CommandLine;
@@ -42,7 +44,8 @@ Said say(Run run, const CommandLine& line) {
 }
 
 std::string settings(const Falsim& sim, const Folder& folder, const std::string& keys) {
-  return "CUSTOM_ACCESS_KEY=access\nAI_KEYS=" + keys + "\nSCHEMA_CACHE_DIR=" + folder.at("cache") +
+  return "CUSTOM_ACCESS_KEY=an-access-key-of-one\nAI_KEYS=" + keys +
+         "\nSTATE_DIR=none\nSCHEMA_CACHE_DIR=" + folder.at("cache") +
          "\nSUPPORTED_MODELS=flux:fal-ai/flux/dev+fal-ai/flux/dev/image-to-image,"
          "try-on:fal-ai/image-apps-v2/virtual-try-on\n" +
          sim.env();
@@ -54,7 +57,7 @@ TEST_CASE("check tells good keys from bad ones, over http and https, and submits
   for (const Tls tls : {Tls::none, Tls::valid}) {
     CAPTURE(static_cast<int>(tls));
     const Folder folder;
-    auto sim = Falsim::start({.tls = tls, .keys = {"good:secret"}});
+    auto sim = Falsim::start({.keys = {"good:secret"}}, {.tls = tls});
     REQUIRE(sim.has_value());
     std::string text = settings(*sim, folder, "good:secret,bad:secret");
     if (tls != Tls::none) {
@@ -79,7 +82,7 @@ TEST_CASE("check says that nothing can be reached where a certificate is not to 
   for (const Tls tls : {Tls::expired, Tls::wrong_host, Tls::self_signed}) {
     CAPTURE(static_cast<int>(tls));
     const Folder folder;
-    auto sim = Falsim::start({.tls = tls});
+    auto sim = Falsim::start({}, {.tls = tls});
     REQUIRE(sim.has_value());
     const std::string env =
         folder.write("my.env", settings(*sim, folder, "good:secret") + "\nSSL_CERT_FILE=" +
@@ -114,19 +117,109 @@ TEST_CASE("models and explain work from the disk once fal is out of reach") {
   CHECK(plan.out.find("\"prompt\": \"a lighthouse at dusk\"") != std::string::npos);
 }
 
+namespace {
+
+bool can_listen_on(const in6_addr& address) {
+  const int fd = ::socket(AF_INET6, SOCK_STREAM, 0);
+  sockaddr_in6 place{};
+  place.sin6_family = AF_INET6;
+  place.sin6_addr = address;
+  const bool can =
+      fd >= 0 && ::bind(fd, reinterpret_cast<const sockaddr*>(&place), sizeof place) == 0;
+  if (fd >= 0) ::close(fd);
+  return can;
+}
+
+Said ask_health(const Folder& folder, const std::string& host, const std::string& port) {
+  const std::string env = folder.write(
+      "health.env",
+      "CUSTOM_ACCESS_KEY=an-access-key-of-one\nAI_KEYS=a:b\nSUPPORTED_MODELS=flux:fal-ai/flux/dev\n"
+      "HOST=" +
+          host + "\nPORT=" + port + "\n");
+  return say(falproxy::app::run_health, {.command = Command::health, .env_file = env});
+}
+
+}  // namespace
+
 TEST_CASE("health says yes where the server answers, and no where nobody does") {
   const Folder folder;
   const falproxy::test::Served served;
-  const auto ask = [&](const std::string& port) {
-    const std::string env = folder.write(
-        "health.env",
-        "CUSTOM_ACCESS_KEY=access\nAI_KEYS=a:b\nSUPPORTED_MODELS=flux:fal-ai/flux/dev\nPORT=" +
-            port + "\n");
-    return say(falproxy::app::run_health, {.command = Command::health, .env_file = env});
-  };
-  const Said well = ask(std::to_string(served.port()));
+  const Said well = ask_health(folder, "0.0.0.0", std::to_string(served.port()));
   CHECK(well.status == ExitStatus::done);
   CHECK(well.out == "{\"status\":\"ok\"}\n");
-  CHECK(ask("9").status == ExitStatus::fault);
-  CHECK(ask("nine").status == ExitStatus::not_understood);
+  CHECK(ask_health(folder, "0.0.0.0", "9").status == ExitStatus::fault);
+  CHECK(ask_health(folder, "0.0.0.0", "nine").status == ExitStatus::not_understood);
+}
+
+TEST_CASE("usage shows what was spent as a table, or as the server tells it") {
+  const Folder folder;
+  const falproxy::test::Served served;
+  REQUIRE(served.post("/v1/images/generations", falproxy::test::lighthouse).status == 200);
+  const std::string env = folder.write(
+      "usage.env",
+      "CUSTOM_ACCESS_KEY=" + std::string(falproxy::test::access_key) +
+          "\nAI_KEYS=a:b\nSUPPORTED_MODELS=flux:fal-ai/flux/dev\nHOST=127.0.0.1\nPORT=" +
+          std::to_string(served.port()) + "\n");
+  const Said table =
+      say(falproxy::app::run_usage, {.command = Command::usage, .env_file = env, .by = "model"});
+  CHECK(table.status == ExitStatus::done);
+  CHECK(table.out.find("requests") != std::string::npos);
+  CHECK(table.out.find("flux") != std::string::npos);
+  const Said json =
+      say(falproxy::app::run_usage, {.command = Command::usage, .env_file = env, .json = true});
+  CHECK(json.out.starts_with(R"({"object":"list","data":[{"day":)"));
+  const Said wrong =
+      say(falproxy::app::run_usage, {.command = Command::usage, .env_file = env, .by = "cat"});
+  CHECK(wrong.status == ExitStatus::fault);
+  CHECK(wrong.err.find("group_by") != std::string::npos);
+}
+
+TEST_CASE("a server that listens everywhere is found by health, and its log names the address") {
+  const Folder folder;
+  struct Case {
+    std::string host;
+    std::string named;
+    bool possible = true;
+  };
+  const bool ipv6 = can_listen_on(in6addr_any);
+  for (const Case& c :
+       {Case{"0.0.0.0", "0.0.0.0"}, Case{"*", ipv6 ? "[::]" : "0.0.0.0"}, Case{"::", "[::]", ipv6},
+        Case{"[::]", "[::]", ipv6}, Case{"[::1]", "[::1]", can_listen_on(in6addr_loopback)}}) {
+    if (!c.possible) {
+      MESSAGE("not tried: this machine has no " << c.host);
+      continue;
+    }
+    CAPTURE(c.host);
+    const falproxy::test::Served served({{"HOST", c.host}});
+    const std::string port = std::to_string(served.port());
+    const Said asked = ask_health(folder, c.host, port);
+    CAPTURE(asked.err);
+    CHECK(asked.status == ExitStatus::done);
+    // IPv4 is served beside IPv6.
+    if (c.host != "[::1]") CHECK(served.get("/health").status == 200);
+    const std::string line = "listening on http://" + c.named + ":" + port + "\n";
+    for (int i = 0; i < 1000 && served.log().find(line) == std::string::npos; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    CHECK(served.log().find(line) != std::string::npos);
+  }
+}
+
+TEST_CASE("a host that is no address of this machine is told as such") {
+  const Folder folder;
+  for (const std::string host : {"no-such-host.invalid", "192.0.2.1"}) {
+    auto loaded = falproxy::app::load_configuration(
+        folder.write("my.env",
+                     "CUSTOM_ACCESS_KEY=an-access-key-of-one\nAI_KEYS=a:b\nSUPPORTED_MODELS=a:b/c\n"
+                     "PORT=0\nSCHEMA_CACHE_DIR=none\nSTATE_DIR=none\nHOST=" +
+                         host),
+        {});
+    REQUIRE(loaded.has_value());
+    const auto created = falproxy::app::Service::create(std::move(loaded).value(),
+                                                        {.write_log = [](std::string_view) {}});
+    REQUIRE_FALSE(created.has_value());
+    CAPTURE(created.error().message);
+    CHECK(created.error().field == "HOST");
+    CHECK(created.error().message.find("No such file") == std::string::npos);
+    CHECK(created.error().message.find("such as 0.0.0.0") != std::string::npos);
+  }
 }

@@ -168,14 +168,15 @@ TEST_CASE("a disk that fails later is a line in the log, not a fault") {
 }
 
 TEST_CASE("where the cache is") {
-  CHECK_FALSE(cache_directory("none", "/xdg", "/home/a").has_value());
-  CHECK(cache_directory("/own", "/xdg", "/home/a") == fs::path("/own"));
-  CHECK(cache_directory(std::nullopt, "/xdg", "/home/a") == fs::path("/xdg/falproxy"));
-  CHECK(cache_directory(std::nullopt, "relative", "/home/a") ==
-        fs::path("/home/a/.cache/falproxy"));
-  CHECK(cache_directory(std::nullopt, std::nullopt, "/home/a") ==
-        fs::path("/home/a/.cache/falproxy"));
-  CHECK_FALSE(cache_directory(std::nullopt, std::nullopt, std::nullopt).has_value());
+  const Environment home = {{"HOME", "/home/a"}};
+  const Environment xdg = {{"HOME", "/home/a"}, {"XDG_CACHE_HOME", "/xdg"}};
+  const Environment relative = {{"HOME", "/home/a"}, {"XDG_CACHE_HOME", "relative"}};
+  CHECK_FALSE(cache_directory("none", xdg).has_value());
+  CHECK(cache_directory("/own", xdg) == fs::path("/own"));
+  CHECK(cache_directory(std::nullopt, xdg) == fs::path("/xdg/falproxy"));
+  CHECK(cache_directory(std::nullopt, relative) == fs::path("/home/a/.cache/falproxy"));
+  CHECK(cache_directory(std::nullopt, home) == fs::path("/home/a/.cache/falproxy"));
+  CHECK_FALSE(cache_directory(std::nullopt, {}).has_value());
 }
 
 }  // namespace

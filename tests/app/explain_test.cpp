@@ -1,10 +1,9 @@
-#include "commands/explain.hpp"
-
 #include <doctest/doctest.h>
 
 #include <string>
 
 #include "app/fake_fal.hpp"
+#include "commands/commands.hpp"
 #include "falproxy/json.hpp"
 
 using falproxy::Json;
@@ -17,7 +16,7 @@ using falproxy::testing::FakeFal;
 
 namespace {
 
-const Environment configured{{"CUSTOM_ACCESS_KEY", "access-s3cret"},
+const Environment configured{{"CUSTOM_ACCESS_KEY", "access-key-of-s3cret"},
                              {"AI_KEYS", "k1:s3cret"},
                              {"SUPPORTED_MODELS", "painter:example/painter+example/editor"}};
 
@@ -114,6 +113,20 @@ TEST_CASE("explain maps a model's name as the server would") {
   const Json plan = explained(fal, {.model = "gpt-image-1", .schema_file = document}, {},
                               R"({"prompt": "a fox"})");
   CHECK(plan.find("response_format")->as_string() == "b64_json");
+}
+
+TEST_CASE("explain shows the header fields that MODELS_FILE sends to fal") {
+  FakeFal fal;
+  const std::string models =
+      fal.folder.write("m.json", R"({"painter": {"fal": {"queue_priority": "low"}}})");
+  Environment environment = configured;
+  environment["MODELS_FILE"] = models;
+  const Json plan =
+      explained(with_two_models(fal), {.model = "painter"}, environment, R"({"prompt": "a fox"})");
+  CHECK(plan.find("headers")->find("X-Fal-Queue-Priority")->as_string() == "low");
+  fal.out.str("");
+  CHECK(run_explain(line_of(fal, {.model = "painter"}), fal.surroundings(environment)) == 0);
+  CHECK(fal.out.str().find("\nHeaders\n  X-Fal-Queue-Priority: low\n") != std::string::npos);
 }
 
 TEST_CASE("explain counts what MODELS_FILE says of the model") {

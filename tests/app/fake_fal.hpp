@@ -10,9 +10,9 @@
 
 #include "app/folder.hpp"
 #include "commands/surroundings.hpp"
-#include "support/virtual_time.hpp"
+#include "falproxy/test_doubles.hpp"
 
-namespace falproxy::testing {
+namespace falproxy::inline v0::testing {
 
 /// A model's document: `inputs` are the properties as JSON, `required` the names as JSON.
 [[nodiscard]] inline std::string document_of(
@@ -48,16 +48,17 @@ class FakeFal {
   Script other_keys = answer(401, R"({"detail":"No user found for Key ID and Secret"})");
 
   [[nodiscard]] app::Surroundings surroundings(app::Environment environment) {
-    return {.environment = std::move(environment),
-            .in = in,
-            .out = out,
-            .err = err,
-            .clock = clock,
-            .executor = executor,
-            .codecs = codecs,
-            .transport = [this](const Settings&) -> Result<std::unique_ptr<Transport>> {
-              return std::unique_ptr<Transport>(std::make_unique<Forwarder>(transport));
-            }};
+    return {
+        .environment = std::move(environment),
+        .in = in,
+        .out = out,
+        .err = err,
+        .clock = clock,
+        .executor = executor,
+        .codecs = codecs,
+        .transport = [this](const Settings&, const Proxies&) -> Result<std::unique_ptr<Transport>> {
+          return std::unique_ptr<Transport>(std::make_unique<Forwarder>(transport));
+        }};
   }
   /// "METHOD url" of every request so far.
   [[nodiscard]] std::vector<std::string> requests() const { return transport.requests(); }
@@ -102,4 +103,4 @@ class FakeFal {
 
 inline const Script accepted_key = answer(404, R"({"status":"NOT_FOUND"})");
 
-}  // namespace falproxy::testing
+}  // namespace falproxy::inline v0::testing

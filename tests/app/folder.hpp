@@ -9,7 +9,7 @@
 #include <string>
 #include <system_error>
 
-namespace falproxy::testing {
+namespace falproxy::inline v0::testing {
 
 class Folder {
  public:
@@ -39,4 +39,4 @@ class Folder {
   std::filesystem::path path_;
 };
 
-}  // namespace falproxy::testing
+}  // namespace falproxy::inline v0::testing

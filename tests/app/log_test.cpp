@@ -2,10 +2,14 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include "base/utf8.hpp"
 #include "served.hpp"
 
 namespace falproxy::app {
@@ -65,8 +69,8 @@ TEST_CASE("a request that failed tells the operator what fal, or the way to it, 
   record.error_code = "upstream_unreachable";
   record.error_message = "fal could not be reached.";
   CHECK(format_request(record, LogFormat::text, false)
-            .ends_with(
-                "upstream_unreachable: fal could not be reached. (connect: Connection refused)"));
+            .ends_with("error=upstream_unreachable message=\"fal could not be reached.\" "
+                       "cause=\"connect: Connection refused\""));
   CHECK(test::text_at(format_request(record, LogFormat::json, false), "cause") ==
         "connect: Connection refused");
 }
@@ -81,8 +85,70 @@ TEST_CASE("what clients send cannot write lines of its own or paint the terminal
   CHECK(text.find('\n') == std::string::npos);
   CHECK(text.find('\r') == std::string::npos);
   CHECK(text.find('\033') == std::string::npos);
-  CHECK(text.ends_with("invalid_value: the model 'a  b' does not exist"));
+  CHECK(text.ends_with(R"(error=invalid_value message="the model 'a\u000d\nb' does not exist")"));
   CHECK(format_request(record, LogFormat::json, true).find('\n') == std::string::npos);
+}
+
+TEST_CASE(
+    "a value that could be taken for others is quoted, and what a terminal obeys is escaped") {
+  struct Case {
+    std::string value;
+    std::string written;
+  };
+  for (const Case& c : std::vector<Case>{
+           {"flux-dev", "flux-dev"},
+           {"black/flux.1+x", "black/flux.1+x"},
+           {"flux id=req_forged 200 client=alice", R"("flux id=req_forged 200 client=alice")"},
+           {"a=b", R"("a=b")"},
+           {"say \"x\" \\", R"("say \"x\" \\")"},
+           {"a\tb", R"("a\u0009b")"},
+           {"a\x7f", R"("a\u007f")"},
+           {"a\u0085\u009b31m", R"("a\u0085\u009b31m")"},
+           {"a\u2028b\u2029", R"("a\u2028b\u2029")"},
+           {"a\u202eb\u2066", R"("a\u202eb\u2066")"},
+           {"\u7ed8\u56fe", "\"\u7ed8\u56fe\""},
+           {"a\x9b", "\"a\ufffd\""},
+       }) {
+    CAPTURE(c.value);
+    RequestRecord record = answered();
+    record.model = c.value;
+    const std::string line = format_request(record, LogFormat::text, false);
+    CHECK(line.find(" model=" + c.written + " served=backup") != std::string::npos);
+    record.model = "flux";
+    record.receipt.served_model = c.value;
+    record.receipt.jobs[0].fal_request_id = c.value;
+    const std::string other = format_request(record, LogFormat::text, false);
+    CHECK(other.find(" served=" + c.written + " images") != std::string::npos);
+    CHECK(other.find(" fal=" + c.written + " id=") != std::string::npos);
+    // JSON keeps the value, and shows the terminal ASCII only.
+    const std::string json = format_request(record, LogFormat::json, false);
+    CHECK(std::ranges::all_of(json, [](char byte) { return byte >= ' ' && byte <= '~'; }));
+    if (is_utf8(c.value)) CHECK(test::text_at(json, "served_model") == c.value);
+    CHECK(format_line({}, LogLevel::info, c.value, LogFormat::text, false).find('\t') ==
+          std::string::npos);
+  }
+  CHECK(format_line({}, LogLevel::info, "fal says \"no\"\u009b\n", LogFormat::text, false)
+            .ends_with(R"( info fal says "no"\u009b\n)"));
+}
+
+TEST_CASE("what clients send is cut before it is kept") {
+  RequestRecord record = answered();
+  record.model = std::string(1'000'000, 'm');
+  record.error_message = std::string(20'000'000, 'e');
+  record.receipt.jobs[0].fault = std::string(20'000'000, 'f');
+  record.status = 400;
+  record.error_code = "invalid_value";
+  const std::string line = format_request(shortened(std::move(record)), LogFormat::text, false);
+  CHECK(line.size() < 10'000);
+  CHECK(line.find("... (999744 bytes more)") != std::string::npos);
+  CHECK(line.find("... (19995904 bytes more)") != std::string::npos);
+  std::string written;
+  {
+    Log log({}, [&](std::string_view text) { written.append(text); });
+    log.line(LogLevel::info, std::string(20'000'000, 'x'));
+  }
+  CHECK(written.size() < 70'000);
+  CHECK(written.find("bytes more)") != std::string::npos);
 }
 
 TEST_CASE("colours are for terminals") {
@@ -111,6 +177,48 @@ TEST_CASE("everything is written before the log ends, in order, but for what is 
   CHECK(one < request);
   CHECK(request < two);
   CHECK(two != std::string::npos);
+}
+
+TEST_CASE("what a log keeps that cannot be written is bounded in bytes, too") {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool writing = false;
+  bool open = false;
+  std::string written;
+  {
+    Log log({.queue_bytes = 100'000}, [&](std::string_view text) {
+      std::unique_lock lock(mutex);
+      writing = true;
+      changed.notify_all();
+      changed.wait(lock, [&] { return open; });
+      written.append(text);
+    });
+    // What is being written counts until it is.
+    log.line(LogLevel::info, std::string(60'000, 'a'));
+    {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return writing; });
+    }
+    log.line(LogLevel::info, std::string(60'000, 'b'));
+    CHECK(log.dropped() == 1);
+    RequestRecord record = answered();
+    record.receipt.notes.push_back({"field", std::string(60'000, 'n')});
+    log.request(record);
+    CHECK(log.dropped() == 2);
+    log.line(LogLevel::info, std::string(10'000, 'c'));
+    CHECK(log.dropped() == 2);
+    const std::lock_guard lock(mutex);
+    open = true;
+    changed.notify_all();
+  }
+  CHECK(written.find("2 lines were dropped") != std::string::npos);
+  CHECK(written.find("cccc") != std::string::npos);
+  Log log({.queue_bytes = 100'000}, [](std::string_view) {});
+  for (int i = 0; i < 100; ++i) {
+    log.line(LogLevel::info, std::string(60'000, 'd'));
+    CHECK(test::eventually([&] { return log.queued_bytes() == 0; }));
+  }
+  CHECK(log.dropped() == 0);
 }
 
 TEST_CASE("a log that cannot be written drops lines, counts them and says so") {

@@ -48,8 +48,11 @@ std::map<std::string, double> read_exposition(const std::string& text) {
   return samples;
 }
 
+constexpr std::string_view generations_route = "/v1/images/generations";
+
 RequestRecord record(std::string model, int status, int images) {
   RequestRecord made{.request_id = "req_1",
+                     .route = generations_route,
                      .model = std::move(model),
                      .status = status,
                      .total = Milliseconds(1500)};
@@ -63,13 +66,13 @@ RequestRecord record(std::string model, int status, int images) {
 
 TEST_CASE("requests are counted by route, model and status") {
   Metrics metrics;
-  metrics.count_reply(RouteId::health, 200);
-  metrics.count_reply(RouteId::health, 200);
-  metrics.record(RouteId::generations, record("flux", 200, 2), true);
-  metrics.record(RouteId::generations, record("flux", 502, 0), true);
-  metrics.record(RouteId::generations, record("who knows", 400, 0), false);
-  metrics.record(RouteId::generations, record("", 400, 0), false);
-  metrics.count_reply(RouteId::generations, 400);
+  metrics.count_reply("/health", 200);
+  metrics.count_reply("/health", 200);
+  metrics.record(record("flux", 200, 2), true);
+  metrics.record(record("flux", 502, 0), true);
+  metrics.record(record("who knows", 400, 0), false);
+  metrics.record(record("", 400, 0), false);
+  metrics.count_reply(generations_route, 400);
   const auto samples = read_exposition(metrics.exposition({}));
   CHECK(samples.at(R"(falproxy_requests_total{route="/health",model="",status="200"})") == 2);
   CHECK(
@@ -93,7 +96,7 @@ TEST_CASE("requests are counted by route, model and status") {
 
 TEST_CASE("times are histograms whose buckets add up") {
   Metrics metrics;
-  for (int i = 0; i < 3; ++i) metrics.record(RouteId::edits, record("flux", 200, 1), true);
+  for (int i = 0; i < 3; ++i) metrics.record(record("flux", 200, 1), true);
   const auto samples = read_exposition(metrics.exposition({}));
   CHECK(samples.at(R"(falproxy_phase_seconds_count{phase="total"})") == 3);
   CHECK(samples.at(R"(falproxy_phase_seconds_sum{phase="total"})") == doctest::Approx(4.5));
@@ -106,7 +109,7 @@ TEST_CASE("times are histograms whose buckets add up") {
 
 TEST_CASE("labels hold whatever a name holds") {
   Metrics metrics;
-  metrics.record(RouteId::generations, record("a\"b\\c\nd", 200, 1), true);
+  metrics.record(record("a\"b\\c\nd", 200, 1), true);
   const auto samples = read_exposition(metrics.exposition({}));
   CHECK(samples.at(R"(falproxy_images_total{model="a\"b\\c\nd"})") == 1);
 }
@@ -118,7 +121,7 @@ TEST_CASE("what is true now is shown, without a key") {
   gauges.in_flight = 3;
   gauges.connections_open = 10;
   gauges.connections_busy = 3;
-  gauges.gateway.submits = 7;
+  gauges.runs.submits = 7;
   gauges.accounts = {{.state = AccountStatus::State::ready, .leases = 2, .keys = 1},
                      {.state = AccountStatus::State::resting, .leases = 0, .keys = 2}};
   gauges.documents = {
@@ -135,11 +138,29 @@ TEST_CASE("what is true now is shown, without a key") {
   CHECK(samples.at(R"(falproxy_document_available{endpoint="fal-ai/none"})") == 0);
 }
 
+TEST_CASE("each client has totals of its own, which others do not move") {
+  Metrics metrics;
+  const auto from = [&](std::string client, int status, int images) {
+    RequestRecord made = record("flux", status, images);
+    made.client = std::move(client);
+    metrics.record(made, true);
+  };
+  from("ann", 200, 2);
+  from("bob", 502, 0);
+  for (int i = 0; i < 60; ++i) from("bob", 400, 0);
+  CHECK(metrics.totals().requests == 62);
+  CHECK(metrics.totals_of("ann").requests == 1);
+  CHECK(metrics.totals_of("ann").images == 2);
+  CHECK(metrics.totals_of("ann").errors.empty());
+  CHECK(metrics.totals_of("bob").failures == 61);
+  CHECK(metrics.totals_of("bob").errors.size() == 10);
+  CHECK(metrics.totals_of("nobody").requests == 0);
+}
+
 TEST_CASE("the status page gets totals, averages and the last errors") {
   Metrics metrics;
-  metrics.record(RouteId::generations, record("flux", 200, 2), true);
-  for (int i = 0; i < 60; ++i)
-    metrics.record(RouteId::generations, record("m" + std::to_string(i), 502, 0), true);
+  metrics.record(record("flux", 200, 2), true);
+  for (int i = 0; i < 60; ++i) metrics.record(record("m" + std::to_string(i), 502, 0), true);
   const Metrics::Totals totals = metrics.totals();
   CHECK(totals.requests == 61);
   CHECK(totals.failures == 60);

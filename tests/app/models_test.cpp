@@ -1,10 +1,9 @@
-#include "commands/models.hpp"
-
 #include <doctest/doctest.h>
 
 #include <string>
 
 #include "app/fake_fal.hpp"
+#include "commands/commands.hpp"
 #include "commands/table.hpp"
 #include "falproxy/json.hpp"
 
@@ -18,7 +17,7 @@ using falproxy::testing::FakeFal;
 
 namespace {
 
-constexpr const char* two_settings = "CUSTOM_ACCESS_KEY=access-s3cret\nAI_KEYS=k1:s3cret\n";
+constexpr const char* two_settings = "CUSTOM_ACCESS_KEY=access-key-of-s3cret\nAI_KEYS=k1:s3cret\n";
 
 FakeFal& with_models(FakeFal& fal) {
   fal.documents["example/painter"] =
@@ -108,4 +107,21 @@ TEST_CASE("columns line up whatever stands in them") {
   CHECK(table_text({{"a", "b", "c"}, {"x", "a long last cell"}}) ==
         "a  b  c\nx  a long last cell\n");
   CHECK(table_text({}).empty());
+}
+
+TEST_CASE("models --profile shows what is made of the documents in a folder, and what is not") {
+  FakeFal fal;
+  fal.folder.write("documents/painter.json",
+                   document_of("example/painter", falproxy::testing::painter_inputs));
+  fal.folder.write("documents/broken.json", "{");
+  CommandLine line{.command = Command::models, .profile_folder = fal.folder.at("documents")};
+  CHECK(run_models(line, fal.surroundings({})) == 0);
+  const std::string text = fal.out.str();
+  CHECK(text.find("example/painter  image") != std::string::npos);
+  CHECK(text.find("text: prompt") != std::string::npos);
+  CHECK(text.find("broken.json") != std::string::npos);
+  CHECK(text.find("1 of 2 documents") != std::string::npos);
+
+  line.profile_folder = fal.folder.at("nowhere");
+  CHECK(run_models(line, fal.surroundings({})) == 2);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <utility>
 
@@ -17,7 +18,7 @@ RawClient::RawClient(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM | S
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const timeval limit{.tv_sec = 20, .tv_usec = 0};
+  const timeval limit{.tv_sec = 60, .tv_usec = 0};
   const int on = 1;
   ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
@@ -70,7 +71,10 @@ std::size_t RawClient::find(std::string_view text) {
   return at;
 }
 
-bool RawClient::at_end() { return buffer_.empty() && !fill(); }
+bool RawClient::at_end() {
+  errno = 0;
+  return buffer_.empty() && !fill() && errno != EAGAIN;
+}
 
 std::string RawClient::rest() {
   while (fill()) {

@@ -37,6 +37,8 @@ class RawClient {
   }
   /// So many bytes, or more, have come that were not received yet. False: the connection ended.
   bool fill_to(std::size_t size);
+  /// The text has come, among what was not received yet. False: the connection ended.
+  bool wait_for(std::string_view text) { return find(text) != std::string::npos; }
   /// The server closed, and nothing is left to be read.
   bool at_end();
   /// Everything until the server closes.

@@ -1,55 +1,38 @@
-#include "server/routes.hpp"
+#include "routes.hpp"
 
 #include <doctest/doctest.h>
 
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
+#include "answers.hpp"
 #include "falproxy/result.hpp"
-#include "process_limits.hpp"
-#include "server/answers.hpp"
-#include "server/body_memory.hpp"
-#include "server/debug_text.hpp"
-#include "server/images.hpp"
+#include "handlers/handlers.hpp"
+#include "log.hpp"
+#include "process.hpp"
+#include "serving/request.hpp"
 
 namespace falproxy::app {
 namespace {
 
-TEST_CASE("an address is normal whatever way it was written") {
-  const std::vector<std::pair<std::string, std::string>> cases = {
-      {"/v1/models", "/models"},
-      {"/models", "/models"},
-      {"//v1///models//", "/models"},
-      {"/v1", "/"},
-      {"/v1/", "/"},
-      {"/", "/"},
-      {"/v1/v1/models", "/v1/models"},
-      {"/%76%31/models", "/models"},
-      {"/v1/models/a%2Fb", "/models/a/b"},
-      {"/v10/models", "/v10/models"},
-      {"/a%zz", "/%"},
-      {"/models/a b", "/models/a b"},
-  };
-  for (const auto& [given, want] : cases) {
-    const std::string path(given);
-    CAPTURE(path);
-    CHECK(normal_path(path) == want);
+TEST_CASE("every row of the table can be told from every other") {
+  for (const auto table : {api_routes(), metrics_routes()}) {
+    std::vector<serving::Route> routes;
+    for (const RouteRow& row : table)
+      routes.push_back({row.method, row.pattern,
+                        [](serving::Request&) { return serving::Response(); }, row.name});
+    const serving::Router router(routes);
+    for (const RouteRow& row : table) {
+      CAPTURE(row.pattern);
+      const std::string address = "/v1/" + std::string(row.pattern);
+      const serving::Match match = router.find(row.method, address);
+      REQUIRE(match.route != nullptr);
+      CHECK(match.route->pattern == row.pattern);
+      CHECK(match.route->method == row.method);
+      CHECK(row.name.starts_with('/'));
+    }
   }
-}
-
-TEST_CASE("a route is found by path and method") {
-  CHECK(find_route("GET", "/health").route->id == RouteId::health);
-  CHECK(find_route("HEAD", "/models").route->id == RouteId::models);
-  CHECK(find_route("POST", "/images/edits").route->id == RouteId::edits);
-  const RouteMatch model = find_route("GET", "/models/fal-ai/flux/dev");
-  CHECK(model.route->id == RouteId::model);
-  CHECK(model.rest == "fal-ai/flux/dev");
-  CHECK(find_route("GET", "/images/edits").route == nullptr);
-  CHECK(find_route("GET", "/images/edits").path_known);
-  CHECK_FALSE(find_route("GET", "/nothing").path_known);
-  CHECK(allowed_methods("/images/edits") == "POST, OPTIONS");
-  CHECK(allowed_methods("/models") == "GET, HEAD, OPTIONS");
 }
 
 TEST_CASE("an error says when to try again, as far as the SDKs listen") {
@@ -74,20 +57,6 @@ TEST_CASE("a header's value cannot become another header") {
   std::string fields;
   append_safe_field(fields, "x-a", "b\r\nx-c: d");
   CHECK(fields == "x-a: bx-c: d\r\n");
-}
-
-TEST_CASE("bodies share the memory that there is, and give it back") {
-  BodyMemory memory(100);
-  {
-    BodyMemory::Share one(memory);
-    CHECK(one.grow_to(60));
-    CHECK(one.grow_to(50));
-    BodyMemory::Share two(memory);
-    CHECK_FALSE(two.grow_to(41));
-    CHECK(two.grow_to(40));
-    CHECK(memory.used() == 100);
-  }
-  CHECK(memory.used() == 0);
 }
 
 TEST_CASE("a client may shorten its wait, not lengthen it") {
@@ -127,35 +96,24 @@ TEST_CASE("a debug line shows a body without its pictures") {
 }
 
 TEST_CASE("fewer requests run at once where the system allows fewer") {
-  const Capacity roomy =
-      capacity(8000, {.descriptors = 20'000, .threads = 32'000, .stacks = 32'000});
+  const Capacity roomy = capacity(8000, {.descriptors = 20'000, .stacks = 32'000});
   CHECK(roomy.in_flight == 8000);
   CHECK(roomy.warning.empty());
   CHECK(roomy.connections >= 8000);
-  const Capacity files = capacity(8000, {.descriptors = 1024, .threads = 32'000, .stacks = 32'000});
+  const Capacity files = capacity(8000, {.descriptors = 1024, .stacks = 32'000});
   CHECK(files.in_flight == (1024 - 128) / 2);
   CHECK(files.warning.find("ulimit -n") != std::string::npos);
   CHECK(files.connections + static_cast<std::size_t>(files.in_flight) <= 1024);
-  const Capacity stacks = capacity(8000, {.descriptors = 20'000, .threads = 32'000, .stacks = 500});
+  const Capacity stacks = capacity(8000, {.descriptors = 20'000, .stacks = 500});
   CHECK(stacks.in_flight == (500 - 64) / 2);
-  CHECK(stacks.threads + stacks.fibers <= 500 - 64);
-  CHECK(stacks.fibers >= static_cast<std::size_t>(stacks.in_flight));
+  CHECK(stacks.fibers == 500 - 64);
   CHECK(stacks.warning.find("vm.max_map_count") != std::string::npos);
   CHECK(capacity(10, {}).in_flight == 1);
   // What the system has room for is there when a reload raises the number.
-  const Capacity low = capacity(10, {.descriptors = 20'000, .threads = 32'000, .stacks = 32'000});
+  const Capacity low = capacity(10, {.descriptors = 20'000, .stacks = 32'000});
   CHECK(low.in_flight == 10);
-  CHECK(low.threads == roomy.threads);
   CHECK(low.fibers == roomy.fibers);
   CHECK(low.connections == roomy.connections);
-}
-
-TEST_CASE("where threads are few, only what needs one is limited") {
-  const Capacity few = capacity(8000, {.descriptors = 20'000, .threads = 500, .stacks = 32'000});
-  CHECK(few.in_flight == 8000);
-  CHECK(few.threads == 500 - 64);
-  CHECK(few.warning.find("436 edits and variations") != std::string::npos);
-  CHECK(few.warning.find("ulimit -u") != std::string::npos);
 }
 
 }  // namespace

@@ -2,8 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <charconv>
-#include <thread>
 #include <utility>
 
 namespace falproxy::test {
@@ -33,14 +33,16 @@ app::Environment Served::environment(const app::Environment& more) const {
       {"FAL_REST_URL", sim.rest_url()},
       {"FAL_MEDIA_HOSTS", sim.media_hosts()},
       {"SCHEMA_CACHE_DIR", "none"},
+      {"STATE_DIR", "none"},
   };
   for (const auto& [name, value] : more) environment[name] = value;
   return environment;
 }
 
-Served::Served(const app::Environment& more, falsim::FalsimOptions sim_options)
+Served::Served(const app::Environment& more, falsim::FalsimOptions sim_options,
+               std::unique_ptr<StateStore> state)
     : sim(started(std::move(sim_options))) {
-  start(more);
+  start(more, std::move(state));
 }
 
 Served::Served(const app::Environment& more, falsim::Falsim running,
@@ -51,28 +53,25 @@ Served::Served(const app::Environment& more, falsim::Falsim running,
   start(all);
 }
 
-void Served::start(const app::Environment& more) {
+void Served::start(const app::Environment& more, std::unique_ptr<StateStore> state) {
   auto configuration = app::load_configuration("/dev/null", environment(more));
   if (!configuration) FAIL(to_string(configuration.error().front()));
   auto created = app::Service::create(std::move(configuration).value(),
-                                      {.write_log = [this](std::string_view text) {
-                                        const std::lock_guard lock(mutex_);
-                                        log_.append(text);
-                                      }});
+                                      {.write_log =
+                                           [this](std::string_view text) {
+                                             const std::lock_guard lock(mutex_);
+                                             log_.append(text);
+                                           },
+                                       .state = std::move(state)});
   if (!created) FAIL(created.error().message);
   service = std::move(created).value();
   service->start();
 }
 
 void Served::wait_for_documents() const {
-  for (int i = 0; i < 1000; ++i) {
-    bool all = true;
-    for (const DocumentStatus& document : service->catalog().status())
-      all = all && document.available;
-    if (all) return;
-    std::this_thread::sleep_for(Milliseconds(10));
-  }
-  FAIL("the documents did not come");
+  REQUIRE(eventually([&] {
+    return std::ranges::all_of(service->catalog().status(), &DocumentStatus::available);
+  }));
 }
 
 Received Served::post(std::string_view path, std::string_view body, std::string_view fields) const {

@@ -9,8 +9,10 @@
 #include <string_view>
 
 #include "falproxy/json.hpp"
+#include "falproxy/state_store.hpp"
 #include "raw_client.hpp"
 #include "service.hpp"
+#include "serving/flag.hpp"
 
 namespace falproxy::test {
 
@@ -20,8 +22,10 @@ inline const std::string lighthouse = R"({"model":"flux","prompt":"a lighthouse"
 
 class Served {
  public:
-  /// `more`: settings that replace or add to those of the test.
-  explicit Served(const app::Environment& more = {}, falsim::FalsimOptions sim_options = quick());
+  /// `more`: settings that replace or add to those of the test. `state`: in place of the store in
+  /// STATE_DIR.
+  explicit Served(const app::Environment& more = {}, falsim::FalsimOptions sim_options = quick(),
+                  std::unique_ptr<StateStore> state = nullptr);
   /// `depending`: settings that depend on the running falsim.
   Served(const app::Environment& more, falsim::Falsim running,
          const std::function<app::Environment(const falsim::Falsim&)>& depending);
@@ -44,7 +48,7 @@ class Served {
   std::unique_ptr<app::Service> service;
 
  private:
-  void start(const app::Environment& more);
+  void start(const app::Environment& more, std::unique_ptr<StateStore> state = nullptr);
   mutable std::mutex mutex_;
   std::string log_;
 };

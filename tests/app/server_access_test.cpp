@@ -1,10 +1,13 @@
 // Who is let in: keys, models, preflights and addresses, over real sockets.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "rate_limit.hpp"
 #include "served.hpp"
 
 namespace falproxy::app {
@@ -69,6 +72,117 @@ TEST_CASE("a wrong key and none are told apart") {
   }
 }
 
+TEST_CASE("the eleventh wrong key of an address waits for its answer, and holds up nobody else") {
+  const Served server;
+  const auto try_one = [&](const std::string& request) {
+    RawClient client(server.port());
+    return client.exchange(request);
+  };
+  const std::string wrong = key_field("wrong-access-key");
+  for (int i = 0; i < 10; ++i) CHECK(try_one(test::get("/v1/models", wrong)).status == 401);
+  for (const std::string& request :
+       {test::get("/v1/models", wrong), test::post("/v1/images/generations", lighthouse, wrong)}) {
+    const auto before = std::chrono::steady_clock::now();
+    RawClient late(server.port());
+    late.send(request);
+    // The right key is right from the same address, and many may wait.
+    CHECK(server.get("/v1/models").status == 200);
+    const Received got = late.receive();
+    CHECK(std::chrono::steady_clock::now() - before >= WrongKeys::delay);
+    CHECK(got.status == 401);
+    CHECK(text_at(got.body, "error.code") == "invalid_api_key");
+    CHECK(got.header("www-authenticate").starts_with("Bearer realm="));
+    CHECK(got.header("access-control-allow-origin") == "*");
+    CHECK_FALSE(got.header("x-request-id").empty());
+  }
+  // No key at all is no guess.
+  CHECK(try_one(test::get("/v1/models")).status == 401);
+}
+
+TEST_CASE("the operator's key sees everything and makes no pictures, an access key sees its own") {
+  const Served server(With{{"ADMIN_KEY", "the-operators-own-key"},
+                           {"ACCESS_KEYS", "ann=ann-secret-key,bob=bob-secret-key"}});
+  const auto ask = [&](const std::string& request) {
+    RawClient client(server.port());
+    return client.exchange(request);
+  };
+  const std::string admin = key_field("the-operators-own-key");
+  const std::string ann = key_field("ann-secret-key");
+  const std::string bob = key_field("bob-secret-key");
+  const std::string path = "/v1/images/generations";
+  CHECK(ask(test::post(path, lighthouse, ann)).status == 200);
+  CHECK(ask(test::post(path, R"({"model":"anns-own-model","prompt":"a"})", ann)).status == 400);
+
+  const std::string all = ask(test::get("/v1/falproxy/status", admin)).body;
+  CHECK(at(all, "requests").as_integer() == 2);
+  CHECK(text_at(all, "errors.0.model") == "anns-own-model");
+  CHECK(at(all, "accounts").size() == 1);
+  CHECK(ask(test::get("/metrics", admin)).status == 200);
+
+  const std::string anns = ask(test::get("/v1/falproxy/status", ann)).body;
+  CHECK(at(anns, "requests").as_integer() == 2);
+  CHECK(at(anns, "failures").as_integer() == 1);
+  CHECK(at(anns, "images").as_integer() == 1);
+  CHECK(text_at(anns, "errors.0.model") == "anns-own-model");
+  const std::string bobs = ask(test::get("/v1/falproxy/status", bob)).body;
+  CHECK(at(bobs, "requests").as_integer() == 0);
+  CHECK(at(bobs, "errors").size() == 0);
+  CHECK(at(bobs, "models").size() == 3);
+  for (const char* everybodys : {"accounts", "in_flight", "connections", "fibers"}) {
+    CHECK(at(bobs, everybodys).is_null());
+    CHECK_FALSE(at(all, everybodys).is_null());
+  }
+  CHECK(bobs.find("anns-own-model") == std::string::npos);
+
+  for (const std::string& key : {ann, bob, key_field()}) {
+    const Received refused = ask(test::get("/metrics", key));
+    CHECK(refused.status == 403);
+    CHECK(text_at(refused.body, "error.code") == "insufficient_permissions");
+    CHECK(text_at(refused.body, "error.message").find("ADMIN_KEY") != std::string::npos);
+  }
+  const Received refused = ask(test::post(path, lighthouse, admin));
+  CHECK(refused.status == 403);
+  CHECK(text_at(refused.body, "error.message").find("Send an access key") != std::string::npos);
+  CHECK(ask(test::get("/v1/models", admin)).status == 200);
+  // Both keys at once: one makes the pictures, the other sees.
+  CHECK(ask(test::post(path, lighthouse, ann + "X-Api-Key: the-operators-own-key\r\n")).status ==
+        200);
+}
+
+TEST_CASE("CUSTOM_ACCESS_KEY is the operator's if it is the only key") {
+  const Served alone;
+  CHECK(alone.get("/metrics").status == 200);
+  CHECK_FALSE(at(alone.get("/v1/falproxy/status").body, "accounts").is_null());
+  const Served with_others(With{{"ACCESS_KEYS", "ann=ann-secret-key"}});
+  CHECK(with_others.get("/metrics").status == 403);
+  CHECK(at(with_others.get("/v1/falproxy/status").body, "accounts").is_null());
+  const Served with_operator(With{{"ADMIN_KEY", "the-operators-own-key"}});
+  CHECK(with_operator.get("/metrics").status == 403);
+}
+
+TEST_CASE("what a client sends is cut in its answer, the log and the status") {
+  const Served server(With{{"STRICT_PARAMETERS", "true"}});
+  const std::string path = "/v1/images/generations";
+  const std::string name(4'000'000, 'n');
+  for (const std::string& body :
+       {R"({"prompt":"a",")" + name + R"(":1,")" + name + "\":2}",
+        R"({"prompt":"a","model":")" + std::string(900'000, 'm') + "\"}",
+        R"({"prompt":"a",")" + std::string(900'000, 'f') + "\":1}",
+        R"({"prompt":"a","size":")" + std::string(900'000, 's') + "\"}"}) {
+    const Received got = server.post(path, body);
+    CHECK(got.status == 400);
+    CHECK(got.body.size() < 6000);
+    CHECK((got.body.find("bytes more)") != std::string::npos ||
+           text_at(got.body, "error.param") == "model"));
+  }
+  CHECK(server.get("/v1/falproxy/status").body.size() < 40'000);
+  for (int i = 0; i < 1000 && server.log().find("/v1/falproxy") == std::string::npos &&
+                  std::ranges::count(server.log(), '\n') < 5;
+       ++i)
+    std::this_thread::sleep_for(Milliseconds(10));
+  CHECK(server.log().size() < 40'000);
+}
+
 TEST_CASE("the key is checked before the body is read") {
   const Served server;
   RawClient client(server.port());
@@ -104,7 +218,8 @@ TEST_CASE("models are listed in OpenAI's shape, with what falproxy knows of them
   for (int i = 0; i < 200 && server.get("/ready").status != 200; ++i)
     std::this_thread::sleep_for(Milliseconds(10));
   for (const char* path :
-       {"/v1/models", "/models", "/v1/models/", "//v1//models", "/v1/models?api-version=1&x"}) {
+       {"/v1/models", "/models", "/v1/models/", "//v1//models", "/v1/models?api-version=1&x",
+        "/v1/v1/models", "/api/v1/models", "/openai/v1/models"}) {
     CAPTURE(path);
     const Received got = server.get(path, "Content-Type: application/json\r\n");
     REQUIRE(got.status == 200);
@@ -153,7 +268,7 @@ TEST_CASE("HEAD works where GET does") {
   const Served server;
   RawClient client(server.port());
   for (const char* path : {"/health", "/v1/models", "/v1/models/flux", "/metrics",
-                           "/v1/falproxy/status", "/playground"}) {
+                           "/v1/falproxy/status", "/playground/"}) {
     CAPTURE(path);
     client.send("HEAD " + std::string(path) + " HTTP/1.1\r\nHost: a\r\n" + key_field() + "\r\n");
     const Received got = client.receive(false);
@@ -166,8 +281,8 @@ TEST_CASE("HEAD works where GET does") {
 TEST_CASE("an unknown address and a wrong method are JSON errors") {
   const Served server;
   RawClient client(server.port());
-  for (const char* path : {"/v1/ddmodels", "/v2/models", "/v1/images", "/v1/images/generations/x",
-                           "/%zz", "/v1/v1/models"}) {
+  for (const char* path :
+       {"/v1/ddmodels", "/v2/models", "/v1/images", "/v1/images/generations/x", "/%zz"}) {
     CAPTURE(path);
     const Received got = client.exchange(test::get(path));
     CHECK(got.status == 404);

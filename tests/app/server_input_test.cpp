@@ -1,8 +1,10 @@
 // What is no good request, and what clients send besides, over real sockets; docs/clients.md names
 // the clients that each of these is for.
 #include <doctest/doctest.h>
+#include <zlib.h>
 
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -12,6 +14,20 @@ namespace falproxy::app {
 namespace {
 
 using namespace test;
+
+std::string gzip(std::string_view text) {
+  z_stream stream{};
+  deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
+  std::string out(deflateBound(&stream, text.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  deflate(&stream, Z_FINISH);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
 
 TEST_CASE("bad input gets an error of its own, and the server goes on") {
   const Served server;
@@ -142,10 +158,21 @@ TEST_CASE("content types that an endpoint does not take") {
     CHECK(text_at(got.body, "error.code") == "unsupported_content_type");
   }
   CHECK(sent_as("/v1/images/edits", "text/plain").status == 415);
-  CHECK(client
-            .exchange(test::post("/v1/images/generations", lighthouse,
-                                 key_field() + "Content-Encoding: gzip\r\n"))
-            .status == 415);
+}
+
+TEST_CASE("a compressed body is inflated, or told how it may be compressed") {
+  const Served server;
+  CHECK(server.post("/v1/images/generations", gzip(lighthouse), "Content-Encoding: gzip\r\n")
+            .status == 200);
+  CHECK(server.post("/v1/images/generations", lighthouse, "Content-Encoding: gzip\r\n").status ==
+        400);
+  const Received large = server.post("/v1/images/generations", gzip(std::string(100u << 20, 'a')),
+                                     "Content-Encoding: gzip\r\n");
+  CHECK(large.status == 413);
+  const Received brotli =
+      server.post("/v1/images/generations", lighthouse, "Content-Encoding: br\r\n");
+  CHECK(brotli.status == 415);
+  CHECK(brotli.header("accept-encoding") == "gzip");
 }
 
 TEST_CASE("heads and addresses that are too long") {

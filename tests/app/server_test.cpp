@@ -20,6 +20,24 @@ const falsim::Fault slow_down{
     .answer = falsim::Answer{
         .status = 429, .body = R"({"detail":"slow down"})", .headers = {{"retry-after", "7"}}}};
 
+TEST_CASE("names that a pattern serves get their pictures, and are models when asked for") {
+  const Served server(
+      With{{"SUPPORTED_MODELS", "gpt-image-*:fal-ai/flux/dev,flux:fal-ai/flux/dev"}});
+  server.wait_for_documents();
+  const std::string body = R"({"model":"gpt-image-2.5-flare","prompt":"a lighthouse"})";
+  const Received made = server.post("/v1/images/generations", body);
+  CHECK(made.status == 200);
+  CHECK(text_at(made.body, "data.0.b64_json").size() > 1000);
+  CHECK(server.post("/v1/images/generations", R"({"model":"dall-e-3","prompt":"x"})").status ==
+        400);
+  CHECK(text_at(server.get("/v1/models/gpt-image-2").body, "id") == "gpt-image-2");
+  CHECK(text_at(server.get("/v1/models").body, "data.0.id") == "flux");
+  CHECK(at(server.get("/v1/models").body, "data").size() == 1);
+  const std::string metrics = server.get("/metrics").body;
+  CHECK(metrics.find("model=\"gpt-image-*\"") != std::string::npos);
+  CHECK(metrics.find("flare") == std::string::npos);
+}
+
 TEST_CASE("a picture comes as an address or as base64, as it was asked for") {
   const Served server;
   SUBCASE("url") {

@@ -50,28 +50,20 @@ std::string chunk_of(const std::string& bytes) {
   return std::string(size.data(), end) + "\r\n" + bytes + "\r\n";
 }
 
-bool eventually(const std::function<bool()>& holds) {
-  for (int i = 0; i < 1000; ++i) {
-    if (holds()) return true;
-    std::this_thread::sleep_for(Milliseconds(10));
-  }
-  return false;
-}
-
 TEST_CASE("fal is reached over TLS, and only where its certificate is right") {
   const Folder folder;
-  falsim::FalsimOptions options = Served::quick();
-  SUBCASE("right") { options.tls = falsim::Tls::valid; }
-  SUBCASE("expired") { options.tls = falsim::Tls::expired; }
-  SUBCASE("of another host") { options.tls = falsim::Tls::wrong_host; }
-  SUBCASE("signed by itself") { options.tls = falsim::Tls::self_signed; }
-  auto sim = falsim::Falsim::start(options);
+  falsim::Tls tls = falsim::Tls::none;
+  SUBCASE("right") { tls = falsim::Tls::valid; }
+  SUBCASE("expired") { tls = falsim::Tls::expired; }
+  SUBCASE("of another host") { tls = falsim::Tls::wrong_host; }
+  SUBCASE("signed by itself") { tls = falsim::Tls::self_signed; }
+  auto sim = falsim::Falsim::start(Served::quick(), {.tls = tls});
   REQUIRE(sim.has_value());
   const Served server({}, std::move(sim).value(), [&](const falsim::Falsim& running) {
     return With{{"SSL_CERT_FILE", folder.write("ca.pem", running.authority_pem())}};
   });
   const Received url = server.post(generations, lighthouse, "x-request-timeout: 3\r\n");
-  if (options.tls == falsim::Tls::valid) {
+  if (tls == falsim::Tls::valid) {
     CHECK(url.status == 200);
     CHECK(text_at(url.body, "data.0.url").starts_with("https://"));
     CHECK(server.post(generations, R"({"model":"gpt-image-1","prompt":"a"})").status == 200);
@@ -283,7 +275,7 @@ TEST_CASE("the status is JSON for scripts and for the page") {
   server.sim.add_fault(
       {.step = falsim::Step::submit, .times = 1, .answer = falsim::Answer{.status = 500}});
   CHECK(server.post(generations, lighthouse).status >= 500);
-  CHECK(server.post(generations, lighthouse).status == 200);
+  CHECK(server.post(generations, R"({"model":"flux","prompt":"a fox"})").status == 200);
   const Received got = server.get("/v1/falproxy/status");
   CHECK(got.status == 200);
   CHECK(text_at(got.body, "version").find_first_not_of("0123456789.") == std::string::npos);
@@ -297,17 +289,39 @@ TEST_CASE("the status is JSON for scripts and for the page") {
   CHECK(got.body.find("test-secret") == std::string::npos);
 }
 
+TEST_CASE("dry runs are neither counted nor logged, refused ones no more than others") {
+  const Served server;
+  const auto post = [&](const char* body, const char* fields) {
+    return server.post(generations, body, fields).status;
+  };
+  constexpr auto dry = "x-falproxy-explain: 1\r\nx-request-id: a-dry-run\r\n";
+  CHECK(post(R"({"model":"flux","prompt":"a"})", dry) == 200);
+  CHECK(post(R"({"model":"none","prompt":"a"})", dry) == 400);
+  CHECK(post("no JSON", dry) == 400);
+  CHECK(post("no JSON", "x-request-id: a-real-one\r\n") == 400);
+  const Received status = server.get("/v1/falproxy/status");
+  CHECK(at(status.body, "requests").as_integer() == 1);
+  CHECK(at(status.body, "failures").as_integer() == 1);
+  CHECK(at(status.body, "errors").size() == 1);
+  // The lines of a log keep their order.
+  CHECK(eventually([&] { return server.log().find("a-real-one") != std::string::npos; }));
+  CHECK(server.log().find("a-dry-run") == std::string::npos);
+}
+
 TEST_CASE("the page is there, and can be switched off") {
   const Served server;
   RawClient client(server.port());
   const Received root = client.exchange(test::get("/"));
   CHECK(root.status == 302);
-  CHECK(root.header("location") == "/playground");
-  const Received page = client.exchange(test::get("/playground"));
+  // Relative: the browser may see the server below a reverse proxy's prefix.
+  CHECK(root.header("location") == "playground/");
+  CHECK(client.exchange(test::get("/playground")).header("location") == "playground/");
+  CHECK(client.exchange(test::get("/v1/playground")).header("location") == "playground/");
+  const Received page = client.exchange(test::get("/playground/"));
   CHECK(page.status == 200);
   CHECK(page.header("content-type").starts_with("text/html"));
   CHECK(page.header("content-security-policy").find("default-src 'none'") != std::string::npos);
-  CHECK(client.exchange(test::get("/playground", "If-None-Match: " + page.header("etag") + "\r\n"))
+  CHECK(client.exchange(test::get("/playground/", "If-None-Match: " + page.header("etag") + "\r\n"))
             .status == 304);
   CHECK(client.exchange(test::get("/playground/app.js", "Accept-Encoding: gzip\r\n"))
             .header("content-encoding") == "gzip");

@@ -30,3 +30,24 @@ TEST_CASE("a text is freed of a secret wherever it stands") {
   CHECK(without_secret("text", Secret()) == "text");
   CHECK(without_secret("key", Secret("key")) == "[key]");
 }
+
+TEST_CASE("a text is freed of either half of a key, also where it stands alone") {
+  const Secret key("0f1e2d3c:s3cr3ts3cr3t");
+  CHECK(without_secret("No user for 0f1e2d3c:s3cr3ts3cr3t", key) == "No user for [key]");
+  CHECK(without_secret("bad secret 's3cr3ts3cr3t'", key) == "bad secret '[key]'");
+  CHECK(without_secret("bad id 0f1e2d3c, secret s3cr3ts3cr3t", key) ==
+        "bad id [key], secret [key]");
+  CHECK(without_secret("s3cr3t", key) == "s3cr3t");
+  CHECK(without_secret("test-cdn", Secret("test:0f1e2d3c")) == "test-cdn");
+  // Halves that tell nothing are left: they stand in every text.
+  CHECK(without_secret("a b:c", Secret("a:b")) == "a b:c");
+  CHECK(without_secret("a:b", Secret("a:b")) == "[key]");
+  CHECK(without_secret(":", Secret(":")) == "[key]");
+}
+
+TEST_CASE("a text shows a secret exactly if it is changed by freeing it of it") {
+  const Secret key("0f1e2d3c:s3cr3ts3cr3t");
+  for (const char* text : {"", "x", "0f1e2d3c", "s3cr3ts3cr3t", "0f1e2d3c:s3cr3ts3cr3t", "0f1e2d3"})
+    CHECK(shows_secret(text, key) == (without_secret(text, key) != text));
+  CHECK_FALSE(shows_secret("x", Secret()));
+}

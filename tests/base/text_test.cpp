@@ -7,9 +7,35 @@
 #include <vector>
 
 #include "base/http_date.hpp"
+#include "base/name_pattern.hpp"
 #include "base/utf8.hpp"
 
 using namespace falproxy;
+
+TEST_CASE("a pattern's '*' stands for any characters, and for none") {
+  struct Row {
+    const char* pattern;
+    const char* name;
+    bool fits;
+  };
+  for (const Row& row : {Row{"*", "", true},
+                         {"*", "flux", true},
+                         {"gpt-image-*", "gpt-image-2", true},
+                         {"gpt-image-*", "gpt-image-", true},
+                         {"gpt-image-*", "gpt-image", false},
+                         {"*-mini", "gpt-image-1-mini", true},
+                         {"*-mini", "gpt-image-1-mini-2", false},
+                         {"a*b*c", "a-b-b-c", true},
+                         {"a*b*c", "a-c-b", false},
+                         {"flux", "flux", true},
+                         {"flux", "flux-2", false},
+                         {"", "", true},
+                         {"", "x", false}}) {
+    CAPTURE(row.pattern);
+    CAPTURE(row.name);
+    CHECK(matches_pattern(row.pattern, row.name) == row.fits);
+  }
+}
 
 TEST_CASE("a text falls into its parts, the empty ones too") {
   const auto parts = [](std::string_view text) {
@@ -42,6 +68,34 @@ TEST_CASE("UTF-8 is told from other bytes") {
     CAPTURE(std::string(text));
     CHECK_FALSE(is_utf8(text));
   }
+}
+
+TEST_CASE("a text is read character by character, and a byte that is none is told") {
+  struct Case {
+    std::string_view bytes;
+    std::size_t length;
+    std::optional<char32_t> code;
+  };
+  for (const Case& c :
+       {Case{"a\x80", 1, U'a'}, Case{"\xC2\x9Bx", 2, 0x9b}, Case{"\u2028", 3, 0x2028},
+        Case{"\U0001F431!", 4, 0x1f431}, Case{"\x9B", 1, {}}, Case{"\xE2\x80", 1, {}},
+        Case{"\xED\xA0\x80", 1, {}}}) {
+    CAPTURE(std::string(c.bytes));
+    CHECK(first_character(c.bytes).length == c.length);
+    CHECK(first_character(c.bytes).code == c.code);
+  }
+}
+
+TEST_CASE("a long text is cut at a character's end, and says how much is left out") {
+  CHECK(cut("", 5).empty());
+  CHECK(cut("12345", 5) == "12345");
+  CHECK(cut("123456", 5) == "12345... (1 bytes more)");
+  CHECK(cut("123\u20AC56", 5) == "123... (5 bytes more)");
+  CHECK(cut("1\U0001F431", 4) == "1... (4 bytes more)");
+  CHECK(cut(std::string(20'000'000, 'x'), 100) ==
+        std::string(100, 'x') + "... (19999900 bytes more)");
+  // Bytes that are no text are cut, too.
+  CHECK(cut("\x80\x80\x80\x80\x80\x80", 5).size() < 40);
 }
 
 TEST_CASE("an HTTP date is a point in time") {

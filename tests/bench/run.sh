@@ -41,7 +41,7 @@ start_falproxy() {  # NAME=value...: more settings
   stop "$falproxy"
   { cat "$work/fal.env"
     printf '%s\n' HOST=127.0.0.1 PORT=0 CUSTOM_ACCESS_KEY=benchmark-key AI_KEYS=key-1:secret \
-      SUPPORTED_MODELS=flux:fal-ai/flux/dev SCHEMA_CACHE_DIR=none MAX_UPSTREAM_STREAMS=8000 "$@"
+      SUPPORTED_MODELS=flux:fal-ai/flux/dev SCHEMA_CACHE_DIR=none "STATE_DIR=$work/state" MAX_UPSTREAM_STREAMS=8000 "$@"
   } >"$work/env"
   env -u SSL_CERT_FILE -u SSL_CERT_DIR "$bin/falproxy" serve --env "$work/env" >/dev/null 2>"$work/falproxy.err" &
   falproxy=$!; pids+=("$falproxy")

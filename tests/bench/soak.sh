@@ -19,7 +19,7 @@ curl -fsS -X DELETE "$queue/_falsim/faults" >/dev/null
 curl -fsS "$queue/_falsim/faults" -d '[{"preset":"ingress_503","chance":0.02},{"preset":"rate_limited","chance":0.02},
   {"preset":"status_500","chance":0.02},{"preset":"media_500","chance":0.02},{"preset":"cancel_500","chance":0.2}]' >/dev/null
 printf '%s\n' HOST=127.0.0.1 PORT=0 CUSTOM_ACCESS_KEY=benchmark-key AI_KEYS=key-1:secret,key-2:secret \
-  SUPPORTED_MODELS=flux:fal-ai/flux/dev SCHEMA_CACHE_DIR=none RECOVERY_WINDOW_SECONDS=3 >>"$work/env"
+  SUPPORTED_MODELS=flux:fal-ai/flux/dev SCHEMA_CACHE_DIR=none "STATE_DIR=$work/state" RECOVERY_WINDOW_SECONDS=3 >>"$work/env"
 "$bin/falproxy" serve --env "$work/env" >/dev/null 2>"$work/falproxy.err" & falproxy=$!
 until address=$(grep -o 'http://127.0.0.1:[0-9]*' "$work/falproxy.err" | head -n 1) && [ -n "$address" ]; do kill -0 "$falproxy"; sleep 0.1; done
 until curl -fs "$address/ready" >/dev/null; do sleep 0.1; done

@@ -1,9 +1,7 @@
-// What the pure way of a request costs, on real documents: analyse, to_fal, and back to OpenAI's
-// answer. The last line sets to_fal against the time that nlohmann takes to parse flux/dev's
+// What the pure way of a request costs, on real documents: analyse, make_plan, and back to OpenAI's
+// answer. The last line sets make_plan against the time that nlohmann takes to parse flux/dev's
 // document in the same run: a tenth of it is the most that it may be, and the exit status says
 // whether it is.
-#include "falproxy/translate.hpp"
-
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -17,25 +15,26 @@
 #include <vector>
 
 #include "falproxy/openai.hpp"
-#include "falproxy/schema.hpp"
+#include "falproxy/plan.hpp"
+#include "falproxy/profile.hpp"
+#include "falproxy/test_doubles.hpp"
 #include "support/shared_documents.hpp"
-#include "support/virtual_time.hpp"
 
 namespace {
 
 using namespace falproxy;
 
 constexpr const char* baseline = "parse by nlohmann/flux/dev";
-constexpr const char* measured = "to_fal, plain/flux/dev";
+constexpr const char* measured = "make_plan, plain/flux/dev";
 
 std::string document(const std::string& name) {
   std::ifstream file(shared_documents::folder() / (name + ".json"), std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-openai::ImageRequest request_of(const char* body) {
+Wish request_of(const char* body) {
   const testing::PlainCodecs codecs;
-  return *openai::parse_json(openai::ImageOperation::generation, body, {}, codecs);
+  return *openai::parse_json(Intent::generation, body, {}, codecs);
 }
 
 const char* const plain_request =
@@ -55,39 +54,40 @@ void parse(benchmark::State& state, const std::string& text) {
 }
 
 void analyze(benchmark::State& state, const std::string& text) {
-  for (auto _ : state) benchmark::DoNotOptimize(schema::analyze(text));
+  for (auto _ : state) benchmark::DoNotOptimize(profile::read_profile(text));
 }
 
-void to_fal(benchmark::State& state, const std::string& text, const char* body) {
-  const auto model = schema::analyze(text);
-  const openai::ImageRequest request = request_of(body);
+void make_plan(benchmark::State& state, const std::string& text, const char* body) {
+  const auto model = profile::read_profile(text);
+  const Wish request = request_of(body);
   for (auto _ : state) {
-    const auto plan = translate::to_fal(request, *model, {}, {});
+    const auto plan = plan::make_plan(request, **model, {}, {});
     benchmark::DoNotOptimize(plan);
   }
 }
 
 void to_body(benchmark::State& state, const std::string& text, const char* body) {
-  const auto model = schema::analyze(text);
-  const openai::ImageRequest request = request_of(body);
+  const auto model = profile::read_profile(text);
+  const Wish request = request_of(body);
   for (auto _ : state) {
-    const auto plan = translate::to_fal(request, *model, {}, {});
-    benchmark::DoNotOptimize(translate::render(plan->jobs.front(), {}, {}));
+    const auto plan = plan::make_plan(request, **model, {}, {});
+    benchmark::DoNotOptimize(plan::render(plan->jobs.front(), {}, {}));
   }
 }
 
 void to_openai(benchmark::State& state, const std::string& text) {
-  const auto model = schema::analyze(text);
-  const auto plan = translate::to_fal(request_of(R"({"prompt":"x","n":2})"), *model, {}, {});
+  const auto model = profile::read_profile(text);
+  const auto plan = plan::make_plan(request_of(R"({"prompt":"x","n":2})"), **model, {}, {});
   const auto body = std::make_shared<const std::string>(fal_result);
   for (auto _ : state) {
-    auto result = translate::read_result(body);
-    std::vector<translate::Note> notes;
-    const auto merged = translate::merge(*plan, {*std::move(result)}, {}, notes);
-    std::vector<Body> pictures;
-    for (const translate::FalImage& image : merged->images) pictures.push_back(image.url);
-    benchmark::DoNotOptimize(
-        openai::write(translate::to_openai(*plan, *merged, std::move(pictures), 1'700'000'000)));
+    auto result = plan::read_result(body);
+    std::vector<plan::Note> notes;
+    plan::Selection selection(*plan, {});
+    const std::vector<plan::ResultFile> images = selection.take(*std::move(result));
+    selection.tell(notes, images.size(), {});
+    std::vector<Product> products;
+    for (const plan::ResultFile& image : images) products.push_back({.content = image.url});
+    benchmark::DoNotOptimize(openai::write(openai::image_response(std::move(products))));
   }
 }
 
@@ -131,12 +131,12 @@ int main(int argc, char** argv) {
       id.replace(at, 2, "/");
     add("analyze/" + id, [=](benchmark::State& state) { analyze(state, text); });
     // fal-ai/lora requires a model_name, which no plain request has: it measures the refusal.
-    add("to_fal, plain/" + id,
-        [=](benchmark::State& state) { to_fal(state, text, plain_request); });
-    add("to_fal, everything/" + id,
-        [=](benchmark::State& state) { to_fal(state, text, full_request); });
+    add("make_plan, plain/" + id,
+        [=](benchmark::State& state) { make_plan(state, text, plain_request); });
+    add("make_plan, everything/" + id,
+        [=](benchmark::State& state) { make_plan(state, text, full_request); });
   }
-  add("to_fal and body, plain/flux/dev",
+  add("make_plan and body, plain/flux/dev",
       [=](benchmark::State& state) { to_body(state, flux, plain_request); });
   add("result to OpenAI's answer/flux/dev",
       [=](benchmark::State& state) { to_openai(state, flux); });
@@ -147,7 +147,8 @@ int main(int argc, char** argv) {
   const double part = figures.of(measured);
   if (whole == 0 || part == 0) return 0;  // a filter left one of them out
   std::cout << fmt::format(
-      "to_fal takes {:.2f} us, {:.1f}% of the {:.1f} us that parsing flux/dev's document takes\n",
+      "make_plan takes {:.2f} us, {:.1f}% of the {:.1f} us that parsing flux/dev's document "
+      "takes\n",
       part, 100 * part / whole, whole);
   return part * 10 <= whole ? 0 : 1;
 }

@@ -214,9 +214,7 @@ MakeSender httplib_sender(const std::string& url, const std::string& ca_file) {
     return [client](const std::string& target, const Heard& heard) {
       const auto result =
           client->Get(target, httplib::Headers{{"Authorization", "Key 0123456789:abcdef"}},
-                      [&](const char* data, size_t size) {
-                        return heard({data, size});
-                      });
+                      [&](const char* data, size_t size) { return heard({data, size}); });
       return result && result->status == 200;
     };
   };

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { haveNginx, startNginx } from '../support/nginx.mjs';
 import { accessKey, startServers } from '../support/servers.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -21,13 +22,16 @@ describe('the playground', () => {
   let context;
   let page;
   let problems;
+  let paid;
 
   before(async () => {
     mkdirSync(shots, { recursive: true });
     servers = await startServers({ simArgs: ['--job-time', '300'] });
     browser = await chromium.launch({
       executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+      args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+        // A name is no secure origin over plain http, as 127.0.0.1 is: it stands for a server in one's own network.
+        '--host-resolver-rules=MAP plain.test 127.0.0.1'],
     });
   });
   after(async () => {
@@ -35,18 +39,20 @@ describe('the playground', () => {
     await servers?.stop();
   });
 
-  async function open({ key = accessKey, ...options } = {}) {
+  async function open({ key = accessKey, at = servers.url, ...options } = {}) {
     context = await browser.newContext({ viewport: { width: 1280, height: 900 }, permissions: ['clipboard-read', 'clipboard-write'], ...options });
     page = await context.newPage();
     problems = [];
+    paid = [];
     page.on('console', (message) => { if (message.type() === 'error') problems.push(`console: ${message.text()}`); });
     page.on('pageerror', (error) => problems.push(`error: ${error.message}`));
     page.on('request', (request) => {
       const url = new URL(request.url());
-      if (url.protocol.startsWith('http') && url.origin !== servers.url) problems.push(`request to ${url.origin}`);
+      if (url.protocol.startsWith('http') && !url.href.startsWith(`${at}/`)) problems.push(`request to ${url}`);
+      if (request.method() === 'POST' && request.headers()['x-falproxy-explain'] !== '1') paid.push(url.pathname);
     });
     if (key) await context.addInitScript((value) => { if (!sessionStorage.getItem('falproxy.access_key')) sessionStorage.setItem('falproxy.access_key', value); }, key);
-    await page.goto(`${servers.url}/`);
+    await page.goto(`${at}/`);
   }
 
   async function choose(model) {
@@ -55,6 +61,23 @@ describe('the playground', () => {
   }
 
   const pictures = () => page.locator('#results img');
+  const sim = async (what) => (await fetch(`${servers.sim}/_falsim/${what}`)).json();
+  const explained = (text) => page.waitForFunction((wanted) => document.querySelector('#bodies').textContent.includes(wanted), text);
+
+  /** A PNG of 16x16 pixels in one colour, with a square of another in it: `hole` '' makes that transparent. */
+  async function drawn(name, colour, hole = colour) {
+    const base64 = await page.evaluate(([outside, inside]) => {
+      const canvas = Object.assign(document.createElement('canvas'), { width: 16, height: 16 });
+      const pen = canvas.getContext('2d');
+      pen.fillStyle = outside;
+      pen.fillRect(0, 0, 16, 16);
+      pen.clearRect(4, 4, 8, 8);
+      if (inside) pen.fillStyle = inside;
+      if (inside) pen.fillRect(4, 4, 8, 8);
+      return canvas.toDataURL('image/png').split(',')[1];
+    }, [colour, hole]);
+    return { name, mimeType: 'image/png', buffer: Buffer.from(base64, 'base64') };
+  }
   const faults = async () => {
     await page.evaluate(axeSource);
     const { violations } = await page.evaluate(() => globalThis.axe.run());
@@ -199,10 +222,239 @@ describe('the playground', () => {
     await page.click('#tab-status');
     await page.waitForFunction(() => document.querySelectorAll('#documents tbody tr').length >= 4);
     assert.match(await page.textContent('#accounts'), /ready/);
+    assert.match(await page.textContent('#figures'), /runs noted inmemory/);
+    assert.ok(await page.isHidden('#status-problem'));
     assert.ok(!(await page.content()).includes(accessKey));
     await page.screenshot({ path: path.join(shots, 'status.png') });
     assert.deepEqual(await faults(), []);
     assert.deepEqual(problems, []);
+  });
+
+  it('says in the status why runs cannot be noted', async () => {
+    const without = await startServers({ env: { STATE_DIR: '/dev/null/state' } });
+    try {
+      await open({ at: without.url });
+      await page.click('#tab-status');
+      await page.waitForFunction(() => document.querySelector('#status-problem').textContent.startsWith('STATE_DIR: '));
+      assert.ok(await page.isVisible('#status-problem'));
+      assert.deepEqual(await faults(), []);
+      assert.deepEqual(problems, []);
+    } finally {
+      await without.stop();
+    }
+  });
+
+  it('works below a prefix of a reverse proxy, without a setting', { skip: haveNginx ? false : 'no nginx (sh cmake/deps.sh --for browser)' }, async () => {
+    const nginx = await startNginx('/img/', servers.url);
+    try {
+      for (const entry of ['/img', '/img/', '/img/playground', '/img/playground/', '/img/v1', '/img/v1/playground']) {
+        const answer = await fetch(nginx.url + entry);
+        assert.equal(answer.status, 200, entry);
+        assert.match(await answer.text(), /<title>falproxy/, entry);
+      }
+      await open({ at: `${nginx.url}/img` });
+      await choose('nano');
+      await page.fill('#prompt', 'below a prefix');
+      await explained('below a prefix');
+      await page.click('#generate');
+      await page.waitForFunction(() => document.querySelectorAll('#results img').length === 1);
+      await page.click('[data-copy=curl]');
+      await page.waitForFunction(() => document.querySelector('#progress').textContent.endsWith('copied'));
+      assert.match(await page.evaluate(() => navigator.clipboard.readText()), new RegExp(`^curl ${nginx.url}/img/v1/images/generations `));
+      await page.click('#tab-status');
+      await page.waitForFunction(() => document.querySelectorAll('#documents tbody tr').length >= 4);
+      await page.goto(`${nginx.url}/img/v1/`);
+      await page.waitForFunction(() => document.querySelectorAll('#model option').length > 2);
+      assert.deepEqual(problems, []);
+    } finally {
+      await nginx.stop();
+    }
+  });
+
+  it('pays for nothing without a chosen model', async () => {
+    await open();
+    await choose('flux');
+    await page.fill('#prompt', 'a red fox');
+    await page.fill('#model-search', 'no such model');
+    await page.click('#generate');
+    await page.waitForSelector('#problem:not([hidden])');
+    assert.match(await page.textContent('#problem'), /Choose a model/);
+    await page.waitForFunction(() => !document.querySelector('#explain tbody tr'));
+    await page.click('[data-copy=curl]');
+    assert.match(await page.textContent('#problem'), /Choose a model/);
+    // What was chosen is chosen again once the search lets it.
+    await page.fill('#model-search', '');
+    assert.equal(await page.inputValue('#model'), 'flux');
+    await explained('a red fox');
+    assert.deepEqual(paid, []);
+  });
+
+  it('chooses the first model found with Enter in the search, and pays with no Enter but Ctrl+Enter', async () => {
+    await open();
+    await choose('flux');
+    await page.fill('#prompt', 'a red fox');
+    await page.fill('#model-search', 'banana');
+    await page.press('#model-search', 'Enter');
+    assert.equal(await page.inputValue('#model'), 'nano');
+    await page.fill('#model-search', '');
+    assert.equal(await page.inputValue('#model'), 'nano');
+    await page.fill('#n', '2');
+    await page.press('#n', 'Enter');
+    await page.click('#own summary');
+    await page.fill('#own-fields input[type=number]', '7');
+    await page.press('#own-fields input[type=number]', 'Enter');
+    await page.fill('#model-search', 'no such model');
+    await page.press('#model-search', 'Enter');
+    await page.fill('#model-search', 'sdxl');
+    await page.press('#model-search', 'Enter');
+    await page.waitForFunction(() => document.querySelector('#model-about').textContent.includes('fast-sdxl'));
+    await explained('a red fox');
+    assert.deepEqual(paid, []);
+  });
+
+  it('shows the very body that fal receives', async () => {
+    await open();
+    await choose('flux');
+    await page.fill('#prompt', 'the very body');
+    await explained('the very body');
+    const shown = async () => JSON.parse(await page.textContent('#bodies'));
+    const sent = async () => JSON.parse((await sim('submits')).at(-1).input);
+    const body = await shown();
+    await page.click('#generate');
+    await page.waitForFunction(() => document.querySelectorAll('#results img').length === 1);
+    assert.deepEqual(await sent(), body);
+    assert.equal(body.sync_mode, true);
+
+    // A model that is told the picture's own size: the same pixels are planned as are sent.
+    await page.selectOption('#model', 'gpt-image-1');
+    await page.click('#edit summary');
+    await page.setInputFiles('#images', [await drawn('cat.png', 'teal')]);
+    await page.setInputFiles('#mask', [await drawn('mask.png', 'black', '')]);
+    await explained('(mask)');
+    const edit = await shown();
+    assert.deepEqual(edit.image_urls, ['(image 1)']);
+    await page.click('#generate');
+    await page.waitForFunction(() => document.querySelectorAll('#results img').length === 2);
+    const { image_urls: images, mask_image_url: mask, ...rest } = await sent();
+    assert.deepEqual({ ...rest, image_urls: ['(image 1)'], mask_image_url: '(mask)' }, edit);
+    assert.ok(images[0].startsWith('http') && mask.startsWith('http'));
+  });
+
+  it('counts no dry run as traffic, and no refused one as an error', async () => {
+    await open();
+    const status = async () => (await fetch(`${servers.url}/v1/falproxy/status`, { headers: { authorization: `Bearer ${accessKey}` } })).json();
+    const before = await status();
+    await choose('sdxl');
+    await page.fill('#prompt', 'a dry run');
+    await explained('a dry run');
+    await page.click('#own summary');
+    await page.fill('#own-fields label:has-text("Inference Steps") + input', '100000');
+    await page.waitForFunction(() => document.querySelector('#explain-note').textContent.startsWith('Refused'));
+    const now = await status();
+    for (const count of ['requests', 'failures']) assert.equal(now[count], before[count], count);
+    assert.deepEqual(now.errors, before.errors);
+  });
+
+  it('gives the code to select from where the page may not write to the clipboard', async () => {
+    await open({ at: servers.url.replace('127.0.0.1', 'plain.test') });
+    assert.equal(await page.evaluate(() => typeof navigator.clipboard), 'undefined');
+    await choose('flux');
+    await page.fill('#prompt', "it's a fox");
+    for (const [kind, word] of [['curl', 'curl http://plain.test'], ['python', 'from openai import OpenAI'], ['javascript', "from 'openai'"]]) {
+      await page.click(`[data-copy=${kind}]`);
+      await page.waitForSelector('#code-dialog[open]');
+      const code = await page.inputValue('#code');
+      assert.ok(code.includes(word), code);
+      assert.equal(await page.evaluate(() => getSelection().toString() || document.activeElement.value.slice(document.activeElement.selectionStart, document.activeElement.selectionEnd)), code);
+      assert.deepEqual(await faults(), []);
+      await page.keyboard.press('Escape');
+      await page.waitForSelector('#code-dialog', { state: 'hidden' });
+    }
+    assert.deepEqual(problems, []);
+  });
+
+  it('keeps the pictures already paid for when a later request fails, and when it succeeds', async () => {
+    await open();
+    await choose('flux');
+    const first = async () => page.getAttribute('#results li:last-child img', 'src');
+    await page.fill('#prompt', 'the first');
+    await page.click('#generate');
+    await page.waitForFunction(() => document.querySelectorAll('#results img').length === 1);
+    const paidFor = await first();
+    await page.fill('#prompt', 'forbidden falsim:content_policy');
+    await page.click('#generate');
+    await page.waitForSelector('#problem:not([hidden])');
+    assert.equal(await first(), paidFor);
+    await page.fill('#prompt', 'the second');
+    await page.click('#generate');
+    await page.waitForFunction(() => document.querySelectorAll('#results img').length === 2);
+    assert.equal(await first(), paidFor);
+    assert.match(await page.getAttribute('#results li:first-child img', 'alt'), /the second/);
+    // The file behind it is still there.
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#results li:last-child a[download]')]);
+    assert.equal(await download.failure(), null);
+  });
+
+  it('refuses a mask that leaves nothing to change, and pays nothing', async () => {
+    await open();
+    await choose('gpt-image-1');
+    await page.fill('#prompt', 'make it snow');
+    await page.click('#edit summary');
+    await page.setInputFiles('#images', [await drawn('cat.png', 'teal')]);
+    for (const [name, mask] of [['opaque', await drawn('opaque.png', 'teal')], ['nearly opaque', await drawn('nearly.png', 'rgb(0 128 128 / 0.997)')], ['black', await drawn('black.png', 'black')]]) {
+      await page.setInputFiles('#mask', [mask]);
+      await page.waitForFunction(() => document.querySelector('#mask-problem').textContent);
+      assert.match(await page.textContent('#mask-problem'), /leaves nothing to change/, name);
+      await page.click('#generate');
+      await page.waitForSelector('#problem:not([hidden])');
+      assert.match(await page.textContent('#problem'), /leaves nothing to change/, name);
+    }
+    assert.deepEqual(paid, []);
+
+    // The server refuses what the page would not have sent.
+    const { submits } = await sim('stats');
+    const form = new FormData();
+    form.append('model', 'gpt-image-1');
+    form.append('prompt', 'make it snow');
+    for (const [field, file] of [['image', await drawn('cat.png', 'teal')], ['mask', await drawn('opaque.png', 'teal')]]) {
+      form.append(field, new Blob([file.buffer], { type: file.mimeType }), file.name);
+    }
+    const answer = await fetch(`${servers.url}/v1/images/edits`, { method: 'POST', body: form, headers: { authorization: `Bearer ${accessKey}` } });
+    assert.equal(answer.status, 400);
+    const { error } = await answer.json();
+    assert.equal(error.param, 'mask');
+    assert.match(error.message, /leaves nothing to change/);
+    assert.equal((await sim('stats')).submits, submits);
+
+    for (const [name, mask] of [['a hole', await drawn('hole.png', 'teal', '')], ['white on black', await drawn('drawn.png', 'black', 'white')]]) {
+      const before = paid.length;
+      await page.setInputFiles('#mask', [mask]);
+      await page.waitForSelector('#mask-problem', { state: 'hidden' });
+      await page.click('#generate');
+      await page.waitForFunction(() => document.querySelector('#progress').textContent.startsWith('1 picture'));
+      assert.equal(paid.length, before + 1, name);
+    }
+  });
+
+  it('keeps the key while its dialog is open, and after it was left', async () => {
+    await open();
+    await choose('flux');
+    const key = () => page.evaluate(() => sessionStorage.getItem('falproxy.access_key'));
+    for (const leave of [() => page.keyboard.press('Escape'), () => page.click('#key-cancel')]) {
+      await page.click('#change-key');
+      await page.waitForSelector('#key-dialog[open]');
+      assert.equal(await key(), accessKey);
+      await leave();
+      await page.waitForSelector('#key-dialog', { state: 'hidden' });
+      assert.equal(await key(), accessKey);
+    }
+    await page.fill('#prompt', 'still with a key');
+    await explained('still with a key');
+    await page.click('#change-key');
+    await page.fill('#key', 'another-key');
+    await page.click('#key-form button[type=submit]');
+    await page.waitForSelector('#key-problem:not([hidden])');
+    assert.match(await page.textContent('#key-problem'), /refused/);
   });
 
   for (const [name, options] of [
@@ -231,8 +483,8 @@ describe('the playground', () => {
 
   it('is under 60 kB in all, compressed, with tags, and switched off by PLAYGROUND=false', async () => {
     let bytes = 0;
-    for (const file of ['', 'app.js', 'api.js', 'dom.js', 'fields.js', 'snippets.js', 'status.js', 'try.js', 'style.css', 'icon.svg']) {
-      const answer = await fetch(`${servers.url}/playground${file && `/${file}`}`);
+    for (const file of ['', 'app.js', 'api.js', 'dom.js', 'fields.js', 'pictures.js', 'snippets.js', 'status.js', 'try.js', 'style.css', 'icon.svg']) {
+      const answer = await fetch(`${servers.url}/playground/${file}`);
       assert.equal(answer.status, 200);
       assert.equal(answer.headers.get('content-encoding'), 'gzip');
       assert.match(answer.headers.get('content-security-policy'), /default-src 'none'/);

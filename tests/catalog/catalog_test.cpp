@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <array>
 #include <mutex>
+#include <new>
+#include <stdexcept>
+#include <utility>
 
 #include "catalog/freshness.hpp"
 #include "catalog_models.hpp"
+#include "falproxy/test_doubles.hpp"
 #include "support/model_documents.hpp"
-#include "support/virtual_time.hpp"
 
 namespace falproxy {
 namespace {
@@ -24,16 +27,19 @@ class MemoryStore final : public DocumentStore {
  public:
   std::optional<StoredDocument> load(const std::string& endpoint) override {
     const std::lock_guard lock(mutex);
+    if (std::exchange(throws_at_load, false)) throw std::runtime_error("the disk is gone");
     const auto found = documents.find(endpoint);
     if (found == documents.end()) return std::nullopt;
     return found->second;
   }
   void save(const std::string& endpoint, const StoredDocument& document) override {
     const std::lock_guard lock(mutex);
+    if (std::exchange(throws_at_save, false)) throw std::runtime_error("the disk is full");
     documents[endpoint] = document;
   }
   std::mutex mutex;
   std::map<std::string, StoredDocument> documents;
+  bool throws_at_load = false, throws_at_save = false;  // once
 };
 
 // A catalogue over a scripted document host, in virtual time.
@@ -48,9 +54,9 @@ struct World {
                  }},
                 options, std::move(models), std::move(pinned)) {}
 
-  Result<std::shared_ptr<const schema::ModelSchema>> schema(std::string_view endpoint,
-                                                            std::string_view name = "flux") {
-    return catalog.schema(id(endpoint), name, clock.now() + 60s, {});
+  Result<std::shared_ptr<const profile::Profile>> profile(std::string_view endpoint,
+                                                          std::string_view name = "flux") {
+    return catalog.profile(id(endpoint), name, clock.now() + 60s, {});
   }
   TimePoint refresh() { return catalog.refresh_due(clock.now(), {}); }
   /// Calls refresh_due as an owner's timer does, for `time`.
@@ -79,13 +85,13 @@ struct World {
 TEST_CASE("a document is fetched once and served from memory") {
   World world({model("flux", flux)});
   CHECK(world.catalog.cached(id(flux), "flux") == nullptr);
-  const auto first = world.schema(flux);
+  const auto first = world.profile(flux);
   REQUIRE(first);
-  CHECK((*first)->endpoint == flux);
+  CHECK((*first)->schema->endpoint == flux);
   CHECK(world.transport.requests() ==
         std::vector<std::string>{
             "GET https://fal.ai/api/openapi/queue/openapi.json?endpoint_id=fal-ai/flux/dev"});
-  const auto second = world.schema(flux);
+  const auto second = world.profile(flux);
   REQUIRE(second);
   CHECK(*first == *second);
   CHECK(world.catalog.cached(id(flux), "flux") == *first);
@@ -150,14 +156,14 @@ TEST_CASE("a document that cannot be had makes its model unavailable, for a reas
                                             : answer(200, model_document("fal-ai/fast-sdxl"));
       };
       world.refresh();
-      const auto schema = world.schema(flux);
+      const auto schema = world.profile(flux);
       REQUIRE_FALSE(schema);
       CHECK(schema.error().kind == ErrorKind::model_unavailable);
       CHECK_MESSAGE(schema.error().message.find(row.reason) != std::string::npos,
                     schema.error().message);
       REQUIRE(schema.error().retry_after.has_value());
       CHECK(*schema.error().retry_after <= 5s);
-      CHECK(world.schema("fal-ai/fast-sdxl"));        // the other model is untouched
+      CHECK(world.profile("fal-ai/fast-sdxl"));       // the other model is untouched
       CHECK(world.transport.requests().size() == 2);  // and nobody fetches again before its time
       CHECK(world.logged(row.reason));
       // What the transport says of its addresses is the operator's.
@@ -186,7 +192,7 @@ TEST_CASE(
   CHECK(world.transport.requests().size() < 30);
   up = true;
   world.run_for(7min);
-  CHECK(world.schema(flux));
+  CHECK(world.profile(flux));
   CHECK(world.catalog.status().front().fault.empty());
 }
 
@@ -200,7 +206,7 @@ TEST_CASE("a document is refreshed before it is a day old, and a stale one beats
 
   world.serve = [](const HttpRequest&) { return answer(500, ""); };
   world.run_for(48h);
-  CHECK(world.schema(flux));
+  CHECK(world.profile(flux));
   const DocumentStatus status = world.catalog.status().front();
   CHECK(status.available);
   CHECK_FALSE(status.fault.empty());
@@ -213,16 +219,11 @@ TEST_CASE("freshness is spread, so that not all documents are due at once") {
   CHECK(fresh_for(0ms, 24h, 1.0) == 22h + 48min);
   CHECK(fresh_for(24h, 24h, 0.5) == 0ms);
   CHECK(fresh_for(-5h, 24h, 0.0) == 19h + 12min);  // a clock that was set back
-  using catalog::retry_delay;
-  CHECK(retry_delay(1, 0.999) <= 5s);
-  CHECK(retry_delay(1, 0.0) == 1500ms);
-  CHECK(retry_delay(2, 0.5) == 4s);
-  CHECK(retry_delay(1000, 0.5) == 5min);
 }
 
 TEST_CASE("what a request began with stays as it is while the catalogue moves on") {
   World world({model("flux", flux)});
-  const auto before = world.schema(flux);
+  const auto before = world.profile(flux);
   REQUIRE(before);
   world.serve = [](const HttpRequest&) {
     return answer(
@@ -230,10 +231,10 @@ TEST_CASE("what a request began with stays as it is while the catalogue moves on
   };
   world.catalog.contradicted(id(flux), world.clock.now());
   world.refresh();
-  const auto after = world.schema(flux);
+  const auto after = world.profile(flux);
   REQUIRE(after);
-  CHECK((*before)->input("seed") == nullptr);
-  CHECK((*after)->input("seed") != nullptr);
+  CHECK((*before)->schema->input("seed") == nullptr);
+  CHECK((*after)->schema->input("seed") != nullptr);
   CHECK(world.logged("seed"));
 }
 
@@ -266,7 +267,7 @@ TEST_CASE("with a warm store the catalogue serves while fal cannot be reached") 
   world.serve = [](const HttpRequest&) { return testing::broken(TransportFault::unreachable); };
   SUBCASE("a fresh document needs no fetch at all") {
     world.store.save(flux, {model_document(flux), world.clock.wall_now() - 1h});
-    CHECK(world.schema(flux));
+    CHECK(world.profile(flux));
     world.refresh();
     CHECK(world.transport.requests().empty());
   }
@@ -284,20 +285,20 @@ TEST_CASE("with a warm store the catalogue serves while fal cannot be reached") 
   }
   SUBCASE("an old one serves, and is fetched in the background") {
     world.store.save(flux, {model_document(flux), world.clock.wall_now() - 48h});
-    CHECK(world.schema(flux));
+    CHECK(world.profile(flux));
     CHECK(world.transport.requests().empty());
     world.refresh();
     CHECK(world.transport.requests().size() == 1);
-    CHECK(world.schema(flux));
+    CHECK(world.profile(flux));
   }
   SUBCASE("a stored document that cannot be used is fetched again") {
     world.store.save(flux, {"{}", world.clock.wall_now()});
-    CHECK_FALSE(world.schema(flux));
+    CHECK_FALSE(world.profile(flux));
     CHECK(world.logged("cannot be used"));
     world.serve = [](const HttpRequest&) { return answer(200, model_document(flux)); };
     world.clock.advance(5s);
     world.refresh();
-    CHECK(world.schema(flux));
+    CHECK(world.profile(flux));
   }
 }
 
@@ -323,20 +324,20 @@ TEST_CASE("a pinned document is used as it is, and nothing is fetched for it") {
   World world({mine, model("flux", flux)}, {}, {{"mine", text}});
   world.refresh();
   CHECK(world.transport.count("GET") == 2);  // flux itself, and the sibling of "mine"
-  const auto pinned = world.schema(flux, "mine");
+  const auto pinned = world.profile(flux, "mine");
   REQUIRE(pinned);
-  CHECK((*pinned)->input("mine") != nullptr);
-  const auto fetched = world.schema(flux, "flux");
+  CHECK((*pinned)->schema->input("mine") != nullptr);
+  const auto fetched = world.profile(flux, "flux");
   REQUIRE(fetched);
-  CHECK((*fetched)->input("mine") == nullptr);
-  const auto sibling = world.schema("fal-ai/flux/edit", "mine");
+  CHECK((*fetched)->schema->input("mine") == nullptr);
+  const auto sibling = world.profile("fal-ai/flux/edit", "mine");
   REQUIRE(sibling);
-  CHECK((*sibling)->endpoint == "fal-ai/flux/edit");
+  CHECK((*sibling)->schema->endpoint == "fal-ai/flux/edit");
 }
 
 TEST_CASE("a pinned document that cannot be used is named as such") {
   World world({model("mine", flux)}, {}, {{"mine", "{"}});
-  const auto schema = world.schema(flux, "mine");
+  const auto schema = world.profile(flux, "mine");
   REQUIRE_FALSE(schema);
   CHECK(schema.error().kind == ErrorKind::model_unavailable);
   CHECK(schema.error().message.find("local document") != std::string::npos);
@@ -344,13 +345,33 @@ TEST_CASE("a pinned document that cannot be used is named as such") {
   CHECK(world.transport.requests().empty());
 }
 
-TEST_CASE("ALLOW_ANY_MODEL serves endpoints that are not listed, if they make images") {
+TEST_CASE("a name that is listed wins, then the first pattern, then an endpoint's id") {
+  World world({model("gpt-*", "fal-ai/first"), model("gpt-image-*", "fal-ai/second"),
+               model("gpt-image-1", "fal-ai/listed")},
+              {.allow_any_model = true});
+  struct Row {
+    const char* asked;
+    const char* served;
+  };
+  for (const Row& row : {Row{"gpt-image-1", "gpt-image-1"},
+                         {"gpt-image-2", "gpt-*"},
+                         {"gpt-*", "gpt-*"},
+                         {"fal-ai/flux/dev", "fal-ai/flux/dev"}}) {
+    CAPTURE(row.asked);
+    const auto found = world.catalog.find(row.asked);
+    REQUIRE(found);
+    CHECK(found->name == row.served);
+  }
+  CHECK_FALSE(world.catalog.find("dall-e-3"));
+}
+
+TEST_CASE("ALLOW_ANY_MODEL serves endpoints that are not listed, if they make what is served") {
   World world({model("flux", flux)}, {.allow_any_model = true});
   world.serve = [](const HttpRequest& request) {
     const std::string endpoint = endpoint_of(request);
     if (endpoint == "fal-ai/nobody") return answer(404, "{}");
-    if (endpoint == "fal-ai/speech") {
-      return answer(200, model_document(endpoint, "{}", R"({"audio":{"type":"object"}})"));
+    if (endpoint == "fal-ai/trainer") {
+      return answer(200, model_document(endpoint, "{}", R"({"steps":{"type":"integer"}})"));
     }
     return answer(200, model_document(endpoint));
   };
@@ -358,17 +379,17 @@ TEST_CASE("ALLOW_ANY_MODEL serves endpoints that are not listed, if they make im
     const auto found = world.catalog.find("fal-ai/other/model");
     REQUIRE(found);
     CHECK(found->name == "fal-ai/other/model");
-    CHECK(world.schema(found->endpoint.str(), found->name));
+    CHECK(world.profile(found->endpoint.str(), found->name));
     CHECK(world.catalog.cached(found->endpoint, found->name) != nullptr);
   }
   SUBCASE("one that makes none") {
-    const auto schema = world.schema("fal-ai/speech");
+    const auto schema = world.profile("fal-ai/trainer");
     REQUIRE_FALSE(schema);
     CHECK(schema.error().kind == ErrorKind::unknown_model);
     CHECK(schema.error().field == "model");
   }
   SUBCASE("one that fal does not know") {
-    const auto schema = world.schema("fal-ai/nobody");
+    const auto schema = world.profile("fal-ai/nobody");
     REQUIRE_FALSE(schema);
     CHECK(schema.error().kind == ErrorKind::unknown_model);
     world.run_for(1h);
@@ -385,9 +406,9 @@ TEST_CASE("ALLOW_ANY_MODEL serves endpoints that are not listed, if they make im
 
 TEST_CASE("the documents of unlisted endpoints are bounded: the most recently used stay") {
   World world({}, {.allow_any_model = true, .max_any_models = 3});
-  for (const char* endpoint : {"a/1", "a/2", "a/3"}) CHECK(world.schema(endpoint));
-  CHECK(world.schema("a/1"));
-  CHECK(world.schema("a/4"));
+  for (const char* endpoint : {"a/1", "a/2", "a/3"}) CHECK(world.profile(endpoint));
+  CHECK(world.profile("a/1"));
+  CHECK(world.profile("a/4"));
   CHECK(world.catalog.cached(id("a/1"), "") != nullptr);
   CHECK(world.catalog.cached(id("a/2"), "") == nullptr);
   CHECK(world.catalog.cached(id("a/4"), "") != nullptr);
@@ -411,7 +432,7 @@ TEST_CASE("a request gives up on a document when its own time is over or its cli
   World world({model("flux", flux)});
   world.serve = [](const HttpRequest&) { return Script{.silent = true}; };
   SUBCASE("its time") {
-    const auto schema = world.catalog.schema(id(flux), "flux", world.clock.now() + 2s, {});
+    const auto schema = world.catalog.profile(id(flux), "flux", world.clock.now() + 2s, {});
     REQUIRE_FALSE(schema);
     CHECK(schema.error().kind == ErrorKind::timed_out);
   }
@@ -419,13 +440,60 @@ TEST_CASE("a request gives up on a document when its own time is over or its cli
     std::stop_source stop;
     world.clock.at(world.clock.now() + 1s, [&] { stop.request_stop(); });
     const auto schema =
-        world.catalog.schema(id(flux), "flux", world.clock.now() + 60s, stop.get_token());
+        world.catalog.profile(id(flux), "flux", world.clock.now() + 60s, stop.get_token());
     REQUIRE_FALSE(schema);
     CHECK(schema.error().kind == ErrorKind::cancelled);
   }
   // Neither says anything of the document: the next request fetches it at once.
   world.serve = [](const HttpRequest&) { return answer(200, model_document(flux)); };
-  CHECK(world.schema(flux));
+  CHECK(world.profile(flux));
+}
+
+TEST_CASE("a store that throws costs nobody a document") {
+  World world({model("flux", flux)});
+  SUBCASE("when it is read for a request") {
+    world.store.throws_at_load = true;
+    CHECK(world.profile(flux));
+    CHECK(
+        world.logged("warning fal-ai/flux/dev: the stored document cannot be read (the disk is "
+                     "gone); it is fetched again"));
+  }
+  SUBCASE("when it is read in the background") {
+    world.store.throws_at_load = true;
+    world.refresh();
+    CHECK(world.catalog.cached(id(flux), "flux") != nullptr);
+  }
+  SUBCASE("when a document is stored") {
+    world.store.throws_at_save = true;
+    CHECK(world.profile(flux));
+    CHECK(
+        world.logged("warning fal-ai/flux/dev: the document could not be stored (the disk is "
+                     "full)"));
+  }
+  CHECK(world.profile(flux));
+  CHECK(world.transport.requests().size() == 1);
+}
+
+TEST_CASE("after a fetch that throws the next request fetches") {
+  World world({model("flux", flux)});
+  bool throws = true;
+  world.serve = [&](const HttpRequest& request) {
+    if (std::exchange(throws, false)) throw std::bad_alloc();
+    return answer(200, model_document(endpoint_of(request)));
+  };
+  SUBCASE("for a request") {
+    CHECK_THROWS_AS(static_cast<void>(world.profile(flux)), std::bad_alloc);
+    CHECK(world.profile(flux));
+  }
+  SUBCASE("in the background") {
+    world.refresh();
+    CHECK(
+        world.logged("warning fal-ai/flux/dev: the document could not be fetched: fetching it "
+                     "failed"));
+    world.run_for(5s);
+    CHECK(world.catalog.cached(id(flux), "flux") != nullptr);
+  }
+  CHECK(world.transport.requests().size() == 2);
 }
 
 }  // namespace falproxy

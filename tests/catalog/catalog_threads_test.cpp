@@ -98,7 +98,7 @@ TEST_CASE("many requests for one document share one fetch, and wait for no other
     for (int i = 0; i < 16; ++i) {
       clients.emplace_back([&] {
         const auto schema =
-            world.catalog.schema(id("a/quick"), "quick", world.clock.now() + 60s, {});
+            world.catalog.profile(id("a/quick"), "quick", world.clock.now() + 60s, {});
         if (schema) ++served;
       });
     }
@@ -108,7 +108,7 @@ TEST_CASE("many requests for one document share one fetch, and wait for no other
   CHECK(world.transport.fetches("a/quick") == 1);
   CHECK(world.catalog.cached(id("a/slow"), "slow") == nullptr);
   world.transport.open_all();
-  CHECK(world.catalog.schema(id("a/slow"), "slow", world.clock.now() + 60s, {}));
+  CHECK(world.catalog.profile(id("a/slow"), "slow", world.clock.now() + 60s, {}));
   CHECK(world.transport.fetches("a/slow") == 1);
 }
 
@@ -118,12 +118,13 @@ TEST_CASE("when the client leaves whose request fetches a document, another's ta
   std::atomic<bool> first_cancelled{false}, second_served{false};
   std::jthread first([&] {
     const auto schema =
-        world.catalog.schema(id(flux), "flux", world.clock.now() + 60s, first_leaves.get_token());
+        world.catalog.profile(id(flux), "flux", world.clock.now() + 60s, first_leaves.get_token());
     first_cancelled = !schema && schema.error().kind == ErrorKind::cancelled;
   });
   world.transport.wait_for_running(1);
   std::jthread second([&] {
-    second_served = world.catalog.schema(id(flux), "flux", world.clock.now() + 60s, {}).has_value();
+    second_served =
+        world.catalog.profile(id(flux), "flux", world.clock.now() + 60s, {}).has_value();
   });
   first_leaves.request_stop();
   first.join();
@@ -162,7 +163,7 @@ TEST_CASE("reads, refreshes, contradictions and reloads do not disturb each othe
           const std::string name =
               t == 0 ? "b/any" + std::to_string(i % 9) : "m" + std::to_string(i % 8);
           const auto found = world.catalog.find(name);
-          if (!found || !world.catalog.schema(found->endpoint, name, world.clock.now() + 60s, {}))
+          if (!found || !world.catalog.profile(found->endpoint, name, world.clock.now() + 60s, {}))
             ++failures;
         }
       });

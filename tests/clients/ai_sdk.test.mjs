@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { createOpenAI } from '@ai-sdk/openai';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { APICallError, generateImage } from 'ai';
-import { accessKey, counting, png, pngSize, start } from './support.mjs';
+import { APICallError, generateImage, generateSpeech, transcribe } from 'ai';
+import { accessKey, counting, png, pngSize, start, wav } from './support.mjs';
 
 // Both take only base64 from servers at private addresses. The first asks for it, except in edits; the second never does.
 const providers = {
@@ -45,8 +45,8 @@ for (const [name, { create, env }] of Object.entries(providers)) {
       assert.equal((await servers.submits()).at(-1).endpoint, 'fal-ai/gpt-image-1/edit-image');
     });
 
-    it('does not repeat what was refused, nor a job that brought no picture', async () => {
-      for (const [prompt, status] of [['falsim:content_policy', 400], ['falsim:no_media', 400]]) {
+    it('does not repeat what was refused, nor a job that brought no picture or failed', async () => {
+      for (const [prompt, status] of [['falsim:content_policy', 400], ['falsim:no_media', 400], ['falsim:job_error', 400]]) {
         const { fetch, calls } = counting();
         const error = await generateImage({ model: model('flux', { fetch }), prompt }).catch((caught) => caught);
         assert.ok(APICallError.isInstance(error), String(error));
@@ -63,3 +63,35 @@ for (const [name, { create, env }] of Object.entries(providers)) {
     });
   });
 }
+
+describe('@ai-sdk/openai, speech and transcripts', () => {
+  let servers;
+  let openai;
+  before(async () => {
+    servers = await start();
+    openai = createOpenAI({ apiKey: accessKey, baseURL: `${servers.url}/v1` });
+  });
+  after(async () => { await servers?.stop(); });
+
+  it('speaks, and knows what came', async () => {
+    const { audio } = await generateSpeech({ model: openai.speech('gpt-4o-mini-tts'), text: 'Good morning, harbour.', instructions: 'slowly' });
+    assert.equal(audio.mediaType, 'audio/mpeg');
+    assert.ok(audio.uint8Array.length > 1000);
+    assert.deepEqual((await servers.submits()).at(-1).input.prompt, 'slowly');
+    const other = await generateSpeech({ model: openai.speech('tts-1'), text: 'Good morning, harbour.', voice: 'alloy' });
+    assert.equal(Buffer.from(other.audio.uint8Array).subarray(0, 4).toString('latin1'), 'RIFF');
+    assert.equal((await servers.submits()).at(-1).input.voice, 'af_alloy');
+  });
+
+  for (const name of ['whisper-1', 'gpt-4o-transcribe']) {
+    it(`listens as ${name}`, async () => {
+      const heard = await transcribe({ model: openai.transcription(name), audio: wav() });
+      assert.equal(heard.text, 'Good morning, harbour. The lamp is lit.');
+      if (name === 'whisper-1') {
+        assert.equal(heard.segments.length, 2);
+        assert.equal(heard.language, 'en');
+        assert.equal(heard.durationInSeconds, 3.2);
+      }
+    });
+  }
+});

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import * as current from 'openai';
 import * as four from 'openai-4';
-import { accessKey, counting, eventually, models, png, pngSize, start } from './support.mjs';
+import { accessKey, counting, eventually, models, png, pngSize, start, wav } from './support.mjs';
 
 for (const [version, sdk] of [['7', current], ['4', four]]) {
   const { OpenAI, toFile } = sdk;
@@ -81,6 +81,91 @@ for (const [version, sdk] of [['7', current], ['4', four]]) {
       const { input } = await lastSubmit();
       assert.equal(input.seed, 7);
       assert.equal(input.num_inference_steps, 12);
+    });
+
+    describe('speech', () => {
+      const input = 'Good morning, harbour.';
+      const speak = (body) => client().audio.speech.create({ model: 'tts-1', voice: 'alloy', input, ...body });
+
+      it('comes in each format that can be made, under its true type', async () => {
+        for (const [model, response_format, type, begins] of [
+          ['tts-1', undefined, 'audio/wav', 'RIFF'], ['tts-1', 'mp3', 'audio/wav', 'RIFF'], ['tts-1', 'wav', 'audio/wav', 'RIFF'], ['tts-1', 'pcm', 'audio/pcm; rate=24000', ''],
+          ['gpt-4o-mini-tts', undefined, 'audio/mpeg', '\xff\xfb'], ['gpt-4o-mini-tts', 'mp3', 'audio/mpeg', '\xff\xfb'],
+          ['gpt-4o-mini-tts', 'pcm', 'audio/pcm; rate=24000', ''], ['gpt-4o-mini-tts', 'wav', 'audio/wav', 'RIFF'],
+        ]) {
+          const answer = await speak({ model, response_format });
+          assert.equal(answer.headers.get('content-type'), type, `${model} ${response_format}`);
+          const bytes = Buffer.from(await answer.arrayBuffer());
+          assert.ok(bytes.length > 10_000);
+          assert.ok(bytes.toString('latin1').startsWith(begins));
+          if (response_format === 'pcm') assert.equal(bytes.length, 1466 * 48);
+        }
+      });
+
+      it('is refused unpaid in the others', async () => {
+        const { submits } = await servers.stats();
+        for (const response_format of ['opus', 'aac', 'flac']) {
+          const error = await speak({ response_format }).catch((caught) => caught);
+          assert.ok(error instanceof sdk.BadRequestError);
+          assert.equal(error.param, 'response_format');
+          assert.equal(error.code, 'unsupported_value');
+        }
+        assert.equal((await servers.stats()).submits, submits);
+      });
+
+      it('comes in events', async () => {
+        const text = await (await speak({ stream_format: 'sse' })).text();
+        const events = text.split('\r\n\r\n').filter(Boolean).map((line) => JSON.parse(line.replace(/^data: /, '')));
+        assert.equal(events.at(-1).type, 'speech.audio.done');
+        assert.equal(events.at(-1).usage.total_tokens, 0);
+        const sound = Buffer.concat(events.slice(0, -1).map(({ audio }) => Buffer.from(audio, 'base64')));
+        assert.deepEqual(sound, Buffer.from(await (await speak({})).arrayBuffer()));
+      });
+    });
+
+    describe('transcripts', () => {
+      const text = 'Good morning, harbour. The lamp is lit.';
+      const file = async () => toFile(wav(), 'blob');
+      const hear = async (body) => client().audio.transcriptions.create({ model: 'whisper-1', file: await file(), ...body });
+
+      it('come in each format', async () => {
+        assert.equal((await hear({})).text, text);
+        assert.equal(await hear({ response_format: 'text' }), `${text}\n`);
+        assert.match(await hear({ response_format: 'srt' }), /^1\n00:00:00,000 --> 00:00:01,400\nGood morning, harbour\.\n\n2\n/);
+        assert.match(await hear({ response_format: 'vtt' }), /^WEBVTT\n\n00:00:00\.000 --> /);
+        const verbose = await hear({ response_format: 'verbose_json', language: 'en' });
+        assert.equal(verbose.language, 'english');
+        assert.equal(verbose.duration, 3.2);
+        for (const segment of verbose.segments) assert.ok(Object.values(segment).every((value) => value !== null));
+        assert.equal((await servers.submits()).at(-1).input.language, 'en');
+        const words = await hear({ response_format: 'verbose_json', timestamp_granularities: ['word', 'segment'] });
+        assert.equal(words.words.length, 7);
+        assert.equal(words.segments.length, 2);
+        assert.equal((await servers.submits()).at(-1).input.chunk_level, 'word');
+      });
+
+      it('come with speakers, in events, and translated', async () => {
+        const diarized = await hear({ response_format: 'diarized_json' });
+        assert.deepEqual(diarized.segments.map(({ speaker }) => speaker), ['A', 'B']);
+        if (version !== '4') {
+          const deltas = [];
+          let done;
+          for await (const event of await hear({ stream: true })) {
+            if (event.type === 'transcript.text.delta') deltas.push(event.delta);
+            if (event.type === 'transcript.text.done') done = event.text;
+          }
+          assert.equal(deltas.join(''), text);
+          assert.equal(done, text);
+        }
+        assert.equal((await client().audio.translations.create({ model: 'whisper-1', file: await file() })).text, text);
+        assert.equal((await servers.submits()).at(-1).input.task, 'translate');
+      });
+
+      it('are refused for what is no sound', async () => {
+        const error = await hear({ file: await toFile(Buffer.from('hello'), 'a.mp3') }).catch((caught) => caught);
+        assert.ok(error instanceof sdk.BadRequestError);
+        assert.equal(error.param, 'file');
+      });
     });
 
     describe('errors', () => {

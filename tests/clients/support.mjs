@@ -12,6 +12,11 @@ export const models = {
   'gpt-image-1': 'fal-ai/gpt-image-1/text-to-image+fal-ai/gpt-image-1/edit-image',
   nano: 'fal-ai/nano-banana+fal-ai/nano-banana/edit',
   'fal-ai/fast-sdxl': 'fal-ai/fast-sdxl+fal-ai/fast-sdxl/inpainting',
+  'tts-1': 'falsim/storyteller',
+  'gpt-4o-mini-tts': 'falsim/announcer',
+  'whisper-1': 'falsim/listener',
+  'gpt-4o-transcribe': 'falsim/listener',
+  'sora-clip': 'falsim/clip/text-to-video+falsim/clip/image-to-video',
 };
 
 /** { url, sim, submits(), stats(), stop() }: falproxy with falsim behind it. */
@@ -64,6 +69,25 @@ export function png(width, height, alpha = 255) {
   for (let x = 0; x < width; ++x) row.set([200, 80, 40, alpha], 1 + x * 4);
   const pixels = deflateSync(Buffer.concat(Array(height).fill(row)));
   return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', header), chunk('IDAT', pixels), chunk('IEND', Buffer.alloc(0))]);
+}
+
+/** A WAV of silence: 8 kHz, 16 bit, one channel. */
+export function wav(seconds = 0.5) {
+  const samples = Math.round(seconds * 8000) * 2;
+  const file = Buffer.alloc(44 + samples);
+  file.write('RIFF', 0);
+  file.writeUInt32LE(36 + samples, 4);
+  file.write('WAVEfmt ', 8);
+  file.writeUInt32LE(16, 16);
+  file.writeUInt16LE(1, 20);
+  file.writeUInt16LE(1, 22);
+  file.writeUInt32LE(8000, 24);
+  file.writeUInt32LE(16000, 28);
+  file.writeUInt16LE(2, 32);
+  file.writeUInt16LE(16, 34);
+  file.write('data', 36);
+  file.writeUInt32LE(samples, 40);
+  return file;
 }
 
 /** Width and height of the PNG in these bytes. */

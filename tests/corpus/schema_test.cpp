@@ -9,17 +9,21 @@
 #include <vector>
 
 #include "base/fmt.hpp"
+#include "falproxy/profile.hpp"
 #include "support/payload_checker.hpp"
 #include "support/shared_documents.hpp"
 
 using falproxy::Json;
+using falproxy::Medium;
+using falproxy::profile::describe;
+using falproxy::profile::Profile;
 using falproxy::schema::analyze;
 using falproxy::schema::check;
-using falproxy::schema::describe;
+using Outputs = std::vector<falproxy::profile::Output>;
 using falproxy::schema::Field;
-using falproxy::schema::ImageRole;
+
+using falproxy::profile::SizeControl;
 using falproxy::schema::ModelSchema;
-using falproxy::schema::SizeControl;
 using nlohmann::json;
 using Names = std::vector<std::string>;
 
@@ -79,6 +83,16 @@ ModelSchema analyzed(const std::string& text) {
   return *model;
 }
 
+Profile profiled(const ModelSchema& model) {
+  return falproxy::profile::make_profile(std::make_shared<const ModelSchema>(model));
+}
+
+falproxy::profile::Summary described(const ModelSchema& model) { return describe(profiled(model)); }
+
+falproxy::Json inputs_of(const ModelSchema& model) {
+  return falproxy::profile::inputs_to_json(profiled(model));
+}
+
 }  // namespace
 
 TEST_CASE("every document is analysed, or refused for a body that is not in it") {
@@ -132,21 +146,9 @@ TEST_CASE("the order of a document's keys changes nothing") {
     CAPTURE(document.name);
     const ModelSchema as_written = analyzed(document.text);
     const ModelSchema sorted = analyzed(document.json.dump());
-    CHECK(falproxy::schema::inputs_to_json(as_written) == falproxy::schema::inputs_to_json(sorted));
+    CHECK(inputs_of(as_written) == inputs_of(sorted));
     CHECK(falproxy::schema::diff(as_written, sorted).empty());
   }
-}
-
-TEST_CASE(
-    "every image document says how its result brings pictures, but for six kinds that bring "
-    "something else") {
-  if (documents().empty()) return;
-  std::size_t neither = 0;
-  for (const Document& document : image_documents()) {
-    const ModelSchema model = analyzed(document.text);
-    if (!model.output.images && !model.output.image) ++neither;
-  }
-  CHECK(neither <= 6);
 }
 
 // What the documents give as defaults and examples, and what is near them.
@@ -261,29 +263,30 @@ TEST_CASE("the real endpoints that break a naive mapper") {
   };
 
   SUBCASE("1: hidream-i1-full, whose result is not described") {
-    if (const auto model = model_of("fal-ai/hidream-i1-full")) CHECK_FALSE(model->output.described);
+    if (const auto model = model_of("fal-ai/hidream-i1-full")) CHECK(model->outputs.empty());
   }
   SUBCASE("2: gpt-image-1, with OpenAI's sizes") {
     if (const auto model = model_of("fal-ai/gpt-image-1/text-to-image")) {
       CHECK(takes(*model, "image_size", R"("1536x1024")"));
       CHECK_FALSE(takes(*model, "image_size", R"("square_hd")"));
       CHECK_FALSE(takes(*model, "image_size", R"({"width": 1024, "height": 1024})"));
-      CHECK_FALSE(describe(*model).free_size);
+      CHECK_FALSE(described(*model).free_size);
     }
   }
   SUBCASE("3: image-apps-v2, with a ratio in an object and their own image names") {
     if (const auto model = model_of("fal-ai/image-apps-v2/product-holding")) {
       CHECK(takes(*model, "aspect_ratio", R"({"ratio": "4:3"})"));
       CHECK_FALSE(takes(*model, "aspect_ratio", R"("4:3")"));
-      CHECK(describe(*model).ratios.size() == 5);
-      REQUIRE(model->image_fields.size() == 2);
-      CHECK(model->image_fields[0].name == "person_image_url");
+      CHECK(described(*model).ratios.size() == 5);
+      const Profile profile = profiled(*model);
+      REQUIRE(profile.media.size() == 2);
+      CHECK(profile.media[0].name == "person_image_url");
     }
   }
   SUBCASE("4: fooocus, whose ratio is pixels") {
     if (const auto model = model_of("fal-ai/fooocus")) {
-      CHECK(describe(*model).free_size);
-      CHECK_FALSE(describe(*model).requires_prompt);
+      CHECK(described(*model).free_size);
+      CHECK_FALSE(described(*model).requires_prompt);
       CHECK(model->input("styles")->unique_items);
     }
   }
@@ -291,19 +294,19 @@ TEST_CASE("the real endpoints that break a naive mapper") {
     if (const auto model = model_of("fal-ai/bytedance/seedream/v4.5/text-to-image")) {
       CHECK(takes(*model, "image_size", R"("auto_4K")"));
       CHECK(model->input("image_size")->default_value->find("width")->as_integer() == 2048);
-      CHECK(describe(*model).max_n == 6);
+      CHECK(described(*model).max_n == 6);
       CHECK(model->input("max_images") != nullptr);
     }
   }
   SUBCASE("6: wan v2.6, with max_images alone") {
     if (const auto model = model_of("wan/v2.6/text-to-image")) {
-      CHECK(describe(*model).max_n == 5);
+      CHECK(described(*model).max_n == 5);
       CHECK(model->input("num_images") == nullptr);
     }
   }
   SUBCASE("7: fibo, which requires nothing and gives image and images") {
     if (const auto model = model_of("bria/fibo/generate")) {
-      CHECK(model->output == falproxy::schema::Output{true, true, true});
+      CHECK(profiled(*model).outputs.size() == 2);
       CHECK(std::ranges::none_of(model->inputs, &Field::required));
       CHECK(model->input("seed")->default_value->as_integer() == 5555);
       CHECK_FALSE(takes(*model, "guidance_scale", "3.5"));
@@ -312,8 +315,8 @@ TEST_CASE("the real endpoints that break a naive mapper") {
   SUBCASE("8: a single image and no count") {
     for (const char* endpoint : {"bria/text-to-image/3.2", "fal-ai/sky-raccoon"}) {
       if (const auto model = model_of(endpoint)) {
-        CHECK(model->output == falproxy::schema::Output{false, true, true});
-        CHECK(describe(*model).max_n == 1);
+        CHECK(profiled(*model).outputs == Outputs{{"image.url", Medium::image}});
+        CHECK(described(*model).max_n == 1);
       }
     }
   }
@@ -326,7 +329,7 @@ TEST_CASE("the real endpoints that break a naive mapper") {
   }
   SUBCASE("10: flux-pro ultra, with a list of ratios beside any string") {
     if (const auto model = model_of("fal-ai/flux-pro/v1.1-ultra")) {
-      CHECK(describe(*model).ratios.size() == 9);
+      CHECK(described(*model).ratios.size() == 9);
       CHECK(takes(*model, "aspect_ratio", R"("7:4")"));
     }
     if (const auto model = model_of("fal-ai/flux-pro/v1.1-ultra-finetuned")) {
@@ -344,7 +347,7 @@ TEST_CASE("the real endpoints that break a naive mapper") {
   SUBCASE("12: fast-lcm-diffusion, which gives data URIs unless told otherwise") {
     if (const auto model = model_of("fal-ai/fast-lcm-diffusion/image-to-image")) {
       CHECK(model->input("sync_mode")->default_value->as_boolean() == true);
-      CHECK(describe(*model).formats == Names{"jpeg", "png"});
+      CHECK(described(*model).formats == Names{"jpeg", "png"});
       CHECK(model->input("output_format") == nullptr);
     }
   }
@@ -355,14 +358,15 @@ TEST_CASE("the real endpoints that break a naive mapper") {
     }
   }
   SUBCASE("14: endpoints that stream") {
-    if (const auto model = model_of("fal-ai/flux-krea-lora/stream")) CHECK(model->output.images);
+    if (const auto model = model_of("fal-ai/flux-krea-lora/stream"))
+      CHECK(profiled(*model).outputs == Outputs{{"images[].url", Medium::image}});
   }
   SUBCASE("15: text-to-image that needs a picture") {
     for (const char* endpoint :
          {"fal-ai/diffusion-edge", "fal-ai/flux-subject", "fal-ai/flux-control-lora-depth"}) {
       if (const auto model = model_of(endpoint)) {
         CHECK(model->category == "text-to-image");
-        CHECK(describe(*model).requires_image);
+        CHECK(described(*model).requires_image);
       }
     }
   }

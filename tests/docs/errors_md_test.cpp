@@ -1,8 +1,11 @@
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <set>
 #include <sstream>
 #include <string>
@@ -11,7 +14,8 @@
 #include "base/text.hpp"
 #include "falproxy/fal.hpp"
 #include "falproxy/openai.hpp"
-#include "gateway/faults.hpp"
+#include "runs/faults.hpp"
+#include "runs/job.hpp"
 
 using namespace falproxy;
 
@@ -121,8 +125,63 @@ TEST_CASE("docs/errors.md tells what each of fal's answers becomes") {
     }
     const fal::Fault fault = fal::read_fault(head, row[2]);
     CHECK(row[3] == name_of_cause(fault.cause));
-    CHECK(row[4] == name_of(gateway::error_of(fault, endpoint).kind));
+    CHECK(row[4] == name_of(runs::error_of(fault, endpoint).kind));
     causes.insert(row[3]);
   }
   CHECK(causes.size() == static_cast<std::size_t>(fal::Fault::Cause::not_fal) + 1);
+}
+
+TEST_CASE("docs/errors.md says when a submit is repeated as the code decides it") {
+  using namespace runs;
+  using Kind = Action::Kind;
+  const auto answer = [](int status, const char* body, HttpHeaders headers = {}) -> Event {
+    return event::Answered{{status, std::move(headers)}, std::make_shared<const std::string>(body)};
+  };
+  const auto lost = [](TransportFault fault) -> Event {
+    return event::NoAnswer{{fault, "", false}};
+  };
+  const HttpHeaders of_the_queue = {{"x-fal-request-id", "r"}};
+  // Examples of each row; the words before its first comma or colon tell it.
+  const std::map<std::string, std::vector<Event>> examples = {
+      {"the connection failed", {lost(TransportFault::unreachable)}},
+      {"401",
+       {answer(401, R"({"detail":"No user found"})"), answer(402, R"({"detail":"pay"})"),
+        answer(403, R"({"detail":"User is locked."})"), answer(403, R"({"detail":"no"})"),
+        answer(401, "<html>")}},
+      {"429", {answer(429, "{}")}},
+      {"502", {answer(502, "<html>"), answer(503, ""), answer(504, R"({"detail":"x"})")}},
+      {"any other answer",
+       {answer(200, "<html>"), answer(302, ""), answer(404, "{}"), answer(418, ""),
+        answer(500, "{}"), answer(503, R"({"detail":"x"})", of_the_queue),
+        answer(422, R"({"detail":"x"})"), lost(TransportFault::interrupted),
+        lost(TransportFault::timed_out), lost(TransportFault::too_large), event::Threw{"x"}}},
+  };
+  const std::vector<Row> rows = table("what happened", "same key");
+  REQUIRE(rows.size() == examples.size());
+  for (const Row& row : rows) {
+    CAPTURE(row[0]);
+    const auto found = examples.find(row[0].substr(0, row[0].find_first_of(",:")));
+    REQUIRE(found != examples.end());
+    for (const Event& event : found->second) {
+      const std::function<double()> half = [] { return 0.5; };
+      const TimePoint now(std::chrono::hours(1));
+      Job job({.endpoint = *fal::EndpointId::parse("fal-ai/flux/dev"),
+               .queue = "https://queue.fal.run",
+               .max_submit_attempts = 2,
+               .deadline = now + std::chrono::minutes(1)},
+              half);
+      (void)job.step(event::Started{}, now);
+      (void)job.step(event::KeyGranted{0}, now);
+      const Action next = job.step(event, now);
+      const bool again = next.kind == Kind::wait;
+      const bool another = next.kind == Kind::acquire_key;
+      CHECK(again == row[1].starts_with("again"));
+      CHECK(another == (row[2] == "yes"));
+      CHECK((again || another || next.kind == Kind::finished));
+      CHECK((row[1] != "never" || !again));
+      if (!again) continue;
+      CHECK(job.step(event::Woken{}, next.until).kind == Kind::submit);
+      CHECK(job.step(event, next.until).kind == Kind::finished);  // MAX_SUBMIT_ATTEMPTS
+    }
+  }
 }

@@ -4,9 +4,9 @@
 
 #include "falproxy/fal.hpp"
 
-namespace falproxy::testing {
+namespace falproxy::inline v0::testing {
 
 /// Of an id that is one.
 inline fal::EndpointId endpoint(std::string_view id) { return *fal::EndpointId::parse(id); }
 
-}  // namespace falproxy::testing
+}  // namespace falproxy::inline v0::testing

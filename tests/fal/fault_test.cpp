@@ -207,6 +207,48 @@ TEST_CASE("fal's answers tell their cause") {
   }
 }
 
+TEST_CASE("an account is blocked only by a text that speaks of its lock or its balance") {
+  for (const char* text :
+       {"User is locked. Reason: Exhausted balance. Top up at fal.ai/dashboard/billing.",
+        "User is locked. Reason: TOP_UP.", "Your account is locked.", "Account has been locked",
+        "user is temporarily locked", "Exhausted balance.", "Your balance is exhausted",
+        "Insufficient balance", "insufficient account balance", "Balance is too low",
+        "Please top up your balance", "Negative balance"}) {
+    CAPTURE(std::string(text));
+    const std::string body = std::string(R"({"detail":")") + text + R"("})";
+    CHECK(read(403, body).cause == Cause::account_blocked);
+  }
+  for (const char* text :
+       {"Request blocked by content filter", "This model is locked to enterprise customers",
+        "The feature is locked for your account", "Your IP is blocked", "Unlocked models only",
+        "A balanced composition is required", "White balance must be between 0 and 1",
+        "Load balancer refused the request", "Forbidden", "You are not on the allow list",
+        "Interlocked frames are not supported", "The user may not use this app",
+        "Topup is a reserved word", "User is blocked", ""}) {
+    CAPTURE(std::string(text));
+    const std::string body = std::string(R"({"detail":")") + text + R"("})";
+    CHECK(read(403, body).cause == Cause::forbidden);
+  }
+}
+
+TEST_CASE("a refusal that is not in fal's form says nothing of a key or an account") {
+  for (const int status : {401, 402, 403}) {
+    for (const char* body :
+         {"", "<html><h1>401 Authorization Required</h1></html>", "Unauthorized", "[]", "{}"}) {
+      CAPTURE(status);
+      CAPTURE(std::string(body));
+      CHECK(read(status, body).cause == Cause::not_fal);
+    }
+  }
+  // As gateways in between write it.
+  for (const char* body :
+       {R"({"message":"Unauthorized"})", R"({"error":"unauthorized"})", R"({"status":401})"}) {
+    CAPTURE(std::string(body));
+    CHECK(read(401, body).cause == Cause::not_fal);
+    CHECK(read(402, body).cause == Cause::not_fal);
+  }
+}
+
 TEST_CASE("the property at fault is named without the word body") {
   struct Case {
     const char* loc;

@@ -49,21 +49,70 @@ TEST_CASE("missing addresses are built from the app, not from the whole id") {
   }
 }
 
-TEST_CASE("an address outside the queue's origin is refused, whichever it is") {
+TEST_CASE("an address outside the queue's origin is never used: ours stands in its place") {
+  const fal::Submitted ours = fal::submitted_as("r1", endpoint("fal-ai/flux/dev"), base).value();
+  CHECK(ours.response_url == "https://queue.fal.run/fal-ai/flux/requests/r1");
   for (const char* name : {"status_url", "response_url", "cancel_url"}) {
     for (const char* url : {"https://evil.example/x", "http://queue.fal.run/x",
                             "https://queue.fal.run@evil.example/x", "https://queue.fal.run:444/x",
-                            "queue.fal.run/x"}) {
+                            "queue.fal.run/x", "https://queue.falrun.com.evil.example/x",
+                            "http://queue.falrun.com/x", "https://queue.falrun.com:444/x", ""}) {
       CAPTURE(std::string(name));
       CAPTURE(std::string(url));
       const std::string body =
           std::string(R"({"request_id":"r1",")") + name + R"(":")" + url + R"("})";
-      const auto job = fal::parse_submitted(body, endpoint("fal-ai/flux"), base);
-      REQUIRE_FALSE(job.has_value());
-      CHECK(job.error().kind == ErrorKind::upstream_untrusted_url);
-      CHECK(job.error().submitted);
-      CHECK(job.error().fal_request_id == "r1");
+      const auto job = fal::parse_submitted(body, endpoint("fal-ai/flux/dev"), base);
+      REQUIRE(job.has_value());
+      CHECK(*job == ours);
     }
+  }
+}
+
+TEST_CASE("an address on a backup host of fal's is used as given, if the queue is fal's own") {
+  for (const char* host : {"https://queue.falrun.com", "https://falrun.com"}) {
+    CAPTURE(std::string(host));
+    const std::string url = std::string(host) + "/fal-ai/flux/requests/r1/status";
+    const std::string body = R"({"request_id":"r1","status_url":")" + url + R"("})";
+    const auto status_url = [&](const char* queue) {
+      return fal::parse_submitted(body, endpoint("fal-ai/flux/dev"), queue).value().status_url;
+    };
+    CHECK(status_url("https://queue.fal.run") == url);
+    CHECK(status_url("https://queue.falrun.com") == url);
+    for (const char* queue : {"http://queue.fal.run", "https://queue.fal.run:8443",
+                              "https://gateway.example", "http://127.0.0.1:9000"}) {
+      CAPTURE(std::string(queue));
+      CHECK(status_url(queue) == std::string(queue) + "/fal-ai/flux/requests/r1/status");
+    }
+  }
+}
+
+TEST_CASE("no addresses are made of what is no request id") {
+  for (const char* id : {"", ".", "..", "a/b", "a b", "a\r\nb", "a?b", "a#b", "a%2Fb"}) {
+    CAPTURE(std::string(id));
+    CHECK_FALSE(fal::submitted_as(id, endpoint("fal-ai/flux"), base).has_value());
+  }
+  CHECK_FALSE(fal::submitted_as(std::string(129, 'a'), endpoint("fal-ai/flux"), base).has_value());
+}
+
+TEST_CASE("what the queue says to a cancel") {
+  using enum fal::CancelAnswer;
+  struct Row {
+    int status;
+    const char* body;
+    fal::CancelAnswer want;
+  };
+  for (const Row& row :
+       {Row{202, R"({"status":"CANCELLATION_REQUESTED"})", taken},
+        Row{200, R"({"status":"OK"})", taken}, Row{200, "", taken}, Row{204, "", taken},
+        Row{400, R"({"status":"ALREADY_COMPLETED"})", already_completed},
+        Row{200, R"({"status":"ALREADY_COMPLETED"})", already_completed},
+        Row{404, R"({"status":"NOT_FOUND"})", not_found},
+        Row{200, R"({"status":"NOT_FOUND"})", not_found}, Row{404, "<html>", not_found},
+        Row{400, R"({"detail":"x"})", unclear}, Row{401, R"({"detail":"x"})", unclear},
+        Row{302, "", unclear}, Row{503, "<html>", unclear}, Row{400, "[7]", unclear}}) {
+    CAPTURE(row.status);
+    CAPTURE(std::string(row.body));
+    CHECK(fal::parse_cancel({row.status, {}}, row.body) == row.want);
   }
 }
 

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <vector>
 
 #include "fal/endpoints.hpp"
 #include "falproxy/fal.hpp"
@@ -39,7 +40,7 @@ TEST_CASE("a submit posts the bare input to the whole id") {
   CHECK(request.method == "POST");
   CHECK(request.url == "https://queue.fal.run/fal-ai/flux/dev");
   CHECK(request.headers.find("content-type") == "application/json");
-  CHECK_FALSE(request.headers.find("x-fal-request-timeout").has_value());
+  CHECK(request.headers.size() == 3);
   CHECK(request.body.str() == R"({"prompt":"x"})");
   check_key(request);
 }
@@ -54,7 +55,51 @@ TEST_CASE("the time to start is sent where fal accepts it: above one second") {
     CAPTURE(c.seconds);
     const HttpRequest request = fal::submit_request(addresses, endpoint("a/b"), key, {},
                                                     {.start_timeout_seconds = c.seconds});
-    CHECK(request.headers.find("X-Fal-Request-Timeout") == c.header);
+    CHECK(request.headers.find("X-Fal-Request-Start-Timeout") == c.header);
+    // The old name loses if both are sent, and is going away.
+    CHECK_FALSE(request.headers.find("X-Fal-Request-Timeout").has_value());
+  }
+}
+
+TEST_CASE("what a model's settings ask of fal goes with the submit, by whichever route") {
+  using Fields = std::vector<HttpHeaders::Field>;
+  struct Case {
+    FalPreferences preferences;
+    Fields want;
+  };
+  for (
+      const Case& c : std::vector<Case>{
+          {{}, {}},
+          {{.queue_priority = QueuePriority::low}, {{"X-Fal-Queue-Priority", "low"}}},
+          {{.queue_priority = QueuePriority::normal}, {{"X-Fal-Queue-Priority", "normal"}}},
+          {{.runner_hint = "lora 7"}, {{"X-Fal-Runner-Hint", "lora 7"}}},
+          {{.disable_fallback = true}, {{"x-app-fal-disable-fallback", "true"}}},
+          {{.output_expiration = std::chrono::seconds(604800)},
+           {{"X-Fal-Object-Lifecycle-Preference", R"({"expiration_duration_seconds":604800})"}}},
+          {{.output_access = OutputAccess::forbid},
+           {{"X-Fal-Object-Lifecycle-Preference",
+             R"({"initial_acl":{"default":"forbid","rules":[]}})"}}},
+          {{.queue_priority = QueuePriority::low,
+            .runner_hint = "h",
+            .disable_fallback = true,
+            .output_expiration = std::chrono::seconds(60),
+            .output_access = OutputAccess::hide},
+           {{"X-Fal-Queue-Priority", "low"},
+            {"X-Fal-Runner-Hint", "h"},
+            {"x-app-fal-disable-fallback", "true"},
+            {"X-Fal-Object-Lifecycle-Preference",
+             R"({"expiration_duration_seconds":60,"initial_acl":{"default":"hide","rules":[]}})"}}}}) {
+    const HttpHeaders told = fal::preference_headers(c.preferences);
+    CHECK(Fields(told.begin(), told.end()) == c.want);
+    const auto id = endpoint("fal-ai/flux/dev");
+    for (const HttpRequest& request :
+         {fal::submit_request(addresses, id, key, {}, {.preferences = c.preferences}),
+          fal::run_request(addresses, id, key, {}, c.preferences),
+          fal::stream_request(addresses, id, key, {}, c.preferences)}) {
+      CHECK(request.headers.size() == 3 + c.want.size());
+      for (const auto& [name, value] : c.want) CHECK(request.headers.find(name) == value);
+      check_key(request);
+    }
   }
 }
 

@@ -32,8 +32,9 @@ inline httplib::Headers with_key(const std::string& key = good_key) {
   return {{"Authorization", "Key " + key}};
 }
 
-inline Falsim start(falsim::FalsimOptions options = {.job_time = 0ms}) {
-  falproxy::Result<Falsim> sim = Falsim::start(std::move(options));
+inline Falsim start(falsim::FalsimOptions options = {.job_time = 0ms},
+                    falsim::Tls tls = falsim::Tls::none) {
+  falproxy::Result<Falsim> sim = Falsim::start(std::move(options), {.tls = tls});
   REQUIRE(sim.has_value());
   return *std::move(sim);
 }
@@ -57,6 +58,7 @@ inline Heard heard(const httplib::Result& result) {
 class Client {
  public:
   explicit Client(const std::string& base) : client_(base) {
+    client_.set_hostname_addr_map({{"localhost", "127.0.0.1"}});  // known without /etc/hosts, too
     client_.set_read_timeout(20);
     client_.set_keep_alive(true);
   }
@@ -82,11 +84,13 @@ class Client {
   }
   /// Asks until the job has ended, and returns the last status.
   [[nodiscard]] json wait(const json& submitted, const httplib::Headers& headers = with_key()) {
-    for (;;) {
+    for (int i = 0; i < 4000; ++i) {
       const Heard status = get(submitted["status_url"], headers);
       if (status.status != 202) return status.parsed();
       std::this_thread::sleep_for(5ms);
     }
+    FAIL("the job has not ended in 20 s");
+    return {};
   }
   /// From submit to the answer for the result.
   [[nodiscard]] Heard finish(const std::string& endpoint, const json& input) {
@@ -144,7 +148,7 @@ class Wire {
   /// One answer with a content-length: its head and its body.
   std::pair<std::string, std::string> read_answer() {
     std::string head = read_until("\r\n\r\n");
-    const std::size_t at = head.find("content-length: ");
+    const std::size_t at = head.find("Content-Length: ");
     const std::size_t size = at == std::string::npos ? 0 : std::stoul(head.substr(at + 16));
     while (pending_.size() < size && receive()) {
     }

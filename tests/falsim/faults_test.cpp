@@ -1,4 +1,4 @@
-#include "falsim/faults.hpp"
+#include "faults.hpp"
 
 #include <fstream>
 #include <sstream>
@@ -88,7 +88,7 @@ TEST_CASE("a fault strikes whom, how often and when it says") {
 }
 
 TEST_CASE("a fault by chance strikes about as often as it says") {
-  falsim::FaultTable table(1);
+  falproxy::testing::FaultTable table(1);
   Fault fault = preset("ingress_503");
   fault.chance = 0.25;
   table.add(fault);

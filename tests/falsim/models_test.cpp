@@ -221,7 +221,7 @@ TEST_CASE("a flagged prompt brings a black picture") {
   CHECK(result["has_nsfw_concepts"] == json::array({true}));
   CHECK(result["images"][0]["width"] == 512);
   CHECK(client.get(result["images"][0]["url"], {}).body ==
-        falsim::encode_png({.width = 512, .height = 512, .black = true}, 0));
+        falsim::PaintingEncoder().encode({.width = 512, .height = 512, .black = true}));
 }
 
 TEST_CASE("inputs that break the document are refused in pydantic's words") {
@@ -353,7 +353,7 @@ TEST_CASE("inputs that no document knows are taken and noticed") {
 }
 
 TEST_CASE("documents of a folder are served and followed") {
-  const std::string folder = std::string(FALPROXY_SOURCE_DIR) + "/apps/falsim/models";
+  const std::string folder = std::string(FALPROXY_SOURCE_DIR) + "/libfalproxy/testing/models";
   Falsim sim = start({.job_time = 0ms, .bundled_models = false, .schemas = folder});
   CHECK(sim.endpoints() == start().endpoints());
   CHECK(Client(sim.url()).finish("fal-ai/flux/dev", {{"prompt", "x"}}).status == 200);

@@ -1,5 +1,6 @@
-#include "falsim/pictures.hpp"
+#include "pictures.hpp"
 
+#include <png.h>
 #include <zlib.h>
 
 #include <set>
@@ -8,15 +9,17 @@
 #include "falproxy/media.hpp"
 #include "falsim/encoders.hpp"
 
-using falsim::encode;
-using falsim::encode_png;
-using falsim::parse_file_suffix;
-using falsim::Picture;
-using falsim::PictureCache;
-using falsim::PictureFormat;
-using falsim::SharedText;
+using falproxy::Body;
+using falproxy::testing::pad_png;
+using falproxy::testing::parse_file_suffix;
+using falproxy::testing::Picture;
+using falproxy::testing::PictureCache;
+using falproxy::testing::PictureFormat;
+using falproxy::testing::PlainPngEncoder;
 
 namespace {
+
+std::string painted(const Picture& picture) { return falsim::PaintingEncoder().encode(picture); }
 
 std::size_t big_endian(std::string_view bytes) {
   std::size_t value = 0;
@@ -55,7 +58,7 @@ Decoded decode(std::string_view file) {
   picture.sound = unpacked == Z_OK && size == rows.size();
   std::string above(stride - 1, '\0');
   for (std::size_t y = 0; y < picture.height; ++y) {
-    picture.sound = picture.sound && rows[y * stride] == 2;
+    picture.sound = picture.sound && rows[y * stride] == (picture.height > 1 ? 2 : 0);
     for (std::size_t i = 0; i + 1 < stride; ++i)
       above[i] = static_cast<char>(above[i] + rows[y * stride + 1 + i]);
     picture.pixels += above;
@@ -69,7 +72,7 @@ TEST_CASE("a PNG is sound, has exactly the size and something to look at") {
   for (const auto& size : {std::pair(1u, 1u), std::pair(7u, 300u), std::pair(640u, 480u)}) {
     const unsigned width = size.first, height = size.second;
     CAPTURE(width);
-    const Decoded picture = decode(encode_png({.width = width, .height = height, .variant = 3}, 0));
+    const Decoded picture = decode(painted({.width = width, .height = height, .variant = 3}));
     CHECK(picture.sound);
     CHECK(picture.width == width);
     CHECK(picture.height == height);
@@ -78,28 +81,27 @@ TEST_CASE("a PNG is sound, has exactly the size and something to look at") {
       colours.insert(picture.pixels.substr(i, 3));
     if (width > 100) CHECK(colours.size() > 100);
   }
-  CHECK(encode_png({.variant = 1}, 0) != encode_png({.variant = 2}, 0));
+  CHECK(painted({.variant = 1}) != painted({.variant = 2}));
 }
 
 TEST_CASE("a transparent picture has no sky, a black one nothing at all") {
-  const Decoded transparent =
-      decode(encode_png({.width = 64, .height = 64, .transparent = true}, 0));
+  const Decoded transparent = decode(painted({.width = 64, .height = 64, .transparent = true}));
   CHECK(transparent.sound);
   CHECK(transparent.channels == 4);
   CHECK(transparent.pixels[3] == 0);
   CHECK(transparent.pixels.back() == '\xFF');
-  const Decoded black = decode(encode_png({.width = 64, .height = 64, .black = true}, 0));
+  const Decoded black = decode(painted({.width = 64, .height = 64, .black = true}));
   CHECK(black.pixels == std::string(std::size_t{64} * 64 * 3, '\0'));
 }
 
 TEST_CASE("a PNG is padded to the byte") {
-  const std::size_t plain = encode_png({.width = 64, .height = 64}, 0).size();
+  const std::size_t plain = painted({.width = 64, .height = 64}).size();
   for (const std::size_t wanted : {plain + 12, plain + 13, std::size_t{200'000}}) {
-    const std::string file = encode_png({.width = 64, .height = 64}, wanted);
+    const std::string file = pad_png(painted({.width = 64, .height = 64}), wanted);
     CHECK(file.size() == wanted);
     CHECK(decode(file).sound);
   }
-  CHECK(encode_png({.width = 64, .height = 64}, plain + 11).size() == plain);
+  CHECK(pad_png(painted({.width = 64, .height = 64}), plain + 11).size() == plain);
 }
 
 TEST_CASE("files say what they are") {
@@ -108,7 +110,7 @@ TEST_CASE("files say what they are") {
     for (const PictureFormat format :
          {PictureFormat::png, PictureFormat::jpeg, PictureFormat::webp}) {
       CAPTURE(extension(format));
-      const std::string file = encode({.width = width, .height = height, .format = format}, 0);
+      const std::string file = painted({.width = width, .height = height, .format = format});
       const auto type = falproxy::media::sniff(file);
       REQUIRE(type.has_value());
       CHECK(falproxy::media::mime_type(*type) == media_type(format));
@@ -137,12 +139,43 @@ TEST_CASE("the name of a file says what it shows") {
 }
 
 TEST_CASE("a picture is encoded once, and the oldest is forgotten where there is no room") {
-  PictureCache cache(0, 5000);
-  const SharedText first = cache.get({.width = 64, .height = 64});
-  CHECK(cache.get({.width = 64, .height = 64}) == first);
-  for (std::uint32_t variant = 1; variant < 20; ++variant)
-    (void)cache.get({.width = 64, .height = 64, .variant = variant});
-  const SharedText again = cache.get({.width = 64, .height = 64});
-  CHECK(again != first);
-  CHECK(*again == *first);
+  const falsim::PaintingEncoder encoder;
+  PictureCache cache(encoder, 0, 5000);
+  const auto bytes = [&](std::uint32_t variant) {
+    const Body file = cache.get({.width = 64, .height = 64, .variant = variant});
+    return file.pieces().front().bytes;
+  };
+  const Body first = cache.get({.width = 64, .height = 64});
+  CHECK(bytes(0).data() == first.pieces().front().bytes.data());
+  for (std::uint32_t variant = 1; variant < 20; ++variant) (void)bytes(variant);
+  const Body again = cache.get({.width = 64, .height = 64});
+  CHECK(again.pieces().front().bytes.data() != first.pieces().front().bytes.data());
+  CHECK(again.str() == first.str());
+}
+
+TEST_CASE("the plain encoder makes sound PNG files of one colour, and nothing else") {
+  const PlainPngEncoder encoder;
+  CHECK(!encoder.makes(PictureFormat::jpeg));
+  CHECK(!encoder.makes(PictureFormat::webp));
+  for (const auto& [width, height] :
+       {std::pair(1u, 1u), std::pair(17u, 9u), std::pair(3000u, 2000u)}) {
+    for (const bool transparent : {false, true}) {
+      const Picture picture{.width = width, .height = height, .transparent = transparent};
+      const std::string file = encoder.encode(picture);
+      CHECK(falproxy::media::sniff(file) == falproxy::media::ImageType::png);
+      CHECK(falproxy::media::dimensions(file) == falproxy::media::Dimensions{width, height});
+      png_image image{};
+      image.version = PNG_IMAGE_VERSION;
+      REQUIRE(png_image_begin_read_from_memory(&image, file.data(), file.size()) == 1);
+      image.format = PNG_FORMAT_RGBA;
+      std::string pixels(PNG_IMAGE_SIZE(image), '\1');
+      CHECK(png_image_finish_read(&image, nullptr, pixels.data(), 0, nullptr) == 1);
+      CHECK((pixels[3] == 0) == transparent);
+      CHECK(pixels == pixels.substr(pixels.size() - 4) + pixels.substr(0, pixels.size() - 4));
+    }
+  }
+  std::set<std::string> files;
+  for (std::uint32_t variant = 0; variant < 32; ++variant)
+    files.insert(encoder.encode({.width = 8, .height = 8, .variant = variant}));
+  CHECK(files.size() == 32);
 }

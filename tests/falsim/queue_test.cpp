@@ -261,7 +261,8 @@ TEST_CASE("a job that does not start in time ends with request_timeout") {
   Falsim sim = start({.queue_time = 60s});
   Client client(sim.url());
   httplib::Headers headers = with_key();
-  headers.emplace("X-Fal-Request-Timeout", "0.2");
+  headers.emplace("X-Fal-Request-Start-Timeout", "0.2");
+  headers.emplace("X-Fal-Request-Timeout", "600");
   const json job = client.submit("fal-ai/flux/dev", {{"prompt", "x"}}, headers);
   const json status = client.wait(job);
   CHECK(status["error"] == "Request timed out");
@@ -344,11 +345,23 @@ TEST_CASE("a model's own /stream gives partial results and then the whole") {
   CHECK(client.post("/fal-ai/fast-sdxl/stream", {{"prompt", "x"}}).status == 404);
 }
 
+TEST_CASE("every partial result comes before the whole, however late falsim is") {
+  Falsim sim = start({.job_time = 20ms, .stream_partials = 9});
+  Client client(sim.run_url());
+  for (int i = 0; i < 20; ++i) {
+    const std::string body = client.post("/fal-ai/flux/dev/stream", {{"prompt", "x"}}).body;
+    int events = 0;
+    for (std::size_t at = 0; (at = body.find("data: ", at)) != std::string::npos; ++at) ++events;
+    CHECK(events == 10);
+  }
+}
+
 TEST_CASE("a port that is taken is said so") {
   Falsim sim = start();
   const auto port =
       static_cast<std::uint16_t>(std::stoi(sim.url().substr(sim.url().rfind(':') + 1)));
-  const falproxy::Result<Falsim> second = Falsim::start({.port = port});
+  const falproxy::Result<Falsim> second = Falsim::start({}, {.port = port});
   REQUIRE(!second.has_value());
-  CHECK(second.error().message.find("the port is taken") != std::string::npos);
+  CHECK(second.error().message.find("Address already in use; choose another port") !=
+        std::string::npos);
 }

@@ -28,7 +28,7 @@ class AuthorityFile {
 }  // namespace
 
 TEST_CASE("over https a job goes its whole way, by name and by address") {
-  Falsim sim = start({.tls = Tls::valid, .job_time = 30ms});
+  Falsim sim = start({.job_time = 30ms}, Tls::valid);
   CHECK(sim.url().starts_with("https://127.0.0.1:"));
   const AuthorityFile authority(sim);
   for (const std::string& base :
@@ -49,7 +49,7 @@ TEST_CASE("over https a job goes its whole way, by name and by address") {
 TEST_CASE("each bad certificate is refused by a client that looks") {
   for (const Tls mode : {Tls::expired, Tls::wrong_host, Tls::self_signed}) {
     CAPTURE(static_cast<int>(mode));
-    Falsim sim = start({.tls = mode, .job_time = 0ms});
+    Falsim sim = start({.job_time = 0ms}, mode);
     const AuthorityFile authority(sim);
     Client client(sim.url());
     client.raw().set_ca_cert_path(authority.path());
@@ -61,7 +61,7 @@ TEST_CASE("each bad certificate is refused by a client that looks") {
 }
 
 TEST_CASE("plain http at a https address is no request") {
-  Falsim sim = start({.tls = Tls::valid});
+  Falsim sim = start({}, Tls::valid);
   Wire wire(sim.url());
   wire.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
   CHECK(wire.read_to_end().find("HTTP/1.1") == std::string::npos);

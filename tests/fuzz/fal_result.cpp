@@ -4,7 +4,7 @@
 
 #include "falproxy/fal.hpp"
 #include "falproxy/openai.hpp"
-#include "falproxy/translate.hpp"
+#include "falproxy/plan.hpp"
 #include "law.hpp"
 
 using namespace falproxy;
@@ -27,7 +27,8 @@ void check_fault(std::string_view body) {
   if (const auto submitted = fal::parse_submitted(body, *endpoint, "https://queue.fal.run")) {
     for (const std::string& url :
          {submitted->status_url, submitted->response_url, submitted->cancel_url}) {
-      hold(fal::same_origin(url, "https://queue.fal.run"), "a key goes to the queue only");
+      hold(fal::is_of_queue(url, *Url::parse("https://queue.fal.run")),
+           "a key goes to the queue only");
     }
   }
 }
@@ -38,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto parts = fuzz::parts(fuzz::text(data, size), 2);
   check_fault(parts[0]);
   const auto body = std::make_shared<const std::string>(parts[0]);
-  const auto result = translate::read_result(body);
+  const auto result = plan::read_result(body);
   if (!result) {
     hold(result.error().kind == ErrorKind::upstream_failed ||
              result.error().kind == ErrorKind::no_image,
@@ -46,34 +47,35 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   hold(!result->images.empty(), "a result has a picture");
-  for (const translate::FalImage& image : result->images) {
+  for (const plan::ResultFile& image : result->images) {
     hold(!image.url.empty() || image.svg.has_value(), "a picture has an address or is svg");
-    hold(translate::base64_of(image).has_value() <= image.is_data_uri,
-         "only a data URI holds base64");
+    hold(plan::base64_of(image).has_value() <= image.is_data_uri, "only a data URI holds base64");
   }
 
-  translate::FalPlan plan;
+  plan::Plan plan;
   plan.n = static_cast<int>(parts[1].size() % 10) + 1;
   plan.jobs.resize(2);
   for (const NsfwResults policy : {NsfwResults::leave_out, NsfwResults::pass}) {
-    translate::Options options;
+    plan::Options options;
     options.nsfw_results = policy;
-    std::vector<translate::Note> notes;
-    const auto merged = translate::merge(plan, {*result, *result}, options, notes);
-    if (!merged) {
-      hold(merged.error().kind == ErrorKind::no_image ||
-               merged.error().kind == ErrorKind::content_policy,
-           "a refusal says why");
+    std::vector<plan::Note> notes;
+    plan::Selection selection(plan, options);
+    std::vector<plan::ResultFile> images;
+    for (int job = 0; job < 2; ++job) {
+      for (plan::ResultFile& image : selection.take(*result)) images.push_back(image);
+    }
+    if (images.empty()) {
+      hold(selection.nothing().kind == ErrorKind::content_policy, "a refusal says why");
       continue;
     }
-    hold(!merged->images.empty() && merged->images.size() <= static_cast<std::size_t>(plan.n),
-         "no more pictures than were asked for");
-    std::vector<Body> pictures;
-    for (const translate::FalImage& image : merged->images) pictures.push_back(image.url);
-    const auto written = Json::parse(
-        openai::write(translate::to_openai(plan, *merged, pictures, 1'700'000'000)).str());
+    hold(images.size() <= static_cast<std::size_t>(plan.n), "no more pictures than were asked for");
+    selection.tell(notes, images.size(), {std::string(parts[1])});
+    std::vector<Product> products;
+    for (const plan::ResultFile& image : images) products.push_back({.content = image.url});
+    const auto written =
+        Json::parse(openai::write(openai::image_response(std::move(products))).str());
     hold(written.has_value(), "an answer is JSON");
-    hold(written->find("data")->size() == merged->images.size(), "every picture is answered");
+    hold(written->find("data")->size() == images.size(), "every picture is answered");
   }
   return 0;
 }

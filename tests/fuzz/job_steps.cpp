@@ -3,11 +3,11 @@
 #include <functional>
 #include <string>
 
-#include "gateway/job.hpp"
 #include "law.hpp"
+#include "runs/job.hpp"
 
 using namespace falproxy;
-using namespace falproxy::gateway;
+using namespace falproxy::runs;
 using namespace std::chrono_literals;
 using fuzz::hold;
 using Kind = Action::Kind;
@@ -66,6 +66,16 @@ event::Answered answer_for(char letter) {
                       {{"X-Fal-Request-Timeout-Type", "user"}});
     case 's':
       return answered(302, "");
+    case 't':
+      return answered(400, R"({"status":"ALREADY_COMPLETED"})");
+    case 'u':
+      return answered(400, R"({"detail":"Request is still in progress"})", of_the_queue);
+    case 'v':
+      return answered(200, R"({"images":[{"url":"https://v3.fal.me)");
+    case 'w':
+      return answered(401, "<html>");
+    case 'x':
+      return answered(200, "<html>", of_the_queue);
     default:
       return answered(200, "<html>");
   }
@@ -83,6 +93,8 @@ Event exchange(char letter) {
       return event::NoAnswer{{TransportFault::cancelled, "x", false}};
     case '5':
       return event::NoAnswer{{TransportFault::too_large, "x", false}};
+    case '6':
+      return event::Threw{"x"};
     default:
       return answer_for(letter);
   }
@@ -90,6 +102,7 @@ Event exchange(char letter) {
 
 Event after(const Action& action, char letter) {
   if (letter == '!') return event::Stopped{};
+  if (letter == '6') return event::Threw{"x"};
   switch (action.kind) {
     case Kind::acquire_key: {
       if (letter >= 'A' && letter <= 'H')
@@ -124,8 +137,9 @@ double a_half() { return 0.5; }
 // What must hold at every step.
 struct Laws {
   int submits = 0;
-  int cancels = 0;
-  bool accepted = false;  // the queue said that it has the job, or may have it
+  int cancels = 0;         // that were sent
+  bool accepted = false;   // the queue said that it has the job, or may have it
+  bool completed = false;  // the queue said that it has made it
   bool stopping = false;
 
   void see(const Action& action, const Job& job, TimePoint now, TimePoint deadline) {
@@ -135,19 +149,40 @@ struct Laws {
       hold(!stopping, "nothing is sent after a stop");
     }
     if (action.kind == Kind::cancel) {
-      ++cancels;
       hold(job.submitted().has_value(), "only what fal has is cancelled");
-      hold(cancels <= 2, "a cancel is tried twice at most");
+      hold(!completed, "what fal has completed is never cancelled");
+      hold(cancels < 2, "a cancel is tried twice at most");
     }
-    if (action.kind == Kind::wait) {
-      hold(action.until > now, "a wait takes time");
-      hold(action.until <= deadline + 3s, "no wait goes far beyond the deadline");
-    }
+    if (action.kind == Kind::wait) hold(action.until > now, "a wait takes time");
     if (stopping || now >= deadline) {
-      hold(action.kind == Kind::cancel || action.kind == Kind::finished,
-           "after the end there is only cancelling");
+      const bool fetching = action.kind == Kind::fetch || action.kind == Kind::wait;
+      hold(action.kind == Kind::cancel || action.kind == Kind::finished || (completed && fetching),
+           "after the end there is only cancelling, and fetching what is completed");
     }
     accepted = accepted || job.submitted().has_value();
+  }
+
+  // Before the job hears of it.
+  void hear(const Action& action, const Event& event) {
+    stopping = stopping || std::holds_alternative<event::Stopped>(event);
+    if (std::holds_alternative<event::Stopped>(event)) return;
+    if (action.kind == Kind::cancel) ++cancels;
+    if (action.kind == Kind::submit) {
+      const auto* lost = std::get_if<event::NoAnswer>(&event);
+      accepted = std::holds_alternative<event::Threw>(event) ||
+                 (lost != nullptr && lost->error.fault != TransportFault::unreachable &&
+                  !lost->error.nothing_sent);
+    }
+    const auto* answer = std::get_if<event::Answered>(&event);
+    if (const auto* said = std::get_if<event::StatusSaid>(&event)) {
+      completed = completed || said->status.state == fal::QueueState::completed;
+    } else if (action.kind == Kind::look && answer != nullptr && answer->head.status < 300) {
+      const auto status = fal::parse_status(*answer->body);
+      completed = completed || (status && status->state == fal::QueueState::completed);
+    } else if (action.kind == Kind::cancel && answer != nullptr) {
+      completed = completed || fal::parse_cancel(answer->head, *answer->body) ==
+                                   fal::CancelAnswer::already_completed;
+    }
   }
 };
 
@@ -177,12 +212,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const Event event = after(action, letter);
     if (action.kind == Kind::wait && !std::holds_alternative<event::Stopped>(event))
       now = std::max(now, action.until);
-    if (action.kind == Kind::submit) {
-      const auto* lost = std::get_if<event::NoAnswer>(&event);
-      laws.accepted = lost != nullptr && lost->error.fault != TransportFault::unreachable &&
-                      !lost->error.nothing_sent;
-    }
-    laws.stopping = laws.stopping || std::holds_alternative<event::Stopped>(event);
+    laws.hear(action, event);
     action = job.step(event, now);
     laws.see(action, job, now, deadline);
   }
@@ -197,6 +227,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   hold((end.fate == Fate::result) == (end.result != nullptr), "a result is a result");
   hold(end.result != nullptr || !end.error.message.empty(),
        "what is no result is an error with words");
+  hold(end.fate != Fate::cancelled || laws.cancels > 0, "what is cancelled was told so");
+  hold(end.fate != Fate::abandoned || !laws.completed || now >= deadline || laws.stopping,
+       "what fal has completed is asked for until the time is over");
   if (receipt.accepted && end.result == nullptr)
     hold(end.error.submitted, "the client must know that fal had the job");
   return 0;

@@ -1,13 +1,14 @@
 // Input: the body of an image request as JSON; or, after a first line "form", parts of a form, each
-// a line `name|file name|content type|text`.
+// a line `name|file name|content type|text`; or, after a first line "multipart", the body of a form
+// whose boundary is "b".
 #include <memory>
 #include <string>
 
 #include "base/text.hpp"
 #include "falproxy/openai.hpp"
+#include "falproxy/test_doubles.hpp"
 #include "json/access.hpp"
 #include "law.hpp"
-#include "support/virtual_time.hpp"
 
 using namespace falproxy;
 using namespace falproxy::openai;
@@ -15,7 +16,7 @@ using fuzz::hold;
 
 namespace {
 
-void check_request(const ImageRequest& request, const RequestLimits& limits) {
+void check_request(const Wish& request, const RequestLimits& limits) {
   hold(!request.n || (*request.n >= 1 && *request.n <= limits.max_images),
        "n is within its limits");
   hold(!request.partial_images || (*request.partial_images >= 0 && *request.partial_images <= 3),
@@ -23,7 +24,8 @@ void check_request(const ImageRequest& request, const RequestLimits& limits) {
   hold(!request.output_compression ||
            (*request.output_compression >= 0 && *request.output_compression <= 100),
        "compression is 0 to 100");
-  hold(request.images.size() <= limits.max_input_images, "no more pictures than may be");
+  hold(request.images.size() + request.attached.size() <= limits.max_input_images,
+       "no more pictures than may be");
   if (request.size.kind == SizeWish::Kind::pixels || request.size.kind == SizeWish::Kind::ratio) {
     hold(request.size.width > 0 && request.size.height > 0, "a size has two sides");
   }
@@ -37,7 +39,7 @@ void check_request(const ImageRequest& request, const RequestLimits& limits) {
     }
     last = name;
   }
-  for (const ImageInput& image : request.images)
+  for (const InputFile& image : request.images)
     hold(image.url.empty() != image.bytes.empty(), "a picture is an address or bytes");
 }
 
@@ -51,7 +53,8 @@ void check_error(const Error& error) {
        "an error has message, type, param and code");
   hold(!error.message.empty(), "an error has words");
   const int status = openai::describe(error.kind).status;
-  hold(status >= 400 && status < 500, "what a client sends wrong is a 4xx");
+  hold((status >= 400 && status < 500) || error.kind == ErrorKind::overloaded,
+       "what a client sends wrong is a 4xx");
 }
 
 std::vector<FormPart> form(std::string_view lines) {
@@ -72,6 +75,21 @@ std::vector<FormPart> form(std::string_view lines) {
   return parts;
 }
 
+Result<Wish> gathered(Intent intent, std::string_view body, const RequestLimits& limits,
+                      const Codecs& codecs) {
+  MemoryBudget budget(1u << 20);
+  FormGatherer gatherer(limits, codecs, &budget, body.size() / 2);
+  Result<FormReader> reader = FormReader::create("multipart/form-data; boundary=b", gatherer);
+  hold(reader.has_value(), "this is a boundary");
+  Result<Done> read = reader->read(body);
+  hold(budget.used() >= gatherer.text_bytes(), "what is gathered is counted");
+  if (read) read = reader->finish();
+  if (!read) return read.error();
+  Result<std::vector<FormPart>> parts = gatherer.take();
+  if (!parts) return parts.error();
+  return parse_form(intent, std::move(*parts), limits, codecs);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -79,13 +97,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string_view input = fuzz::text(data, size);
   const RequestLimits limits;
   constexpr std::string_view form_line = "form\n";
-  for (const auto operation :
-       {ImageOperation::generation, ImageOperation::edit, ImageOperation::variation}) {
-    Result<ImageRequest> request = Error{};
+  constexpr std::string_view multipart_line = "multipart\n";
+  for (const auto intent : {Intent::generation, Intent::edit, Intent::variation}) {
+    Result<Wish> request = Error{};
     if (input.starts_with(form_line)) {
-      request = parse_form(operation, form(input.substr(form_line.size())), limits, codecs);
+      request = parse_form(intent, form(input.substr(form_line.size())), limits, codecs);
+    } else if (input.starts_with(multipart_line)) {
+      request = gathered(intent, input.substr(multipart_line.size()), limits, codecs);
     } else {
-      request = parse_json(operation, input, limits, codecs);
+      request = parse_json(intent, input, limits, codecs);
     }
     if (request) {
       check_request(*request, limits);

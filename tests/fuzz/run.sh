@@ -9,6 +9,7 @@ seconds=${1:-60}
 cd "$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)"
 [ $# -gt 0 ] || set -- $(cd tests/fuzz && ls ./*.cpp | sed 's#^\./##; s#\.cpp$##')
 
+sh cmake/deps.sh --for fuzz
 cmake --preset fuzz >/dev/null
 for name in "$@"; do targets="${targets:-} fuzz_$name"; done
 # shellcheck disable=SC2086

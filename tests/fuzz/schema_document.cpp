@@ -1,7 +1,9 @@
 // Input: an OpenAPI document, and a value for its inputs.
 #include <algorithm>
+#include <memory>
 #include <string>
 
+#include "falproxy/profile.hpp"
 #include "falproxy/schema.hpp"
 #include "json/access.hpp"
 #include "law.hpp"
@@ -30,6 +32,10 @@ void check_field(const Field& field, const Json& value) {
   hold(field.branches.size() != 1, "one branch is no branch");
 }
 
+profile::Profile profile_of(const ModelSchema& model) {
+  return profile::make_profile(std::make_shared<const ModelSchema>(model));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -48,19 +54,24 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (input.default_value) check_field(input, *input.default_value);
     hold(model->input(input.name) != nullptr, "every input is found by its name");
   }
-  for (const ImageField& image : model->image_fields) {
-    hold(model->input(image.name) != nullptr, "every image field is an input");
-    hold(model->input(image.name)->required == image.required,
-         "an image field is required where the input is");
+  const profile::Profile profile = profile_of(*model);
+  for (const profile::MediaInput& file : profile.media) {
+    hold(model->input(file.name) != nullptr, "every place for a file is an input");
+    hold(model->input(file.name)->required == file.required,
+         "a place for a file is required where the input is");
   }
-  hold(std::ranges::is_partitioned(model->image_fields, &ImageField::required),
-       "required images come first");
+  hold(std::ranges::is_partitioned(profile.media, &profile::MediaInput::required),
+       "required files come first");
+  for (const profile::RoleInput& input : profile.roles)
+    hold(input.path.find(input.field->name) != std::string::npos, "a path ends with its input");
 
-  (void)to_json(describe(*model)).dump();
-  const std::string form = inputs_to_json(*model).dump();
+  (void)profile::to_json(profile::describe(profile)).dump();
+  (void)profile::to_json(profile).dump();
+  const std::string form = profile::inputs_to_json(profile).dump();
   hold(diff(*model, *model).empty(), "a document does not differ from itself");
   const auto sorted = analyze(dump_raw(*parse_raw(parts[0], {64, 200'000})));
   hold(sorted.has_value(), "what is read can be read when its keys are sorted");
-  hold(inputs_to_json(*sorted).dump() == form, "the order of keys changes nothing");
+  hold(profile::inputs_to_json(profile_of(*sorted)).dump() == form,
+       "the order of keys changes nothing");
   return 0;
 }

@@ -43,8 +43,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     hold(entry.line >= 1, "a line has a number");
   }
   std::map<std::string, std::string> environment;
-  for (const char* name : {"AI_KEYS", "CUSTOM_ACCESS_KEY", "ACCESS_KEYS"})
+  for (const char* name : {"AI_KEYS", "CUSTOM_ACCESS_KEY", "ACCESS_KEYS", "ADMIN_KEY"})
     mark_secret(env, name, environment);
+
+  const TidyEnvironment tidy = tidy_environment(environment);
+  hold(is_silent(tidy.warnings), "a warning of the environment holds no secret");
+  environment = tidy.variables;
 
   const auto settings = read_settings(env, environment);
   hold(settings == read_settings(env, environment), "the same text is the same settings");

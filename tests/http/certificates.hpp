@@ -17,6 +17,10 @@ using KeyPtr = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY, EVP_PKEY_free>>;
 using CertificatePtr = std::unique_ptr<X509, Freed<X509, X509_free>>;
 using ContextPtr = std::unique_ptr<SSL_CTX, Freed<SSL_CTX, SSL_CTX_free>>;
 
+/// A name that the C library takes for 127.0.0.1 without a file or a server, and that TLS takes for
+/// no address.
+inline constexpr const char* named_loopback = "127.1";
+
 /// A certificate authority.
 class Authority {
  public:
@@ -28,7 +32,7 @@ class Authority {
   Authority& operator=(const Authority&) = delete;
 
   struct Leaf {
-    std::string names = "IP:127.0.0.1,IP:::1,DNS:localhost";  ///< subjectAltName
+    std::string names = "IP:127.0.0.1,IP:::1,DNS:127.1";  ///< subjectAltName
     int valid_from_days = -1;
     int valid_to_days = 1;
     bool self_signed = false;

@@ -213,3 +213,34 @@ TEST_CASE("a body with a length ends there, one without ends with the connection
   CHECK(BodyDecoder(Framing::none, 0).complete());
   CHECK(BodyDecoder(Framing::length, 0).complete());
 }
+
+TEST_CASE("a request to a proxy names the whole address, and the proxy's credentials") {
+  const Url url = Url::parse("http://fal.test:8080/a?b").value();
+  const HttpRequest request{"GET", "http://fal.test:8080/a?b"};
+  Proxy proxy{.host = "proxy.test", .port = 3128, .setting = "HTTP_PROXY"};
+  CHECK(write_request_head(request, url, url.origin(), &proxy).value() ==
+        "GET http://fal.test:8080/a?b HTTP/1.1\r\nHost: fal.test:8080\r\nAccept: */*\r\n"
+        "Accept-Encoding: identity\r\nUser-Agent: falproxy\r\n\r\n");
+  proxy.credentials = Secret("Aladdin:open sesame");  // RFC 7617, 2
+  CHECK(write_request_head(request, url, url.origin(), &proxy)
+            .value()
+            .find("\r\nProxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n") !=
+        std::string::npos);
+  CHECK(write_connect_head(Url::parse("https://[::1]/").value(), {}) ==
+        "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\nUser-Agent: falproxy\r\n\r\n");
+}
+
+TEST_CASE("the answer to CONNECT ends with its head, whatever its fields say") {
+  for (const char* fields : {"", "Content-Length: 5\r\n", "Content-Length: x\r\n",
+                             "Transfer-Encoding: chunked\r\n", "Connection: close\r\n"}) {
+    CAPTURE(fields);
+    const std::string answer = "HTTP/1.0 200 Connection established\r\n" + std::string(fields);
+    CHECK(read_connect_answer(answer).value() == std::nullopt);
+    CHECK(read_connect_answer(answer + "\r\n").value() == 200);
+    CHECK_FALSE(read_connect_answer(answer + "\r\nx"));
+  }
+  CHECK(read_connect_answer("HTTP/1.1 407 Who?\r\nContent-Length: 3\r\n\r\nabc").value() == 407);
+  CHECK(read_connect_answer("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n").value() == 200);
+  CHECK_FALSE(read_connect_answer("HTTP/1.1 101 Switching Protocols\r\n\r\n"));
+  CHECK_FALSE(read_connect_answer("x"));
+}

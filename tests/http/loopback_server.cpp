@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <tuple>
@@ -63,6 +64,13 @@ bool Peer::write(std::string_view bytes) {
 bool Peer::answer(std::string_view body, std::string_view headers) {
   return write("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
                std::string(headers) + "\r\n" + std::string(body));
+}
+
+bool Peer::offer_session() {
+  // OpenSSL goes on as if it had sent them.
+  char byte = 0;
+  const bool open = ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+  return open && SSL_new_session_ticket(ssl_) == 1 && SSL_do_handshake(ssl_) == 1;
 }
 
 void Peer::wait_for_end() {

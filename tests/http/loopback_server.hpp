@@ -31,6 +31,8 @@ class Peer {
   void wait_for_end();
   /// Whether the client took up an earlier TLS session.
   [[nodiscard]] bool resumed() const { return ssl_ != nullptr && SSL_session_reused(ssl_) == 1; }
+  /// Over TLS 1.3: another session ticket. False where the client has closed.
+  bool offer_session();
   /// The connection ends with a reset instead of in order.
   void reset();
 

@@ -8,10 +8,12 @@
 #include <future>
 #include <thread>
 
+#include "certificates.hpp"
 #include "deadline.hpp"
 
 using namespace falproxy;
 using falproxy_test::in;
+using falproxy_test::named_loopback;
 using namespace std::chrono_literals;
 
 namespace {
@@ -44,9 +46,8 @@ std::vector<Address> loopback() {
 
 TEST_CASE("an address needs no lookup") {
   PollWaiter waiter;
-  Resolver resolver(waiter, [](const std::string&) -> Answer {
-    return Resolver::Failure{false, "asked"};
-  });
+  Resolver resolver(waiter,
+                    [](const std::string&) -> Answer { return Resolver::Failure{false, "asked"}; });
   const Answer v4 = resolver.resolve("127.0.0.1", 80, in(60s), {});
   REQUIRE(v4);
   CHECK(text_of(v4->at(0)) == "127.0.0.1:80");
@@ -119,8 +120,52 @@ TEST_CASE(
   gone.get_future().wait();
 }
 
-TEST_CASE("the system knows localhost, and says which name it does not know") {
-  CHECK(Resolver::system_lookup("localhost"));
+TEST_CASE("a lookup that throws is a failed one") {
+  std::atomic<int> asked{0};
+  PollWaiter waiter;
+  Resolver resolver(waiter, [&asked](const std::string&) -> Answer {
+    if (++asked == 1) throw std::bad_alloc();
+    return loopback();
+  });
+  const Answer first = resolver.resolve("fal.test", 80, in(60s), {});
+  REQUIRE_FALSE(first);
+  CHECK(first.error().what == "cannot resolve fal.test");
+  CHECK(resolver.resolve("fal.test", 80, in(60s), {}));
+}
+
+TEST_CASE("a lookup that hangs does not hold up its name for ever, and only a few can hang") {
+  // The threads that hang outlive the test.
+  const auto asked = std::make_shared<std::atomic<int>>(0);
+  std::promise<void> may_answer;
+  std::shared_future<void> go = may_answer.get_future().share();
+  PollWaiter waiter;
+  const auto hangs_at_first = [asked, go](const std::string& host) -> Answer {
+    if (++*asked <= 2 || host == "all.test") go.wait();
+    return loopback();
+  };
+  Resolver resolver(waiter, hangs_at_first, 0s);
+  for (int i = 1; i <= 2; ++i) {
+    CHECK_FALSE(resolver.resolve("fal.test", 80, in(10ms), {}));
+    while (*asked < i) std::this_thread::yield();
+  }
+  CHECK(resolver.resolve("fal.test", 80, in(60s), {}));
+  CHECK(*asked == 3);
+  for (int i = 0; i < 10; ++i) CHECK_FALSE(resolver.resolve("all.test", 80, in(10ms), {}));
+  while (*asked < 3 + 4) std::this_thread::yield();
+  CHECK(*asked == 3 + 4);
+  may_answer.set_value();
+}
+
+TEST_CASE("lookups of a name that never answer come ever more rarely, but do not end") {
+  CHECK(Resolver::pause_before_next(1, 10s) == 10s);
+  CHECK(Resolver::pause_before_next(3, 10s) == 10s);
+  CHECK(Resolver::pause_before_next(4, 10s) == 20s);
+  CHECK(Resolver::pause_before_next(5, 10s) == 40s);
+  CHECK(Resolver::pause_before_next(1'000'000, 10s) == 1h);
+}
+
+TEST_CASE("the system finds an address, and says which name it does not know") {
+  CHECK(Resolver::system_lookup(named_loopback));
   const std::string impossible(64, 'x');  // longer than a label may be, so that no server is asked
   const Answer unknown = Resolver::system_lookup(impossible);
   REQUIRE_FALSE(unknown);

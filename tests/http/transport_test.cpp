@@ -119,6 +119,44 @@ TEST_CASE_TEMPLATE("a body comes out whole, however it is framed and wherever it
   }
 }
 
+TEST_CASE_TEMPLATE("a body that only the end of the connection ends says that it may be incomplete",
+                   Scheme, Http, Https) {
+  struct Case {
+    const char* name;
+    const char* answer;
+    bool may_be_incomplete;
+  };
+  const std::vector<Case> cases{
+      {"neither length nor chunks", "HTTP/1.1 200 OK\r\n\r\nfi", true},
+      {"length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nfi", false},
+      {"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nfi\r\n0\r\n\r\n",
+       false},
+      {"no body", "HTTP/1.1 204 No Content\r\n\r\n", false},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    Pair pair(
+        [&](Peer& peer, int) {
+          if (peer.read_request()) peer.write(c.answer);
+        },
+        Scheme::tls);
+    const auto response = pair.get();
+    REQUIRE(response);
+    CHECK(response->head.ends_with_connection == c.may_be_incomplete);
+  }
+}
+
+TEST_CASE_TEMPLATE("a connection that breaks ends no body", Scheme, Http, Https) {
+  Pair pair(
+      [](Peer& peer, int) {
+        if (!peer.read_request()) return;
+        peer.write("HTTP/1.1 200 OK\r\n\r\nfi");
+        peer.reset();
+      },
+      Scheme::tls);
+  check_failed(pair.get(), TransportFault::interrupted, false);
+}
+
 TEST_CASE_TEMPLATE(
     "what is not a whole answer is an interruption, and nothing is asked twice once bytes came",
     Scheme, Http, Https) {
@@ -175,7 +213,9 @@ TEST_CASE_TEMPLATE(
 
 TEST_CASE("where nothing listens, nothing was sent") {
   int port = 0;
-  { port = LoopbackServer(serve_all).port(); }
+  {
+    port = LoopbackServer(serve_all).port();
+  }
   const auto transport = make_transport();
   for (const char* scheme : {"http", "https"}) {
     const HttpRequest request{

@@ -24,7 +24,7 @@ TEST_CASE("a server whose certificate does not hold sees no request") {
       {"expired", {.valid_from_days = -2, .valid_to_days = -1}},
       {"not yet valid", {.valid_from_days = 1, .valid_to_days = 2}},
       {"self-signed", {.self_signed = true}},
-      {"for another name", {.names = "DNS:elsewhere.test"}, "localhost"},
+      {"for another name", {.names = "DNS:elsewhere.test"}, named_loopback},
       {"for another address", {.names = "IP:127.0.0.2"}},
       {"an address given as a name", {.names = "DNS:127.0.0.1"}},
   };
@@ -50,7 +50,7 @@ TEST_CASE("a server whose certificate does not hold sees no request") {
   }
   CHECK(requests == 0);
 
-  for (const char* host : {"127.0.0.1", "localhost"}) {
+  for (const char* host : {"127.0.0.1", named_loopback}) {
     CAPTURE(host);
     const ContextPtr context = authority.server_context();
     LoopbackServer server(count, context.get());
@@ -73,7 +73,9 @@ TEST_CASE("a server whose certificate does not hold sees no request") {
 TEST_CASE("a certificate file that cannot be read is a setting to mend") {
   const Authority authority;
   const std::string empty = authority.file() + "-empty";
-  { std::ofstream out(empty); }
+  {
+    std::ofstream out(empty);
+  }
   for (const std::string& file : {std::string("/nonexistent/ca.pem"), empty}) {
     HttpTransport::Options options;
     options.ca_file = file;

@@ -215,3 +215,51 @@ TEST_CASE(
     agree(text);
   }
 }
+
+TEST_CASE("C++ values are literals of JSON") {
+  CHECK(Json(true).kind() == Json::Kind::boolean);
+  CHECK(Json(7).as_integer() == 7);
+  CHECK(Json(std::uint64_t{18446744073709551615u}).dump() == "18446744073709551615");
+  CHECK(Json(std::int64_t{-9007199254740993}).dump() == "-9007199254740993");
+  CHECK(Json(0.5f).as_number() == 0.5);
+  CHECK(Json(1.0 / 0.0 * 0.0).is_null());
+  CHECK(Json("a").as_string() == "a");
+  CHECK(Json(std::string("a")).as_string() == "a");
+  CHECK(Json(std::string_view("ab", 1)).as_string() == "a");
+  CHECK(Json(nullptr).is_null());
+  CHECK(Json::object({{"loras", Json::array({Json::object({{"scale", 0.5}, {"path", "x"}})})},
+                      {"on", true},
+                      {"seed", 7},
+                      {"none", nullptr}})
+            .dump() == R"({"loras":[{"path":"x","scale":0.5}],"none":null,"on":true,"seed":7})");
+  static_assert(!std::is_constructible_v<Json, char>);
+  static_assert(!std::is_constructible_v<Json, void*>);
+}
+
+TEST_CASE("a value is indexed by place and by name, and what is not there is null") {
+  const Json json = Json::object({{"a", Json::array({1, Json::object({{"b", "c"}})})}});
+  CHECK(json["a"][1]["b"] == "c");
+  CHECK(json["a"][0] == 1);
+  CHECK(json["a"][2].is_null());
+  CHECK(json["x"]["y"][3].is_null());
+  CHECK(json[0].is_null());
+}
+
+TEST_CASE("elements and members are iterated, and outlive the value") {
+  std::vector<Json> elements;
+  std::vector<std::pair<std::string_view, Json>> members;
+  {
+    const Json json = Json::object({{"b", Json::array({1, "x"})}, {"a", 2}});
+    elements = json["b"].elements();
+    members = json.members();
+    CHECK(json.elements().empty());
+    CHECK(json["a"].members().empty());
+  }
+  REQUIRE(elements.size() == 2);
+  CHECK(elements[0] == 1);
+  CHECK(elements[1] == "x");
+  REQUIRE(members.size() == 2);
+  CHECK(members[0].first == "a");
+  CHECK(members[0].second == 2);
+  CHECK(members[1].first == "b");
+}

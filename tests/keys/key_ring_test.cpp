@@ -134,7 +134,7 @@ TEST_CASE("a request is not given the keys that it names") {
   KeyRing ring = make_ring({{"a", "b"}, {"c"}});
   StandingClock clock;
   const auto acquire = [&](std::vector<std::size_t> except) {
-    return ring.acquire_or_wait(clock, start + 1s, {}, except);
+    return ring.acquire_or_wait(clock, start + 1s, {}, {.except = except});
   };
   const Result<KeyLease> busy = acquire({0, 2});
   REQUIRE(busy);
@@ -149,18 +149,106 @@ TEST_CASE("a request is not given the keys that it names") {
   }
 }
 
-TEST_CASE("a refused key is out until a reload, the account's other key is not") {
+TEST_CASE("a refused key is left out for five minutes, the account's other key is not") {
   KeyRing ring = make_ring({{"a", "b"}, {"c"}});
   CHECK(use(ring, KeyOutcome::refused, start) == "a");
   std::string order;
-  for (int i = 0; i < 4; ++i) order += use(ring, KeyOutcome::accepted, start + 24h);
+  for (int i = 0; i < 4; ++i) order += use(ring, KeyOutcome::accepted, start + 5min - 1ms);
   CHECK(order == "cbcb");
-  CHECK(use(ring, KeyOutcome::refused, start) == "c");
-  CHECK(use(ring, KeyOutcome::refused, start) == "b");
-  check_denied(ring.acquire(start + 24h), ErrorKind::keys_out);
+  CHECK(use(ring, KeyOutcome::refused, start + 1min) == "c");
+  CHECK(use(ring, KeyOutcome::refused, start + 2min) == "b");
+  check_denied(ring.acquire(start + 3min), ErrorKind::keys_out, 2min);
+  CHECK(name_of(ring.acquire(start + 5min)) == "a");
 
   ring.reload(accounts_of({{"a", "b"}, {"c"}}), {});
-  CHECK(ring.acquire(start));
+  CHECK(ring.acquire(start + 3min));
+}
+
+TEST_CASE("after five minutes one request probes a refused key") {
+  KeyRing ring = make_ring({{"a"}});
+  use(ring, KeyOutcome::refused, start);
+  const TimePoint later = start + 5min;
+  Result<KeyLease> probe = ring.acquire(later);
+  REQUIRE(name_of(probe) == "a");
+  // As long as the probe is under way, nobody else uses the key.
+  check_denied(ring.acquire(later + 1h), ErrorKind::keys_out);
+
+  SUBCASE("the key is usable again when it is accepted") {
+    CHECK(probe->report(KeyOutcome::accepted, later));
+    CHECK(name_of(ring.acquire(later)) == "a");
+    CHECK(ring.status(later).at(0).state == AccountStatus::State::ready);
+  }
+  SUBCASE("it is left out for another five minutes when it is refused, which is told again") {
+    CHECK(probe->report(KeyOutcome::refused, later));
+    check_denied(ring.acquire(later), ErrorKind::keys_out, 5min);
+    CHECK(name_of(ring.acquire(later + 5min)) == "a");
+  }
+  SUBCASE("the next request probes when it ends without a word") {
+    probe = Error{};
+    CHECK(name_of(ring.acquire(later)) == "a");
+  }
+  SUBCASE("a rest that the probe is told of is kept, and the key stays refused") {
+    probe->report(KeyOutcome::rate_limited, later, 9s);
+    check_denied(ring.acquire(later), ErrorKind::keys_out, 9s);
+    CHECK(ring.status(later).at(0).state == AccountStatus::State::out);
+  }
+}
+
+TEST_CASE("jobs that are refused together with one key are told once, and do not prolong it") {
+  KeyRing ring = make_ring({{"a"}});
+  Result<KeyLease> first = ring.acquire(start), second = ring.acquire(start);
+  CHECK(first->report(KeyOutcome::refused, start));
+  CHECK_FALSE(second->report(KeyOutcome::refused, start + 4min));
+  CHECK(ring.acquire(start + 5min));
+}
+
+TEST_CASE("a submit that was sent before a key was refused does not bring it back") {
+  KeyRing ring = make_ring({{"a"}});
+  Result<KeyLease> first = ring.acquire(start), second = ring.acquire(start);
+  first->report(KeyOutcome::refused, start);
+  CHECK_FALSE(second->report(KeyOutcome::accepted, start));
+  check_denied(ring.acquire(start), ErrorKind::keys_out, 5min);
+}
+
+TEST_CASE("a submit that was sent before a key was pushed back does not end its rest") {
+  KeyRing ring = make_ring({{"a"}});
+  Result<KeyLease> early = ring.acquire(start);
+  Result<KeyLease> pushed_back = ring.acquire(start);
+  pushed_back->report(KeyOutcome::rate_limited, start, 30s);
+  early->report(KeyOutcome::accepted, start);
+  check_denied(ring.acquire(start), ErrorKind::keys_resting, 30s);
+  // Its strikes stand, too: without Retry-After the next rest is the second one.
+  use(ring, KeyOutcome::rate_limited, start + 30s);
+  check_denied(ring.acquire(start + 30s), ErrorKind::keys_resting, 2s);
+}
+
+TEST_CASE("an account that comes back from a block is given jobs step by step") {
+  KeyRing ring = make_ring({{"a"}});
+  Result<KeyLease> old = ring.acquire(start);  // runs on while its account is blocked
+  use(ring, KeyOutcome::account_blocked, start);
+  const TimePoint later = start + 5min;
+  std::vector<Result<KeyLease>> held;
+  REQUIRE(held.emplace_back(ring.acquire(later)));
+  check_denied(ring.acquire(later), ErrorKind::keys_out);
+  for (int accepted = 1; accepted <= 30; ++accepted) {
+    held.back()->report(KeyOutcome::accepted, later);
+    old->report(KeyOutcome::accepted, later);  // says nothing: it was sent before
+    REQUIRE(held.emplace_back(ring.acquire(later)));
+    check_denied(ring.acquire(later), ErrorKind::overloaded);
+  }
+  held.back()->report(KeyOutcome::accepted, later);
+  for (int i = 0; i < 100; ++i) REQUIRE(held.emplace_back(ring.acquire(later)));
+}
+
+TEST_CASE("an account that is blocked again after one job is not rushed") {
+  KeyRing ring = make_ring({{"a"}});
+  use(ring, KeyOutcome::account_blocked, start);
+  Result<KeyLease> probe = ring.acquire(start + 5min);
+  CHECK(probe->report(KeyOutcome::accepted, start + 5min));
+  Result<KeyLease> next = ring.acquire(start + 5min);
+  check_denied(ring.acquire(start + 5min), ErrorKind::overloaded);
+  CHECK(next->report(KeyOutcome::account_blocked, start + 5min));
+  check_denied(ring.acquire(start + 5min), ErrorKind::keys_out, 5min);
 }
 
 TEST_CASE("the keys of an account take turns, and share its leases") {
@@ -214,8 +302,12 @@ TEST_CASE("accounts without balance are the operator's affair: the keys are out,
   use(ring, KeyOutcome::account_blocked, start);
   use(ring, KeyOutcome::refused, start);
   check_denied(ring.acquire(start + 1min), ErrorKind::keys_out, 4min);
-  Result<KeyLease> probe = ring.acquire(start + 5min);
+  Result<KeyLease> probe = ring.acquire(start + 5min - 1ms);
+  check_denied(probe, ErrorKind::keys_out, 1ms);
+  probe = ring.acquire(start + 5min);
   CHECK(name_of(probe) == "a");
+  Result<KeyLease> other_probe = ring.acquire(start + 5min);
+  CHECK(name_of(other_probe) == "b");
   check_denied(ring.acquire(start + 5min), ErrorKind::keys_out);
 }
 
@@ -239,6 +331,24 @@ TEST_CASE("an account never holds more jobs than it may") {
     held[2]->report(KeyOutcome::rate_limited, start, 9s);
     check_denied(ring.acquire(start), ErrorKind::overloaded);
   }
+}
+
+TEST_CASE("a job that fal does not count takes nobody's room, and needs none") {
+  StandingClock clock;
+  KeyRing ring = make_ring({{"a"}}, {.max_jobs_per_account = 1});
+  std::vector<Result<KeyLease>> held;
+  const auto take_uncounted = [&] {
+    REQUIRE(held.emplace_back(ring.acquire_or_wait(clock, start + 1h, {}, {.counted = false})));
+  };
+  take_uncounted();
+  REQUIRE(held.emplace_back(ring.acquire(start)));
+  check_denied(ring.acquire(start), ErrorKind::overloaded);
+  take_uncounted();
+  held.erase(held.begin() + 1);
+  CHECK(ring.acquire(start));
+  CHECK(ring.status(start).at(0).leases == 2);
+  held.clear();
+  CHECK(ring.status(start).at(0).leases == 0);
 }
 
 TEST_CASE("a reload keeps how the keys that stay are doing") {
@@ -281,8 +391,8 @@ TEST_CASE("a change of a key or its account is reported once, and again after a 
   const auto report = [&](KeyOutcome outcome, TimePoint now) {
     return ring.acquire(now)->report(outcome, now);
   };
-  CHECK(report(KeyOutcome::refused, start));
-  CHECK(report(KeyOutcome::account_blocked, start));
+  CHECK(report(KeyOutcome::refused, start + 2min));
+  CHECK(report(KeyOutcome::account_blocked, start + 1min));
   CHECK_FALSE(report(KeyOutcome::account_blocked, start + 6min));
   ring.reload(accounts_of({{"b"}}), {});
   CHECK(report(KeyOutcome::account_blocked, start + 6min));
@@ -298,6 +408,25 @@ TEST_CASE("a reload lets a blocked account be probed at once") {
   const Result<KeyLease> probe = ring.acquire(start);
   CHECK(name_of(probe) == "a");
   check_denied(ring.acquire(start), ErrorKind::keys_out);
+}
+
+TEST_CASE("a reload that drops or moves the key of a probe under way shuts no account out") {
+  for (const auto& groups : std::vector<std::vector<std::vector<std::string>>>{
+           {{"a"}}, {{"b"}}, {{"a"}, {"b"}}, {{"b"}, {"a"}}}) {
+    for (const bool reports : {false, true}) {
+      KeyRing ring = make_ring({{"a", "b"}});
+      use(ring, KeyOutcome::account_blocked, start);
+      const TimePoint later = start + 5min;
+      Result<KeyLease> probe = ring.acquire(later);
+      REQUIRE(probe);
+      ring.reload(accounts_of(groups), {});
+      if (reports) probe->report(KeyOutcome::accepted, later);
+      probe = Error{};
+      for (std::size_t i = 0; i < groups.size(); ++i) {
+        CHECK(ring.acquire(later + 1h));
+      }
+    }
+  }
 }
 
 TEST_CASE("accounts can be joined and parted by a reload") {
@@ -328,7 +457,7 @@ TEST_CASE("the status tells how each account stands") {
   CHECK(ring.status(start + 1s) == std::vector<AccountStatus>{{State::resting, 0, 1, 2s},
                                                               {State::blocked, 0, 1, 299s},
                                                               {State::ready, 0, 2},
-                                                              {State::out, 0, 1}});
+                                                              {State::out, 0, 1, 299s}});
   CHECK(ring.status(start + 5min).at(0).state == State::ready);
   CHECK(ring.status(start + 5min).at(1) == AccountStatus{State::blocked, 0, 1});
 }

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <mutex>
+#include <new>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -37,7 +38,7 @@ TEST_CASE("waiting ends when no account can come free any more") {
   KeyRing ring = make_ring({{"a"}}, {.max_jobs_per_account = 1});
   Result<KeyLease> held = ring.acquire(clock.now());
   clock.at(clock.now() + 3s, [&] { held->report(KeyOutcome::refused, clock.now()); });
-  check_denied(ring.acquire_or_wait(clock, clock.now() + 1h, {}), ErrorKind::keys_out);
+  check_denied(ring.acquire_or_wait(clock, clock.now() + 1h, {}), ErrorKind::keys_out, 5min);
   CHECK(clock.now() == VirtualClock::epoch() + 3s);
 }
 
@@ -87,6 +88,77 @@ TEST_CASE("who waits longest is served first, and nobody overtakes") {
   held.reset();
   threads.clear();
   CHECK(served == std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7});
+}
+
+TEST_CASE("a key goes to the first who can use it, not to the first who waits") {
+  StandingClock clock;
+  KeyRing ring = make_ring({{"a"}, {"b"}}, {.max_jobs_per_account = 1});
+  std::optional<Result<KeyLease>> of_a = ring.acquire(start), of_b = ring.acquire(start);
+  REQUIRE(name_of(*of_a) == "a");
+  std::string first_got, second_got;
+  const std::vector<std::size_t> not_b = {1};
+  std::jthread first([&] {
+    first_got = name_of(ring.acquire_or_wait(clock, TimePoint::max(), {}, {.except = not_b}));
+  });
+  wait_until_waiting(ring, 1);
+  std::jthread second(
+      [&] { second_got = name_of(ring.acquire_or_wait(clock, TimePoint::max(), {})); });
+  wait_until_waiting(ring, 2);
+  of_b.reset();
+  second.join();
+  CHECK(second_got == "b");
+  CHECK(ring.waiting() == 1);
+
+  // Nor does one who comes now wait behind somebody who could not use the key.
+  const Result<KeyLease> third = ring.acquire_or_wait(clock, TimePoint::max(), {});
+  CHECK(name_of(third) == "b");
+  of_a.reset();
+  first.join();
+  CHECK(first_got == "a");
+}
+
+TEST_CASE("of two who could use the key, the earlier one is given it") {
+  StandingClock clock;
+  KeyRing ring = make_ring({{"a"}, {"b"}}, {.max_jobs_per_account = 1});
+  std::optional<Result<KeyLease>> of_a = ring.acquire(start), of_b = ring.acquire(start);
+  const std::vector<std::size_t> not_a = {0}, not_b = {1};
+  std::mutex mutex;
+  std::string order;
+  const auto wait_for = [&](char name, std::vector<std::size_t> except) {
+    return std::jthread([&, name, except = std::move(except)] {
+      const Result<KeyLease> lease =
+          ring.acquire_or_wait(clock, TimePoint::max(), {}, {.except = except});
+      CHECK(lease);
+      const std::lock_guard lock(mutex);
+      order += name;
+    });
+  };
+  std::jthread one = wait_for('1', not_b);
+  wait_until_waiting(ring, 1);
+  std::jthread two = wait_for('2', {});
+  wait_until_waiting(ring, 2);
+  std::jthread three = wait_for('3', not_a);
+  wait_until_waiting(ring, 3);
+  of_b.reset();
+  two.join();
+  three.join();
+  CHECK(order == "23");
+  of_a.reset();
+  one.join();
+}
+
+TEST_CASE("what a foreign clock throws leaves nobody in the queue") {
+  struct ThrowingClock final : Clock {
+    [[nodiscard]] TimePoint now() const override { return start; }
+    [[nodiscard]] WallTime wall_now() const override { return {}; }
+    bool sleep_until(TimePoint, std::stop_token) override { throw std::bad_alloc(); }
+  } clock;
+  KeyRing ring = make_ring({{"a"}}, {.max_jobs_per_account = 1});
+  std::optional<Result<KeyLease>> held = ring.acquire(start);
+  CHECK_THROWS_AS((void)ring.acquire_or_wait(clock, TimePoint::max(), {}), std::bad_alloc);
+  CHECK(ring.waiting() == 0);
+  held.reset();
+  CHECK(ring.acquire(start));
 }
 
 TEST_CASE("when the first in the queue gives up, the next one is served") {

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "falproxy/key_ring.hpp"
-#include "support/virtual_time.hpp"
+#include "falproxy/test_doubles.hpp"
 
-namespace falproxy::testing {
+namespace falproxy::inline v0::testing {
 
 inline constexpr TimePoint start = TimePoint(std::chrono::hours(1000));
 
@@ -72,4 +72,4 @@ inline void wait_until_waiting(const KeyRing& ring, std::size_t count) {
   while (ring.waiting() != count) std::this_thread::yield();
 }
 
-}  // namespace falproxy::testing
+}  // namespace falproxy::inline v0::testing

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "falproxy/key_ring.hpp"
-#include "support/virtual_time.hpp"
+#include "falproxy/test_doubles.hpp"
 
 using namespace falproxy;
 using namespace falproxy::testing;

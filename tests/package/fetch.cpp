@@ -1,8 +1,7 @@
+#include <chrono>
 #include <falproxy/falproxy.hpp>
 #include <falproxy/http_transport.hpp>
 #include <falproxy/system_clock.hpp>
-
-#include <chrono>
 #include <iostream>
 #include <string>
 
@@ -12,7 +11,8 @@ int main() {
   if (!transport) return std::cerr << transport.error().message << '\n', 1;
   falproxy::SystemClock clock;
   const falproxy::HttpRequest request{.url = "http://127.0.0.1:9/"};
-  const auto answer = falproxy::fetch(**transport, request, clock.now() + std::chrono::seconds(5), {}, 1024);
+  const auto answer =
+      falproxy::fetch(**transport, request, clock.now() + std::chrono::seconds(5), {}, 1024);
   const bool refused = !answer && answer.error().fault == falproxy::TransportFault::unreachable;
   std::cout << (refused ? "unreachable\n" : "unexpected\n");
   return refused ? 0 : 1;

@@ -92,7 +92,7 @@ TEST_CASE("a value that does not fit is refused with its place and what is allow
       {R"({"type": "string", "enum": ["jpeg", "png"]})", R"("webp")", invalid_value, "field",
        "'field' must be one of 'jpeg', 'png'."},
       {R"({"type": "integer", "enum": [4]})", "5", invalid_value, "field", "'field' must be 4."},
-      {R"({"enum": [1]})", "true", invalid_type, "field", "'field' must be 1."},
+      {R"({"enum": [1]})", "true", invalid_value, "field", "'field' must be 1."},
       {R"({"const": null})", "0", invalid_value, "field", "'field' must be null."},
       {R"({"type": "number", "minimum": 1, "maximum": 20})", "20.5", invalid_value, "field",
        "'field' must be at most 20."},
@@ -174,4 +174,75 @@ TEST_CASE(
               Json::string(hostile), "f");
   CHECK_FALSE(check(documents::field(R"({"type": "string", "pattern": "^(.|\\n)*$"})"),
                     Json::string(std::string(256, 'a')), "f"));
+}
+
+TEST_CASE("each keyword counts as it is written, whatever stands beside it") {
+  const struct {
+    std::string name, schema, fits, fits_not;
+  } cases[] = {
+      {"required beside a sibling allOf",
+       R"({"allOf": [{"properties": {"a": {"type": "string"}}}], "required": ["a"]})",
+       R"({"a": "x"})", "{}"},
+      {"required in another part of an allOf",
+       R"({"allOf": [{"properties": {"a": {}}}, {"required": ["a"]}]})", R"({"a": 1})", "{}"},
+      {"anyOf and oneOf together", R"({"anyOf": [{"type": "integer"}], "oneOf": [{"minimum": 5}]})",
+       "5", "4"},
+      {"anyOf of null alone", R"({"anyOf": [{"type": "null"}]})", "null", "1"},
+      {"multiples of 4 and of 6", R"({"allOf": [{"multipleOf": 4}, {"multipleOf": 6}]})", "12",
+       "6"},
+      {"patterns beside additionalProperties: false",
+       R"({"patternProperties": {"^x-": {}}, "additionalProperties": false})", R"({"x-a": 1})",
+       R"({"a": 1})"},
+      {"properties of what need not be an object", R"({"properties": {"a": {"type": "integer"}}})",
+       R"("text")", R"({"a": "text"})"},
+      {"a tuple", R"({"prefixItems": [{"type": "integer"}, {"type": "string"}]})", R"([1, "x"])",
+       R"([1, 2])"},
+      {"a tuple as older documents have it",
+       R"({"items": [{"type": "integer"}, {"type": "string"}]})", R"([1, "x"])", R"([1, 2])"},
+      {"not", R"({"not": {"enum": ["none"]}})", R"("some")", R"("none")"},
+      {"if, then, else",
+       R"({"if": {"type": "integer"}, "then": {"minimum": 1}, "else": {"maxLength": 2}})",
+       R"("ab")", R"("abc")"},
+      {"dependentRequired", R"({"dependentRequired": {"a": ["b"]}})", R"({"a": 1, "b": 1})",
+       R"({"a": 1})"},
+      {"contains", R"({"contains": {"const": "x"}})", R"(["y", "x"])", R"(["y"])"},
+      {"propertyNames", R"({"propertyNames": {"maxLength": 2}})", R"({"ab": 1})", R"({"abc": 1})"},
+      {"minProperties", R"({"minProperties": 1})", R"({"a": 1})", "{}"},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.name);
+    const auto field = documents::field(c.schema);
+    CHECK_FALSE(check(field, *Json::parse(c.fits), "field").has_value());
+    CHECK(check(field, *Json::parse(c.fits_not), "field").has_value());
+  }
+}
+
+TEST_CASE("all faults are found at once, each with its JSON Pointer") {
+  const auto field = documents::field(loras);
+  const auto faults = falproxy::schema::find_faults(
+      field, *Json::parse(R"([{"path": 1, "scale": 5}, {}, {"path": "a"}])"), "loras");
+  std::vector<std::string> places;
+  for (const auto& fault : faults) places.push_back(fault.pointer + " " + fault.path);
+  CHECK(places == std::vector<std::string>{" loras", "/0/path loras[0].path",
+                                           "/0/scale loras[0].scale", "/1/path loras[1].path"});
+}
+
+TEST_CASE("a body of several shapes takes what either of them takes") {
+  const auto model = documents::analyzed(documents::with_input(R"({"oneOf": [
+    {"type": "object", "properties": {"mode": {"type": "string", "enum": ["std"]}}},
+    {"type": "object", "properties": {"mode": {"type": "string", "enum": ["pro"]}}}]})"));
+  const auto* mode = model.input("mode");
+  REQUIRE(mode != nullptr);
+  CHECK_FALSE(check(*mode, Json::string("std"), "mode").has_value());
+  CHECK_FALSE(check(*mode, Json::string("pro"), "mode").has_value());
+  CHECK(check(*mode, Json::string("max"), "mode").has_value());
+  CHECK(falproxy::schema::choices(*mode).size() == 2);
+}
+
+TEST_CASE("a schema that refers to itself without end finds no fault, and ends") {
+  const auto field = documents::field(
+      R"({"$ref": "#/components/schemas/Tree"})",
+      R"({"Tree": {"type": "object", "properties": {"child": {"$ref": "#/components/schemas/Tree"}}}})");
+  CHECK_FALSE(check(field, *Json::parse(R"({"child": {"child": {}}})"), "tree").has_value());
+  CHECK(check(field, *Json::parse(R"({"child": {"child": 1}})"), "tree").has_value());
 }

@@ -1,4 +1,5 @@
-// documents.hpp: writes OpenAPI documents the way fal does, for the tests of this room.
+// documents.hpp: writes OpenAPI documents the way fal does, for the tests of this room and of those
+// above it.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -8,6 +9,7 @@
 #include <string_view>
 
 #include "base/fmt.hpp"
+#include "falproxy/profile.hpp"
 #include "falproxy/schema.hpp"
 
 namespace documents {
@@ -53,6 +55,12 @@ inline falproxy::schema::ModelSchema analyzed(std::string_view document) {
   auto model = falproxy::schema::analyze(document);
   if (!model) FAIL(fmt::format("{} at {}", model.error().message, model.error().field));
   return *model;
+}
+
+inline falproxy::profile::Profile profiled(std::string_view document) {
+  auto profile = falproxy::profile::read_profile(document);
+  if (!profile) FAIL(fmt::format("{} at {}", profile.error().message, profile.error().field));
+  return **profile;
 }
 
 /// The one property of an Input, `property` being its schema.

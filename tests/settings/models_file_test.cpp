@@ -23,7 +23,8 @@ TEST_CASE("every key of a model's settings is read") {
   const auto all = parse_models_file(R"({
     "flux-dev": {"defaults": {"num_inference_steps": 20, "loras": [{"path": "x"}]}, "overrides": {"enable_safety_checker": false},
                  "response_format": "b64_json", "completion": "poll", "edit": "fal-ai/flux/dev/image-to-image", "mask": "black",
-                 "fallback": ["flux-schnell", "nano"], "schema": "./my.json", "stream": true},
+                 "fallback": ["flux-schnell", "nano"], "schema": "./my.json", "stream": true, "own_app": true,
+                 "inputs": {"prompt": "my_text", "n": null}, "outputs": "render.frame"},
     "nano": {}
   })",
                                      "models.json", configured);
@@ -39,6 +40,8 @@ TEST_CASE("every key of a model's settings is read") {
   want.fallback = {"flux-schnell", "nano"};
   want.schema = "./my.json";
   want.stream = true;
+  want.own_app = true;
+  want.taught = {{{"prompt", "my_text"}}, "render.frame"};
   CHECK(all->at("flux-dev") == want);
   CHECK(all->at("nano") == ModelSettings{});
 }
@@ -54,6 +57,14 @@ TEST_CASE("null is the same as absent in a models file") {
 
 TEST_CASE("a byte order mark and Windows line ends do no harm to a models file") {
   CHECK(parse_models_file("\uFEFF{\r\n\"flux-dev\": {}\r\n}\r\n", "models.json").has_value());
+}
+
+TEST_CASE("a fallback may be a name that a pattern serves") {
+  const std::vector<ModelRoute> models = {{"nano", "fal-ai/nano-banana", ""},
+                                          {"gpt-*", "fal-ai/flux/dev", ""}};
+  const std::string text = R"({"nano": {"fallback": ["gpt-image-1"]}})";
+  CHECK(parse_models_file(text, "models.json", models).has_value());
+  CHECK_FALSE(parse_models_file(text, "models.json", configured).has_value());
 }
 
 TEST_CASE("each fault of a models file has its line, its place and a mend") {
@@ -108,8 +119,47 @@ TEST_CASE("each fault of a models file has its line, its place and a mend") {
             "is not an object"},
            {"a schema without a path", R"({"nano": {"schema": ""}})", 1, "nano.schema",
             "path of a file"},
+           {"an own app that is a word", R"({"nano": {"own_app": "yes"}})", 1, "nano.own_app",
+            "neither true nor false"},
            {"a stream that is a word", R"({"nano": {"stream": "true"}})", 1, "nano.stream",
             "without quotes"},
+           {"fal's wishes that are a word", R"({"nano": {"fal": "low"}})", 1, "nano.fal",
+            "is not an object"},
+           {"a wish nobody knows", "{\"nano\": {\"fal\": {\n\"priority\": \"low\"}}}", 2,
+            "nano.fal.priority", "known keys are queue_priority, runner_hint"},
+           {"a wish twice",
+            "{\"nano\": {\"fal\": {\"runner_hint\": \"a\",\n\"runner_hint\": "
+            "\"b\"}}}",
+            2, "nano.fal.runner_hint", "twice"},
+           {"a priority above others", R"({"nano": {"fal": {"queue_priority": "high"}}})", 1,
+            "nano.fal.queue_priority", R"(is not one of "low", "normal")"},
+           {"a hint that ends its header field",
+            R"({"nano": {"fal": {"runner_hint": "a\r\nX: y"}}})", 1, "nano.fal.runner_hint",
+            "header field"},
+           {"a hint with a line feed", R"({"nano": {"fal": {"runner_hint": "a\nb"}}})", 1,
+            "nano.fal.runner_hint", "header field"},
+           {"a hint beyond ASCII", R"({"nano": {"fal": {"runner_hint": "h\u00e9"}}})", 1,
+            "nano.fal.runner_hint", "header field"},
+           {"an empty hint", R"({"nano": {"fal": {"runner_hint": ""}}})", 1, "nano.fal.runner_hint",
+            "header field"},
+           {"a hint with a blank at its end", R"({"nano": {"fal": {"runner_hint": "a "}}})", 1,
+            "nano.fal.runner_hint", "header field"},
+           {"a hint that is a number", R"({"nano": {"fal": {"runner_hint": 1}}})", 1,
+            "nano.fal.runner_hint", "header field"},
+           {"a long hint",
+            R"({"nano": {"fal": {"runner_hint": ")" + std::string(201, 'h') + R"("}}})", 1,
+            "nano.fal.runner_hint", "1 to 200"},
+           {"a fallback that is a word", R"({"nano": {"fal": {"disable_fallback": "true"}}})", 1,
+            "nano.fal.disable_fallback", "without quotes"},
+           {"a lifetime of a moment", R"({"nano": {"fal": {"output_expiration_seconds": 59}}})", 1,
+            "nano.fal.output_expiration_seconds", "from 60 to"},
+           {"a lifetime in words", R"({"nano": {"fal": {"output_expiration_seconds": "3600"}}})", 1,
+            "nano.fal.output_expiration_seconds", "without quotes"},
+           {"a lifetime with a fraction",
+            R"({"nano": {"fal": {"output_expiration_seconds": 60.5}}})", 1,
+            "nano.fal.output_expiration_seconds", "whole number"},
+           {"an access nobody knows", R"({"nano": {"fal": {"output_access": "private"}}})", 1,
+            "nano.fal.output_access", R"("allow", "hide", "forbid")"},
            {"a model twice", "{\"nano\": {\"mask\": \"white\"},\n\"nano\": {\"mask\": \"black\"}}",
             2, "nano", "twice"},
            {"a key twice", "{\"nano\": {\n\"mask\": \"white\",\n\"mask\": \"black\"}}", 3,
@@ -127,6 +177,22 @@ TEST_CASE("each fault of a models file has its line, its place and a mend") {
     CHECK(to_string(fault).find(c.part) != std::string::npos);
     CHECK_FALSE(fault.mend.empty());
   }
+}
+
+TEST_CASE("what fal is asked to do with a model's jobs is read") {
+  const auto read = parse_models_file(
+      R"({"nano": {"fal": {"queue_priority": "low", "runner_hint": "warm lora", "disable_fallback": true,
+          "output_expiration_seconds": 604800, "output_access": "hide"}},
+          "flux-dev": {"fal": {"queue_priority": null}}})",
+      "models.json", configured);
+  REQUIRE(read.has_value());
+  CHECK(read->at("nano").fal ==
+        falproxy::FalPreferences{.queue_priority = falproxy::QueuePriority::low,
+                                 .runner_hint = "warm lora",
+                                 .disable_fallback = true,
+                                 .output_expiration = std::chrono::seconds(604800),
+                                 .output_access = falproxy::OutputAccess::hide});
+  CHECK(read->at("flux-dev").fal == falproxy::FalPreferences{});
 }
 
 TEST_CASE("all faults of a models file come at once, in order of lines") {

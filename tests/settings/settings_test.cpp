@@ -19,7 +19,8 @@ using falproxy::SettingsFault;
 namespace {
 
 constexpr const char* needed =
-    "CUSTOM_ACCESS_KEY=access\nAI_KEYS=id:secret\nSUPPORTED_MODELS=flux-dev:fal-ai/flux/dev\n";
+    "CUSTOM_ACCESS_KEY=an-access-key-of-one\nAI_KEYS=id:secret\nSUPPORTED_MODELS=flux-dev:fal-ai/"
+    "flux/dev\n";
 
 Settings read_good(const std::string& text,
                    const std::map<std::string, std::string>& environment = {}) {
@@ -40,7 +41,7 @@ std::vector<SettingsFault> read_bad(const std::string& text,
 
 Settings minimal() {
   Settings settings;
-  settings.access_keys = {{"default", Secret("access")}};
+  settings.access_keys = {{"default", Secret("an-access-key-of-one")}};
   settings.ai_keys = {{Secret("id:secret")}};
   settings.models = {{"flux-dev", "fal-ai/flux/dev", ""}};
   return settings;
@@ -79,6 +80,11 @@ TEST_CASE("each setting reaches its member") {
   for (const Case& c : std::vector<Case>{
            {"HOST=127.0.0.1", [](Settings& s) { s.host = "127.0.0.1"; }},
            {"HOST=::1", [](Settings& s) { s.host = "::1"; }},
+           {"HOST=::", [](Settings& s) { s.host = "::"; }},
+           {"HOST=[::]", [](Settings& s) { s.host = "::"; }},
+           {"HOST=*", [](Settings& s) { s.host = "*"; }},
+           {"HOST=images.example.org", [](Settings& s) { s.host = "images.example.org"; }},
+           {"HOST=fe80::1%eth0", [](Settings& s) { s.host = "fe80::1%eth0"; }},
            {"PORT=1234", [](Settings& s) { s.port = 1234; }},
            {"PORT=0", [](Settings& s) { s.port = 0; }},
            {"DEBUG_MODE=true", [](Settings& s) { s.debug_mode = true; }},
@@ -100,27 +106,31 @@ TEST_CASE("each setting reaches its member") {
            {"PLAYGROUND=off", [](Settings& s) { s.playground = false; }},
            {"METRICS_PORT=9100", [](Settings& s) { s.metrics_port = 9100; }},
            {"METRICS_HOST=0.0.0.0", [](Settings& s) { s.metrics_host = "0.0.0.0"; }},
+           {"METRICS_HOST=[::1]", [](Settings& s) { s.metrics_host = "::1"; }},
+           {"ADMIN_KEY=12345678", [](Settings& s) { s.admin_key = Secret("12345678"); }},
            {"SHUTDOWN_GRACE_SECONDS=0", [](Settings& s) { s.shutdown_grace = 0s; }},
            {"KEEPALIVE_SECONDS=15", [](Settings& s) { s.keepalive = 15s; }},
            {"MAX_IN_FLIGHT=10", [](Settings& s) { s.max_in_flight = 10; }},
            {"MAX_IN_FLIGHT_PER_KEY=5", [](Settings& s) { s.max_in_flight_per_key = 5; }},
-           {"RATE_LIMIT=60/min",
-            [](Settings& s) {
-              s.rate_limit = {60, 60s};
-            }},
-           {"RATE_LIMIT=\" 5 / S \"",
-            [](Settings& s) {
-              s.rate_limit = {5, 1s};
-            }},
-           {"RATE_LIMIT=1000/day",
-            [](Settings& s) {
-              s.rate_limit = {1000, 86400s};
-            }},
+           {"RATE_LIMIT=60/min", [](Settings& s) { s.rate_limit = {60, 60s}; }},
+           {"RATE_LIMIT=\" 5 / S \"", [](Settings& s) { s.rate_limit = {5, 1s}; }},
+           {"RATE_LIMIT=1000/day", [](Settings& s) { s.rate_limit = {1000, 86400s}; }},
            {"MAX_BODY_BYTES=1000", [](Settings& s) { s.max_body_bytes = 1000; }},
            {"MAX_BODY_MEMORY=2 GiB", [](Settings& s) { s.max_body_memory = std::size_t{2} << 30; }},
            {"DEFAULT_MODEL=flux-dev", [](Settings& s) { s.default_model = "flux-dev"; }},
            {"DEFAULT_RESPONSE_FORMAT=b64_json",
-            [](Settings& s) { s.default_response_format = falproxy::ResponseFormat::b64_json; }},
+            [](Settings& s) {
+              s.default_response_format = {{"*", falproxy::ResponseFormat::b64_json}};
+            }},
+           {"DEFAULT_RESPONSE_FORMAT=URL",
+            [](Settings& s) {
+              s.default_response_format = {{"*", falproxy::ResponseFormat::url}};
+            }},
+           {"DEFAULT_RESPONSE_FORMAT=\"dall-e* = url, *=b64_json\"",
+            [](Settings& s) {
+              s.default_response_format = {{"dall-e*", falproxy::ResponseFormat::url},
+                                           {"*", falproxy::ResponseFormat::b64_json}};
+            }},
            {"STRICT_PARAMETERS=1", [](Settings& s) { s.strict_parameters = true; }},
            {"MAX_IMAGES_PER_REQUEST=4", [](Settings& s) { s.max_images_per_request = 4; }},
            {"NSFW_RESULTS=pass", [](Settings& s) { s.nsfw_results = falproxy::NsfwResults::pass; }},
@@ -128,7 +138,9 @@ TEST_CASE("each setting reaches its member") {
            {"ON_DISCONNECT=keep",
             [](Settings& s) { s.on_disconnect = falproxy::OnDisconnect::keep; }},
            {"RECOVERY_WINDOW_SECONDS=0", [](Settings& s) { s.recovery_window = 0s; }},
+           {"KEYED_RECOVERY_SECONDS=604800", [](Settings& s) { s.keyed_recovery = 604800s; }},
            {"MAX_UPLOAD_BYTES=1kb", [](Settings& s) { s.max_upload_bytes = 1000; }},
+           {"KEEP_METADATA=true", [](Settings& s) { s.keep_metadata = true; }},
            {"IMAGE_UPLOAD=inline",
             [](Settings& s) { s.image_upload = falproxy::ImageUpload::inline_data; }},
            {"UPLOAD_TTL_SECONDS=60", [](Settings& s) { s.upload_ttl = 60s; }},
@@ -155,6 +167,9 @@ TEST_CASE("each setting reaches its member") {
             [](Settings& s) { s.ssl_cert_file = "/etc/my ca.pem"; }},
            {"SCHEMA_CACHE_DIR=none", [](Settings& s) { s.schema_cache_dir = "none"; }},
            {"SCHEMA_TTL_HOURS=1", [](Settings& s) { s.schema_ttl = 1h; }},
+           {"STATE_DIR=\"my state\"", [](Settings& s) { s.state_dir = "my state"; }},
+           {"STATE_DIR=None", [](Settings& s) { s.state_dir = "none"; }},
+           {"REQUIRE_STATE=yes", [](Settings& s) { s.require_state = true; }},
        }) {
     CAPTURE(c.line);
     Settings want = minimal();
@@ -187,7 +202,7 @@ TEST_CASE("a variable of the environment wins over the file, and others there do
   CHECK(settings.port == 2);
   CHECK(settings.host == "0.0.0.0");
   CHECK(settings.ai_keys == std::vector<std::vector<Secret>>{{Secret("other")}});
-  CHECK(read_good("", {{"CUSTOM_ACCESS_KEY", "access"},
+  CHECK(read_good("", {{"CUSTOM_ACCESS_KEY", "an-access-key-of-one"},
                        {"AI_KEYS", "id:secret"},
                        {"SUPPORTED_MODELS", "flux-dev:fal-ai/flux/dev"}}) == minimal());
 }
@@ -197,7 +212,9 @@ TEST_CASE("a good variable of the environment heals a bad line of the file") {
 }
 
 TEST_CASE("an access key is one opaque string") {
-  for (const std::string key : {"k", "a,b", "a=b", "a|b c", "it's \"quoted\"", "k\u00e9y"}) {
+  for (const std::string key :
+       {"k1234567", "a,b,c,d,e", "a=b=c=d=e", "a|b c|d e", "it's \"quoted\"", "k\u00e9y-of-one",
+        "Bearers-key", "key-of-one"}) {
     CAPTURE(key);
     CHECK(read_good(needed, {{"CUSTOM_ACCESS_KEY", key}}).access_keys.front().key.reveal() == key);
   }
@@ -261,8 +278,11 @@ TEST_CASE("each bad value is refused with its file, line, variable and mend") {
            {"PORT=-1", "is out of range"},
            {"PORT=99999999999999999999", "is out of range"},
            {"METRICS_PORT=x", "is not a whole number"},
-           {"HOST=\"a b\"", "holds a blank"},
-           {"METRICS_HOST=\"a b\"", "holds a blank"},
+           {"HOST=\"a b\"", "is no address to listen on; write HOST=0.0.0.0, HOST=:: or HOST=*"},
+           {"HOST=http://0.0.0.0", "without http:// and without a port"},
+           {"HOST=0.0.0.*", "is no address to listen on"},
+           {"HOST=[]", "is no address to listen on"},
+           {"METRICS_HOST=\"a b\"", "is no address to listen on"},
            {"DEBUG_MODE=maybe", "is neither true nor false"},
            {"PUBLIC_MODELS=2", "is neither true nor false"},
            {"PLAYGROUND=tru", "is neither true nor false"},
@@ -277,10 +297,13 @@ TEST_CASE("each bad value is refused with its file, line, variable and mend") {
            {"REQUEST_TIMEOUT_SECONDS=0", "is out of range"},
            {"REQUEST_TIMEOUT_SECONDS=30s", "is not a whole number"},
            {"RECOVERY_WINDOW_SECONDS=x", "is not a whole number"},
+           {"KEYED_RECOVERY_SECONDS=1h", "is not a whole number; write a number from 0 to 604800"},
+           {"KEYED_RECOVERY_SECONDS=604801", "is out of range; write a number from 0 to 604800"},
            {"SHUTDOWN_GRACE_SECONDS=-5", "is out of range"},
            {"KEEPALIVE_SECONDS=x", "is not a whole number"},
            {"UPLOAD_TTL_SECONDS=1", "is out of range"},
            {"SCHEMA_TTL_HOURS=0", "is out of range"},
+           {"REQUIRE_STATE=always", "is neither true nor false"},
            {"MAX_IN_FLIGHT=0", "is out of range"},
            {"MAX_IN_FLIGHT_PER_KEY=-1", "is out of range"},
            {"MAX_UPSTREAM_STREAMS=x", "is not a whole number"},
@@ -307,11 +330,22 @@ TEST_CASE("each bad value is refused with its file, line, variable and mend") {
            {"CORS_ALLOW_ORIGINS=https://a.example,https://b.example/", "entry 2 is not an origin"},
            {"CORS_ALLOW_ORIGINS=example.com", "entry 1 is not an origin"},
            {"CORS_ALLOW_ORIGINS=https://*.example.com", "entry 1 is not an origin"},
+           {"DEFAULT_RESPONSE_FORMAT=b64", "entry 1 is neither url nor b64_json"},
+           {"DEFAULT_RESPONSE_FORMAT=url,dall-e*=b64", "entry 2 is neither url nor b64_json"},
+           {"DEFAULT_RESPONSE_FORMAT==url", "entry 1 is neither url nor b64_json"},
            {"DEFAULT_MODEL=flux-dve", "is no name in SUPPORTED_MODELS; did you mean flux-dev?"},
            {"DEFAULT_MODEL=other", "write one of its names"},
            {"DEFAULT_MODEL=fal-ai/flux/dev", "is no name in SUPPORTED_MODELS"},
            {"ACCESS_KEYS=12345678", "entry 1 is not name=key"},
-           {"ACCESS_KEYS=web=1234567", "entry 1 has a key of fewer than 8 characters"},
+           {"ACCESS_KEYS=web=1234567", "entry 1 has a key that has fewer than 8 characters"},
+           {"ACCESS_KEYS=web=Bearer 12345678", "entry 1 has a key that begins with 'Bearer '"},
+           {"CUSTOM_ACCESS_KEY=1234567", "has fewer than 8 characters; make one with"},
+           {"CUSTOM_ACCESS_KEY=\"Bearer 12345678\"", "begins with 'Bearer '"},
+           {"CUSTOM_ACCESS_KEY=\"key 12345678\"", "begins with 'Key '"},
+           {"CUSTOM_ACCESS_KEY=\u201c12345678\u201d", "stands in curly quotes"},
+           {"CUSTOM_ACCESS_KEY=12345678\u2019", "stands in curly quotes"},
+           {"ADMIN_KEY=1234567", "has fewer than 8 characters"},
+           {"ADMIN_KEY=an-access-key-of-one", "is an access key, too"},
            {"ACCESS_KEYS=web=12345678,web=abcdefgh", "entry 2 repeats a name"},
            {"ACCESS_KEYS=web=12345678,app=12345678", "entry 2 repeats the key"},
            {"ACCESS_KEYS=default=12345678", "the name of CUSTOM_ACCESS_KEY"},
@@ -320,6 +354,9 @@ TEST_CASE("each bad value is refused with its file, line, variable and mend") {
            {"ACCESS_KEYS=\",\"", "holds no key"},
            {"AI_KEYS=a,b c", "account 2 has a key with a blank"},
            {"AI_KEYS=a|b,a", "account 2 repeats a key"},
+           {"AI_KEYS=a:b,Key c:d", "account 2 has a key that begins with 'Key '"},
+           {"AI_KEYS=\u201ca:b\u201d", "account 1 has a key that stands in curly quotes"},
+           {"AI_KEYS=a:b,\"c:d\"", "account 2 has a key with a quote"},
            {"AI_KEYS=\" , | ,\"", "holds no key"},
            {"AI_KEYS=", "is blank; write AI_KEYS="},
            {"CUSTOM_ACCESS_KEY=\"\"", "is blank; write CUSTOM_ACCESS_KEY="},
@@ -329,6 +366,7 @@ TEST_CASE("each bad value is refused with its file, line, variable and mend") {
            {"SUPPORTED_MODELS=\" , \"", "holds no model"},
            {"SUPPORTED_MODELS=a:b/c,flux", "entry 2 has no ':'"},
            {"SUPPORTED_MODELS=:b/c", "entry 1 has no name"},
+           {"SUPPORTED_MODELS=" + std::string(257, 'n') + ":b/c", "a name of more than 256 bytes"},
            {"SUPPORTED_MODELS=a b:b/c", "entry 1 has a blank in its name"},
            {"SUPPORTED_MODELS=a:b/c d:e/f", "entry 1 ('a'): its endpoint"},
            {"SUPPORTED_MODELS=a:", "entry 1 ('a'): its endpoint is empty"},
@@ -384,7 +422,8 @@ TEST_CASE("all faults come at once, the environment's first, then by line") {
                                            ".env:1:SUPPORTED_MODELS", ".env:2:PORT",
                                            ".env:4:DEBUG_MODE"});
   CHECK(to_string(faults[0]) ==
-        "environment: HOST: holds a blank or a control character; leave it out");
+        "environment: HOST: is no address to listen on; write HOST=0.0.0.0, HOST=:: or HOST=*, or "
+        "one address of this machine, without http:// and without a port");
   CHECK(to_string(faults[5]) ==
         ".env:2: PORT: is not a whole number; write a number from 0 to 65535");
 }
@@ -449,10 +488,10 @@ TEST_CASE("a value that is hardly meant is warned about, without showing it") {
       all.push_back(to_string(warning));
     return all;
   };
-  CHECK(warnings("id:secret|id2:secret2,id3:secret3", "a-long-key").empty());
+  CHECK(warnings("id:secret|id2:secret2,id3:secret3", "a-key-that-is-long-enough").empty());
   for (const std::string key : {"fal-key", "a:b:c", ":b", "a:", "a:b;c:d"}) {
     CAPTURE(key);
-    CHECK(warnings("id:secret," + key, "a-long-key") ==
+    CHECK(warnings("id:secret," + key, "a-key-that-is-long-enough") ==
           std::vector<std::string>{
               "my.env:2: AI_KEYS: key 2 is not id:secret, as fal's keys are; copy the whole key "
               "from fal.ai/dashboard/keys; separate keys by ','"});
@@ -462,6 +501,92 @@ TEST_CASE("a value that is hardly meant is warned about, without showing it") {
       std::vector<std::string>{
           "my.env:3: CUSTOM_ACCESS_KEY: holds the key of .env.example, which everybody knows; make "
           "one with: openssl rand -hex 24"});
+}
+
+TEST_CASE("an access key that may be guessed is warned about") {
+  const EnvFile env = parse_env(
+      "SUPPORTED_MODELS=a:fal-ai/a\nAI_KEYS=id:secret\nCUSTOM_ACCESS_KEY=123456789012345\n"
+      "ACCESS_KEYS=web=1234567890123456,app=abcdefgh\nADMIN_KEY=admin-key\n",
+      "my.env");
+  std::vector<std::string> all;
+  for (const SettingsFault& warning : value_warnings(*read_settings(env, {}), env, {}))
+    all.push_back(to_string(warning));
+  const std::string what =
+      "has fewer than 16 characters, and may be guessed; make one with: openssl rand -hex 24";
+  CHECK(all == std::vector<std::string>{"my.env:3: CUSTOM_ACCESS_KEY: " + what,
+                                        "my.env:4: ACCESS_KEYS: the key of entry 2 " + what,
+                                        "my.env:5: ADMIN_KEY: " + what});
+}
+
+TEST_CASE(
+    "a value of the environment that is wholly in one pair of quotes loses them, and a warning "
+    "says so") {
+  struct Case {
+    std::string value;
+    std::string want;
+    std::size_t warnings;
+  };
+  for (const Case& c : std::vector<Case>{{"\"a,b\"", "a,b", 1},
+                                         {"'a,b'", "a,b", 1},
+                                         {"`a b`", "a b", 1},
+                                         {" \"a\" ", "a", 1},
+                                         {"\"\"", "", 1},
+                                         {"a\"b\"", "a\"b\"", 0},
+                                         {"\"a\",\"b\"", "\"a\",\"b\"", 1},
+                                         {"\"a", "\"a", 1},
+                                         {"\"", "\"", 1},
+                                         {"a", "a", 0}}) {
+    CAPTURE(c.value);
+    const auto tidy = falproxy::tidy_environment({{"AI_KEYS", c.value},
+                                                  {"AI_KEYS_FILE", c.value},
+                                                  {"PATH", c.value},
+                                                  {"https_proxy", c.value}});
+    CHECK(tidy.variables.at("https_proxy") == c.want);
+    CHECK(tidy.variables.at("AI_KEYS") == c.want);
+    CHECK(tidy.variables.at("AI_KEYS_FILE") == c.want);
+    CHECK(tidy.variables.at("PATH") == c.value);
+    REQUIRE(tidy.warnings.size() == 3 * c.warnings);
+    for (const SettingsFault& warning : tidy.warnings) {
+      CHECK(warning.variable != "PATH");
+      CHECK(to_string(warning).find("--env-file") != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("a Kubernetes service link is no port, and a warning says so") {
+  for (const std::string name : {"PORT", "METRICS_PORT"}) {
+    const auto tidy = falproxy::tidy_environment(
+        {{name, "tcp://10.0.0.1:9090"}, {"OTHER_PORT", "tcp://10.0.0.1:9090"}, {"HOST", "::"}});
+    CHECK_FALSE(tidy.variables.contains(name));
+    CHECK(tidy.variables.contains("OTHER_PORT"));
+    REQUIRE(tidy.warnings.size() == 1);
+    CHECK(to_string(tidy.warnings.front()) ==
+          "environment: " + name +
+              ": is a Kubernetes service link, and is ignored; write enableServiceLinks: false in "
+              "the pod's spec, or rename the Service");
+    CHECK(read_good(needed, tidy.variables).metrics_port == 0);
+  }
+  CHECK(falproxy::tidy_environment({{"PORT", "80"}, {"METRICS_PORT", "x"}}).warnings.empty());
+}
+
+TEST_CASE("the file that a setting that holds keys is read from may be named, and no other") {
+  const EnvFile env = parse_env(
+      "AI_KEYS_FILE=a\nCUSTOM_ACCESS_KEY_FILE=a\nACCESS_KEYS_FILE=a\nADMIN_KEY_FILE=a\n"
+      "DEFAULT_MODEL_FILE=a\nMODELS_FILES=a\n",
+      "my.env");
+  std::string warned;
+  for (const SettingsFault& warning : settings_warnings(env)) warned += warning.variable + " ";
+  CHECK(warned == "DEFAULT_MODEL_FILE MODELS_FILES ");
+}
+
+TEST_CASE("state cannot be needed and kept nowhere") {
+  const auto read = read_settings(
+      parse_env(std::string(needed) + "STATE_DIR=none\nREQUIRE_STATE=true\n", ".env"), {});
+  REQUIRE_FALSE(read);
+  CHECK(to_string(read.error().front()) ==
+        ".env:4: STATE_DIR: is none, and REQUIRE_STATE is true; name a folder, or leave "
+        "REQUIRE_STATE out");
+  CHECK(read_good(std::string(needed) + "STATE_DIR=state\nREQUIRE_STATE=true\n").require_state);
 }
 
 TEST_CASE("two servers cannot have one port") {

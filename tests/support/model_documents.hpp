@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace falproxy::testing {
+namespace falproxy::inline v0::testing {
 
 /// The document of `endpoint` with the given input properties (JSON text); the answer holds
 /// `images`.
@@ -44,4 +44,4 @@ namespace falproxy::testing {
   return document.dump();
 }
 
-}  // namespace falproxy::testing
+}  // namespace falproxy::inline v0::testing

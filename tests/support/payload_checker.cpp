@@ -98,7 +98,7 @@ class Checker {
     }
     std::ranges::sort(report.unknown);
     report.unknown.erase(std::unique(report.unknown.begin(), report.unknown.end()),
-                       report.unknown.end());
+                         report.unknown.end());
   }
 
   static std::string unknown_line(const std::string& place, const std::string& name) {

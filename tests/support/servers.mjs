@@ -17,7 +17,7 @@ export const models = {
   nano: 'fal-ai/nano-banana+fal-ai/nano-banana/edit',
 };
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
@@ -59,21 +59,19 @@ const readEnv = (text) => Object.fromEntries([...text.matchAll(/^([A-Z_]+)="?([^
 
 /** { url, sim, stop }: `sim` is falsim's own address, for its faults and its books. */
 export async function startServers({ simArgs = [], env = {} } = {}) {
-  const simPort = await freePort();
-  const sim = await start('falsim', ['--port', String(simPort), ...simArgs], {}, (text) => {
+  const sim = await start('falsim', simArgs, {}, (text) => {
     const found = readEnv(text);
     return found.FAL_QUEUE_URL && found.FAL_MEDIA_HOSTS && text.endsWith('\n') ? found : null;
   });
-  const port = await freePort();
   const proxy = await start('falproxy', ['serve', '--env', '/dev/null'], {
     ...sim.value,
     AI_KEYS: 'key-id:key-secret', CUSTOM_ACCESS_KEY: accessKey,
     SUPPORTED_MODELS: Object.entries(models).map(([name, endpoint]) => `${name}:${endpoint}`).join(','),
-    PORT: String(port), HOST: '127.0.0.1', SCHEMA_CACHE_DIR: 'none', ...env,
-  }, (text) => /listening/i.test(text));
+    PORT: '0', HOST: '127.0.0.1', SCHEMA_CACHE_DIR: 'none', STATE_DIR: 'none', ...env,
+  }, (text) => /listening on (http:\/\/127\.0\.0\.1:\d+)\D/.exec(text)?.[1]);
   return {
-    url: `http://127.0.0.1:${port}`,
-    sim: `http://127.0.0.1:${simPort}`,
+    url: proxy.value,
+    sim: sim.value.FAL_QUEUE_URL,
     log: proxy.printed,
     async stop() {
       await stop(proxy);

@@ -52,7 +52,10 @@ inline std::vector<Document> read(std::string_view below = {}) {
     documents.push_back(std::move(document));
   }
   std::ranges::sort(documents, {}, &Document::name);
-  if (documents.empty()) std::cout << "skipped: no documents in " << folder() / below << "\n";
+  if (documents.empty()) {
+    std::cout << "skipped: no documents in " << folder() / below
+              << ", where fal's OpenAPI documents belong (FALPROXY_SHARED names another folder)\n";
+  }
   return documents;
 }
 

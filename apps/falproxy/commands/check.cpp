@@ -1,23 +1,24 @@
-#include "commands/check.hpp"
-
 #include <algorithm>
 #include <optional>
 #include <ostream>
 #include <string_view>
 
 #include "base/fmt.hpp"
+#include "commands/commands.hpp"
 #include "commands/documents.hpp"
 #include "commands/key_test.hpp"
 #include "commands/table.hpp"
+#include "falproxy/options.hpp"
 #include "falproxy/suggest.hpp"
+#include "state.hpp"
 
 namespace falproxy::app {
 namespace {
 
-enum class State { ok, warning, fault };
+enum class Verdict { ok, warning, fault };
 
-constexpr std::string_view name_of(State state) {
-  return state == State::ok ? "ok" : state == State::warning ? "warning" : "fault";
+constexpr std::string_view name_of(Verdict state) {
+  return state == Verdict::ok ? "ok" : state == Verdict::warning ? "warning" : "fault";
 }
 
 std::string count_of(std::size_t count, std::string_view what) {
@@ -25,7 +26,7 @@ std::string count_of(std::size_t count, std::string_view what) {
 }
 
 struct Finding {
-  State state = State::ok;
+  Verdict state = Verdict::ok;
   std::string what;  // "model flux-dev"
   std::string text;
   std::string mend = {};
@@ -39,19 +40,25 @@ class Check {
   void run(const CommandLine& line) {
     const auto configuration = load_configuration(line.env_file, surroundings_.environment);
     if (!configuration) {
-      for (const SettingsFault& fault : configuration.error()) add(State::fault, fault);
+      for (const SettingsFault& fault : configuration.error()) add(Verdict::fault, fault);
       return;
     }
-    for (const SettingsFault& warning : configuration->warnings) add(State::warning, warning);
+    for (const SettingsFault& warning : configuration->warnings) add(Verdict::warning, warning);
     const Settings& settings = configuration->settings;
-    put({State::ok, "settings",
+    put({Verdict::ok, "settings",
          count_of(settings.models.size(), "model") + ", " +
              count_of(settings.ai_keys.size(), "fal account") + ", " +
-             count_of(settings.access_keys.size(), "access key")});
+             count_of(settings.access_keys.size() +
+                          static_cast<std::size_t>(std::ranges::count_if(
+                              settings.keys, [](const KeyRules& row) { return !row.key.empty(); })),
+                      "access key")});
+    if (const std::string ways = configuration->proxies.describe(); !ways.empty())
+      put({Verdict::ok, "proxies", ways});
+    check_state(settings);
     auto documents =
         Documents::create(surroundings_, *configuration, Documents::Cache::passed_over);
     if (!documents) {
-      put({State::fault, "certificates", documents.error().message,
+      put({Verdict::fault, "certificates", documents.error().message,
            "name a readable PEM file in SSL_CERT_FILE, or leave it out"});
       return;
     }
@@ -59,7 +66,7 @@ class Check {
     check_keys(*configuration, (*documents)->transport());
   }
 
-  [[nodiscard]] std::size_t count(State state) const {
+  [[nodiscard]] std::size_t count(Verdict state) const {
     return static_cast<std::size_t>(std::ranges::count(findings_, state, &Finding::state));
   }
 
@@ -69,8 +76,8 @@ class Check {
       const std::string mend = finding.mend.empty() ? "" : "\n-> " + finding.mend;
       rows.push_back({std::string(name_of(finding.state)), finding.what, finding.text + mend});
     }
-    return table_text(rows) + count_of(count(State::fault), "fault") + ", " +
-           count_of(count(State::warning), "warning") + "\n";
+    return table_text(rows) + count_of(count(Verdict::fault), "fault") + ", " +
+           count_of(count(Verdict::warning), "warning") + "\n";
   }
 
   [[nodiscard]] Json json() const {
@@ -82,7 +89,7 @@ class Check {
                                    {"mend", Json::string(finding.mend)}}));
     }
     return Json::object(
-        {{"ok", Json::boolean(count(State::fault) == 0)}, {"findings", Json::array(rows)}});
+        {{"ok", Json::boolean(count(Verdict::fault) == 0)}, {"findings", Json::array(rows)}});
   }
 
  private:
@@ -93,10 +100,31 @@ class Check {
     }
   }
 
-  void add(State state, const SettingsFault& fault) {
+  void add(Verdict state, const SettingsFault& fault) {
     SettingsFault place = fault;
     place.mend.clear();
     put({state, "settings", to_string(place), fault.mend});
+  }
+
+  void check_state(const Settings& settings) {
+    if (settings.state_dir == "none") {
+      put({Verdict::ok, "state", "runs are noted in memory only"});
+      return;
+    }
+    const Verdict bad = settings.require_state ? Verdict::fault : Verdict::warning;
+    const auto folder = state_directory(settings.state_dir, surroundings_.environment);
+    if (!folder.has_value()) {
+      put({bad, "state", "there is no home folder for it",
+           "name a folder in STATE_DIR, or write STATE_DIR=none"});
+      return;
+    }
+    const std::string fault = fault_of_writing(*folder);
+    if (fault.empty()) {
+      put({Verdict::ok, "state", fmt::format("runs are noted in {}", folder->string())});
+    } else {
+      put({bad, "state", fmt::format("runs cannot be noted in {}: {}", folder->string(), fault),
+           state_mend});
+    }
   }
 
   void check_models(const std::vector<CatalogModel>& models, Documents& documents) {
@@ -105,75 +133,100 @@ class Check {
       wanted.push_back({model.name, model.endpoint});
       if (model.edit_endpoint.has_value()) wanted.push_back({model.name, *model.edit_endpoint});
     }
-    const std::vector<Documents::Schema> schemas = documents.fetch(wanted);
-    auto next = schemas.begin();
+    const std::vector<Documents::Profile> profiles = documents.fetch(wanted);
+    auto next = profiles.begin();
     for (const CatalogModel& model : models) {
-      const Documents::Schema& own = *next++;
+      const Documents::Profile& own = *next++;
       check_document(model, false, own);
-      std::vector<const Documents::Schema*> of_model{&own};
+      std::vector<const Documents::Profile*> of_model{&own};
       if (model.edit_endpoint.has_value()) {
-        const Documents::Schema& edit = *next++;
+        const Documents::Profile& edit = *next++;
         check_document(model, true, edit);
         of_model.push_back(&edit);
       }
       check_fields(model, "defaults", model.settings.defaults, of_model);
       check_fields(model, "overrides", model.settings.overrides, of_model);
+      check_taught(model, of_model);
+      check_access(model);
     }
   }
 
-  void check_document(const CatalogModel& model, bool edits, const Documents::Schema& document) {
+  void check_document(const CatalogModel& model, bool edits, const Documents::Profile& document) {
     const std::string what = fmt::format("model {}{}", model.name, edits ? " (edits)" : "");
     if (!document) {
       const bool pinned = !edits && !model.settings.schema.empty();
-      put({State::fault, what, document.error().message,
+      put({Verdict::fault, what, document.error().message,
            pinned
                ? "mend the file that MODELS_FILE names as its schema"
                : "see that its id in SUPPORTED_MODELS is right, and that FAL_SCHEMA_URL answers"});
       return;
     }
-    const schema::ModelSchema& schema = **document;
-    const schema::Summary summary = schema::describe(schema);
-    put({State::ok, what,
-         fmt::format("{}: {}, {}, up to {} a job", schema.endpoint, summary.category,
+    const profile::Profile& profile = **document;
+    const profile::Summary summary = profile::describe(profile);
+    put({Verdict::ok, what,
+         fmt::format("{}: {}, {}, up to {} a job", summary.endpoint, summary.category,
                      size_words(summary),
                      count_of(static_cast<std::size_t>(summary.max_n), "image"))});
-    if (schema.output.described && !schema.output.images && !schema.output.image) {
-      put({State::warning, what, "its document promises no image",
+    if (profile.makes != Medium::image) {
+      put({Verdict::warning, what, "its document promises no image",
            "choose an endpoint that makes images"});
     }
     if (edits && !summary.takes_images) {
-      put({State::fault, what, "its document takes no image",
+      put({Verdict::fault, what, "its document takes no image",
            "name an endpoint that edits, or none"});
+    }
+  }
+
+  void check_taught(const CatalogModel& model,
+                    const std::vector<const Documents::Profile*>& documents) {
+    for (const auto& taught : model.settings.taught.inputs) {
+      const std::string& name = taught.second;
+      const bool known = std::ranges::any_of(documents, [&](const Documents::Profile* document) {
+        return !*document || (**document)->schema->input(name) != nullptr;
+      });
+      if (known) continue;
+      put({Verdict::warning, fmt::format("model {}", model.name),
+           fmt::format("inputs: the model has no input '{}'", name),
+           fmt::format("name in MODELS_FILE what it calls the {}", taught.first)});
     }
   }
 
   // Both endpoints of a model share its settings: a field that one of them has is known.
   void check_fields(const CatalogModel& model, std::string_view key,
                     const std::vector<std::pair<std::string, Json>>& fields,
-                    const std::vector<const Documents::Schema*>& documents) {
+                    const std::vector<const Documents::Profile*>& documents) {
     const std::string what = fmt::format("model {}", model.name);
     for (const auto& [name, value] : fields) {
       bool known = false;
       std::vector<std::string_view> names;
-      for (const Documents::Schema* document : documents) {
+      for (const Documents::Profile* document : documents) {
         if (!*document) {
           known = true;  // as far as can be told
           continue;
         }
-        for (const schema::Field& input : (**document)->inputs) names.push_back(input.name);
-        const schema::Field* const field = (**document)->input(name);
+        for (const schema::Field& input : (**document)->schema->inputs) names.push_back(input.name);
+        const schema::Field* const field = (**document)->schema->input(name);
         if (field == nullptr) continue;
         known = true;
         if (const std::optional<Error> error = schema::check(*field, value, name)) {
-          put({State::fault, what, fmt::format("{}: {}", key, error->message),
+          put({Verdict::fault, what, fmt::format("{}: {}", key, error->message),
                "mend it in MODELS_FILE"});
         }
       }
       if (known) continue;
       const std::string_view near = nearest(name, names);
-      put({State::warning, what, fmt::format("{}: the model has no input '{}'", key, name),
+      put({Verdict::warning, what, fmt::format("{}: the model has no input '{}'", key, name),
            near.empty() ? "leave it out of MODELS_FILE" : fmt::format("did you mean '{}'?", near)});
     }
+  }
+
+  void check_access(const CatalogModel& model) {
+    if (model.settings.fal.output_access.value_or(OutputAccess::allow) == OutputAccess::allow)
+      return;
+    put({Verdict::warning, fmt::format("model {}", model.name),
+         "output_access: clients cannot open the addresses of its pictures, and base64 is answered "
+         "only if the model sends pictures in its result",
+         "sign the addresses with your fal account yourself, or write \"allow\" in MODELS_FILE"});
   }
 
   void check_keys(const Configuration& configuration, Transport& transport) {
@@ -187,9 +240,9 @@ class Check {
       ++account;
       for (std::size_t i = 0; i < keys.size(); ++i, ++next) {
         const KeyVerdict& verdict = verdicts[next];
-        const State state = verdict.usable == KeyVerdict::Usable::yes  ? State::ok
-                            : verdict.usable == KeyVerdict::Usable::no ? State::fault
-                                                                       : State::warning;
+        const Verdict state = verdict.usable == KeyVerdict::Usable::yes  ? Verdict::ok
+                              : verdict.usable == KeyVerdict::Usable::no ? Verdict::fault
+                                                                         : Verdict::warning;
         put({state, fmt::format("key {} (account {})", next + 1, account), verdict.text,
              verdict.mend});
       }
@@ -205,12 +258,8 @@ class Check {
 int run_check(const CommandLine& line, const Surroundings& surroundings) {
   Check check(surroundings);
   check.run(line);
-  if (line.json) {
-    surroundings.out << check.json().dump(2) << '\n';
-  } else {
-    surroundings.out << check.text();
-  }
-  return check.count(State::fault) == 0 ? ExitStatus::done : ExitStatus::fault;
+  show(line, surroundings, check.json(), check.text());
+  return check.count(Verdict::fault) == 0 ? ExitStatus::done : ExitStatus::fault;
 }
 
 }  // namespace falproxy::app

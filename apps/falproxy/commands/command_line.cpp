@@ -1,7 +1,7 @@
 #include "commands/command_line.hpp"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <vector>
 
 #include "base/fmt.hpp"
@@ -26,8 +26,14 @@ constexpr CommandRow commands[] = {
     {Command::explain, "explain",
      "[--model NAME] [--schema FILE | --endpoint ID] [--edit] [--json] [REQUEST.json]",
      "show what a request becomes, without a job; exit status 1 where it would be refused"},
-    {Command::models, "models", "[--env FILE] [--json] [--edits]",
+    {Command::models, "models", "[--env FILE] [--json] [--edits] [--profile DIR]",
      "show what the configured models take"},
+    {Command::jobs, "jobs", "[--env FILE] [--key NAME] [--json] [ID] [--cancel]",
+     "list the asynchronous requests of the server on this machine, follow one to its end, or "
+     "cancel it"},
+    {Command::usage, "usage",
+     "[--env FILE] [--by day|key|model|user] [--start DAY] [--end DAY] [--json]",
+     "ask the server on this machine what was spent; exit status 1 where it does not say"},
     {Command::health, "health", "[--env FILE]",
      "ask the server on this machine whether it is well; exit status 1 where it is not"},
 };
@@ -36,59 +42,65 @@ constexpr const CommandRow& row_of(Command command) {
   return *std::ranges::find(commands, command, &CommandRow::command);
 }
 
-constexpr unsigned bit(Command command) { return 1U << static_cast<unsigned>(command); }
-constexpr unsigned every = ~0U;
-
-struct FlagRow {
-  std::string_view name;
-  std::string_view value;  // what its value is called; empty: it takes none
-  unsigned commands;
-  std::string_view help;
-  bool (*set)(CommandLine& into, std::string_view value);  // false: the value is wrong
-};
-
-bool set_port(CommandLine& into, std::string_view value) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), port);
-  into.port = port;
-  return error == std::errc() && end == value.data() + value.size();
+// CLI11 takes the next flag for a value.
+std::string check_value(const std::string& text) {
+  return text.empty() || (text.starts_with('-') && text != "-") ? "is no value" : std::string();
 }
 
-template <bool CommandLine::*member>
-bool turn_on(CommandLine& into, std::string_view) {
-  return into.*member = true;
+void add_text(CLI::App& app, const char* name, std::string& to, const char* value,
+              const char* help) {
+  app.add_option(name, to, help)->type_name(value)->check(check_value);
 }
 
-template <std::string CommandLine::*member>
-bool set_text(CommandLine& into, std::string_view value) {
-  into.*member = std::string(value);
-  return !value.empty();
+void add_switch(CLI::App& app, const char* name, bool& to, const char* help) {
+  app.add_flag(name, to, help)->disable_flag_override();
 }
 
-constexpr FlagRow flags[] = {
-    {"--env", "FILE", every & ~bit(Command::demo), "read the settings from FILE rather than .env",
-     [](CommandLine& into, std::string_view value) {
-       into.env_file = std::string(value);
-       return !value.empty();
-     }},
-    {"--json", "", bit(Command::check) | bit(Command::explain) | bit(Command::models),
-     "write JSON, for programs", turn_on<&CommandLine::json>},
-    {"--edits", "", bit(Command::models), "show which models edit images, and why others do not",
-     turn_on<&CommandLine::edits>},
-    {"--model", "NAME", bit(Command::explain),
-     "the model; else the request's own, else the default", set_text<&CommandLine::model>},
-    {"--schema", "FILE", bit(Command::explain), "the model's OpenAPI document, rather than fal's",
-     set_text<&CommandLine::schema_file>},
-    {"--endpoint", "ID", bit(Command::explain), "a fal endpoint, rather than a configured model's",
-     set_text<&CommandLine::endpoint>},
-    {"--edit", "", bit(Command::explain), "the request is one to /v1/images/edits",
-     turn_on<&CommandLine::edit>},
-    {"--once", "", bit(Command::demo), "exit after the image, status 0 only if it arrived",
-     turn_on<&CommandLine::once>},
-    {"--port", "N", bit(Command::demo), "port to listen on", set_port},
-    {"--help", "", every, "show this", turn_on<&CommandLine::help>},
-    {"--version", "", every, "show the version", turn_on<&CommandLine::version>},
-};
+void add_flags(CLI::App& app, Command command, CommandLine& into) {
+  if (command != Command::demo) {
+    const auto set = [&into](const std::string& file) { into.env_file = file; };
+    app.add_option_function<std::string>("--env", set,
+                                         "read the settings from FILE rather than .env")
+        ->type_name("FILE")
+        ->check(check_value);
+  }
+  if (command == Command::check || command == Command::explain || command == Command::models ||
+      command == Command::jobs || command == Command::usage)
+    add_switch(app, "--json", into.json, "write JSON, for programs");
+  if (command == Command::usage) {
+    add_text(app, "--by", into.by, "WHAT", "day, key, model or user: what is put into one row");
+    add_text(app, "--start", into.start, "DAY", "the first day, such as 2026-11-01");
+    add_text(app, "--end", into.end, "DAY", "the last day");
+  }
+  if (command == Command::models) {
+    add_switch(app, "--edits", into.edits, "show which models edit images, and why others do not");
+    add_text(app, "--profile", into.profile_folder, "DIR",
+             "show what is made of the OpenAPI documents in DIR, without settings");
+  }
+  if (command == Command::jobs) {
+    add_text(app, "--key", into.key_name, "NAME",
+             "whose they are: the name of an access key; else the first one's");
+    add_switch(app, "--cancel", into.cancel, "end the one that ID names, also at fal");
+    app.add_option("id", into.job);
+  }
+  if (command == Command::explain) {
+    add_text(app, "--model", into.model, "NAME",
+             "the model; else the request's own, else the default");
+    add_text(app, "--schema", into.schema_file, "FILE",
+             "the model's OpenAPI document, rather than fal's");
+    add_text(app, "--endpoint", into.endpoint, "ID",
+             "a fal endpoint, rather than a configured model's");
+    add_switch(app, "--edit", into.edit, "the request is one to /v1/images/edits");
+    app.add_option("request", into.request_file);
+  }
+  if (command == Command::demo) {
+    add_switch(app, "--once", into.once, "exit after the image, status 0 only if it arrived");
+    const auto set = [&into](const std::uint16_t& port) { into.port = port; };
+    app.add_option_function<std::uint16_t>("--port", set, "port to listen on")->type_name("N");
+  }
+  add_switch(app, "--help,-h", into.help, "show this");
+  add_switch(app, "--version", into.version, "show the version");
+}
 
 std::string suggestion(std::string_view near) {
   return near.empty() ? std::string() : fmt::format(" (did you mean {}?)", near);
@@ -98,99 +110,75 @@ Error refused(std::string message) {
   return {ErrorKind::invalid_value, std::move(message) + "; see falproxy --help"};
 }
 
-class Parser {
- public:
-  explicit Parser(std::span<const std::string_view> arguments) : rest_(arguments) {}
-
-  Result<CommandLine> parse() {
-    if (!rest_.empty() && is_word(rest_.front())) {
-      if (std::optional<Error> error = read_command(rest_.front())) return std::move(*error);
-      rest_ = rest_.subspan(1);
-    }
-    while (!rest_.empty()) {
-      const std::string_view argument = rest_.front();
-      rest_ = rest_.subspan(1);
-      std::optional<Error> error = is_word(argument) ? read_word(argument) : read_flag(argument);
-      if (error.has_value()) return std::move(*error);
-    }
-    if (!line_.help && !line_.schema_file.empty() && !line_.endpoint.empty()) {
-      return refused("--schema and --endpoint exclude each other");
-    }
-    return line_;
+/// What CLI11 found nothing for.
+Error unknown(const CLI::App& app, const CommandLine& line, std::string_view word) {
+  std::vector<std::string> names;
+  if (word.starts_with('-') && word != "-") {
+    for (const CLI::Option* option : app.get_options()) names.push_back(option->get_name());
+    const std::string_view name = word.substr(0, word.find('='));
+    const std::vector<std::string_view> views(names.begin(), names.end());
+    return refused(fmt::format("'{}' is no flag of {}{}", name, row_of(line.command).name,
+                               suggestion(nearest(name, views))));
   }
+  if (line.named) return refused(fmt::format("'{}' is one word too many", word));
+  std::vector<std::string_view> views;
+  for (const CommandRow& row : commands) views.push_back(row.name);
+  return refused(fmt::format("'{}' is no command{}", word, suggestion(nearest(word, views))));
+}
 
- private:
-  static bool is_word(std::string_view argument) {
-    return argument == "-" || !argument.starts_with('-');
+/// What is wrong with the value of a flag.
+Error fault_of(const CLI::App& app, const CLI::ParseError& error) {
+  const std::string_view said = error.what();
+  const CLI::Option* found = nullptr;  // CLI11 tells it in its sentence only
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    if (said.find(name) == std::string_view::npos && !said.starts_with(name.substr(2))) continue;
+    if (found == nullptr || name.size() > found->get_name().size()) found = option;
   }
-
-  std::optional<Error> read_command(std::string_view word) {
-    const auto found = std::ranges::find(commands, word, &CommandRow::name);
-    if (found != std::end(commands)) {
-      line_.command = found->command;
-      line_.named = true;
-      return std::nullopt;
-    }
-    std::vector<std::string_view> names;
-    for (const CommandRow& row : commands) names.push_back(row.name);
-    return refused(fmt::format("'{}' is no command{}", word, suggestion(nearest(word, names))));
-  }
-
-  std::optional<Error> read_word(std::string_view word) {
-    if (line_.command != Command::explain || !line_.request_file.empty()) {
-      return refused(fmt::format("'{}' is one word too many", word));
-    }
-    line_.request_file = std::string(word);
-    return std::nullopt;
-  }
-
-  std::optional<Error> read_flag(std::string_view argument) {
-    const std::size_t sign = argument.find('=');
-    const std::string_view name = argument == "-h" ? "--help" : argument.substr(0, sign);
-    const auto flag = std::ranges::find(flags, name, &FlagRow::name);
-    const std::string_view command = row_of(line_.command).name;
-    if (flag == std::end(flags)) {
-      return refused(
-          fmt::format("'{}' is no flag of {}{}", name, command, suggestion(nearest_flag(name))));
-    }
-    if ((flag->commands & bit(line_.command)) == 0) {
-      return refused(fmt::format("{} is no flag of {}", name, command));
-    }
-    std::string_view value;
-    if (flag->value.empty()) {
-      if (sign != std::string_view::npos) return refused(fmt::format("{} takes no value", name));
-    } else if (sign != std::string_view::npos) {
-      value = argument.substr(sign + 1);
-    } else if (rest_.empty() || !is_word(rest_.front())) {
-      return refused(fmt::format("{} needs a value: {} {}", name, name, flag->value));
-    } else {
-      value = rest_.front();
-      rest_ = rest_.subspan(1);
-    }
-    if (!flag->set(line_, value)) return refused(fmt::format("{} cannot be '{}'", name, value));
-    return std::nullopt;
-  }
-
-  [[nodiscard]] std::string_view nearest_flag(std::string_view name) const {
-    std::vector<std::string_view> names;
-    for (const FlagRow& flag : flags) {
-      if ((flag.commands & bit(line_.command)) != 0) names.push_back(flag.name);
-    }
-    return nearest(name, names);
-  }
-
-  std::span<const std::string_view> rest_;
-  CommandLine line_;
-};
-
-std::string left_column(const FlagRow& flag) {
-  return flag.value.empty() ? std::string(flag.name) : fmt::format("{} {}", flag.name, flag.value);
+  if (found == nullptr) return refused(std::string(said));
+  const std::string name = found->get_name();
+  if (found->get_items_expected_max() == 0) return refused(name + " takes no value");
+  const std::string value = found->results().empty() ? "-" : found->results().back();
+  if (value.starts_with('-'))
+    return refused(fmt::format("{0} needs a value: {0} {1}", name, found->get_type_name()));
+  return refused(fmt::format("{} cannot be '{}'", name, value));
 }
 
 }  // namespace
 
 Result<CommandLine> parse_command_line(std::span<const std::string_view> arguments) {
-  return Parser(arguments).parse();
+  CommandLine line;
+  CLI::App program;
+  program.require_subcommand(0, 1);
+  const auto prepare = [&line](CLI::App& app, Command command) {
+    app.set_help_flag();
+    app.allow_extras();
+    add_flags(app, command, line);
+  };
+  prepare(program, Command::serve);
+  const CLI::App* used = &program;
+  for (const CommandRow& row : commands) {
+    CLI::App* app = program.add_subcommand(std::string(row.name));
+    prepare(*app, row.command);
+    app->preparse_callback([&line, &used, &row, app](std::size_t) {
+      line.command = row.command;
+      line.named = true;
+      used = app;
+    });
+  }
+  // It takes what it parses from the back.
+  std::vector<std::string> words(arguments.rbegin(), arguments.rend());
+  try {
+    program.parse(std::move(words));
+  } catch (const CLI::ParseError& error) {
+    return fault_of(*used, error);
+  }
+  for (const std::string& word : used->remaining()) return unknown(*used, line, word);
+  if (!line.help && line.cancel && line.job.empty())
+    return refused("--cancel needs the ID of a job");
+  if (!line.help && !line.schema_file.empty() && !line.endpoint.empty())
+    return refused("--schema and --endpoint exclude each other");
+  return line;
 }
 
 std::string help_text(const CommandLine& line) {
@@ -204,9 +192,15 @@ std::string help_text(const CommandLine& line) {
   } else {
     const CommandRow& row = row_of(line.command);
     text = fmt::format("Usage: falproxy {} {}\n\n{}\n\n", row.name, row.usage, row.help);
-    for (const FlagRow& flag : flags) {
-      if ((flag.commands & bit(line.command)) == 0) continue;
-      text += fmt::format("  {:<14} {}\n", left_column(flag), flag.help);
+    CLI::App app;
+    CommandLine unused;
+    app.set_help_flag();
+    add_flags(app, line.command, unused);
+    for (const CLI::Option* flag : app.get_options()) {
+      if (flag->get_positional()) continue;
+      const std::string value = flag->get_items_expected_max() == 0 ? "" : flag->get_type_name();
+      text += fmt::format("  {:<14} {}\n", fmt::format("{} {}", flag->get_name(), value),
+                          flag->get_description());
     }
   }
   text +=

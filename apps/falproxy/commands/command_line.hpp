@@ -11,7 +11,7 @@
 
 namespace falproxy::app {
 
-enum class Command { serve, demo, check, explain, models, health };
+enum class Command { serve, demo, check, explain, models, jobs, usage, health };
 
 /// What every program returns to the shell.
 struct ExitStatus {
@@ -28,13 +28,20 @@ struct CommandLine {
   bool help = false;
   bool version = false;
   std::optional<std::string> env_file = std::nullopt;  ///< none: .env, if there is one
-  bool json = false;                                   ///< check, explain, models
+  bool json = false;                                   ///< check, explain, models, jobs, usage
+  std::string by = "day";                              ///< usage: day, key, model or user
+  std::string start = {};                              ///< usage; empty: thirty days ago
+  std::string end = {};                                ///< usage; empty: today
   bool edits = false;                                  ///< models
+  std::string profile_folder = {};                     ///< models; empty: the configured ones
   std::string model = {};         ///< explain; empty: the request's, or the default
   std::string schema_file = {};   ///< explain
   std::string endpoint = {};      ///< explain
   std::string request_file = {};  ///< explain; empty: a plain request; "-": standard input
   bool edit = false;              ///< explain: the request is an edit
+  std::string job = {};           ///< jobs; empty: all
+  bool cancel = false;            ///< jobs: that one
+  std::string key_name = {};      ///< jobs; empty: the first access key
   bool once = false;              ///< demo
   std::optional<std::uint16_t> port = std::nullopt;  ///< demo
   bool operator==(const CommandLine&) const = default;

@@ -1,5 +1,3 @@
-#include "commands/demo.hpp"
-
 #include <algorithm>
 #include <falsim/falsim.hpp>
 #include <fstream>
@@ -7,13 +5,12 @@
 #include <utility>
 
 #include "base/fmt.hpp"
-#include "commands/serve.hpp"
+#include "commands/commands.hpp"
 #include "configuration.hpp"
-#include "console.hpp"
 #include "falproxy/http_transport.hpp"
 #include "falproxy/json.hpp"
+#include "process.hpp"
 #include "service.hpp"
-#include "signals.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -43,8 +40,10 @@ Environment demo_environment(const falsim::Falsim& sim, std::uint16_t port) {
           {"FAL_RUN_URL", sim.run_url()},
           {"FAL_SCHEMA_URL", sim.schema_url()},
           {"FAL_REST_URL", sim.rest_url()},
+          {"FAL_API_URL", sim.api_url()},
           {"FAL_MEDIA_HOSTS", sim.media_hosts()},
-          {"SCHEMA_CACHE_DIR", "none"}};
+          {"SCHEMA_CACHE_DIR", "none"},
+          {"STATE_DIR", "none"}};
 }
 
 Result<std::unique_ptr<Service>> start_service(const falsim::Falsim& sim, std::uint16_t port) {
@@ -80,8 +79,9 @@ Result<std::string> first_url(const std::string& answer) {
   return Error{.kind = ErrorKind::no_image, .message = "the answer has no data[0].url"};
 }
 
-// One picture through the API, over real sockets.
-Result<Done> make_picture(const std::string& base, const std::string& model) {
+// One picture through the API, over real sockets. `stays`: the server can be asked again
+// afterwards.
+Result<Done> make_picture(const std::string& base, const std::string& model, bool stays) {
   auto transport = HttpTransport::create({});
   if (!transport) return transport.error();
   const std::string body = fmt::format(
@@ -108,10 +108,13 @@ Result<Done> make_picture(const std::string& base, const std::string& model) {
     return Error{.kind = ErrorKind::internal,
                  .message = fmt::format("{} cannot be written", picture_file)};
   }
-  write_to_stdout(
-      fmt::format("\n{}: {} bytes\n\ncurl -s {} -H 'Authorization: Bearer {}' -H 'Content-Type: "
-                  "application/json' -d '{}'\n\n",
-                  picture_file, picture->body.size(), url, access_key, body));
+  write_to_stdout(fmt::format("\n{}: {} bytes\n", picture_file, picture->body.size()));
+  if (stays) {
+    write_to_stdout(
+        fmt::format("\ncurl -s {} -H 'Authorization: Bearer {}' -H 'Content-Type: "
+                    "application/json' -d '{}'\n\n",
+                    url, access_key, body));
+  }
   return Done{};
 }
 
@@ -132,14 +135,15 @@ int demo(const CommandLine& line) {
   if (!service && !line.port) service = start_service(*sim, 0);
   if (!service) return fail(service.error());
   const std::string base = fmt::format("http://127.0.0.1:{}", (*service)->port());
-  if (const Result<Done> made = make_picture(base, "flux-dev"); !made) return fail(made.error());
+  if (const Result<Done> made = make_picture(base, "flux-dev", !line.once); !made)
+    return fail(made.error());
   if (line.once) return ExitStatus::done;
   write_to_stdout(
-      fmt::format("Serving until Ctrl-C. The page to try it: {}/playground (access key: {})\n",
+      fmt::format("Serving until Ctrl-C. The page to try it: {}/playground/ (access key: {})\n",
                   base, access_key));
   while (signals.next() == SIGHUP) {
   }
-  stop_or_be_ended(**service, signals, Seconds(1));
+  stop_or_be_ended(std::move(service).value(), signals, Seconds(1));
   return ExitStatus::done;
 }
 

@@ -1,5 +1,3 @@
-#include "commands/explain.hpp"
-
 #include <algorithm>
 #include <istream>
 #include <iterator>
@@ -7,8 +5,11 @@
 #include <utility>
 
 #include "base/fmt.hpp"
-#include "commands/planner.hpp"
+#include "commands/commands.hpp"
+#include "commands/documents.hpp"
 #include "commands/table.hpp"
+#include "falproxy/openai.hpp"
+#include "falproxy/options.hpp"
 #include "falproxy/schema.hpp"
 
 namespace falproxy::app {
@@ -59,18 +60,21 @@ Result<std::string> read_request(const CommandLine& line, std::istream& in) {
   return std::string{std::istreambuf_iterator<char>(in), {}};
 }
 
-std::string plan_text(const translate::FalPlan& plan) {
+std::string plan_text(const plan::Plan& plan) {
   std::vector<std::vector<std::string>> rows{{"FIELD", "FAL", "VALUE", "WHY"}};
-  for (const translate::Mapping& mapping : plan.mappings) {
+  for (const plan::Mapping& mapping : plan.mappings) {
     rows.push_back({mapping.field.empty() ? "-" : mapping.field,
                     mapping.property.empty() ? "-" : mapping.property,
                     mapping.property.empty() ? "" : mapping.value.dump(), mapping.why});
   }
   std::string text = table_text(rows);
   if (!plan.notes.empty()) text += "\nNotes\n";
-  for (const translate::Note& note : plan.notes) {
+  for (const plan::Note& note : plan.notes) {
     text += fmt::format("  {}: {}\n", note.field, note.text);
   }
+  const HttpHeaders headers = fal::preference_headers(plan.preferences);
+  if (headers.size() > 0) text += "\nHeaders\n";
+  for (const auto& [name, value] : headers) text += fmt::format("  {}: {}\n", name, value);
   for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
     text += fmt::format("\nBody{}\n{}\n",
                         plan.jobs.size() == 1 ? std::string() : fmt::format(" {}", i + 1),
@@ -92,11 +96,6 @@ int refuse(const CommandLine& line, const Surroundings& surroundings, const Erro
   return ExitStatus::fault;
 }
 
-int fail(const Surroundings& surroundings, const Error& error) {
-  surroundings.err << error.message << '\n';
-  return ExitStatus::not_understood;
-}
-
 }  // namespace
 
 int run_explain(const CommandLine& line, const Surroundings& surroundings) {
@@ -105,24 +104,20 @@ int run_explain(const CommandLine& line, const Surroundings& surroundings) {
   std::optional<Described> model;
   if (described) {
     Result<Described> found = described_model(line);
-    if (!found) return fail(surroundings, found.error());
+    if (!found) return fail(surroundings, found.error().message);
     otherwise = {{"CUSTOM_ACCESS_KEY", placeholder},
                  {"AI_KEYS", placeholder},
                  {"SUPPORTED_MODELS",
                   (line.model.empty() ? "model" : line.model) + ":" + found->endpoint.str()}};
     model = std::move(*found);
   }
-  auto configuration = load_configuration(line.env_file, surroundings.environment, otherwise);
-  if (!configuration) {
-    print_faults(surroundings.err, configuration.error());
-    return ExitStatus::not_understood;
-  }
+  std::optional<Configuration> configuration = configured(line, surroundings, otherwise);
+  if (!configuration) return ExitStatus::not_understood;
   const Result<std::string> body = read_request(line, surroundings.in);
-  if (!body) return fail(surroundings, body.error());
+  if (!body) return fail(surroundings, body.error().message);
   const Settings& settings = configuration->settings;
-  Result<openai::ImageRequest> request = openai::parse_json(
-      line.edit ? openai::ImageOperation::edit : openai::ImageOperation::generation, *body,
-      request_limits(settings), surroundings.codecs);
+  Result<Wish> request = openai::parse_json(line.edit ? Intent::edit : Intent::generation, *body,
+                                            request_limits(settings), surroundings.codecs);
   if (!request) return refuse(line, surroundings, request.error(), line.model);
   if (!line.model.empty()) request->model = line.model;
   if (model.has_value()) {
@@ -131,15 +126,10 @@ int run_explain(const CommandLine& line, const Surroundings& surroundings) {
   }
 
   auto documents = Documents::create(surroundings, *configuration, Documents::Cache::used);
-  if (!documents) return fail(surroundings, documents.error());
-  Planner planner(surroundings, settings, **documents);
-  const Result<translate::FalPlan> plan = planner.plan(*request);
+  if (!documents) return fail(surroundings, documents.error().message);
+  const Result<plan::Plan> plan = (*documents)->plan(*request);
   if (!plan) return refuse(line, surroundings, plan.error(), request->model.value_or(""));
-  if (line.json) {
-    surroundings.out << translate::explain(*plan).dump(2) << '\n';
-  } else {
-    surroundings.out << plan_text(*plan);
-  }
+  show(line, surroundings, plan::explain(*plan), plan_text(*plan));
   return ExitStatus::done;
 }
 

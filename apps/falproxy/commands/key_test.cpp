@@ -6,21 +6,25 @@
 
 #include "base/fmt.hpp"
 #include "commands/documents.hpp"
+#include "runs/faults.hpp"
 
 namespace falproxy::app {
 namespace {
 
 using namespace std::chrono_literals;
-using Cause = fal::Fault::Cause;
 
-constexpr std::string_view no_request = R"({"request_id":"00000000-0000-4000-8000-000000000000"})";
+constexpr std::string_view no_request = "00000000-0000-4000-8000-000000000000";
 constexpr std::string_view made_up_key =
     "00000000-0000-4000-8000-000000000000:00000000000000000000000000000000";
 
 struct Answer {
   std::string unreachable = {};  // why there is no answer; empty: there is one
   int status = 0;
-  Cause cause = Cause::not_fal;  // where the status is 400 or more
+  runs::Verdict verdict = {};  // where the status is 400 or more
+
+  [[nodiscard]] bool refuses_the_key() const {
+    return verdict.another_key && verdict.outcome != KeyOutcome::rate_limited;
+  }
 };
 
 Answer ask(const fal::Submitted& job, const Secret& key, Transport& transport, const Clock& clock) {
@@ -28,7 +32,8 @@ Answer ask(const fal::Submitted& job, const Secret& key, Transport& transport, c
       fetch(transport, fal::status_request(job, key), clock.now() + 20s, {}, 1u << 20);
   if (!response) return {.unreachable = response.error().message};
   Answer answer{.status = response->head.status};
-  if (answer.status >= 400) answer.cause = fal::read_fault(response->head, response->body).cause;
+  if (answer.status >= 400)
+    answer.verdict = runs::verdict_on(fal::read_fault(response->head, response->body));
   return answer;
 }
 
@@ -43,21 +48,25 @@ KeyVerdict verdict_of(const Answer& answer, bool control_refused) {
     if (control_refused) return {yes, "fal takes it", ""};
     return {unknown, "fal answers a made-up key alike, so that nothing is known of this one", ""};
   }
-  switch (answer.cause) {
-    case Cause::key_refused:
-      return {no, "fal refuses it (401)", "take it out of AI_KEYS, or put the right one there"};
-    case Cause::account_blocked:
-      return {no, fmt::format("its account is locked or without balance ({})", answer.status),
-              "top up the account at fal.ai/dashboard/billing, or take the key out"};
-    case Cause::forbidden:
+  if (!answer.verdict.outcome.has_value()) {
+    if (answer.status == 403 && answer.verdict.another_key) {
       return {no, "fal forbids it to ask for a request (403)",
               "see at fal.ai/dashboard/keys what the key may do"};
-    case Cause::busy:
-      return {unknown, "fal is busy with its account (429)", std::string(later)};
-    default:
-      return {unknown, fmt::format("fal answered {}, which says nothing of the key", answer.status),
-              std::string(later)};
+    }
+    return {unknown, fmt::format("fal answered {}, which says nothing of the key", answer.status),
+            std::string(later)};
   }
+  switch (*answer.verdict.outcome) {
+    case KeyOutcome::refused:
+      return {no, "fal refuses it (401)", "take it out of AI_KEYS, or put the right one there"};
+    case KeyOutcome::account_blocked:
+      return {no, fmt::format("its account is locked or without balance ({})", answer.status),
+              "top up the account at fal.ai/dashboard/billing, or take the key out"};
+    case KeyOutcome::rate_limited:
+    case KeyOutcome::accepted:
+      break;
+  }
+  return {unknown, "fal is busy with its account (429)", std::string(later)};
 }
 
 }  // namespace
@@ -72,12 +81,10 @@ std::vector<KeyVerdict> test_keys(const std::vector<std::vector<Secret>>& accoun
   keys.emplace_back(std::string(made_up_key));
   std::vector<Answer> answers(keys.size());
   // The id is built in, so that this cannot fail.
-  const fal::Submitted job = fal::parse_submitted(no_request, endpoint, fal.queue).value();
+  const fal::Submitted job = fal::submitted_as(no_request, endpoint, fal.queue).value();
   for_each_at_once(executor, keys.size(), 4,
                    [&](std::size_t i) { answers[i] = ask(job, keys[i], transport, clock); });
-  const Cause control = answers.back().cause;
-  const bool control_refused = control == Cause::key_refused || control == Cause::forbidden ||
-                               control == Cause::account_blocked;
+  const bool control_refused = answers.back().refuses_the_key();
   std::vector<KeyVerdict> verdicts;
   for (std::size_t i = 0; i + 1 < answers.size(); ++i) {
     verdicts.push_back(verdict_of(answers[i], control_refused));

@@ -1,5 +1,3 @@
-#include "commands/models.hpp"
-
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -8,7 +6,8 @@
 #include <ostream>
 
 #include "base/fmt.hpp"
-#include "commands/planner.hpp"
+#include "commands/commands.hpp"
+#include "commands/documents.hpp"
 #include "commands/table.hpp"
 
 namespace falproxy::app {
@@ -38,19 +37,19 @@ int list_models(const CommandLine& line, const Surroundings& surroundings,
   for (const CatalogModel& model : configuration.models) {
     wanted.push_back({model.name, model.endpoint});
   }
-  const std::vector<Documents::Schema> schemas = documents.fetch(wanted);
+  const std::vector<Documents::Profile> profiles = documents.fetch(wanted);
   const std::vector<DocumentStatus> status = documents.catalog().status();
   std::vector<std::vector<std::string>> rows{
       {"MODEL", "ENDPOINT", "CATEGORY", "SIZE", "N", "IMAGES IN", "FORMATS", "DOCUMENT"}};
   std::vector<Json> items;
   bool all_there = true;
-  for (std::size_t i = 0; i < schemas.size(); ++i) {
+  for (std::size_t i = 0; i < profiles.size(); ++i) {
     const CatalogModel& model = configuration.models[i];
     std::vector<std::pair<std::string, Json>> item{{"name", Json::string(model.name)},
                                                    {"endpoint", Json::string(model.endpoint.str())},
                                                    {"edit_endpoint", edit_endpoint_json(model)}};
-    if (schemas[i]) {
-      const schema::Summary summary = schema::describe(**schemas[i]);
+    if (profiles[i]) {
+      const profile::Summary summary = profile::describe(**profiles[i]);
       const std::string date = document_date(model, status);
       const std::string images = summary.requires_image ? "needed"
                                  : summary.takes_images ? "taken"
@@ -60,26 +59,22 @@ int list_models(const CommandLine& line, const Surroundings& surroundings,
                       fmt::format("{}", summary.max_n), images,
                       fmt::format("{}", fmt::join(summary.formats, ", ")), date});
       item.emplace_back("document", Json::string(date));
-      item.emplace_back("takes", schema::to_json(summary));
+      item.emplace_back("takes", profile::to_json(summary));
     } else {
       all_there = false;
       rows.push_back(
-          {model.name, model.endpoint.str(), "unavailable: " + schemas[i].error().message});
-      item.emplace_back("error", Json::string(schemas[i].error().message));
+          {model.name, model.endpoint.str(), "unavailable: " + profiles[i].error().message});
+      item.emplace_back("error", Json::string(profiles[i].error().message));
     }
     items.push_back(Json::object(item));
   }
-  if (line.json) {
-    surroundings.out << Json::object({{"models", Json::array(items)}}).dump(2) << '\n';
-  } else {
-    surroundings.out << table_text(rows);
-  }
+  show(line, surroundings, Json::object({{"models", Json::array(items)}}), table_text(rows));
   return all_there ? ExitStatus::done : ExitStatus::fault;
 }
 
-openai::ImageRequest plain_edit(const std::string& model) {
-  openai::ImageRequest request;
-  request.operation = openai::ImageOperation::edit;
+Wish plain_edit(const std::string& model) {
+  Wish request;
+  request.intent = Intent::edit;
   request.model = model;
   request.prompt = "make the sky green";
   request.images.push_back({.url = "https://example.com/picture.png"});
@@ -88,23 +83,22 @@ openai::ImageRequest plain_edit(const std::string& model) {
 
 int list_edits(const CommandLine& line, const Surroundings& surroundings,
                const Configuration& configuration, Documents& documents) {
-  Planner planner(surroundings, configuration.settings, documents);
   const std::vector<CatalogModel>& models = configuration.models;
-  std::vector<std::optional<Result<translate::FalPlan>>> plans(models.size());
+  std::vector<std::optional<Result<plan::Plan>>> plans(models.size());
   for_each_at_once(surroundings.executor, models.size(), 8,
-                   [&](std::size_t i) { plans[i] = planner.plan(plain_edit(models[i].name)); });
+                   [&](std::size_t i) { plans[i] = documents.plan(plain_edit(models[i].name)); });
   std::vector<std::vector<std::string>> rows{{"MODEL", "ENDPOINT", "EDITS", "HOW, OR WHY NOT"}};
   std::vector<Json> items;
   bool all_there = true;
   for (std::size_t i = 0; i < models.size(); ++i) {
-    const Result<translate::FalPlan>& plan = *plans[i];
+    const Result<plan::Plan>& plan = *plans[i];
     const std::string endpoint = models[i].edit_endpoint.value_or(models[i].endpoint).str();
     std::string how;
     if (!plan) {
       how = plan.error().message;
       all_there = all_there && plan.error().kind != ErrorKind::model_unavailable;
     } else {
-      for (const translate::ImageSlot& slot : plan->jobs.front().slots) {
+      for (const plan::FileSlot& slot : plan->jobs.front().slots) {
         how += (how.empty() ? "" : ", ") + slot.property;
       }
     }
@@ -114,27 +108,18 @@ int list_edits(const CommandLine& line, const Surroundings& surroundings,
                                   {"edits", Json::boolean(plan.has_value())},
                                   {plan ? "input" : "reason", Json::string(how)}}));
   }
-  if (line.json) {
-    surroundings.out << Json::object({{"models", Json::array(items)}}).dump(2) << '\n';
-  } else {
-    surroundings.out << table_text(rows);
-  }
+  show(line, surroundings, Json::object({{"models", Json::array(items)}}), table_text(rows));
   return all_there ? ExitStatus::done : ExitStatus::fault;
 }
 
 }  // namespace
 
 int run_models(const CommandLine& line, const Surroundings& surroundings) {
-  const auto configuration = load_configuration(line.env_file, surroundings.environment);
-  if (!configuration) {
-    print_faults(surroundings.err, configuration.error());
-    return ExitStatus::not_understood;
-  }
+  if (!line.profile_folder.empty()) return run_profiles(line, surroundings);
+  const std::optional<Configuration> configuration = configured(line, surroundings);
+  if (!configuration) return ExitStatus::not_understood;
   auto documents = Documents::create(surroundings, *configuration, Documents::Cache::used);
-  if (!documents) {
-    surroundings.err << documents.error().message << '\n';
-    return ExitStatus::not_understood;
-  }
+  if (!documents) return fail(surroundings, documents.error().message);
   return line.edits ? list_edits(line, surroundings, *configuration, **documents)
                     : list_models(line, surroundings, *configuration, **documents);
 }

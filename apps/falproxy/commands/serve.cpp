@@ -1,14 +1,16 @@
-#include "commands/serve.hpp"
-
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "base/fmt.hpp"
+#include "commands/commands.hpp"
 #include "configuration.hpp"
-#include "console.hpp"
+#include "process.hpp"
 #include "service.hpp"
-#include "signals.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -32,24 +34,33 @@ bool reload(Service& service, const CommandLine& line, const Environment& enviro
 
 }  // namespace
 
-void stop_or_be_ended(Service& service, const Signals& signals, Seconds grace) {
-  const std::jthread again([&signals](const std::stop_token& done) {
+void stop_or_be_ended(std::unique_ptr<Service> service, const Signals& signals, Seconds grace) {
+  // For the log's last lines, once all else is done: whoever reads them may stand still.
+  constexpr Seconds last_words{1};
+  const auto now = [] { return std::chrono::steady_clock::now(); };
+  std::atomic<TimePoint> end = now() + grace + Service::longest_end;
+  const std::jthread watch([&](const std::stop_token& done) {
     while (!done.stop_requested()) {
       const std::optional<int> signal = signals.next(Milliseconds(100));
       if (signal == SIGTERM || signal == SIGINT) std::_Exit(128 + *signal);
+      if (now() >= end.load()) std::_Exit(ExitStatus::done);
     }
   });
-  service.log().line(LogLevel::info, fmt::format("stopping: requests in flight have {} s to finish",
-                                                 grace.count()));
-  service.stop(grace);
+  service->log().line(
+      LogLevel::info,
+      fmt::format("stopping: requests in flight have {} s to finish", grace.count()));
+  service->stop(grace);
+  end = std::min(end.load(), now() + last_words);
+  service.reset();
 }
 
 int serve(const CommandLine& line) {
   const Signals signals;
-  const Environment environment = process_environment();
+  const Environment environment = take_process_environment();
   auto configuration = load_configuration(line.env_file, environment);
   if (!configuration) {
-    print_faults(configuration.error());
+    for (const SettingsFault& fault : configuration.error())
+      write_to_stderr("falproxy: " + to_string(fault) + "\n");
     return ExitStatus::not_understood;
   }
   Seconds grace = configuration->settings.shutdown_grace;
@@ -64,7 +75,7 @@ int serve(const CommandLine& line) {
   }
   (*service)->start();
   while (signals.next() == SIGHUP) reload(**service, line, environment, grace);
-  stop_or_be_ended(**service, signals, grace);
+  stop_or_be_ended(std::move(service).value(), signals, grace);
   return ExitStatus::done;
 }
 

@@ -10,6 +10,9 @@
 #include "falproxy/clock.hpp"
 #include "falproxy/codecs.hpp"
 #include "falproxy/executor.hpp"
+#include "falproxy/openssl_codecs.hpp"
+#include "falproxy/system_clock.hpp"
+#include "falproxy/thread_executor.hpp"
 #include "falproxy/transport.hpp"
 
 namespace falproxy::app {
@@ -24,9 +27,20 @@ struct Surroundings {
   Executor& executor;
   const Codecs& codecs;
   /// To fal. Errors: invalid_settings (certificates that cannot be read).
-  std::function<Result<std::unique_ptr<Transport>>(const Settings&)> transport;
+  std::function<Result<std::unique_ptr<Transport>>(const Settings&, const Proxies&)> transport;
   /// The documents kept on disk; empty, or null: none.
   std::function<std::unique_ptr<DocumentStore>(const Settings&)> store = {};
+};
+
+/// The machine's clock, network, disk and environment. Must outlive what surroundings() returns.
+class RealSurroundings {
+ public:
+  [[nodiscard]] Surroundings surroundings(std::istream& in, std::ostream& out, std::ostream& err);
+
+ private:
+  SystemClock clock_;
+  ThreadExecutor executor_;
+  OpensslCodecs codecs_;
 };
 
 }  // namespace falproxy::app

@@ -1,5 +1,8 @@
 // api.js: calls to the server, with the access key that the person typed in.
 
+/** Where the server's paths begin: the page may stand below the prefix of a reverse proxy. Without a slash at the end. */
+export const base = new URL('..', import.meta.url).href.replace(/\/(v1\/)?$/, '');
+
 const storageKey = 'falproxy.access_key';
 let askForKey = async () => '';
 
@@ -26,13 +29,13 @@ async function failure(response) {
   return new ApiError(response.status, error, response.headers.get('x-request-id'));
 }
 
-/** fetch() with the key; asks for one, and tries again, as long as the server refuses it. */
+/** fetch() of a path of the server with the key; asks for one, and tries again, as long as the server refuses it. */
 export async function call(path, options = {}) {
   for (let problem = ''; ;) {
-    if (!keptKey() && (problem || !options.anonymous)) await askForKey(problem);
+    if (!keptKey()) await askForKey(problem);
     const headers = new Headers(options.headers);
     if (keptKey()) headers.set('authorization', `Bearer ${keptKey()}`);
-    const response = await fetch(path, { ...options, headers, credentials: 'omit', cache: 'no-store' });
+    const response = await fetch(base + path, { ...options, headers, credentials: 'omit', cache: 'no-store' });
     if (response.status === 401) {
       problem = keptKey() ? 'The server refused this key.' : ' ';
       forgetKey();

@@ -1,6 +1,6 @@
 // app.js: the access key, the two views and the theme.
 
-import { forgetKey, keepKey, onKeyNeeded } from './api.js';
+import { keepKey, keptKey, onKeyNeeded } from './api.js';
 import { byId, say } from './dom.js';
 import { showStatus } from './status.js';
 import { startTry } from './try.js';
@@ -13,24 +13,27 @@ function askForKey(problem) {
   pending ??= new Promise((resolve) => {
     const dialog = byId('key-dialog');
     byId('key').value = '';
+    byId('key-cancel').hidden = !keptKey();
+    dialog.returnValue = '';
     dialog.addEventListener('close', () => {
       pending = null;
       const key = byId('key').value.trim();
       byId('key').value = '';
-      keepKey(key);
-      resolve(key);
+      if (dialog.returnValue === 'use' && key) keepKey(key);
+      resolve();
     }, { once: true });
     dialog.showModal();
   });
   return pending;
 }
 onKeyNeeded(askForKey);
-// Escape would leave the page without a key and without a way to give one.
-byId('key-dialog').addEventListener('cancel', (event) => event.preventDefault());
+// Without a key there is nothing to go back to.
+byId('key-dialog').addEventListener('cancel', (event) => { if (!keptKey()) event.preventDefault(); });
+byId('key-cancel').addEventListener('click', () => byId('key-dialog').close());
 byId('change-key').addEventListener('click', async () => {
-  forgetKey();
+  const before = keptKey();
   await askForKey('');
-  location.reload();
+  if (keptKey() !== before) location.reload();
 });
 
 function showView() {

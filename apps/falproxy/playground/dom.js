@@ -29,7 +29,8 @@ export function fill(table, heads, rows, none) {
 }
 
 export function say(target, text) {
-  target.textContent = text;
+  // What is said again is not read out again.
+  if (target.textContent !== text) target.textContent = text;
   target.hidden = !text;
 }
 

@@ -44,13 +44,14 @@ function showTime(time) {
 function show(status) {
   const figures = {
     'requests in flight': status.in_flight, answered: status.requests, failed: status.failures,
-    pictures: status.images, 'up for': age(status.uptime_seconds), version: status.version,
+    pictures: status.images, 'runs noted': status.state?.records, 'of them under way': status.state?.open,
+    'runs noted in': status.state?.store, 'up for': age(status.uptime_seconds), version: status.version,
   };
   byId('figures').replaceChildren(...Object.entries(figures).filter(([, value]) => value !== undefined)
     .map(([name, value]) => element('div', {}, element('dt', { textContent: name }), element('dd', { textContent: String(value) }))));
   showTime(status.time);
   fill(byId('accounts'), ['Account', 'State', 'Jobs', 'Keys', 'Back in'],
-    (status.accounts ?? []).map((account, index) => [`${index + 1}`, account.state, `${account.leases}`, `${account.keys}`, age(account.back_in_seconds)]), 'No account.');
+    (status.accounts ?? []).map((account, index) => [`${index + 1}`, account.state, `${account.leases}`, `${account.keys}`, age(account.back_in_seconds)]), status.accounts ? 'No account.' : 'Shown to the operator’s key only.');
   fill(byId('documents'), ['Model', 'Endpoint', 'Document', 'Age', 'Fault'],
     (status.models ?? []).map((model) => [model.id, model.endpoint, model.pinned ? 'pinned' : model.available ? 'there' : 'missing', age(model.age_seconds), model.fault]), 'No model.');
   fill(byId('errors'), ['When', 'Request', 'Model', 'Status', 'Error'],
@@ -59,8 +60,9 @@ function show(status) {
 
 async function refresh() {
   try {
-    show(await getJson('/v1/falproxy/status'));
-    say(byId('status-problem'), '');
+    const status = await getJson('/v1/falproxy/status');
+    show(status);
+    say(byId('status-problem'), status.state?.degraded ?? '');
   } catch (problem) {
     say(byId('status-problem'), problem.message);
   }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <iosfwd>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,18 +18,22 @@
 #include "falproxy/executor.hpp"
 #include "falproxy/fal.hpp"
 #include "falproxy/log.hpp"
+#include "falproxy/print.hpp"
+#include "falproxy/profile.hpp"
 #include "falproxy/result.hpp"
-#include "falproxy/schema.hpp"
 #include "falproxy/settings.hpp"
 #include "falproxy/transport.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// A document as it was fetched.
 struct StoredDocument {
   std::string text;  ///< the JSON as fal sent it
   WallTime fetched;  ///< when fal sent it; its age after a restart counts from here
+  bool operator==(const StoredDocument&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const StoredDocument& document);
 
 /// Where documents outlive the process. Thread-safe. `DiskStore` of the server is one; none is
 /// fine.
@@ -46,11 +51,17 @@ class DocumentStore {
 struct CatalogModel {
   std::string name;  ///< what clients call it: a name of SUPPORTED_MODELS, or the endpoint id
                      ///< (allow_any_model)
+  /// It serves each name that its own matches, where '*' stands for any characters. Clients are not
+  /// shown it in lists.
+  [[nodiscard]] bool is_pattern() const noexcept { return name.find('*') != std::string::npos; }
   /// Requests without pictures; all, where there is no edit_endpoint.
   fal::EndpointId endpoint;
   std::optional<fal::EndpointId> edit_endpoint;  ///< for requests that carry pictures
   ModelSettings settings;  ///< what MODELS_FILE says of it; all empty where it says nothing
+  bool operator==(const CatalogModel&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const CatalogModel& model);
 
 /// What is known of a document right now; for the status page, metrics and `falproxy check`.
 struct DocumentStatus {
@@ -61,7 +72,14 @@ struct DocumentStatus {
   bool pinned = false;
   std::optional<WallTime> fetched = std::nullopt;  ///< none: pinned, or never fetched
   std::string fault = {};                          ///< of the last attempt, where it failed
+  /// Of the faults only whether there is one.
+  bool operator==(const DocumentStatus& other) const noexcept {
+    return endpoint == other.endpoint && available == other.available && pinned == other.pinned &&
+           fetched == other.fetched && fault.empty() == other.fault.empty();
+  }
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const DocumentStatus& status);
 
 /// Thread-safe. Background work is a function of time that the owner's timer calls: refresh_due().
 class Catalog {
@@ -85,8 +103,9 @@ class Catalog {
     Executor& executor;              ///< runs the fetches of refresh_due() side by side, and what
                                      ///< reads a document or the store
     DocumentStore* store = nullptr;  ///< null: documents live as long as the process
-    std::function<double()> random;  ///< in [0, 1), for jitter; called from several threads at once
-    LogLine log;                     ///< documents that come, change and cannot be had
+    /// In [0, 1), for jitter; called from several threads at once. Empty: no jitter.
+    std::function<double()> random = {};
+    LogLine log = {};  ///< documents that come, change and cannot be had
   };
 
   /// `pinned`: text of the documents that ModelSettings::schema names, by model name; nothing is
@@ -99,20 +118,21 @@ class Catalog {
 
   /// The configured models, in order.
   [[nodiscard]] std::vector<CatalogModel> models() const;
-  /// By name; with allow_any_model also by endpoint id. Errors: unknown_model.
+  /// The model of that name, else the first whose pattern it matches, else, with allow_any_model,
+  /// an endpoint id. Errors: unknown_model.
   [[nodiscard]] Result<CatalogModel> find(std::string_view name) const;
 
   /// The document of `endpoint`; where it is still on its way, waits for that one fetch (never for
-  /// another's). `pinned_for`: the model whose pinned document counts, where `endpoint` is that
-  /// model's own. Errors: model_unavailable (`retry_after`: when it is fetched again), timed_out,
-  /// cancelled; unknown_model where an endpoint that is not configured does not exist or makes no
-  /// images.
-  [[nodiscard]] Result<std::shared_ptr<const schema::ModelSchema>> schema(
-      const fal::EndpointId& endpoint, std::string_view pinned_for, TimePoint deadline,
+  /// another's). `model`: whose pinned document counts, where `endpoint` is its own, and whose
+  /// taught names do. Errors: model_unavailable (`retry_after`: when it is fetched again),
+  /// timed_out, cancelled; unknown_model where an endpoint that is not configured does not exist or
+  /// makes neither images nor videos, sound or text.
+  [[nodiscard]] Result<std::shared_ptr<const profile::Profile>> profile(
+      const fal::EndpointId& endpoint, std::string_view model, TimePoint deadline,
       const std::stop_token& stop);
   /// What is there without any fetch or wait; null: nothing.
-  [[nodiscard]] std::shared_ptr<const schema::ModelSchema> cached(
-      const fal::EndpointId& endpoint, std::string_view pinned_for) const;
+  [[nodiscard]] std::shared_ptr<const profile::Profile> cached(const fal::EndpointId& endpoint,
+                                                               std::string_view model) const;
 
   /// Loads what the store has, fetches what is missing or due at `now`, several at a time, and
   /// returns when to call again (at most five seconds later, so that contradicted() is acted on).
@@ -134,4 +154,4 @@ class Catalog {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <stop_token>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// A point on the monotonic clock: for deadlines and durations.
 using TimePoint = std::chrono::steady_clock::time_point;
@@ -12,6 +12,10 @@ using TimePoint = std::chrono::steady_clock::time_point;
 using WallTime = std::chrono::system_clock::time_point;
 using Milliseconds = std::chrono::milliseconds;  ///< of back-off and waits
 using Seconds = std::chrono::seconds;            ///< of settings
+
+/// The deadline of what waits as long as it takes: so far away that nobody sees it pass, and near
+/// enough for times to be added to it.
+inline constexpr TimePoint no_deadline{std::chrono::hours(24 * 365 * 100)};
 
 /// Thread-safe. `SystemClock` of falproxy::http is the real one; tests step a virtual one.
 class Clock {
@@ -25,4 +29,4 @@ class Clock {
   virtual bool sleep_until(TimePoint until, std::stop_token stop) = 0;
 };
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -2,10 +2,13 @@
 // its own.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <optional>
 #include <span>
+#include <utility>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// Thread-safe. `ThreadExecutor` of falproxy::http uses threads; `InlineExecutor` below runs one
 /// after the other.
@@ -21,6 +24,17 @@ class Executor {
   virtual void run_blocking(const std::function<void()>& task) { task(); }
 };
 
+/// What `task()` returns. By Executor::run_blocking() if there are so many `bytes` to work on that
+/// it takes long.
+template <class Task>
+[[nodiscard]] auto run_by_size(Executor& executor, std::size_t bytes, Task&& task) {
+  constexpr std::size_t many = 64u << 10;
+  if (bytes <= many) return task();
+  std::optional<decltype(task())> made;
+  executor.run_blocking([&] { made.emplace(task()); });
+  return *std::move(made);
+}
+
 /// Runs the tasks in order on the calling thread.
 class InlineExecutor final : public Executor {
  public:
@@ -29,4 +43,4 @@ class InlineExecutor final : public Executor {
   }
 };
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

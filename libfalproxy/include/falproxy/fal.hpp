@@ -8,19 +8,23 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "falproxy/http.hpp"
 #include "falproxy/json.hpp"
+#include "falproxy/print.hpp"
 #include "falproxy/result.hpp"
 #include "falproxy/secret.hpp"
+#include "falproxy/vocabulary.hpp"
 
 /// fal.ai's protocols: the queue, fal.run, storage and their errors, as values. Opens no
 /// connection.
-namespace falproxy::fal {
+namespace falproxy::inline v0::fal {
 
 /// An endpoint such as `fal-ai/flux/dev`, `workflows/owner/name` or `comfy/owner/name`: two to
 /// seven segments of letters, digits, '.', '_' and '-'.
@@ -45,6 +49,8 @@ class EndpointId {
   std::string text_;
   std::size_t app_length_ = 0;
 };
+/// EndpointId::str().
+std::ostream& operator<<(std::ostream& out, const EndpointId& id);
 
 /// The base addresses of fal's services, without a trailing slash.
 struct Addresses {
@@ -57,8 +63,11 @@ struct Addresses {
                                                         ///< (FAL_SCHEMA_URL)
   std::string rest =
       "https://rest.fal.ai";  ///< storage; only upload_initiate_request() goes there (FAL_REST_URL)
+  std::string api = "https://api.fal.ai/v1";  ///< the platform API: prices (FAL_API_URL)
   bool operator==(const Addresses&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Addresses& addresses);
 
 /// Hosts that images may be fetched from: `host` or `*.host` over https, `http://host:port` for
 /// stand-ins.
@@ -71,6 +80,8 @@ class MediaHosts {
   /// By scheme, host and port; `*.host` takes hosts below it, not itself. The path does not matter.
   [[nodiscard]] bool allow(const Url& url) const noexcept;
   bool operator==(const MediaHosts&) const = default;
+  /// As parse() reads it.
+  friend std::ostream& operator<<(std::ostream& out, const MediaHosts& hosts);
 
  private:
   struct Rule {
@@ -89,6 +100,11 @@ class MediaHosts {
 /// As above, for who asks more than once.
 [[nodiscard]] bool same_origin(std::string_view url, const Url& base);
 
+/// True where a key may be sent to `url` for a job of the queue at `base`: same_origin(), or, if
+/// `base` is fal's own, https on one of the hosts that fal documents for it: queue.fal.run and its
+/// backups queue.falrun.com and falrun.com.
+[[nodiscard]] bool is_of_queue(std::string_view url, const Url& base);
+
 /// What the queue answered to a submit.
 struct Submitted {
   std::string request_id;  ///< at most 128 letters, digits, '-', '_', '.' and ':', since it becomes
@@ -99,9 +115,17 @@ struct Submitted {
   std::optional<int> queue_position;  ///< 0-based
   bool operator==(const Submitted&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Submitted& submitted);
 
-/// Missing addresses are built from `base` and the id's app; given ones are kept if same_origin(),
-/// else refused. Errors: upstream_failed (not the queue's answer), upstream_untrusted_url.
+/// The addresses of a job as falproxy builds them from `base` and the endpoint's app. None if
+/// `request_id` has characters or a length that an id of fal's does not have.
+[[nodiscard]] std::optional<Submitted> submitted_as(std::string_view request_id,
+                                                    const EndpointId& endpoint,
+                                                    std::string_view base);
+/// The addresses that fal gives are taken if they are is_of_queue() for `base`; in place of
+/// others, and of missing ones, stand those of submitted_as(). Errors: upstream_failed (not the
+/// queue's answer).
 [[nodiscard]] Result<Submitted> parse_submitted(std::string_view body, const EndpointId& endpoint,
                                                 std::string_view base);
 
@@ -112,6 +136,8 @@ enum class QueueState {
   completed,    ///< COMPLETED: ended well or not, see QueueStatus::error; the result can be fetched
   unknown       ///< any other word: fal may add some, and the job is not over
 };
+/// As written above.
+[[nodiscard]] std::string_view name_of(QueueState value) noexcept;
 
 /// What the queue says of a job, as one answer of `/status` or one event of `/status/stream`.
 struct QueueStatus {
@@ -124,9 +150,23 @@ struct QueueStatus {
                                             ///< runner_server_error; beside `error`
   bool operator==(const QueueStatus&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const QueueStatus& status);
 
 /// Unknown states and members are tolerated. Errors: upstream_failed.
 [[nodiscard]] Result<QueueStatus> parse_status(std::string_view body);
+
+/// What the queue says to a cancel.
+enum class CancelAnswer {
+  taken,              ///< the job is out of the queue, or its runner is asked to end
+  already_completed,  ///< its result can be fetched
+  not_found,          ///< the queue does not know the job
+  unclear,            ///< any other answer: the job may run on
+};
+/// As written above.
+[[nodiscard]] std::string_view name_of(CancelAnswer value) noexcept;
+/// Never fails. `head`: the status counts where the body has none of fal's words.
+[[nodiscard]] CancelAnswer parse_cancel(const HttpHead& head, std::string_view body);
 
 /// What an answer of fal's that is no success says of the job, the key and the request.
 struct Fault {
@@ -136,9 +176,9 @@ struct Fault {
     invalid_input,    ///< 422 about a field of the input
     content_policy,   ///< content_policy_violation
     no_media,         ///< no_media_generated
-    key_refused,      ///< 401
-    account_blocked,  ///< 403 locked, exhausted balance, 402
-    forbidden,        ///< any other 403
+    key_refused,      ///< 401 in fal's form
+    account_blocked,  ///< 403 locked, exhausted balance, 402, in fal's form
+    forbidden,        ///< any other 403 in fal's form
     not_found,        ///< 404: endpoint or request unknown
     busy,             ///< 429
     ingress,          ///< 502, 503, 504 without x-fal-request-id: the queue has not seen it
@@ -160,6 +200,10 @@ struct Fault {
   std::string request_id = {};  ///< x-fal-request-id; empty: the queue has not seen the request
   bool operator==(const Fault&) const = default;
 };
+/// As above.
+[[nodiscard]] std::string_view name_of(Fault::Cause value) noexcept;
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Fault& fault);
 
 /// Reads an answer with a status of 400 or more (or a COMPLETED with `error`). Never fails.
 [[nodiscard]] Fault read_fault(const HttpHead& head, std::string_view body);
@@ -201,10 +245,18 @@ class EventStreamReader {
 
 /// What a submit may ask of the queue besides the job.
 struct SubmitOptions {
-  /// X-Fal-Request-Timeout: time to start; sent only above 1 s.
-  std::optional<double> start_timeout_seconds;
+  /// X-Fal-Request-Start-Timeout: until a runner begins, fal's own repeats included; sent only
+  /// above 1 s.
+  std::optional<double> start_timeout_seconds = std::nullopt;
+  FalPreferences preferences = {};  ///< see preference_headers()
   bool operator==(const SubmitOptions&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const SubmitOptions& options);
+/// The header fields that say `preferences` to fal; none for what is not set. How often fal repeats
+/// a job on its own is left to fal: such repeats are one job, and a 5xx is not billed.
+[[nodiscard]] HttpHeaders preference_headers(const FalPreferences& preferences);
+
 /// POST to the queue. The answer is for parse_submitted(), or read_fault() from 400 on. Costs money
 /// where fal accepts it: to be sent again only where fal has certainly not taken it.
 [[nodiscard]] HttpRequest submit_request(const Addresses& fal, const EndpointId& endpoint,
@@ -213,17 +265,26 @@ struct SubmitOptions {
 /// POST to fal.run: the answer is the result itself. Nothing of it can be cancelled or fetched
 /// again.
 [[nodiscard]] HttpRequest run_request(const Addresses& fal, const EndpointId& endpoint,
-                                      const Secret& key, Body input);
+                                      const Secret& key, Body input,
+                                      const FalPreferences& preferences = {});
 /// fal's own `/stream` of a model.
 [[nodiscard]] HttpRequest stream_request(const Addresses& fal, const EndpointId& endpoint,
-                                         const Secret& key, Body input);
+                                         const Secret& key, Body input,
+                                         const FalPreferences& preferences = {});
+/// GET: the prices of at most `most_priced` endpoints, for read_prices(). Free, and safe to repeat.
+[[nodiscard]] HttpRequest pricing_request(const Addresses& fal,
+                                          std::span<const std::string> endpoints,
+                                          const Secret& key);
+/// Of one pricing_request().
+inline constexpr std::size_t most_priced = 50;
 /// GET: one document for parse_status(). Free, and safe to repeat.
 [[nodiscard]] HttpRequest status_request(const Submitted& job, const Secret& key);
 /// GET: an event stream whose events are documents for parse_status(); it ends with the job.
 [[nodiscard]] HttpRequest status_stream_request(const Submitted& job, const Secret& key);
 /// GET: the model's output, or an answer for read_fault().
 [[nodiscard]] HttpRequest result_request(const Submitted& job, const Secret& key);
-/// PUT: fal takes a job out of its queue; one that runs may still complete, and be billed.
+/// PUT: fal takes a job out of its queue; one that runs may still complete, and be billed. The
+/// answer is for parse_cancel().
 [[nodiscard]] HttpRequest cancel_request(const Submitted& job, const Secret& key);
 /// GET: the model's OpenAPI document. Public: it takes no key.
 [[nodiscard]] HttpRequest schema_request(const Addresses& fal, const EndpointId& endpoint);
@@ -238,7 +299,10 @@ struct SubmitOptions {
 struct UploadTarget {
   std::string upload_url;  ///< takes one PUT; signed, so that no key is sent there
   std::string file_url;  ///< public: whoever has the address may fetch it, until the lifetime ends
+  bool operator==(const UploadTarget&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const UploadTarget& target);
 /// Errors: upstream_failed; upstream_untrusted_url where `upload_url` is neither on a media host
 /// nor of `fal.rest`'s own origin.
 [[nodiscard]] Result<UploadTarget> parse_upload_target(std::string_view body, const Addresses& fal,
@@ -247,4 +311,4 @@ struct UploadTarget {
 [[nodiscard]] HttpRequest upload_request(const UploadTarget& target, std::string_view content_type,
                                          Body bytes);
 
-}  // namespace falproxy::fal
+}  // namespace falproxy::inline v0::fal

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <iosfwd>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,7 +12,9 @@
 #include <utility>
 #include <vector>
 
-namespace falproxy {
+#include "falproxy/print.hpp"
+
+namespace falproxy::inline v0 {
 
 /// Header fields in order of arrival. Names compare without regard to case (RFC 9110, 5.1).
 class HttpHeaders {
@@ -50,7 +53,11 @@ struct Piece {
   /// Anything that keeps `bytes` where they are; shared between copies.
   std::shared_ptr<const void> owner;
   std::string_view bytes;  ///< immutable while anybody has them
+  /// The same bytes, whoever owns them.
+  bool operator==(const Piece& other) const noexcept { return bytes == other.bytes; }
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Piece& piece);
 
 /// Bytes in pieces: a large base64 string goes from where it arrived to the socket without being
 /// copied in between. Copying is cheap; the bytes are shared and immutable.
@@ -74,11 +81,15 @@ class Body {
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   /// All of it as one string: a copy; for tests and small bodies.
   [[nodiscard]] std::string str() const;
+  /// The same bytes, however they are cut into pieces.
+  bool operator==(const Body& other) const noexcept;
 
  private:
   std::vector<Piece> pieces_;
   std::size_t size_ = 0;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Body& body);
 
 /// One request, complete: a transport adds only what it must write itself.
 struct HttpRequest {
@@ -90,19 +101,32 @@ struct HttpRequest {
   /// The longest time without a byte of the answer before the exchange ends as timed_out; 0: only
   /// the deadline counts.
   std::chrono::milliseconds max_silence{0};
+  bool operator==(const HttpRequest&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const HttpRequest& request);
 
 /// An answer before its body.
 struct HttpHead {
   int status = 0;            ///< of the final answer: interim ones (1xx) are not handed out
   HttpHeaders headers = {};  ///< as they came, the transport's own (Content-Length) included
+  /// The answer told neither a length nor chunks: its body ends with the connection, and may be
+  /// incomplete though the exchange ends well. A body that is shorter than it was told to be never
+  /// ends well.
+  bool ends_with_connection = false;
+  bool operator==(const HttpHead&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const HttpHead& head);
 
 /// A whole answer in memory, as fetch() collects it.
 struct HttpResponse {
   HttpHead head = {};     ///< status and fields
   std::string body = {};  ///< decoded from transfer coding; bytes, of whatever type the fields say
+  bool operator==(const HttpResponse&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const HttpResponse& response);
 
 /// An absolute http or https URL in its parts; `host` is lower case, without brackets for IPv6.
 struct Url {
@@ -118,6 +142,8 @@ struct Url {
   [[nodiscard]] std::string origin() const;
   bool operator==(const Url&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Url& url);
 
 /// Percent-encodes all but unreserved characters (RFC 3986, 2.3); `keep` names characters that
 /// stay, such as "/".
@@ -125,4 +151,4 @@ struct Url {
 /// Decodes %XX; none where an escape is broken.
 [[nodiscard]] std::optional<std::string> percent_decode(std::string_view text);
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -8,10 +8,12 @@
 #include <memory>
 #include <string>
 
+#include "falproxy/log.hpp"
+#include "falproxy/proxies.hpp"
 #include "falproxy/socket_waiter.hpp"
 #include "falproxy/transport.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// Thread-safe; any number of calls may block in send() at once, and one that waits holds at most a
 /// buffer of 4 KiB.
@@ -19,7 +21,12 @@ namespace falproxy {
 /// Connections are kept open and used again, the last one first. A GET that meets a connection
 /// which the server had closed meanwhile is sent again over a new one, unless a byte of an answer
 /// came. Anything else is only sent again where not one byte of it left this machine. Redirects are
-/// not followed, no compressed answer is asked for, no proxy is used.
+/// not followed, no compressed answer is asked for.
+///
+/// Through a proxy (Options::proxies) https goes in a tunnel, in which the host's own certificate
+/// is checked as ever, and http in requests that the proxy passes on. If the proxy cannot be
+/// reached or refuses, send() fails as `unreachable` with nothing sent, and the message names its
+/// setting.
 ///
 /// Certificates and host names are checked against the system's certificates, or those in the file
 /// that SSL_CERT_FILE names, read once and shared by all connections; later handshakes with a host
@@ -37,6 +44,10 @@ class HttpTransport final : public Transport {
     std::string ca_file = {};  ///< PEM; empty: SSL_CERT_FILE, else the system's
     /// Outlives the transport; null: a PollWaiter.
     SocketWaiter* waiter = nullptr;
+    Proxies proxies = {};  ///< Proxies::read() takes them from the environment; by default none
+    /// Told what this machine lacks: descriptors, memory, answers of its name server. At most one
+    /// line a second.
+    LogLine log = {};
   };
   /// Errors: invalid_settings where the named certificates cannot be read.
   [[nodiscard]] static Result<std::unique_ptr<HttpTransport>> create(Options options);
@@ -67,4 +78,4 @@ class HttpTransport final : public Transport {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -5,18 +5,22 @@
 // threads may read the same value.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "falproxy/print.hpp"
 #include "falproxy/result.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// What a text may hold at most before Json::parse refuses it; the defaults are those for request
 /// bodies.
@@ -25,6 +29,12 @@ struct JsonLimits {
   std::size_t max_values = 100'000;  ///< values of every kind, members of objects included
   bool unique_names = false;         ///< a name that stands twice in one object is an error
 };
+
+/// The integers that Json takes: no bool, and no character.
+template <class T>
+concept JsonInteger = std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char> &&
+                      !std::same_as<T, wchar_t> && !std::same_as<T, char8_t> &&
+                      !std::same_as<T, char16_t> && !std::same_as<T, char32_t>;
 
 /// One value. Immutable, cheap to copy (a pointer), safe to read from any number of threads.
 class Json {
@@ -41,6 +51,24 @@ class Json {
   };
 
   Json() noexcept;  ///< null
+  /// @{
+  /// Implicit, so that C++ values are literals: `Json::object({{"seed", 7}, {"sizes",
+  /// Json::array({"1K", "2K"})}})`. As boolean(), integer(), number() and string(). A character is
+  /// no value.
+  Json(std::nullptr_t) noexcept;                         // NOLINT(google-explicit-constructor)
+  Json(const char* text) : Json(string(text)) {}         // NOLINT(google-explicit-constructor)
+  Json(std::string_view text) : Json(string(text)) {}    // NOLINT(google-explicit-constructor)
+  Json(const std::string& text) : Json(string(text)) {}  // NOLINT(google-explicit-constructor)
+  template <std::same_as<bool> T>
+  Json(T value) : Json(boolean(value)) {}  // NOLINT(google-explicit-constructor)
+  template <JsonInteger T>
+  Json(T value)  // NOLINT(google-explicit-constructor)
+      : Json(std::is_signed_v<T> ? integer(static_cast<std::int64_t>(value))
+                                 : unsigned_integer(static_cast<std::uint64_t>(value))) {}
+  template <std::floating_point T>
+  Json(T value)  // NOLINT(google-explicit-constructor)
+      : Json(number(static_cast<double>(value))) {}
+  /// @}
   /// `true` or `false`.
   [[nodiscard]] static Json boolean(bool value);
   /// Kept exactly, beyond 2^53 too.
@@ -87,6 +115,16 @@ class Json {
   /// The member `key` of an object; none when there is none, or this is no object. A member that is
   /// null is found.
   [[nodiscard]] std::optional<Json> find(std::string_view key) const noexcept;
+  /// As at().
+  [[nodiscard]] Json operator[](std::size_t index) const noexcept { return at(index); }
+  /// The member `key`; null where find() finds none.
+  [[nodiscard]] Json operator[](std::string_view key) const noexcept;
+
+  /// For `for`: the elements of an array, in order; of all else none.
+  [[nodiscard]] std::vector<Json> elements() const;
+  /// For `for (const auto& [name, value] : json.members())`: an object's members, sorted bytewise
+  /// by name; of all else none. A name lives as long as any Json that shares the tree.
+  [[nodiscard]] std::vector<std::pair<std::string_view, Json>> members() const;
   /// The names of an object's members, sorted bytewise.
   [[nodiscard]] std::vector<std::string_view> keys() const;
 
@@ -99,8 +137,16 @@ class Json {
   struct Access;  ///< for falproxy's own sources (src/json/access.hpp)
 
  private:
-  explicit Json(std::shared_ptr<const void> node) noexcept : node_(std::move(node)) {}
+  static Json unsigned_integer(std::uint64_t value);
+  struct Node {
+    std::shared_ptr<const void> tree;
+  };
+  explicit Json(Node node) noexcept : node_(std::move(node.tree)) {}
   std::shared_ptr<const void> node_;  // an aliasing pointer into a shared tree; none: null
 };
+/// As written above.
+[[nodiscard]] std::string_view name_of(Json::Kind kind) noexcept;
+/// Json::dump().
+std::ostream& operator<<(std::ostream& out, const Json& json);
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

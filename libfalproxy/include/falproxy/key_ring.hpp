@@ -4,31 +4,39 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <iosfwd>
 #include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "falproxy/clock.hpp"
+#include "falproxy/print.hpp"
 #include "falproxy/result.hpp"
 #include "falproxy/secret.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// What fal said of a key. A 5xx is no fault of the key and is not reported.
 enum class KeyOutcome {
-  /// A submit was accepted: whatever rested the key is over. Of a probe: what blocked its account,
-  /// too.
+  /// A submit was accepted: whatever rested the key before the lease was taken is over. A probe's:
+  /// so is what made fal refuse the key or block its account.
   accepted,
   /// 429: the key rests for Retry-After if that is more than nothing, else about 1 s, doubling to
   /// 60 s from one time to the next.
   rate_limited,
-  /// 401: the key is out until a reload; the others of its account are not.
+  /// 401: the key is left out for 5 minutes, then one request probes it; the others of its account
+  /// are not.
   refused,
-  /// 403 locked, exhausted balance: the account rests 5 minutes, then one request probes it.
+  /// 403 locked, exhausted balance: the account rests 5 minutes, then one request probes it. One
+  /// that has come back is given jobs step by step: one more at once for each that is accepted.
   account_blocked,
 };
+/// As written above.
+[[nodiscard]] std::string_view name_of(KeyOutcome value) noexcept;
 
 class KeyRing;
 
@@ -41,17 +49,19 @@ class KeyLease {
   KeyLease(KeyLease&& other) noexcept;
   /// Gives back what this one held.
   KeyLease& operator=(KeyLease&& other) noexcept;
-  /// Gives the key back, and wakes the first who waits for one. A probe that never reported leaves
-  /// the account blocked.
+  /// Gives the key back, and wakes the first who can use it. A probe that never reported leaves the
+  /// key refused, or the account blocked.
   ~KeyLease();
 
   /// Position in AI_KEYS when it was taken; safe to log.
   [[nodiscard]] std::size_t slot() const noexcept;
+  /// Tells the key from others without showing it, also after a restart: 16 hexadecimal digits.
+  [[nodiscard]] const std::string& fingerprint() const noexcept;
   /// Valid as long as the lease, whatever a reload does.
   [[nodiscard]] const Secret& key() const noexcept;
   /// `retry_after`: what fal asked for with a 429; at most an hour of it is kept. True where the
-  /// operator should hear of it: the key or its account is out or blocked from now on, or is usable
-  /// again.
+  /// operator should hear of it: the key is left out, for the first time or once more; its account
+  /// is blocked from now on; or they are usable again.
   bool report(KeyOutcome outcome, TimePoint now, std::optional<Milliseconds> retry_after = {});
 
  private:
@@ -68,15 +78,19 @@ struct AccountStatus {
     ready,    ///< at least one key can be taken, limits aside
     resting,  ///< every key that is not out was rate limited
     blocked,  ///< until a probe succeeds
-    out,      ///< every key was refused
+    out,      ///< every key was refused, until a probe succeeds
   };
   State state = State::ready;  ///< `blocked` also while acquire() may lend the probe
   int leases = 0;              ///< jobs that hold a key of it now
   int keys = 0;                ///< configured, those that are out included
-  /// While resting or blocked; none while a probe is under way.
+  /// While resting, blocked or out; none while a probe is under way or due.
   std::optional<Milliseconds> back_in = std::nullopt;
   bool operator==(const AccountStatus&) const = default;
 };
+/// As above.
+[[nodiscard]] std::string_view name_of(AccountStatus::State value) noexcept;
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const AccountStatus& status);
 
 /// Thread-safe. The lock is held for a look at each account, never while waiting. Time comes in as
 /// a parameter.
@@ -84,35 +98,52 @@ class KeyRing {
  public:
   /// Taken anew with reload().
   struct Options {
-    int max_jobs_per_account = 0;    ///< 0: no limit
+    int max_jobs_per_account = 0;    ///< of those that are counted; 0: no limit
     std::size_t max_waiting = 1000;  ///< requests that may wait for an account at once
   };
 
   /// `accounts`: keys of one account stand together (AI_KEYS="a|b,c"); a key that was there before
   /// is ignored. `random` gives numbers in [0, 1), for jitter; it is called by one thread at a
-  /// time.
+  /// time. Empty: no jitter.
   KeyRing(std::vector<std::vector<Secret>> accounts, Options options,
-          std::function<double()> random);
+          std::function<double()> random = {});
   ~KeyRing();
   KeyRing(const KeyRing&) = delete;
   KeyRing& operator=(const KeyRing&) = delete;
 
   /// A key of the usable account with the fewest leases, among equals of the next in turn; within
-  /// the account, the next usable key in turn. An account that was blocked long enough gives one
-  /// lease, the probe, and no other until that one has reported or is gone. Errors: keys_resting
-  /// (rate limited; `retry_after`: when the first is back); keys_out (refused or blocked;
-  /// `retry_after` where a probe is due); overloaded where every usable account holds
-  /// max_jobs_per_account leases, or others wait already (then acquire_or_wait()).
+  /// the account, the next usable key in turn. A key that was refused, or an account that was
+  /// blocked, long enough gives one lease, the probe, and no other until that one has reported or
+  /// is gone. Errors: keys_resting (rate limited; `retry_after`: when the first is back); keys_out
+  /// (refused or blocked; `retry_after`: when the first may be probed); overloaded where every
+  /// usable account has as many jobs as it may, or others wait already for what there is (then
+  /// acquire_or_wait()).
   [[nodiscard]] Result<KeyLease> acquire(TimePoint now);
 
-  /// As acquire(), but where that would be overloaded it blocks, first come first served, until
-  /// there is a key, `deadline` passes or `stop` is requested. Waits only in `clock.sleep_until()`,
-  /// which it ends early when a lease is given back. The keys in the positions of `except` are not
-  /// taken, whatever their state: fal refused them to the caller. Errors: queue_full, timed_out,
-  /// cancelled, and those of acquire() but overloaded; keys_out where only `except` is left.
+  /// What a key is wanted for.
+  struct Need {
+    /// Positions of keys that are not to be taken, whatever their state: fal refused them before.
+    std::span<const std::size_t> except = {};
+    /// Against max_jobs_per_account. fal counts neither uploads nor jobs of an account's own apps.
+    bool counted = true;
+  };
+  /// As acquire(), but where that would be overloaded it blocks until there is a key, `deadline`
+  /// passes or `stop` is requested. Whoever came first of those who can use a key is given it.
+  /// Waits only in `clock.sleep_until()`, which it ends early when a lease is given back. Errors:
+  /// queue_full, timed_out, cancelled, and those of acquire() but overloaded; keys_out where only
+  /// `need.except` is left.
   [[nodiscard]] Result<KeyLease> acquire_or_wait(Clock& clock, TimePoint deadline,
-                                                 const std::stop_token& stop,
-                                                 std::span<const std::size_t> except = {});
+                                                 const std::stop_token& stop, Need need);
+  /// The same for any key, counted.
+  [[nodiscard]] Result<KeyLease> acquire_or_wait(Clock& clock, TimePoint deadline,
+                                                 const std::stop_token& stop) {
+    return acquire_or_wait(clock, deadline, stop, Need());
+  }
+
+  /// The key with that KeyLease::fingerprint(), at once, whatever fal has said of it and however
+  /// many jobs its account has: for a job that fal has taken with it. Errors: keys_out (it is not
+  /// configured).
+  [[nodiscard]] Result<KeyLease> acquire_again(std::string_view fingerprint);
 
   /// New keys and limits. Keys that stay keep their rests and leases, but what was refused or
   /// blocked is tried again: the operator may have mended it. Leases of keys that go run on.
@@ -130,4 +161,4 @@ class KeyRing {
   std::shared_ptr<Impl> impl_;
 };
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <iosfwd>
 #include <string_view>
 
-namespace falproxy {
+#include "falproxy/print.hpp"
+
+namespace falproxy::inline v0 {
 
 /// How much a line matters.
 enum class LogLevel {
@@ -13,9 +16,11 @@ enum class LogLevel {
   warning,  ///< the operator should look after something
   error,    ///< something does not work until the operator looks after it
 };
+/// As written above.
+[[nodiscard]] std::string_view name_of(LogLevel value) noexcept;
 
 /// Takes one line, which holds no key. Called from several threads at once; may be empty, then
 /// nobody listens.
 using LogLine = std::function<void(LogLevel, std::string_view)>;
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -3,7 +3,7 @@
 
 #include "falproxy/codecs.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// Thread-safe and stateless.
 class OpensslCodecs final : public Codecs {
@@ -14,4 +14,4 @@ class OpensslCodecs final : public Codecs {
   [[nodiscard]] Digest sha256(std::string_view bytes) const override;
 };
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

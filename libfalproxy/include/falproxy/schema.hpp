@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,10 +13,11 @@
 #include <vector>
 
 #include "falproxy/json.hpp"
+#include "falproxy/print.hpp"
 #include "falproxy/result.hpp"
 
 /// What a model takes and gives, read from its OpenAPI document.
-namespace falproxy::schema {
+namespace falproxy::inline v0::schema {
 
 /// The JSON types that a value may have; `null` is kept apart in Field::nullable.
 struct Types {
@@ -31,6 +33,8 @@ struct Types {
   }
   bool operator==(const Types&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Types& types);
 
 /// fal's machine-readable limits (`x-fal` on image_size and on image inputs); pixels, pixels
 /// squared, width/height.
@@ -47,6 +51,10 @@ struct FalLimits {
   std::optional<double> max_file_size;     ///< of the picture's file, in bytes
   bool operator==(const FalLimits&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const FalLimits& limits);
+
+struct Rule;  // how a schema is written; see src/schema/rule.hpp
 
 /// One schema: of an input property, of the items of an array, or of one branch of an anyOf. $ref
 /// and allOf are resolved into it; an anyOf of one schema and null is that schema, nullable. A
@@ -83,76 +91,67 @@ struct Field {
   std::shared_ptr<const Field> additional;  ///< of an object: its other members; null: any
   std::shared_ptr<const Field> items;       ///< of an array; null: any
   std::vector<Field> branches;  ///< anyOf and oneOf, the null branch left out; two or more, or none
-  FalLimits limits;  ///< of pictures and their sizes; hints that fal itself does not enforce
+  std::shared_ptr<const FalLimits> fal_limits;  ///< null: none; see limits()
+  /// Of an object: names that it must have and that are none of `properties`.
+  std::vector<std::string> required_names;
+  /// The schema keyword by keyword, which check() goes by; null: of an output, so never checked.
+  std::shared_ptr<const Rule> written;
 
+  /// Of pictures and their sizes; hints that fal itself does not enforce.
+  [[nodiscard]] const FalLimits& limits() const noexcept;
   /// By name, of this object alone, not of its branches; null: none. Lives as long as the Field.
   [[nodiscard]] const Field* property(std::string_view property_name) const noexcept;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Field& field);
 
 /// Every value that an enum or const lists, of the field itself and of its branches; empty: no list
 /// anywhere. A value outside of it may still fit where a branch has no list (flux-pro's enum or
 /// free string).
 [[nodiscard]] std::vector<Json> choices(const Field& field);
 
-/// Why `value` does not fit; none where it fits. `path` is the field's own name. The message is a
-/// sentence for the person who sent it that names the place and the mend: "'loras[0].scale' must be
-/// at most 4."; Error::field is that place. Kinds: invalid_type, invalid_value, missing_parameter
-/// (of a nested object), unknown_parameter (of a closed one). A pattern is left unchecked where
-/// checking might be slow: it or the value is longer than 256 bytes, or it repeats a lot; and where
-/// it is no ECMAScript expression. fal is then the one to refuse.
+/// One place where a value does not fit.
+struct Fault {
+  ErrorKind kind;       ///< see check()
+  std::string pointer;  ///< to that place within the value: a JSON Pointer (RFC 6901)
+  std::string path;     ///< the same for people, with the field's name: "loras[0].scale"
+  std::string message;  ///< a sentence that names `path` and the mend
+  /// But for the message.
+  bool operator==(const Fault& other) const noexcept {
+    return kind == other.kind && pointer == other.pointer && path == other.path;
+  }
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Fault& fault);
+/// Every place where `value` breaks a keyword of the schema, in the document's order; none: it
+/// fits. Of alternatives (anyOf) that all refuse it, those of the one that it was meant for. The
+/// keywords are those of JSON Schema 2020-12 but for the dynamic, remote and "unevaluated" ones,
+/// and OpenAPI 3.0's `nullable`. Kinds, `path` and what is left unchecked: see check().
+[[nodiscard]] std::vector<Fault> find_faults(const Field& field, const Json& value,
+                                             std::string_view path);
+
+/// The first of find_faults(): why `value` does not fit; none where it fits. `path` is the field's
+/// own name. The message is a sentence for the person who sent it that names the place and the
+/// mend: "'loras[0].scale' must be at most 4."; Error::field is that place. Kinds: invalid_type,
+/// invalid_value, missing_parameter (of a nested object), unknown_parameter (of a closed one). A
+/// pattern is left unchecked where checking might be slow: it or the value is longer than 256
+/// bytes, or it repeats a lot; and where it is no ECMAScript expression. fal is then the one to
+/// refuse.
 [[nodiscard]] std::optional<Error> check(const Field& field, const Json& value,
                                          std::string_view path);
 
-/// How a model is told the size.
-enum class SizeControl {
-  none,          ///< by nothing: its pictures have the size that it likes
-  image_size,    ///< one input for both sides: presets, WxH or an object
-  width_height,  ///< two inputs, in pixels
-  aspect_ratio,  ///< a shape; the model chooses the pixels
-  resolution     ///< a tier alone ("2K")
-};
-
-/// What the answer of a model holds.
-struct Output {
-  bool images = false;     ///< `images[]`
-  bool image = false;      ///< `image{}`
-  bool described = false;  ///< the document says anything at all of the answer
-  bool operator==(const Output&) const = default;
-};
-
-/// What an image property is for, told from its name, type and description; patterns, no table of
-/// models.
-enum class ImageRole {
-  source,  ///< the picture to work on; where no name says so, the first required picture that is no
-           ///< mask
-  mask,    ///< of the source: where to change it
-  control,    ///< gives structure: edges, depth, pose
-  reference,  ///< gives style, face, garment, subject
-  other,      ///< something else: filled only where it is required
-};
-/// An input property that takes the address of a picture, or several.
-struct ImageField {
-  std::string name;         ///< of the input
-  std::string member = {};  ///< of an object, or of the objects of an array, the member with the
-                            ///< address; empty: it is the address
-  ImageRole role = ImageRole::other;  ///< by the words of its name, then its description
-  bool array = false;                 ///< takes several addresses
-  bool required = false;              ///< the model does nothing without it
-  std::size_t min_items = 1;          ///< of an array: addresses that it must have
-  std::size_t max_items = 1;          ///< of an array: SIZE_MAX where the document says nothing
-};
-
-/// Everything falproxy knows of a model.
+/// What a model's document says.
 struct ModelSchema {
-  std::string endpoint;                  ///< from the document's one POST path
-  std::string category;                  ///< fal's own word: "text-to-image", ...; unreliable
-  std::vector<Field> inputs;             ///< in fal's display order
-  Output output;                         ///< what of an answer the document promises
-  std::vector<ImageField> image_fields;  ///< required ones first, sources first
+  std::string endpoint;        ///< from the document's one POST path
+  std::string category;        ///< fal's own word: "text-to-image", ...; unreliable
+  std::vector<Field> inputs;   ///< in fal's display order
+  std::vector<Field> outputs;  ///< of its result; empty: the document describes none
 
   /// By name; null: the model has no such input. Lives as long as the schema.
   [[nodiscard]] const Field* input(std::string_view name) const noexcept;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const ModelSchema& schema);
 
 /// How much of a document analyze() reads, so that a hostile one costs little.
 struct AnalyzeLimits {
@@ -176,39 +175,9 @@ struct AnalyzeLimits {
 [[nodiscard]] Result<ModelSchema> analyze(std::string_view document, std::string_view endpoint = {},
                                           const AnalyzeLimits& limits = {});
 
-/// The summary that /v1/models, `falproxy models` and the page show.
-struct Summary {
-  std::string endpoint;  ///< ModelSchema::endpoint
-  std::string category;  ///< ModelSchema::category
-  /// ISO 8601; the document does not hold it: filled in by who fetched it.
-  std::string document_date = {};
-  SizeControl size_control = SizeControl::none;  ///< the most precise one that the model has
-  std::vector<std::string> sizes;                ///< presets, or WxH strings, of image_size
-  std::vector<std::string> ratios;               ///< of aspect_ratio
-  std::vector<std::string> resolutions;          ///< of resolution: tiers such as "2K"
-  bool free_size = false;                        ///< takes a width and a height of one's choice
-  int max_n = 1;                     ///< images of one job; 10 where the document writes no limit
-  bool takes_images = false;         ///< any input of a role
-  bool requires_image = false;       ///< not without a picture: an edit endpoint
-  bool requires_prompt = false;      ///< an input `prompt` is required
-  std::vector<std::string> formats;  ///< output formats
-};
-/// Told from the inputs alone; document_date stays empty.
-[[nodiscard]] Summary describe(const ModelSchema& schema);
-/// An object with the members of Summary by their names; document_date only where it is known.
-[[nodiscard]] Json to_json(const Summary& summary);
-
-/// The inputs as a form can use them: an array in display order of objects with `name`, `type`
-/// (boolean, integer, number, string, array, object; any for none or several) and `required`; and
-/// where there is something to say `title`, `help`, `default`, `example`, `min`, `max`, `step`,
-/// `min_length`, `max_length`, `min_items`, `max_items`, `pattern`, `nullable`, `deprecated`,
-/// `enum` (with `free` true where other values fit, too), `image` (the ImageRole), `items` (one
-/// such object), `properties` (an array of them), `any_of` (an array of them).
-[[nodiscard]] Json inputs_to_json(const ModelSchema& schema);
-
 /// What changed between two documents of one model, a line each ("added input 'seed' (integer)",
 /// "'style': 'retro' is no longer allowed"); empty: nothing that matters. Words, examples and the
 /// order of inputs do not matter.
 [[nodiscard]] std::vector<std::string> diff(const ModelSchema& before, const ModelSchema& after);
 
-}  // namespace falproxy::schema
+}  // namespace falproxy::inline v0::schema

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// Holds a key. There is no way to stream or format it; whoever needs the text says so with
 /// reveal().
@@ -30,7 +30,10 @@ class Secret {
   std::string text_;
 };
 
-/// `text` with every occurrence of a secret replaced by "[key]".
+/// True if `text` holds what without_secret() would replace.
+[[nodiscard]] bool shows_secret(std::string_view text, const Secret& secret) noexcept;
+/// `text` with "[key]" for every occurrence of the secret, and of what stands before or after its
+/// first colon alone, if that has at least eight characters.
 [[nodiscard]] std::string without_secret(std::string text, const Secret& secret);
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

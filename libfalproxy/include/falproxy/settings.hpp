@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <map>
 #include <optional>
 #include <span>
@@ -17,11 +18,13 @@
 #include <vector>
 
 #include "falproxy/json.hpp"
+#include "falproxy/money.hpp"
+#include "falproxy/print.hpp"
 #include "falproxy/result.hpp"
 #include "falproxy/secret.hpp"
 #include "falproxy/vocabulary.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// One thing that is wrong with the configuration, or looks so. Printed as `file:line: VARIABLE:
 /// message; mend`.
@@ -32,8 +35,13 @@ struct SettingsFault {
                               ///< the line is no assignment
   std::string message = {};   ///< never holds a secret's value
   std::string mend = {};      ///< what to write instead
-  bool operator==(const SettingsFault&) const = default;
+  /// But for `message` and `mend`.
+  bool operator==(const SettingsFault& other) const noexcept {
+    return file == other.file && line == other.line && variable == other.variable;
+  }
 };
+/// As to_string().
+std::ostream& operator<<(std::ostream& out, const SettingsFault& fault);
 /// One line, without a line break at its end.
 [[nodiscard]] std::string to_string(const SettingsFault& fault);
 
@@ -43,6 +51,7 @@ struct EnvEntry {
   std::string name;
   std::string value;  ///< without quotes, `\n` and `\r` expanded where it stood in double quotes
   int line = 0;       ///< 1-based, of the name
+  std::string file = {};  ///< that the value was read from, for messages; empty: the .env file
   bool operator==(const EnvEntry&) const = default;
 };
 
@@ -57,38 +66,63 @@ struct EnvFile {
 /// Never fails: what dotenv ignores is ignored, with a warning.
 [[nodiscard]] EnvFile parse_env(std::string_view text, std::string file);
 
+/// The environment as settings are read from it.
+struct TidyEnvironment {
+  std::map<std::string, std::string> variables = {};  ///< for read_settings()
+  std::vector<SettingsFault> warnings = {};           ///< of what was changed or looks odd
+};
+/// `variables` as they were meant, with a warning for each that is changed. Only settings and the
+/// addresses of proxies are looked at: a value wholly in one pair of quotes loses them (docker's
+/// --env-file keeps quotes), and a port that is a Kubernetes service link
+/// (`METRICS_PORT=tcp://10.0.0.1:9090`) is left out.
+[[nodiscard]] TidyEnvironment tidy_environment(std::map<std::string, std::string> variables);
+/// True if `value` was wholly in one pair of quotes, which it has lost.
+bool unwrap_quotes(std::string& value);
+
 /// What becomes of a job whose client leaves: ON_DISCONNECT.
 enum class OnDisconnect {
   cancel,  ///< it is cancelled at fal, once nobody waits for it
   keep     ///< it is finished, for a repeat within RECOVERY_WINDOW_SECONDS
 };
+/// As written above.
+[[nodiscard]] std::string_view name_of(OnDisconnect value) noexcept;
 
 /// How a picture of a request reaches fal: IMAGE_UPLOAD.
 enum class ImageUpload {
   storage,     ///< fal's storage, which is public, for UPLOAD_TTL_SECONDS
-  inline_data  ///< `inline`: a data URI in the job's input
+  inline_data  ///< `inline`, which is its name: a data URI in the job's input
 };
+/// As written above.
+[[nodiscard]] std::string_view name_of(ImageUpload value) noexcept;
 
 /// What becomes of pictures that the model itself marked: NSFW_RESULTS.
 enum class NsfwResults {
   leave_out,  ///< the others are answered; where none is left, content_policy
   pass        ///< they are answered, with a Note
 };
+/// As written above.
+[[nodiscard]] std::string_view name_of(NsfwResults value) noexcept;
 
 /// How a request is logged: LOG_FORMAT.
 enum class LogFormat {
   text,  ///< a line for people
   json   ///< one JSON object on a line
 };
+/// As written above.
+[[nodiscard]] std::string_view name_of(LogFormat value) noexcept;
 
 /// One entry of SUPPORTED_MODELS: `name:endpoint` or `name:endpoint+edit-endpoint`. The name is all
 /// before the first ':'.
 struct ModelRoute {
-  std::string name;           ///< no blank, comma, colon or control character; unique
+  /// No blank, comma, colon or control character; unique. With '*', which stands for any
+  /// characters, it is a pattern.
+  std::string name;
   std::string endpoint;       ///< a well-formed fal endpoint id, in its normal form
   std::string edit_endpoint;  ///< empty: none
   bool operator==(const ModelRoute&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const ModelRoute& route);
 
 /// What MODELS_FILE says of one model. Every member may be absent.
 struct ModelSettings {
@@ -97,13 +131,18 @@ struct ModelSettings {
   std::vector<std::pair<std::string, Json>> overrides = {};      ///< native fields, always sent
   std::optional<ResponseFormat> response_format = std::nullopt;  ///< none: DEFAULT_RESPONSE_FORMAT
   std::optional<Completion> completion = std::nullopt;           ///< none: FAL_COMPLETION
+  Teaching taught = {};   ///< `inputs` and `outputs`: what its names mean
   std::string edit = {};  ///< endpoint id for edits, variations and generations with images
   std::optional<MaskConvention> mask = std::nullopt;  ///< none: told from the model's document
   std::vector<std::string> fallback = {};             ///< names of configured models, in order
   std::string schema = {};                            ///< a local file, relative to the models file
-  bool stream = false;  ///< use fal's own /stream for streamed requests
+  bool stream = false;      ///< use fal's own /stream for streamed requests
+  bool own_app = false;     ///< a serverless app of the account, whose jobs fal does not count
+  FalPreferences fal = {};  ///< said to fal with each of the model's jobs
   bool operator==(const ModelSettings&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const ModelSettings& settings);
 using ModelSettingsMap = std::map<std::string, ModelSettings>;  ///< by the model's name
 /// Reads the JSON of MODELS_FILE. An unknown key is a fault. `file` is for the messages. With
 /// `models`, what both say must agree: each name is configured, fallbacks too, and an edit endpoint
@@ -125,23 +164,65 @@ struct RateLimit {
   std::chrono::seconds per{60};  ///< 60 for `60/min`, 1 for `5/s`
   bool operator==(const RateLimit&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const RateLimit& limit);
+
+/// What becomes of a job whose price is not known beforehand: `unknown_price` in KEYS_FILE.
+enum class UnknownPrice {
+  refuse,  ///< it is not submitted
+  allow,   ///< it counts once its cost is known
+  assume   ///< KeyRules::assumed_cost is taken for it
+};
+/// As written above.
+[[nodiscard]] std::string_view name_of(UnknownPrice value) noexcept;
+
+/// One row of KEYS_FILE: a key, and what it may do. Members that are absent limit nothing.
+struct KeyRules {
+  std::string name = {};  ///< "default": CUSTOM_ACCESS_KEY's; "*": of all keys together
+  Secret key = {};        ///< empty: the name's key is another setting's
+  std::optional<Budget> budget = std::nullopt;  ///< none: no limit
+  std::vector<std::string> models = {};         ///< names of models, or patterns; empty: every one
+  std::optional<RateLimit> rate_limit = std::nullopt;  ///< none: RATE_LIMIT
+  std::optional<int> max_in_flight = std::nullopt;     ///< none: MAX_IN_FLIGHT_PER_KEY
+  std::optional<Day> expires = std::nullopt;           ///< from that day on it is no key
+  /// If the row says nothing: `refuse` with a budget or `max_job_cost`, else `allow`.
+  UnknownPrice unknown_price = UnknownPrice::allow;
+  Usd assumed_cost = {};          ///< of a job, for UnknownPrice::assume
+  bool allow_state_loss = false;  ///< `on_state_loss`: go on, though what was spent is forgotten
+  std::optional<Usd> max_job_cost = std::nullopt;  ///< none: no limit
+  std::string user_header = {};  ///< the field that names who asks; empty: the request's `user`
+  bool operator==(const KeyRules&) const = default;
+};
+/// Reads the JSON of KEYS_FILE; rows without a key have a name of `others`, which holds those of
+/// CUSTOM_ACCESS_KEY and ACCESS_KEYS. An unknown member is a fault. `file` is for the messages.
+[[nodiscard]] Result<std::vector<KeyRules>, std::vector<SettingsFault>> parse_keys_file(
+    std::string_view text, const std::string& file, const std::vector<AccessKey>& others);
+/// One such row, which an operator sent: `name` and the members of KEYS_FILE. Errors: the first
+/// fault, whose `field` is the member: invalid_value.
+[[nodiscard]] Result<KeyRules> parse_key_rules(const std::string& name, const Json& members);
+/// The members of a row as parse_key_rules() reads them, but for the key.
+[[nodiscard]] Json to_json(const KeyRules& rules);
 
 /// Every setting, with its default.
 struct Settings {
   // The three that are needed.
-  std::vector<AccessKey> access_keys = {};        ///< CUSTOM_ACCESS_KEY, ACCESS_KEYS
+  /// CUSTOM_ACCESS_KEY, ACCESS_KEYS; one at least, if there is no KEYS_FILE.
+  std::vector<AccessKey> access_keys = {};
   std::vector<std::vector<Secret>> ai_keys = {};  ///< AI_KEYS: accounts, each with its keys
   std::vector<ModelRoute> models = {};            ///< SUPPORTED_MODELS, in order
 
   // The server.
-  std::string host = "0.0.0.0";  ///< HOST: the address to listen on
+  std::string host = "0.0.0.0";  ///< HOST: an address, without brackets; "*": all there are
   std::uint16_t port = 8000;     ///< 0: any free one
   bool debug_mode = false;       ///< DEBUG_MODE: payloads are logged, without keys and base64
   LogFormat log_format = LogFormat::text;               ///< LOG_FORMAT
+  std::string keys_file = {};                           ///< KEYS_FILE; empty: none
+  std::vector<KeyRules> keys = {};                      ///< of `keys_file`, once it was read
+  Secret admin_key = {};                                ///< ADMIN_KEY; empty: none
   std::vector<std::string> cors_allow_origins = {"*"};  ///< as browsers write them; empty: none
   bool public_models = false;               ///< PUBLIC_MODELS: GET /v1/models needs no key
   bool playground = true;                   ///< PLAYGROUND: the page at /playground is served
-  std::string metrics_host = "127.0.0.1";   ///< METRICS_HOST: where metrics_port listens
+  std::string metrics_host = "127.0.0.1";   ///< METRICS_HOST: where metrics_port listens, as host
   std::uint16_t metrics_port = 0;           ///< 0: none
   std::chrono::seconds shutdown_grace{30};  ///< SHUTDOWN_GRACE_SECONDS, for requests in flight
   std::chrono::seconds keepalive{0};        ///< KEEPALIVE_SECONDS; 0: off
@@ -153,8 +234,8 @@ struct Settings {
 
   // Requests.
   std::string default_model = {};  ///< empty: the first of `models`
-  /// DEFAULT_RESPONSE_FORMAT; none: the model's name decides.
-  std::optional<ResponseFormat> default_response_format = std::nullopt;
+  /// DEFAULT_RESPONSE_FORMAT, in order; a plain `url` or `b64_json` has the pattern `*`.
+  std::vector<ResponseFormatRule> default_response_format = {};
   bool strict_parameters = false;   ///< STRICT_PARAMETERS
   int max_images_per_request = 10;  ///< MAX_IMAGES_PER_REQUEST, whatever field asks for them
   NsfwResults nsfw_results = NsfwResults::leave_out;  ///< NSFW_RESULTS
@@ -162,8 +243,11 @@ struct Settings {
   OnDisconnect on_disconnect = OnDisconnect::cancel;  ///< ON_DISCONNECT
   /// RECOVERY_WINDOW_SECONDS; 0: a repeat is a new request.
   std::chrono::seconds recovery_window{120};
+  /// KEYED_RECOVERY_SECONDS: the same of requests with an Idempotency-Key.
+  std::chrono::seconds keyed_recovery{3600};
   std::size_t max_upload_bytes = 50'000'000;        ///< MAX_UPLOAD_BYTES, of one picture
   ImageUpload image_upload = ImageUpload::storage;  ///< IMAGE_UPLOAD
+  bool keep_metadata = false;                       ///< KEEP_METADATA: EXIF and its like, too
   std::chrono::seconds upload_ttl{3600};            ///< UPLOAD_TTL_SECONDS
   bool allow_any_model = false;  ///< ALLOW_ANY_MODEL: endpoint ids are models, too
   std::string models_file = {};  ///< empty: none
@@ -173,6 +257,7 @@ struct Settings {
   std::string fal_run_url = "https://fal.run";                                   ///< FAL_RUN_URL
   std::string fal_schema_url = "https://fal.ai/api/openapi/queue/openapi.json";  ///< FAL_SCHEMA_URL
   std::string fal_rest_url = "https://rest.fal.ai";                              ///< FAL_REST_URL
+  std::string fal_api_url = "https://api.fal.ai/v1";  ///< FAL_API_URL; see asks_for_prices()
   /// FAL_MEDIA_HOSTS, for fal::MediaHosts::parse().
   std::string fal_media_hosts = "fal.media,*.fal.media,storage.googleapis.com";
   Completion completion = Completion::stream;  ///< FAL_COMPLETION
@@ -182,13 +267,34 @@ struct Settings {
   std::size_t max_download_bytes = 64u << 20;  ///< MAX_DOWNLOAD_BYTES, of one picture for b64_json
   std::string ssl_cert_file = {};              ///< PEM; empty: the system's
 
+  // Money.
+  std::string prices_file = {};  ///< PRICES_FILE; empty: none
+  PriceTable prices = {};        ///< of `prices_file`, once it was read
+  Secret alert_url = {};         ///< ALERT_URL, as it may hold a key; empty: none
+
   // Documents.
   /// None: the default place; "none": no cache.
   std::optional<std::string> schema_cache_dir = std::nullopt;
   std::chrono::hours schema_ttl{24};  ///< SCHEMA_TTL_HOURS
 
+  // State.
+  /// STATE_DIR, as it was written; none: the default place; "none": what runs is forgotten with the
+  /// process.
+  std::optional<std::string> state_dir = std::nullopt;
+  bool require_state = false;  ///< REQUIRE_STATE; then `state_dir` is not "none"
+  bool keep_prompts = false;   ///< KEEP_PROMPTS: in the records of runs that outlive their request
+  /// CALLBACK_HOSTS, for fal::MediaHosts::parse(); empty: nobody is called back.
+  std::string callback_hosts = {};
+
   bool operator==(const Settings&) const = default;
 };
+
+/// Reads the JSON of PRICES_FILE. `file` is for the messages.
+[[nodiscard]] Result<PriceTable, std::vector<SettingsFault>> parse_prices_file(
+    std::string_view text, const std::string& file);
+/// Whether fal's platform API is asked: not for who works with a stand-in for fal's queue and names
+/// none for it, so that keys go nowhere else.
+[[nodiscard]] bool asks_for_prices(const Settings& settings);
 
 /// A variable of `environment` wins over the same one in `env`; a blank value counts as none.
 /// Unknown variables are ignored. On failure: every fault, those of the environment first, then in
@@ -200,7 +306,7 @@ struct Settings {
 /// (`SUPORTED_MODELS`).
 [[nodiscard]] std::vector<SettingsFault> settings_warnings(const EnvFile& env);
 /// Of what was read, but is hardly meant: a fal key that is not `id:secret`, the keys of
-/// .env.example. By position, never by value.
+/// .env.example, a key of fewer than 16 characters. By position, never by value.
 [[nodiscard]] std::vector<SettingsFault> value_warnings(
     const Settings& settings, const EnvFile& env,
     const std::map<std::string, std::string>& environment);
@@ -211,9 +317,10 @@ struct SettingInfo {
   std::string_view standard;  ///< the default, as it would be written; empty: none
   std::string_view meaning;   ///< one line
   bool needed = false;  ///< without it falproxy does not start; CUSTOM_ACCESS_KEY may be left out
-                        ///< beside ACCESS_KEYS
+                        ///< beside ACCESS_KEYS or KEYS_FILE
+  bool secret = false;  ///< it holds keys, and may be given as NAME_FILE=path instead
 };
 /// Every setting, those that are needed first. The views are literals.
 [[nodiscard]] std::span<const SettingInfo> all_settings() noexcept;
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -3,7 +3,7 @@
 
 #include "falproxy/clock.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// A program whose calls run on fibers or coroutines brings its own, so that a call that waits does
 /// not stop the thread below it. Thread-safe.
@@ -22,4 +22,4 @@ class PollWaiter final : public SocketWaiter {
   bool wait(int socket, short events, TimePoint deadline) override;
 };
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

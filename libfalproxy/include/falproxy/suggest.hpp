@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// The candidate that the fewest slips of the keyboard (a letter wrong, missing, too many, or two
 /// swapped) turn into `text`, without regard to case; of equals the first. Empty where none is
@@ -12,4 +12,4 @@ namespace falproxy {
 [[nodiscard]] std::string_view nearest(std::string_view text,
                                        std::span<const std::string_view> candidates);
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -3,7 +3,7 @@
 
 #include "falproxy/clock.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// Thread-safe.
 class SystemClock final : public Clock {
@@ -15,4 +15,4 @@ class SystemClock final : public Clock {
   bool sleep_until(TimePoint until, std::stop_token stop) override;
 };
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -5,7 +5,7 @@
 
 #include "falproxy/executor.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// Thread-safe. The first task runs on the calling thread, the others on threads with small stacks
 /// that end with the call.
@@ -19,4 +19,4 @@ class ThreadExecutor final : public Executor {
   std::size_t stack_bytes_;
 };
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

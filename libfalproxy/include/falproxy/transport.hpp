@@ -1,17 +1,19 @@
 // transport.hpp: how falproxy reaches fal. `HttpTransport` of falproxy::http is the real one;
-// examples/custom_transport.cpp shows how to write another.
+// `RecordingTransport` of falproxy::testing shows how one wraps another.
 #pragma once
 
 #include <cstddef>
+#include <iosfwd>
 #include <stop_token>
 #include <string>
 #include <string_view>
 
 #include "falproxy/clock.hpp"
 #include "falproxy/http.hpp"
+#include "falproxy/print.hpp"
 #include "falproxy/result.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// Why there is no answer. An answer of any HTTP status is a success.
 enum class TransportFault {
@@ -21,6 +23,8 @@ enum class TransportFault {
   cancelled,    ///< stop was requested, or the sink asked to end
   too_large,    ///< the body is larger than the sink takes
 };
+/// As written above.
+[[nodiscard]] std::string_view name_of(TransportFault value) noexcept;
 
 /// Why an exchange ended without a whole answer.
 struct TransportError {
@@ -29,7 +33,13 @@ struct TransportError {
   std::string message = {};                            ///< for logs; holds no header and no body
   /// True where it is certain that the server has seen no byte of the request.
   bool nothing_sent = false;
+  /// But for the message.
+  bool operator==(const TransportError& other) const noexcept {
+    return fault == other.fault && nothing_sent == other.nothing_sent;
+  }
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const TransportError& error);
 
 /// Where an answer goes, byte by byte. Called on the thread that called send(), never after send()
 /// has returned.
@@ -62,4 +72,4 @@ class Transport {
                                                          TimePoint deadline, std::stop_token stop,
                                                          std::size_t max_bytes);
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -9,7 +9,7 @@
 
 #include "falproxy/clock.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// Guarded by the mutex of whoever owns it.
 class Bell {
@@ -47,4 +47,4 @@ class Bell {
   std::vector<std::stop_source> waiting_;
 };
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

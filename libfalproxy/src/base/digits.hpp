@@ -7,7 +7,7 @@
 #include <ctime>
 #include <string>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// The last `width` digits of `number`, with zeros before it where it has fewer.
 inline void append_digits(std::string& out, std::int64_t number, std::size_t width) {
@@ -31,4 +31,4 @@ inline void append_thousandths(std::string& out, std::int64_t number) {
   append_digits(out, number % 1000, 3);
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

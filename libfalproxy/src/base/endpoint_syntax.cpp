@@ -5,7 +5,7 @@
 
 #include "base/text.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
 constexpr std::size_t max_length = 200;
@@ -62,4 +62,4 @@ EndpointSyntax read_endpoint_syntax(std::string_view text) {
   return syntax;
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

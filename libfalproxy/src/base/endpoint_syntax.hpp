@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// An endpoint id in its normal form, or what is wrong with it.
 struct EndpointSyntax {
@@ -20,4 +20,4 @@ struct EndpointSyntax {
 /// `12345-name` becomes `12345/name`, as in fal's published client (parseEndpointId).
 [[nodiscard]] EndpointSyntax read_endpoint_syntax(std::string_view text);
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -4,7 +4,7 @@
 
 #include "falproxy/http.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 HostRule read_host_rule(std::string_view entry) {
   const bool has_scheme = entry.find("://") != std::string_view::npos;
@@ -24,4 +24,4 @@ HostRule read_host_rule(std::string_view entry) {
   return rule;
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// Hosts over one scheme and port: `host` and `*.host` mean https; `http://host:port` is for
 /// stand-ins.
@@ -21,4 +21,4 @@ struct HostRule {
 
 [[nodiscard]] HostRule read_host_rule(std::string_view entry);
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -5,7 +5,7 @@
 
 #include "base/text.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 void HttpHeaders::reserve(std::size_t fields) { fields_.reserve(fields); }
 
@@ -52,6 +52,26 @@ std::string Body::str() const {
   all.reserve(size_);
   for (const Piece& piece : pieces_) all.append(piece.bytes);
   return all;
+}
+
+bool Body::operator==(const Body& other) const noexcept {
+  if (size_ != other.size_) return false;
+  std::size_t theirs = 0;  // the piece of the other that is looked at, and how far
+  std::size_t at = 0;
+  for (const Piece& piece : pieces_) {
+    for (std::string_view rest = piece.bytes; !rest.empty();) {
+      const std::string_view beside = other.pieces_[theirs].bytes.substr(at);
+      const std::size_t length = std::min(rest.size(), beside.size());
+      if (rest.substr(0, length) != beside.substr(0, length)) return false;
+      rest.remove_prefix(length);
+      at += length;
+      if (length == beside.size()) {
+        ++theirs;
+        at = 0;
+      }
+    }
+  }
+  return true;
 }
 
 namespace {
@@ -159,4 +179,4 @@ std::optional<std::string> percent_decode(std::string_view text) {
   return decoded;
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

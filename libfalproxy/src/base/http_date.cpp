@@ -5,7 +5,7 @@
 
 #include "base/text.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
 std::optional<unsigned> number(std::string_view digits) noexcept {
@@ -48,4 +48,4 @@ std::optional<std::chrono::sys_seconds> parse_http_date(std::string_view text) n
          std::chrono::seconds(*seconds);
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -6,7 +6,7 @@
 
 #include "base/text.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
 constexpr std::size_t max_length =
@@ -48,4 +48,4 @@ std::string_view nearest(std::string_view text, std::span<const std::string_view
   return best;
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

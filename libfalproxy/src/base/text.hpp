@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 [[nodiscard]] constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 [[nodiscard]] constexpr bool is_alpha(char c) noexcept {
@@ -77,4 +77,4 @@ inline constexpr CharClass token_chars([](char c) {
   return !text.empty() && token_chars.has_all(text);
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

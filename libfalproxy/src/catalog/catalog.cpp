@@ -8,13 +8,15 @@
 
 #include "base/bell.hpp"
 #include "base/fmt.hpp"
+#include "base/name_pattern.hpp"
+#include "base/random.hpp"
 #include "catalog/document.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 using namespace std::chrono_literals;
 using catalog::Document;
-using catalog::SchemaPointer;
+using catalog::ProfilePointer;
 using DocumentPointer = std::shared_ptr<Document>;
 
 namespace {
@@ -26,23 +28,50 @@ catalog::FetchOptions fetch_options(const Catalog::Options& options) {
   return {options.fal, options.ttl, options.fetch_timeout, options.max_document_bytes};
 }
 
-// Where a document says nothing of the answer, the category is all there is to go by.
-bool makes_images(const schema::ModelSchema& schema) {
-  if (schema.output.described) return schema.output.images || schema.output.image;
-  return schema.category.ends_with("to-image");
-}
+// Profiles of one model whose names an operator taught, made anew where its documents are.
+class TaughtProfiles {
+ public:
+  explicit TaughtProfiles(Teaching taught) : taught_(std::move(taught)) {}
+
+  [[nodiscard]] ProfilePointer of(const ProfilePointer& plain) {
+    const std::lock_guard lock(mutex_);
+    const auto known = std::ranges::find(made_, plain, &Made::from);
+    if (known != made_.end()) return known->profile;
+    if (made_.size() == most) made_.erase(made_.begin());
+    made_.push_back({plain, std::make_shared<const profile::Profile>(
+                                profile::make_profile(plain->schema, taught_))});
+    return made_.back().profile;
+  }
+
+ private:
+  static constexpr std::size_t most = 2;  // a model's own document, and that of its edits
+  struct Made {
+    ProfilePointer from, profile;
+  };
+
+  const Teaching taught_;
+  std::mutex mutex_;
+  std::vector<Made> made_;
+};
 
 // The configured models with their documents, as of one moment. Never changed once made.
 struct Configured {
   Catalog::Options options;
   std::vector<CatalogModel> models;
   std::map<std::string, std::size_t, std::less<>> by_name;
-  std::map<std::string, DocumentPointer, std::less<>> documents;  // by endpoint
-  std::map<std::string, DocumentPointer, std::less<>> pinned;     // by model name
+  std::map<std::string, DocumentPointer, std::less<>> documents;               // by endpoint
+  std::map<std::string, DocumentPointer, std::less<>> pinned;                  // by model name
+  std::map<std::string, std::shared_ptr<TaughtProfiles>, std::less<>> taught;  // by model name
+
+  [[nodiscard]] ProfilePointer as_taught(ProfilePointer plain, std::string_view model) const {
+    const auto own = taught.find(model);
+    if (own == taught.end() || plain == nullptr) return plain;
+    return own->second->of(plain);
+  }
 
   [[nodiscard]] DocumentPointer document(const fal::EndpointId& endpoint,
-                                         std::string_view pinned_for) const {
-    const auto own = pinned.find(pinned_for);
+                                         std::string_view model) const {
+    const auto own = pinned.find(model);
     if (own != pinned.end() && own->second->endpoint() == endpoint) return own->second;
     const auto found = documents.find(endpoint.str());
     return found == documents.end() ? nullptr : found->second;
@@ -139,15 +168,8 @@ class RefreshRound {
     std::unique_lock lock(mutex_);
     while (!stop_.stop_requested()) {
       if (const DocumentPointer document = take_due()) {
-        ++working_;
-        lock.unlock();
+        const Working working(*this, lock);
         document->refresh(parts_, options_, now(), stop_);
-        lock.lock();
-        --working_;
-        Bell::Ring ring = changed_.take();
-        lock.unlock();
-        ring();
-        lock.lock();
       } else if (working_ == 0) {
         return;
       } else {
@@ -166,6 +188,29 @@ class RefreshRound {
   }
 
  private:
+  // One worker at one document. Lets go of the lock meanwhile, and wakes those who found nothing.
+  class Working {
+   public:
+    Working(RefreshRound& round, std::unique_lock<std::mutex>& lock) : round_(round), lock_(lock) {
+      ++round_.working_;
+      lock_.unlock();
+    }
+    ~Working() {
+      lock_.lock();
+      --round_.working_;
+      Bell::Ring ring = round_.changed_.take();
+      lock_.unlock();
+      ring();
+      lock_.lock();
+    }
+    Working(const Working&) = delete;
+    Working& operator=(const Working&) = delete;
+
+   private:
+    RefreshRound& round_;
+    std::unique_lock<std::mutex>& lock_;
+  };
+
   [[nodiscard]] TimePoint now() const { return std::max(begin_, parts_.clock.now()); }
 
   DocumentPointer take_due() {
@@ -190,7 +235,9 @@ class RefreshRound {
 }  // namespace
 
 struct Catalog::Impl {
-  explicit Impl(Parts given) : parts(std::move(given)) {}
+  explicit Impl(Parts given) : parts(std::move(given)) {
+    parts.random = or_middle(std::move(parts.random));
+  }
 
   [[nodiscard]] std::shared_ptr<const Configured> configured() const {
     const std::shared_lock lock(mutex);
@@ -217,6 +264,8 @@ struct Catalog::Impl {
         next->pinned.emplace(model.name, std::make_shared<Document>(model.endpoint, text->second));
       }
       if (model.edit_endpoint.has_value()) add_document(*model.edit_endpoint);
+      if (model.settings.taught != Teaching{})
+        next->taught.emplace(model.name, std::make_shared<TaughtProfiles>(model.settings.taught));
     }
     next->options = std::move(options);
     next->models = std::move(models);
@@ -236,7 +285,7 @@ struct Catalog::Impl {
     return all;
   }
 
-  const Parts parts;
+  Parts parts;
   mutable std::shared_mutex mutex;
   std::shared_ptr<const Configured> configured_now;
   AnyDocuments any;
@@ -261,6 +310,11 @@ Result<CatalogModel> Catalog::find(std::string_view name) const {
   const std::shared_ptr<const Configured> now = impl_->configured();
   const auto found = now->by_name.find(name);
   if (found != now->by_name.end()) return now->models[found->second];
+  const auto fits = [name](const CatalogModel& model) {
+    return model.is_pattern() && matches_pattern(model.name, name);
+  };
+  const auto pattern = std::ranges::find_if(now->models, fits);
+  if (pattern != now->models.end()) return *pattern;
   if (now->options.allow_any_model) {
     if (Result<fal::EndpointId> endpoint = fal::EndpointId::parse(name)) {
       return CatalogModel{std::string(name), std::move(*endpoint), std::nullopt, {}};
@@ -269,31 +323,44 @@ Result<CatalogModel> Catalog::find(std::string_view name) const {
   return no_such_model(name, now->models);
 }
 
-Result<SchemaPointer> Catalog::schema(const fal::EndpointId& endpoint, std::string_view pinned_for,
-                                      TimePoint deadline, const std::stop_token& stop) {
+Result<ProfilePointer> Catalog::profile(const fal::EndpointId& endpoint, std::string_view model,
+                                        TimePoint deadline, const std::stop_token& stop) {
   const std::shared_ptr<const Configured> now = impl_->configured();
-  DocumentPointer document = now->document(endpoint, pinned_for);
+  DocumentPointer document = now->document(endpoint, model);
   if (document != nullptr) {
-    if (SchemaPointer schema = document->current()) return schema;
-    return document->get(impl_->parts, fetch_options(now->options), deadline, stop);
+    ProfilePointer known = document->current();
+    if (known == nullptr) {
+      Result<ProfilePointer> fetched =
+          document->get(impl_->parts, fetch_options(now->options), deadline, stop);
+      if (!fetched) return fetched;
+      known = *std::move(fetched);
+    }
+    return now->as_taught(std::move(known), model);
   }
   if (!now->options.allow_any_model) return no_such_model(endpoint.str(), now->models);
 
   document = impl_->any.find_or_add(endpoint, now->options.max_any_models);
-  Result<SchemaPointer> schema =
+  Result<ProfilePointer> profile =
       document->get(impl_->parts, fetch_options(now->options), deadline, stop);
-  if (!schema && document->unknown_to_fal()) return no_such_model(endpoint.str(), now->models);
-  if (schema && !makes_images(**schema)) {
+  if (!profile && document->unknown_to_fal()) return no_such_model(endpoint.str(), now->models);
+  const auto serves = [](std::optional<Medium> makes) {
+    return makes == Medium::image || makes == Medium::video || makes == Medium::audio ||
+           makes == Medium::text;
+  };
+  if (profile && !serves((*profile)->makes)) {
     return Error{ErrorKind::unknown_model,
-                 fmt::format("The fal endpoint '{}' makes no images.", endpoint.str()), "model"};
+                 fmt::format("The fal endpoint '{}' makes no images, videos, sound or text.",
+                             endpoint.str()),
+                 "model"};
   }
-  return schema;
+  return profile;
 }
 
-SchemaPointer Catalog::cached(const fal::EndpointId& endpoint, std::string_view pinned_for) const {
-  DocumentPointer document = impl_->configured()->document(endpoint, pinned_for);
+ProfilePointer Catalog::cached(const fal::EndpointId& endpoint, std::string_view model) const {
+  const std::shared_ptr<const Configured> now = impl_->configured();
+  DocumentPointer document = now->document(endpoint, model);
   if (document == nullptr) document = impl_->any.find(endpoint);
-  return document == nullptr ? nullptr : document->current();
+  return document == nullptr ? nullptr : now->as_taught(document->current(), model);
 }
 
 TimePoint Catalog::refresh_due(TimePoint now, std::stop_token stop) {
@@ -327,4 +394,4 @@ std::vector<DocumentStatus> Catalog::status() const {
   return all;
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -1,13 +1,14 @@
 #include "catalog/document.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "catalog/freshness.hpp"
 
-namespace falproxy::catalog {
+namespace falproxy::inline v0::catalog {
 namespace {
 
 using namespace std::chrono_literals;
@@ -24,14 +25,15 @@ void log(const Catalog::Parts& parts, LogLevel level, const std::string& line) {
 
 // What was read from a document, for the debug log.
 void log_read(const Catalog::Parts& parts, const fal::EndpointId& endpoint,
-              const schema::ModelSchema& schema) {
+              const profile::Profile& profile) {
   if (!parts.log) return;
   std::string inputs;
-  for (const schema::Field& field : schema.inputs) {
+  for (const schema::Field& field : profile.schema->inputs) {
     inputs += (inputs.empty() ? "" : ", ") + field.name + (field.required ? " (required)" : "");
   }
-  parts.log(LogLevel::debug, fmt::format("{}: its document says: {}; inputs: {}", endpoint.str(),
-                                         schema::to_json(schema::describe(schema)).dump(), inputs));
+  parts.log(LogLevel::debug,
+            fmt::format("{}: its document says: {}; inputs: {}", endpoint.str(),
+                        profile::to_json(profile::describe(profile)).dump(), inputs));
 }
 
 std::string reason_of(const TransportError& error) {
@@ -96,25 +98,25 @@ Result<std::string, FetchFault> fetch_document(const Catalog::Parts& parts,
 
 Document::Document(fal::EndpointId endpoint, const std::string& pinned_text)
     : endpoint_(std::move(endpoint)), pinned_(true), store_asked_(true), due_(TimePoint::max()) {
-  Result<schema::ModelSchema> schema = schema::analyze(pinned_text, endpoint_.str());
-  if (!schema) schema = schema::analyze(pinned_text);
-  if (schema) {
-    schema_ = std::make_shared<const schema::ModelSchema>(std::move(*schema));
+  Result<ProfilePointer> profile = profile::read_profile(pinned_text, endpoint_.str());
+  if (!profile) profile = profile::read_profile(pinned_text);
+  if (profile) {
+    profile_ = *std::move(profile);
   } else {
     fault_ =
-        "its local document cannot be used: " + schema.error().message + place_of(schema.error());
+        "its local document cannot be used: " + profile.error().message + place_of(profile.error());
   }
 }
 
-SchemaPointer Document::current() const {
+ProfilePointer Document::current() const {
   const std::lock_guard lock(mutex_);
-  return schema_;
+  return profile_;
 }
 
 DocumentStatus Document::status() const {
   const std::lock_guard lock(mutex_);
   return {.endpoint = endpoint_.str(),
-          .available = schema_ != nullptr,
+          .available = profile_ != nullptr,
           .pinned = pinned_,
           .fetched = fetched_,
           .fault = fault_detail_.empty() ? fault_ : fault_ + ": " + fault_detail_};
@@ -128,7 +130,7 @@ std::optional<TimePoint> Document::due() const {
 
 bool Document::unknown_to_fal() const {
   const std::lock_guard lock(mutex_);
-  return schema_ == nullptr && fault_status_ == 404;
+  return profile_ == nullptr && fault_status_ == 404;
 }
 
 Error Document::unavailable(TimePoint now) const {
@@ -138,10 +140,10 @@ Error Document::unavailable(TimePoint now) const {
   return error;
 }
 
-Result<SchemaPointer> Document::get(const Catalog::Parts& parts, const FetchOptions& options,
-                                    TimePoint deadline, const std::stop_token& stop) {
+Result<ProfilePointer> Document::get(const Catalog::Parts& parts, const FetchOptions& options,
+                                     TimePoint deadline, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  while (schema_ == nullptr) {
+  while (profile_ == nullptr) {
     const TimePoint now = parts.clock.now();
     if (stop.stop_requested()) return Error{ErrorKind::cancelled, "The request was cancelled."};
     if (now >= deadline) {
@@ -153,29 +155,30 @@ Result<SchemaPointer> Document::get(const Catalog::Parts& parts, const FetchOpti
       continue;
     }
     if (pinned_ || (store_asked_ && now < due_)) return unavailable(now);
-    busy_ = true;
-    lock.unlock();
-    ask_store(parts, options);
-    if (current() == nullptr) work(parts, options, deadline, stop);
-    end();
+    {
+      const Turn turn(*this);
+      lock.unlock();
+      ask_store(parts, options);
+      if (current() == nullptr) work(parts, options, deadline, stop);
+    }
     lock.lock();
   }
-  return schema_;
+  return profile_;
 }
 
 bool Document::refresh(const Catalog::Parts& parts, const FetchOptions& options, TimePoint now,
                        const std::stop_token& stop) {
-  if (!begin(now)) return false;
-  ask_store(parts, options);
-  work(parts, options, TimePoint::max(), stop);
-  end();
-  return true;
-}
-
-bool Document::begin(TimePoint now) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (busy_ || pinned_ || now < due_) return false;
-  busy_ = true;
+  const Turn turn(*this);
+  lock.unlock();
+  try {
+    ask_store(parts, options);
+    work(parts, options, TimePoint::max(), stop);
+  } catch (const std::exception& fault) {
+    // Nobody waits for this call who could be told otherwise.
+    fail(parts, {.reason = "fetching it failed", .detail = fault.what()});
+  }
   return true;
 }
 
@@ -197,16 +200,14 @@ bool Document::contradicted(TimePoint now) {
 }
 
 void Document::load(const Catalog::Parts& parts, const FetchOptions& options) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (busy_ || store_asked_) return;
-    busy_ = true;
-  }
+  std::unique_lock lock(mutex_);
+  if (busy_ || store_asked_) return;
+  const Turn turn(*this);
+  lock.unlock();
   ask_store(parts, options);
-  end();
 }
 
-// What follows runs on the one thread that set busy_; the lock is not held.
+// What follows runs on the one thread whose turn it is; the lock is not held.
 
 void Document::work(const Catalog::Parts& parts, const FetchOptions& options, TimePoint deadline,
                     const std::stop_token& stop) {
@@ -227,23 +228,29 @@ void Document::ask_store(const Catalog::Parts& parts, const FetchOptions& option
     const std::lock_guard lock(mutex_);
     if (std::exchange(store_asked_, true) || parts.store == nullptr) return;
   }
-  parts.executor.run_blocking([&] { load_stored(parts, options); });
+  try {
+    parts.executor.run_blocking([&] { load_stored(parts, options); });
+  } catch (const std::exception& fault) {
+    log(parts, LogLevel::warning,
+        fmt::format("{}: the stored document cannot be read ({}); it is fetched again",
+                    endpoint_.str(), fault.what()));
+  }
 }
 
 void Document::load_stored(const Catalog::Parts& parts, const FetchOptions& options) {
   const std::optional<StoredDocument> stored = parts.store->load(endpoint_.str());
   if (!stored.has_value()) return;
-  Result<schema::ModelSchema> schema = schema::analyze(stored->text, endpoint_.str());
-  if (!schema) {
+  Result<ProfilePointer> profile = profile::read_profile(stored->text, endpoint_.str());
+  if (!profile) {
     log(parts, LogLevel::info,
         fmt::format("{}: the stored document cannot be used ({}); it is fetched again",
-                    endpoint_.str(), schema.error().message));
+                    endpoint_.str(), profile.error().message));
     return;
   }
-  log_read(parts, endpoint_, *schema);
+  log_read(parts, endpoint_, **profile);
   const Milliseconds age = milliseconds(parts.clock.wall_now() - stored->fetched);
   std::unique_lock lock(mutex_);
-  schema_ = std::make_shared<const schema::ModelSchema>(std::move(*schema));
+  profile_ = *std::move(profile);
   fetched_ = stored->fetched;
   due_ = parts.clock.now() + fresh_for(age, options.ttl, parts.random());
   Bell::Ring ring = changed_.take();
@@ -252,24 +259,24 @@ void Document::load_stored(const Catalog::Parts& parts, const FetchOptions& opti
 }
 
 void Document::take(const Catalog::Parts& parts, const FetchOptions& options, std::string text) {
-  Result<schema::ModelSchema> analyzed = schema::analyze(text, endpoint_.str());
+  Result<ProfilePointer> analyzed = profile::read_profile(text, endpoint_.str());
   if (!analyzed) {
     fail(parts,
          {.reason = "it cannot be used: " + analyzed.error().message + place_of(analyzed.error()),
           .http_status = 200});
     return;
   }
-  log_read(parts, endpoint_, *analyzed);
-  const SchemaPointer fresh = std::make_shared<const schema::ModelSchema>(std::move(*analyzed));
+  log_read(parts, endpoint_, **analyzed);
+  const ProfilePointer fresh = *std::move(analyzed);
   const WallTime wall_now = parts.clock.wall_now();
   std::unique_lock lock(mutex_);
-  const SchemaPointer before = std::exchange(schema_, fresh);
-  const bool recovered = failures_ > 0;
+  const ProfilePointer before = std::exchange(profile_, fresh);
+  const bool recovered = retry_.has_value();
   fetched_ = wall_now;
   fault_.clear();
   fault_detail_.clear();
   fault_status_ = 0;
-  failures_ = 0;
+  retry_.reset();
   due_ = parts.clock.now() + fresh_for(Milliseconds(0), options.ttl, parts.random());
   Bell::Ring ring = changed_.take();
   lock.unlock();
@@ -277,25 +284,31 @@ void Document::take(const Catalog::Parts& parts, const FetchOptions& options, st
   if (recovered)
     log(parts, LogLevel::info, fmt::format("{}: the document is there", endpoint_.str()));
   if (before != nullptr) {
-    for (const std::string& line : schema::diff(*before, *fresh)) {
+    for (const std::string& line : schema::diff(*before->schema, *fresh->schema)) {
       log(parts, LogLevel::info,
           fmt::format("{}: the document changed: {}", endpoint_.str(), line));
     }
   }
-  if (parts.store != nullptr) parts.store->save(endpoint_.str(), {std::move(text), wall_now});
+  if (parts.store == nullptr) return;
+  try {
+    parts.store->save(endpoint_.str(), {std::move(text), wall_now});
+  } catch (const std::exception& fault) {
+    log(parts, LogLevel::warning,
+        fmt::format("{}: the document could not be stored ({})", endpoint_.str(), fault.what()));
+  }
 }
 
 void Document::fail(const Catalog::Parts& parts, FetchFault fault) {
   std::string line;
   {
     const std::lock_guard lock(mutex_);
-    ++failures_;
-    const Milliseconds delay = retry_delay(failures_, parts.random());
-    due_ = parts.clock.now() + delay;
+    const TimePoint now = parts.clock.now();
+    if (!retry_.has_value()) retry_.emplace(retry_policies::document, now);
+    due_ = retry_->next(now, parts.random()).value_or(TimePoint::max());
     line = fmt::format("{}: the document could not be {}: {}{}; again in {:.0f} s", endpoint_.str(),
-                       schema_ == nullptr ? "fetched" : "refreshed, the old one serves on",
+                       profile_ == nullptr ? "fetched" : "refreshed, the old one serves on",
                        fault.reason, fault.detail.empty() ? "" : " (" + fault.detail + ")",
-                       std::chrono::duration<double>(delay).count());
+                       std::chrono::duration<double>(due_ - now).count());
     fault_ = std::move(fault.reason);
     fault_detail_ = std::move(fault.detail);
     fault_status_ = fault.http_status;
@@ -303,4 +316,4 @@ void Document::fail(const Catalog::Parts& parts, FetchFault fault) {
   log(parts, LogLevel::warning, line);
 }
 
-}  // namespace falproxy::catalog
+}  // namespace falproxy::inline v0::catalog

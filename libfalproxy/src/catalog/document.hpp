@@ -9,11 +9,12 @@
 #include <vector>
 
 #include "base/bell.hpp"
+#include "base/retry.hpp"
 #include "falproxy/catalog.hpp"
 
-namespace falproxy::catalog {
+namespace falproxy::inline v0::catalog {
 
-using SchemaPointer = std::shared_ptr<const schema::ModelSchema>;
+using ProfilePointer = std::shared_ptr<const profile::Profile>;
 
 /// What a fetch needs to know.
 struct FetchOptions {
@@ -48,15 +49,15 @@ class Document {
 
   [[nodiscard]] const fal::EndpointId& endpoint() const noexcept { return endpoint_; }
   [[nodiscard]] bool pinned() const noexcept { return pinned_; }
-  [[nodiscard]] SchemaPointer current() const;
+  [[nodiscard]] ProfilePointer current() const;
   [[nodiscard]] DocumentStatus status() const;
   /// When refresh() has work to do; none while another thread is at it, or for a pinned one.
   [[nodiscard]] std::optional<TimePoint> due() const;
 
   /// What is known; where nothing is, the fetch that is under way is waited for, or made on this
   /// thread. Errors: model_unavailable, timed_out, cancelled.
-  [[nodiscard]] Result<SchemaPointer> get(const Catalog::Parts& parts, const FetchOptions& options,
-                                          TimePoint deadline, const std::stop_token& stop);
+  [[nodiscard]] Result<ProfilePointer> get(const Catalog::Parts& parts, const FetchOptions& options,
+                                           TimePoint deadline, const std::stop_token& stop);
 
   /// Asks the store, if nobody has yet.
   void load(const Catalog::Parts& parts, const FetchOptions& options);
@@ -71,7 +72,18 @@ class Document {
   [[nodiscard]] bool unknown_to_fal() const;
 
  private:
-  bool begin(TimePoint now);  // true: this thread is the one that loads and fetches
+  // The right of one thread to load and fetch. Its end wakes those who wait, whatever was thrown.
+  class Turn {
+   public:
+    explicit Turn(Document& document) noexcept : document_(document) { document.busy_ = true; }
+    ~Turn() { document_.end(); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    Document& document_;
+  };
+
   void work(const Catalog::Parts& parts, const FetchOptions& options, TimePoint deadline,
             const std::stop_token& stop);
   void ask_store(const Catalog::Parts& parts, const FetchOptions& options);
@@ -86,16 +98,16 @@ class Document {
 
   mutable std::mutex mutex_;
   Bell changed_;
-  SchemaPointer schema_;
+  ProfilePointer profile_;
   std::optional<WallTime> fetched_;
   std::string fault_;         // for clients
   std::string fault_detail_;  // for the operator
   int fault_status_ = 0;
-  int failures_ = 0;
+  std::optional<Retry> retry_;  // since it last came
   bool store_asked_ = false;
   bool busy_ = false;
   TimePoint due_ = TimePoint::min();
   std::optional<TimePoint> contradicted_;
 };
 
-}  // namespace falproxy::catalog
+}  // namespace falproxy::inline v0::catalog

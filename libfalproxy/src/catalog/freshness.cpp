@@ -2,16 +2,9 @@
 
 #include <algorithm>
 
-namespace falproxy::catalog {
+namespace falproxy::inline v0::catalog {
 
 using namespace std::chrono_literals;
-
-Milliseconds retry_delay(int failures, double random) noexcept {
-  const int doublings = std::clamp(failures - 1, 0, 10);
-  const Milliseconds base = std::min<Milliseconds>(2s * (1 << doublings), 5min);
-  return Milliseconds(
-      static_cast<Milliseconds::rep>(static_cast<double>(base.count()) * (0.75 + random / 2)));
-}
 
 Milliseconds fresh_for(Milliseconds age, std::chrono::seconds ttl, double random) noexcept {
   const double whole = std::chrono::duration<double, std::milli>(ttl).count();
@@ -19,4 +12,4 @@ Milliseconds fresh_for(Milliseconds age, std::chrono::seconds ttl, double random
   return std::max(due - std::max(age, 0ms), 0ms);
 }
 
-}  // namespace falproxy::catalog
+}  // namespace falproxy::inline v0::catalog

@@ -1,7 +1,7 @@
 #include "base/endpoint_syntax.hpp"
 #include "falproxy/fal.hpp"
 
-namespace falproxy::fal {
+namespace falproxy::inline v0::fal {
 
 Result<EndpointId> EndpointId::parse(std::string_view text) {
   EndpointSyntax syntax = read_endpoint_syntax(text);
@@ -12,4 +12,4 @@ Result<EndpointId> EndpointId::parse(std::string_view text) {
   return EndpointId(std::move(syntax.id), syntax.app_length);
 }
 
-}  // namespace falproxy::fal
+}  // namespace falproxy::inline v0::fal

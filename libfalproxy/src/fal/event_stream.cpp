@@ -1,6 +1,6 @@
 #include "falproxy/fal.hpp"
 
-namespace falproxy::fal {
+namespace falproxy::inline v0::fal {
 
 std::optional<std::string> EventStreamReader::next(std::string_view& bytes) {
   while (!bytes.empty() && !failed_) {
@@ -50,4 +50,4 @@ std::optional<std::string> EventStreamReader::end_of_line() {
   return event;
 }
 
-}  // namespace falproxy::fal
+}  // namespace falproxy::inline v0::fal

@@ -6,7 +6,7 @@
 #include "base/text.hpp"
 #include "falproxy/fal.hpp"
 
-namespace falproxy::fal {
+namespace falproxy::inline v0::fal {
 namespace {
 
 using Cause = Fault::Cause;
@@ -17,6 +17,9 @@ constexpr std::size_t max_message = 500;
 // {error: text | {...}}, {status}, {message}.
 struct Said {
   bool fal_form = false;
+  /// As fal speaks of keys and accounts: {detail: text} or {error: {type}}. A proxy's
+  /// {"message": "Unauthorized"} is neither.
+  bool of_accounts = false;
   std::string type = {};
   std::string message = {};
   std::vector<std::string> location = {};
@@ -89,15 +92,57 @@ Said read_body(std::string_view body) {
                 text_of(complaint, "message"), std::string(error.as_string().value_or("")),
                 text_of(*json, "message"), text_of(*json, "status")});
   said.location = location_of(complaint);
+  said.of_accounts = detail.is_string() || !text_of(error, "type").empty();
   return said;
-}
-
-bool holds_ignoring_case(std::string_view text, std::string_view word) {
-  return to_lower(text).find(word) != std::string::npos;
 }
 
 bool is_one_of(std::string_view type, std::initializer_list<std::string_view> types) {
   return std::ranges::find(types, type) != types.end();
+}
+
+std::vector<std::string> words_in(std::string_view text) {
+  std::vector<std::string> words(1);
+  for (const char c : to_lower(text)) {
+    if (is_alnum(c) || c == '_') {
+      words.back() += c;
+    } else if (!words.back().empty()) {
+      words.emplace_back();
+    }
+  }
+  if (words.back().empty()) words.pop_back();
+  return words;
+}
+
+// Whether fal says that an account is locked or has no balance: "User is locked. Reason: TOP_UP.",
+// "Exhausted balance. Top up your balance ...". Whole phrases: a request that is "blocked", a
+// feature that is locked and a "balanced" light say nothing of an account.
+bool speaks_of_lock_or_balance(std::string_view message) {
+  const std::vector<std::string> words = words_in(message);
+  const auto word = [&](std::size_t i) {
+    return i < words.size() ? std::string_view(words[i]) : std::string_view();
+  };
+  const auto skip = [&](std::size_t i, std::initializer_list<std::string_view> fillers) {
+    while (is_one_of(word(i), fillers)) ++i;
+    return word(i);
+  };
+  const auto is_short = [](std::string_view text) {
+    return is_one_of(
+        text, {"exhausted", "insufficient", "depleted", "negative", "empty", "zero", "low", "no"});
+  };
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (word(i) == "top_up") return true;
+    if (word(i) == "top" && word(i + 1) == "up" &&
+        skip(i + 2, {"your", "the", "account"}) == "balance")
+      return true;
+    if (is_short(word(i)) && skip(i + 1, {"account", "user"}) == "balance") return true;
+    if (word(i) == "balance" &&
+        is_short(skip(i + 1, {"is", "was", "has", "been", "too", "fully", "currently"})))
+      return true;
+    if (is_one_of(word(i), {"user", "account", "team", "organization"}) &&
+        skip(i + 1, {"is", "was", "has", "been", "currently", "temporarily"}) == "locked")
+      return true;
+  }
+  return false;
 }
 
 // What the type says by itself, whatever the status is.
@@ -127,16 +172,13 @@ bool is_transient(std::string_view type) {
 
 Cause cause_of(int status, const Said& said, bool has_request_id, bool user_timeout) {
   if (user_timeout) return Cause::request_timeout;
-  if (status == 401) return Cause::key_refused;
-  if (status == 402) return Cause::account_blocked;
+  if (status == 401) return said.of_accounts ? Cause::key_refused : Cause::not_fal;
+  if (status == 402) return said.of_accounts ? Cause::account_blocked : Cause::not_fal;
   if (const std::optional<Cause> cause = cause_by_type(said.type)) return *cause;
   switch (status) {
-    case 403: {
-      const bool blocked = holds_ignoring_case(said.message, "locked") ||
-                           holds_ignoring_case(said.message, "balance") ||
-                           holds_ignoring_case(said.message, "top_up");
-      return blocked ? Cause::account_blocked : Cause::forbidden;
-    }
+    case 403:
+      if (!said.fal_form) return Cause::not_fal;
+      return speaks_of_lock_or_balance(said.message) ? Cause::account_blocked : Cause::forbidden;
     case 404:
     case 405:
       return Cause::not_found;
@@ -250,4 +292,4 @@ Fault read_fault(const QueueStatus& status) {
   return fault;
 }
 
-}  // namespace falproxy::fal
+}  // namespace falproxy::inline v0::fal

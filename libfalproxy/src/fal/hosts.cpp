@@ -1,10 +1,11 @@
 #include <algorithm>
+#include <array>
 
 #include "base/host_rule.hpp"
 #include "base/text.hpp"
 #include "falproxy/fal.hpp"
 
-namespace falproxy::fal {
+namespace falproxy::inline v0::fal {
 namespace {
 
 Error bad_entry(std::string_view entry, std::string_view why) {
@@ -49,9 +50,18 @@ bool same_origin(std::string_view url, const Url& base) {
          parsed->port == base.port;
 }
 
+bool is_of_queue(std::string_view url, const Url& base) {
+  if (same_origin(url, base)) return true;
+  constexpr std::array<std::string_view, 3> hosts{"https://queue.fal.run",
+                                                  "https://queue.falrun.com", "https://falrun.com"};
+  const std::string origin = base.origin();
+  return (origin == hosts[0] || origin == hosts[1]) &&
+         std::ranges::any_of(hosts, [&](std::string_view host) { return same_origin(url, host); });
+}
+
 bool same_origin(std::string_view url, std::string_view base) {
   const std::optional<Url> parsed = Url::parse(base);
   return parsed.has_value() && same_origin(url, *parsed);
 }
 
-}  // namespace falproxy::fal
+}  // namespace falproxy::inline v0::fal

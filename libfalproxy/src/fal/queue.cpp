@@ -4,7 +4,7 @@
 #include "falproxy/fal.hpp"
 #include "json/access.hpp"
 
-namespace falproxy::fal {
+namespace falproxy::inline v0::fal {
 namespace {
 
 using Raw = nlohmann::json;
@@ -48,35 +48,44 @@ std::optional<std::string> error_of(const Raw& object, std::string_view name) {
 
 }  // namespace
 
+std::optional<Submitted> submitted_as(std::string_view request_id, const EndpointId& endpoint,
+                                      std::string_view base) {
+  if (!is_plain_id(request_id)) return std::nullopt;
+  Submitted job;
+  job.request_id = request_id;
+  job.response_url.append(base).append("/").append(endpoint.app()).append("/requests/");
+  job.response_url.append(percent_encode(request_id));
+  job.status_url = job.response_url + "/status";
+  job.cancel_url = job.response_url + "/cancel";
+  return job;
+}
+
 Result<Submitted> parse_submitted(std::string_view body, const EndpointId& endpoint,
                                   std::string_view base) {
   const Result<Raw> json = parse_raw(body);
   if (!json || !json->is_object())
     return not_the_queue("a JSON object was expected after a submit");
-  Submitted job;
-  job.request_id = text_of(*json, "request_id");
-  if (!is_plain_id(job.request_id)) return not_the_queue("it holds no request_id");
-  job.queue_position = queue_position(*json);
+  std::optional<Submitted> job = submitted_as(text_of(*json, "request_id"), endpoint, base);
+  if (!job.has_value()) return not_the_queue("it holds no request_id");
+  job->queue_position = queue_position(*json);
 
   const std::optional<Url> queue = Url::parse(base);
-  const auto take = [&](std::string_view name, std::string_view suffix, std::string& url) {
-    url = text_of(*json, name);
-    if (url.empty()) {
-      url.append(base).append("/").append(endpoint.app()).append("/requests/");
-      url.append(percent_encode(job.request_id)).append(suffix);
-    }
-    return queue.has_value() && same_origin(url, *queue);
+  const auto take = [&](std::string_view name, std::string& url) {
+    std::string given = text_of(*json, name);
+    if (queue.has_value() && is_of_queue(given, *queue)) url = std::move(given);
   };
-  if (take("status_url", "/status", job.status_url) && take("response_url", "", job.response_url) &&
-      take("cancel_url", "/cancel", job.cancel_url)) {
-    return job;
-  }
-  Error error{ErrorKind::upstream_untrusted_url,
-              "fal's queue named an address that is not on the configured queue host; the key was "
-              "not sent there."};
-  error.submitted = true;
-  error.fal_request_id = job.request_id;
-  return error;
+  take("status_url", job->status_url);
+  take("response_url", job->response_url);
+  take("cancel_url", job->cancel_url);
+  return *std::move(job);
+}
+
+CancelAnswer parse_cancel(const HttpHead& head, std::string_view body) {
+  const Result<Raw> json = parse_raw(body);
+  const std::string word = json ? text_of(*json, "status") : std::string();
+  if (word == "ALREADY_COMPLETED") return CancelAnswer::already_completed;
+  if (word == "NOT_FOUND" || head.status == 404) return CancelAnswer::not_found;
+  return head.status >= 200 && head.status < 300 ? CancelAnswer::taken : CancelAnswer::unclear;
 }
 
 Result<QueueStatus> parse_status(std::string_view body) {
@@ -96,4 +105,4 @@ Result<QueueStatus> parse_status(std::string_view body) {
   return status;
 }
 
-}  // namespace falproxy::fal
+}  // namespace falproxy::inline v0::fal

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
+#include "base/fmt.hpp"
 #include "falproxy/fal.hpp"
 
-namespace falproxy::fal {
+namespace falproxy::inline v0::fal {
 namespace {
 
 std::string authorization(const Secret& key) { return "Key " + std::string(key.reveal()); }
@@ -16,13 +18,31 @@ HttpRequest get(std::string url, const Secret& key, std::string accept) {
   return request;
 }
 
-HttpRequest post_json(std::string url, const Secret& key, Body body, std::string accept) {
+HttpRequest post_json(std::string url, const Secret& key, Body body, std::string accept,
+                      const FalPreferences& preferences) {
   HttpRequest request{.method = "POST", .url = std::move(url), .body = std::move(body)};
-  request.headers.reserve(4);
+  const HttpHeaders wishes = preference_headers(preferences);
+  request.headers.reserve(4 + wishes.size());
   request.headers.add("Authorization", authorization(key));
   request.headers.add("Content-Type", "application/json");
   request.headers.add("Accept", std::move(accept));
+  for (const auto& [name, value] : wishes) request.headers.add(name, value);
   return request;
+}
+
+std::string lifecycle_of(const FalPreferences& preferences) {
+  constexpr std::string_view names[] = {"allow", "hide", "forbid"};
+  std::string members;
+  if (preferences.output_expiration.has_value()) {
+    members =
+        fmt::format(R"("expiration_duration_seconds":{})", preferences.output_expiration->count());
+  }
+  if (preferences.output_access.has_value()) {
+    const std::string_view name = names[static_cast<std::size_t>(*preferences.output_access)];
+    members += fmt::format(R"({}"initial_acl":{{"default":"{}","rules":[]}})",
+                           members.empty() ? "" : ",", name);
+  }
+  return members.empty() ? members : "{" + members + "}";
 }
 
 constexpr const char* json_type = "application/json";
@@ -39,29 +59,54 @@ std::string with_path_suffix(const std::string& url, std::string_view suffix) {
 
 }  // namespace
 
+HttpHeaders preference_headers(const FalPreferences& preferences) {
+  HttpHeaders headers;
+  if (preferences.queue_priority.has_value()) {
+    const bool low = *preferences.queue_priority == QueuePriority::low;
+    headers.add("X-Fal-Queue-Priority", low ? "low" : "normal");
+  }
+  if (!preferences.runner_hint.empty()) {
+    headers.add("X-Fal-Runner-Hint", preferences.runner_hint);
+  }
+  if (preferences.disable_fallback) headers.add("x-app-fal-disable-fallback", "true");
+  if (std::string lifecycle = lifecycle_of(preferences); !lifecycle.empty()) {
+    headers.add("X-Fal-Object-Lifecycle-Preference", std::move(lifecycle));
+  }
+  return headers;
+}
+
 HttpRequest submit_request(const Addresses& fal, const EndpointId& endpoint, const Secret& key,
                            Body input, const SubmitOptions& options) {
-  HttpRequest request =
-      post_json(fal.queue + "/" + endpoint.str(), key, std::move(input), json_type);
+  HttpRequest request = post_json(fal.queue + "/" + endpoint.str(), key, std::move(input),
+                                  json_type, options.preferences);
   if (const double wanted = options.start_timeout_seconds.value_or(0); wanted >= 1.1) {
     const auto tenths = static_cast<std::int64_t>(std::min(wanted, 1e9) * 10);
     std::string seconds = std::to_string(tenths / 10);
     if (tenths % 10 != 0) seconds.append(".").append(std::to_string(tenths % 10));
-    request.headers.add("X-Fal-Request-Timeout", std::move(seconds));
+    request.headers.add("X-Fal-Request-Start-Timeout", std::move(seconds));
   }
   return request;
 }
 
 HttpRequest run_request(const Addresses& fal, const EndpointId& endpoint, const Secret& key,
-                        Body input) {
-  return post_json(fal.run + "/" + endpoint.str(), key, std::move(input), json_type);
+                        Body input, const FalPreferences& preferences) {
+  return post_json(fal.run + "/" + endpoint.str(), key, std::move(input), json_type, preferences);
 }
 
 HttpRequest stream_request(const Addresses& fal, const EndpointId& endpoint, const Secret& key,
-                           Body input) {
+                           Body input, const FalPreferences& preferences) {
   std::string url = fal.run + "/" + endpoint.str();
   if (!endpoint.str().ends_with("/stream")) url += "/stream";
-  return post_json(std::move(url), key, std::move(input), event_stream_type);
+  return post_json(std::move(url), key, std::move(input), event_stream_type, preferences);
+}
+
+HttpRequest pricing_request(const Addresses& fal, std::span<const std::string> endpoints,
+                            const Secret& key) {
+  std::string url = fal.api + "/models/pricing";
+  char sign = '?';
+  for (const std::string& endpoint : endpoints)
+    url.append(1, std::exchange(sign, '&')).append("endpoint_id=").append(endpoint);
+  return get(std::move(url), key, json_type);
 }
 
 HttpRequest status_request(const Submitted& job, const Secret& key) {
@@ -89,4 +134,4 @@ HttpRequest schema_request(const Addresses& fal, const EndpointId& endpoint) {
           .headers = {{"Accept", json_type}}};
 }
 
-}  // namespace falproxy::fal
+}  // namespace falproxy::inline v0::fal

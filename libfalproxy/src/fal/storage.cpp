@@ -1,7 +1,7 @@
 #include "base/fmt.hpp"
 #include "falproxy/fal.hpp"
 
-namespace falproxy::fal {
+namespace falproxy::inline v0::fal {
 
 HttpRequest upload_initiate_request(const Addresses& fal, const Secret& key,
                                     std::string_view content_type, std::string_view file_name,
@@ -53,4 +53,4 @@ HttpRequest upload_request(const UploadTarget& target, std::string_view content_
           .body = std::move(bytes)};
 }
 
-}  // namespace falproxy::fal
+}  // namespace falproxy::inline v0::fal

@@ -12,7 +12,7 @@
 
 #include "falproxy/json.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 struct Json::Access {
   /// Valid as long as `json`, or any other Json of the same tree.
@@ -21,11 +21,11 @@ struct Json::Access {
     return json.node_ == nullptr ? null : *static_cast<const nlohmann::json*>(json.node_.get());
   }
   [[nodiscard]] static Json wrap(nlohmann::json value) {
-    return Json(std::make_shared<const nlohmann::json>(std::move(value)));
+    return Json(Node{std::make_shared<const nlohmann::json>(std::move(value))});
   }
   /// A part of the tree that `root` belongs to.
   [[nodiscard]] static Json part(const Json& root, const nlohmann::json& child) {
-    return Json(std::shared_ptr<const void>(root.node_, &child));
+    return Json(Node{std::shared_ptr<const void>(root.node_, &child)});
   }
 };
 
@@ -53,4 +53,4 @@ struct Json::Access {
 /// As Json::dump.
 [[nodiscard]] std::string dump_raw(const nlohmann::json& value, int indent = -1);
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

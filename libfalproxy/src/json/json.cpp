@@ -2,12 +2,13 @@
 
 #include <cmath>
 #include <limits>
+#include <ostream>
 #include <vector>
 
-#include "base/fmt.hpp"
+#include "base/enum_names.hpp"
 #include "json/access.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
 using Raw = nlohmann::json;
@@ -37,9 +38,11 @@ std::string dump_raw(const Raw& value, int indent) {
 }
 
 Json::Json() noexcept = default;
+Json::Json(std::nullptr_t) noexcept {}
 
 Json Json::boolean(bool value) { return Access::wrap(value); }
 Json Json::integer(std::int64_t value) { return Access::wrap(value); }
+Json Json::unsigned_integer(std::uint64_t value) { return Access::wrap(value); }
 Json Json::number(double value) { return std::isfinite(value) ? Access::wrap(value) : Json(); }
 Json Json::string(std::string_view value) { return Access::wrap(std::string(value)); }
 
@@ -143,6 +146,27 @@ std::optional<Json> Json::find(std::string_view key) const noexcept {
   return Access::part(*this, *found);
 }
 
+Json Json::operator[](std::string_view key) const noexcept { return find(key).value_or(Json()); }
+
+std::vector<Json> Json::elements() const {
+  std::vector<Json> all;
+  const Raw& raw = Access::raw(*this);
+  if (!raw.is_array()) return all;
+  all.reserve(raw.size());
+  for (const Raw& element : raw) all.push_back(Access::part(*this, element));
+  return all;
+}
+
+std::vector<std::pair<std::string_view, Json>> Json::members() const {
+  std::vector<std::pair<std::string_view, Json>> all;
+  const Raw& raw = Access::raw(*this);
+  if (!raw.is_object()) return all;
+  all.reserve(raw.size());
+  for (auto member = raw.begin(); member != raw.end(); ++member)
+    all.emplace_back(member.key(), Access::part(*this, *member));
+  return all;
+}
+
 std::vector<std::string_view> Json::keys() const {
   std::vector<std::string_view> names;
   const Raw& raw = Access::raw(*this);
@@ -158,4 +182,12 @@ bool Json::operator==(const Json& other) const noexcept {
   return Access::raw(*this) == Access::raw(other);
 }
 
-}  // namespace falproxy
+std::string_view name_of(Json::Kind kind) noexcept {
+  constexpr std::string_view names[] = {"null",   "boolean", "integer", "number",
+                                        "string", "array",   "object"};
+  return name_at(names, kind);
+}
+
+std::ostream& operator<<(std::ostream& out, const Json& json) { return out << json.dump(); }
+
+}  // namespace falproxy::inline v0

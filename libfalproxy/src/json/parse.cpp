@@ -6,9 +6,10 @@
 #include <vector>
 
 #include "base/fmt.hpp"
+#include "base/utf8.hpp"
 #include "json/access.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
 using Raw = nlohmann::json;
@@ -263,7 +264,7 @@ class LimitedBuilder final : public nlohmann::json_sax<Raw> {
   bool unique(const std::string& name) {
     if (!limits_.unique_names || names_.back().insert(name).second) return true;
     name_twice_ = name;
-    message_ = fmt::format("the name '{}' stands twice in one object", name);
+    message_ = fmt::format("the name '{}' stands twice in one object", cut(name, 100));
     return false;
   }
 
@@ -323,4 +324,4 @@ Result<Raw> parse_raw(std::string_view text, JsonLimits limits) {
   return root;
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -8,7 +8,10 @@
 #include <span>
 #include <utility>
 
-namespace falproxy {
+#include "base/random.hpp"
+#include "falproxy/plain_codecs.hpp"
+
+namespace falproxy::inline v0 {
 namespace {
 
 using namespace std::chrono_literals;
@@ -16,7 +19,9 @@ using namespace std::chrono_literals;
 constexpr Milliseconds first_rest = 1s;
 constexpr Milliseconds longest_rest = 60s;
 constexpr Milliseconds longest_retry_after = 1h;
-constexpr Milliseconds blocked_for = 5min;
+constexpr Milliseconds until_probe = 5min;
+// An account that has come back from a block is trusted again when fal has accepted so many jobs.
+constexpr int full_trust = 30;
 constexpr Milliseconds try_queue_again = 1s;
 
 // Rounded up: who comes back at that time must not be early.
@@ -24,36 +29,83 @@ Milliseconds until(TimePoint then, TimePoint now) {
   return std::max(Milliseconds(0), std::chrono::ceil<Milliseconds>(then - now));
 }
 
+std::string fingerprint_of(const Secret& key) {
+  std::string text = "falproxy ";
+  text += key.reveal();
+  const Digest digest = PlainCodecs().sha256(text);
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string fingerprint;
+  for (std::size_t i = 0; i < 8; ++i)
+    fingerprint += {digits[digest[i] >> 4U], digits[digest[i] & 15U]};
+  return fingerprint;
+}
+
 struct Account;
 
 using Slots = std::span<const std::size_t>;
 
+// What fal refuses: it is left alone for a while, and then one lease, the probe, shows whether that
+// is over.
+struct Suspension {
+  bool on = false;
+  TimePoint probe_at = TimePoint::min();
+  bool probing = false;
+
+  [[nodiscard]] bool open(TimePoint now) const { return !on || (!probing && now >= probe_at); }
+  /// None while a probe is under way.
+  [[nodiscard]] std::optional<TimePoint> back_at() const {
+    if (!on) return TimePoint::min();
+    return probing ? std::nullopt : std::optional(probe_at);
+  }
+  void begin(TimePoint now) {
+    on = true;
+    probe_at = now + until_probe;
+  }
+};
+
 struct Key {
   Secret secret;
+  std::string fingerprint = {};
   std::size_t slot = 0;
   TimePoint resting_until = TimePoint::min();
-  int strikes = 0;  // rests in a row, each longer than the one before
-  bool out = false;
-  int leases = 0;
+  std::uint64_t rested = 0;  // when it was pushed back last, by the ring's count of events
+  int strikes = 0;           // rests in a row, each longer than the one before
+  Suspension refused;
+  int leases = 0;              // all of them
+  int counted = 0;             // those that count against the account's limit of jobs
   Account* account = nullptr;  // none once a reload has dropped the key
 
   [[nodiscard]] bool usable(TimePoint now, Slots except) const {
-    return !out && resting_until <= now && std::ranges::find(except, slot) == except.end();
+    return refused.open(now) && resting_until <= now &&
+           std::ranges::find(except, slot) == except.end();
   }
 };
 
 struct Account {
   std::vector<std::shared_ptr<Key>> keys;
   std::size_t next_key = 0;
-  bool blocked = false;
-  bool told_blocked = false;              // since the last reload
-  TimePoint probe_at = TimePoint::min();  // while blocked
-  bool probing = false;
+  Suspension blocked;
+  bool told_blocked = false;  // since the last reload
+  // After a block fal may let one job pass and refuse the next: each that it accepts makes room for
+  // one more.
+  struct Recovery {
+    int most_leases;
+    std::uint64_t begun;  // by the ring's count of events
+    int accepted = 0;
+  };
+  std::optional<Recovery> recovery;
 
   [[nodiscard]] int leases() const {
     int sum = 0;
     for (const auto& key : keys) sum += key->leases;
     return sum;
+  }
+  [[nodiscard]] bool is_full(int max_jobs, bool counted) const {
+    if (recovery.has_value() && leases() >= recovery->most_leases) return true;
+    if (max_jobs == 0 || !counted) return false;
+    int jobs = 0;
+    for (const auto& key : keys) jobs += key->counted;
+    return jobs >= max_jobs;
   }
 
   // Whether it could give a lease at `now`, limits aside, and otherwise why not and how long.
@@ -63,15 +115,24 @@ struct Account {
   };
   [[nodiscard]] Standing standing(TimePoint now, Slots except = {}) const {
     using State = AccountStatus::State;
-    std::optional<TimePoint> first_back;
+    std::optional<TimePoint> first_back, first_probe;
     for (const auto& key : keys) {
-      if (!key->out && (key->resting_until > now || key->usable(now, except)))
-        first_back = std::min(first_back.value_or(TimePoint::max()), key->resting_until);
+      const bool excepted = std::ranges::find(except, key->slot) != except.end();
+      if (excepted && key->resting_until <= now) continue;
+      const std::optional<TimePoint> back_at = key->refused.back_at();
+      if (!back_at.has_value()) continue;
+      std::optional<TimePoint>& first = key->refused.on ? first_probe : first_back;
+      first = std::min(first.value_or(TimePoint::max()), std::max(*back_at, key->resting_until));
     }
-    if (!first_back) return {State::out};
-    if (blocked && probing) return {State::blocked};
-    if (blocked && now < probe_at) return {State::blocked, std::max(probe_at, *first_back)};
-    if (*first_back > now) return {State::resting, first_back};
+    if (!first_back && !(first_probe && *first_probe <= now)) return {State::out, first_probe};
+    const TimePoint first =
+        std::min(first_back.value_or(TimePoint::max()), first_probe.value_or(TimePoint::max()));
+    if (!blocked.open(now)) {
+      std::optional<TimePoint> back_at = blocked.back_at();
+      if (back_at.has_value()) back_at = std::max(*back_at, first);
+      return {State::blocked, back_at};
+    }
+    if (first > now) return {State::resting, first};
     return {State::ready};
   }
 
@@ -86,40 +147,65 @@ struct Account {
 }  // namespace
 
 struct KeyLease::State {
-  State(std::shared_ptr<KeyRing::Impl> of, std::shared_ptr<Key> taken, std::size_t at, bool probes)
-      : ring(std::move(of)), key(std::move(taken)), slot(at), probe(probes) {}
+  State(std::shared_ptr<KeyRing::Impl> of, std::shared_ptr<Key> key_taken, std::uint64_t when)
+      : ring(std::move(of)), key(std::move(key_taken)), slot(key->slot), taken(when) {}
 
   std::shared_ptr<KeyRing::Impl> ring;
   std::shared_ptr<Key> key;
   std::size_t slot;
-  bool probe;  // of a blocked account, until it has reported
+  std::uint64_t taken;  // by the ring's count of events
+  bool counted = true;
+  // Until it has reported.
+  bool probes_key = false;
+  bool probes_account = false;
 };
 
 struct KeyRing::Impl {
   // A call of acquire_or_wait() that waits; it lives on that call's stack.
   struct Waiter {
     std::stop_source wake;
+    Need need;
+    const Clock& clock;
   };
-  // What acquire() finds: a key, or why there is none and when that may change by itself.
-  struct Pick {
-    std::optional<Error> error = std::nullopt;
-    std::optional<TimePoint> changes_at = std::nullopt;
-    std::shared_ptr<Key> key = nullptr;
-    std::size_t slot = 0;
-    bool probe = false;
-
-    [[nodiscard]] bool is_overloaded() const {
-      return error && error->kind == ErrorKind::overloaded;
+  // A waiter's place in the queue; it is given up with the lock held, whatever is thrown.
+  class Place {
+   public:
+    Place(std::unique_lock<std::mutex>& lock, std::deque<Waiter*>& queue, Waiter& waiter)
+        : lock_(lock), queue_(queue), waiter_(&waiter) {
+      queue_.push_back(waiter_);
     }
+    ~Place() {
+      if (!lock_.owns_lock()) lock_.lock();
+      std::erase(queue_, waiter_);
+    }
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+
+   private:
+    std::unique_lock<std::mutex>& lock_;
+    std::deque<Waiter*>& queue_;
+    Waiter* const waiter_;
   };
-  [[nodiscard]] static Result<KeyLease> lease(const std::shared_ptr<Impl>& ring, Pick picked);
-  // Ends the sleep of the first in the queue. To be used without the lock: it runs the clock's
-  // code.
+  // What somebody who asks for a key would hear.
+  struct Outlook {
+    enum class Answer { take, full, resting, out };
+    Answer answer = Answer::out;
+    std::size_t account = 0;                             // of `take`
+    std::optional<TimePoint> changes_at = std::nullopt;  // by itself
+
+    [[nodiscard]] bool is_to_wait() const { return answer == Answer::full; }
+  };
+  // Ends somebody's sleep. To be used without the lock: it runs the clock's code.
   using Wake = std::optional<std::stop_source>;
 
   void set_accounts(std::vector<std::vector<Secret>> groups);
-  [[nodiscard]] Pick pick(TimePoint now, Slots except = {});
-  [[nodiscard]] Wake first_in_queue();
+  [[nodiscard]] Outlook look(TimePoint now, const Need& need) const;
+  [[nodiscard]] static Result<KeyLease> take(const std::shared_ptr<Impl>& ring,
+                                             const Outlook& outlook, TimePoint now,
+                                             const Need& need);
+  [[nodiscard]] static Error error_of(const Outlook& outlook, TimePoint now);
+  // The first in the queue, before `end`, who need not wait any more.
+  [[nodiscard]] Wake first_to_go(const Waiter* end = nullptr) const;
   [[nodiscard]] Wake give_back(const KeyLease::State& lease);
   struct Reported {
     Wake wake;
@@ -127,6 +213,8 @@ struct KeyRing::Impl {
   };
   [[nodiscard]] Reported report(KeyLease::State& lease, KeyOutcome outcome, TimePoint now,
                                 std::optional<Milliseconds> retry_after);
+  [[nodiscard]] static bool accept(const KeyLease::State& lease, std::uint64_t event,
+                                   bool probes_key, bool probes_account);
   void rest(Key& key, TimePoint now, std::optional<Milliseconds> retry_after);
 
   static void send(Wake wake) {
@@ -138,6 +226,7 @@ struct KeyRing::Impl {
   std::function<double()> random;
   std::vector<std::unique_ptr<Account>> accounts;
   std::size_t next_account = 0;
+  std::uint64_t events = 0;  // leases taken, keys pushed back and accounts that came back
   std::deque<Waiter*> queue;
 };
 
@@ -163,14 +252,17 @@ void KeyRing::Impl::set_accounts(std::vector<std::vector<Secret>> groups) {
       if (known != unclaimed.end()) {
         key = *known;
         unclaimed.erase(known);
-        account->blocked = account->blocked || key->account->blocked;
-        account->probing = account->probing || key->account->probing;
+        // The operator may have mended it: the probe is due at once. One that is under way may
+        // belong to a key that is gone, and is not waited for.
+        account->blocked.on = account->blocked.on || key->account->blocked.on;
+        if (key->account->recovery.has_value()) account->recovery = key->account->recovery;
       } else {
         key = std::make_shared<Key>();
         key->secret = std::move(secret);
+        key->fingerprint = fingerprint_of(key->secret);
       }
       key->slot = own_slot;
-      key->out = false;
+      key->refused = {};
       key->account = account.get();
       taken.push_back(key.get());
       account->keys.push_back(std::move(key));
@@ -181,72 +273,90 @@ void KeyRing::Impl::set_accounts(std::vector<std::vector<Secret>> groups) {
   next_account = 0;
 }
 
-KeyRing::Impl::Pick KeyRing::Impl::pick(TimePoint now, Slots except) {
+KeyRing::Impl::Outlook KeyRing::Impl::look(TimePoint now, const Need& need) const {
   using State = AccountStatus::State;
-  Account* best = nullptr;
-  std::size_t best_index = 0;
+  using Answer = Outlook::Answer;
+  Outlook outlook;
   int fewest = 0;
   bool any_full = false, any_resting = false;
-  std::optional<TimePoint> first_back;
-
   for (std::size_t i = 0; i < accounts.size(); ++i) {
     const std::size_t index = (next_account + i) % accounts.size();
-    Account& account = *accounts[index];
-    const Account::Standing standing = account.standing(now, except);
+    const Account& account = *accounts[index];
+    const Account::Standing standing = account.standing(now, need.except);
     any_resting = any_resting || standing.state == State::resting;
-    if (standing.back_at)
-      first_back = std::min(first_back.value_or(TimePoint::max()), *standing.back_at);
+    if (standing.back_at) {
+      outlook.changes_at =
+          std::min(outlook.changes_at.value_or(TimePoint::max()), *standing.back_at);
+    }
     if (standing.state != State::ready) continue;
     const int leases = account.leases();
-    if (options.max_jobs_per_account > 0 && leases >= options.max_jobs_per_account) {
+    if (account.is_full(options.max_jobs_per_account, need.counted)) {
       any_full = true;
-    } else if (best == nullptr || leases < fewest) {
-      best = &account;
-      best_index = index;
+    } else if (outlook.answer != Answer::take || leases < fewest) {
+      outlook.answer = Answer::take;
+      outlook.account = index;
       fewest = leases;
     }
   }
-
-  if (best != nullptr) {
-    next_account = (best_index + 1) % accounts.size();
-    Pick picked{.key = best->take_key(now, except), .probe = best->blocked};
-    picked.slot = picked.key->slot;
-    best->probing = best->blocked;
-    ++picked.key->leases;
-    return picked;
+  if (outlook.answer == Answer::take) return outlook;
+  if (any_full) {
+    outlook.answer = Answer::full;
+  } else if (any_resting) {
+    outlook.answer = Answer::resting;
   }
+  return outlook;
+}
+
+Error KeyRing::Impl::error_of(const Outlook& outlook, TimePoint now) {
   std::optional<Milliseconds> retry_after;
-  if (first_back) retry_after = until(*first_back, now);
-  if (any_full)
-    return {Error{ErrorKind::overloaded, "Every fal account has as many jobs as it may."},
-            first_back};
-  if (any_resting) {
-    return {
-        Error{ErrorKind::keys_resting, "fal asked to slow down; every key rests.", {}, retry_after},
-        first_back};
+  if (outlook.changes_at) retry_after = until(*outlook.changes_at, now);
+  switch (outlook.answer) {
+    case Outlook::Answer::full:
+      return {ErrorKind::overloaded, "Every fal account has as many jobs as it may."};
+    case Outlook::Answer::resting:
+      return {ErrorKind::keys_resting, "fal asked to slow down; every key rests.", {}, retry_after};
+    case Outlook::Answer::take:
+    case Outlook::Answer::out:
+      break;
   }
-  return {Error{ErrorKind::keys_out,
-                "No fal key is usable; the operator of this server has to look after them.",
-                {},
-                retry_after},
-          first_back};
+  return {ErrorKind::keys_out,
+          "No fal key is usable; the operator of this server has to look after them.",
+          {},
+          retry_after};
 }
 
-KeyRing::Impl::Wake KeyRing::Impl::first_in_queue() {
-  return queue.empty() ? Wake() : Wake(queue.front()->wake);
+Result<KeyLease> KeyRing::Impl::take(const std::shared_ptr<Impl>& ring, const Outlook& outlook,
+                                     TimePoint now, const Need& need) {
+  if (outlook.answer != Outlook::Answer::take) return error_of(outlook, now);
+  Account& account = *ring->accounts[outlook.account];
+  ring->next_account = (outlook.account + 1) % ring->accounts.size();
+  auto state =
+      std::make_unique<KeyLease::State>(ring, account.take_key(now, need.except), ++ring->events);
+  Key& key = *state->key;
+  state->probes_key = key.refused.probing = key.refused.on;
+  state->probes_account = account.blocked.probing = account.blocked.on;
+  state->counted = need.counted;
+  ++key.leases;
+  key.counted += need.counted ? 1 : 0;
+  return KeyLease(std::move(state));
 }
 
-Result<KeyLease> KeyRing::Impl::lease(const std::shared_ptr<Impl>& ring, Pick picked) {
-  if (picked.error) return *std::move(picked.error);
-  return KeyLease(
-      std::make_unique<KeyLease::State>(ring, std::move(picked.key), picked.slot, picked.probe));
+KeyRing::Impl::Wake KeyRing::Impl::first_to_go(const Waiter* end) const {
+  for (const Waiter* waiter : queue) {
+    if (waiter == end) break;
+    if (!look(waiter->clock.now(), waiter->need).is_to_wait()) return waiter->wake;
+  }
+  return std::nullopt;
 }
 
 KeyRing::Impl::Wake KeyRing::Impl::give_back(const KeyLease::State& lease) {
   const std::lock_guard lock(mutex);
   --lease.key->leases;
-  if (lease.probe && lease.key->account != nullptr) lease.key->account->probing = false;
-  return first_in_queue();
+  lease.key->counted -= lease.counted ? 1 : 0;
+  if (lease.probes_key) lease.key->refused.probing = false;
+  if (lease.probes_account && lease.key->account != nullptr)
+    lease.key->account->blocked.probing = false;
+  return first_to_go();
 }
 
 KeyRing::Impl::Reported KeyRing::Impl::report(KeyLease::State& lease, KeyOutcome outcome,
@@ -255,31 +365,55 @@ KeyRing::Impl::Reported KeyRing::Impl::report(KeyLease::State& lease, KeyOutcome
   const std::lock_guard lock(mutex);
   Key& key = *lease.key;
   Account* account = key.account;
-  const bool probe = std::exchange(lease.probe, false) && account != nullptr;
-  if (probe) account->probing = false;
+  const bool probes_key = std::exchange(lease.probes_key, false);
+  const bool probes_account = std::exchange(lease.probes_account, false) && account != nullptr;
+  if (probes_key) key.refused.probing = false;
+  if (probes_account) account->blocked.probing = false;
   bool changed = false;
   switch (outcome) {
     case KeyOutcome::accepted:
-      key.resting_until = TimePoint::min();
-      key.strikes = 0;
-      // One that was sent before the account was blocked says nothing of it.
-      if (probe) changed = std::exchange(account->blocked, false);
-      if (probe) account->told_blocked = false;
+      changed = accept(lease, ++events, probes_key, probes_account);
       break;
     case KeyOutcome::rate_limited:
       rest(key, now, retry_after);
       break;
     case KeyOutcome::refused:
-      changed = !std::exchange(key.out, true) && account != nullptr;
+      // Several jobs of a key are refused at once: that is told once.
+      if (key.refused.on && !probes_key) break;
+      key.refused.begin(now);
+      changed = account != nullptr;
       break;
     case KeyOutcome::account_blocked:
       if (account == nullptr) break;
-      account->blocked = true;
+      account->blocked.begin(now);
+      account->recovery.reset();
       changed = !std::exchange(account->told_blocked, true);
-      account->probe_at = now + blocked_for;
       break;
   }
-  return {first_in_queue(), changed};
+  return {first_to_go(), changed};
+}
+
+// A submit that was sent before fal pushed its key back, or blocked its account, says nothing of
+// what holds now.
+bool KeyRing::Impl::accept(const KeyLease::State& lease, std::uint64_t event, bool probes_key,
+                           bool probes_account) {
+  Key& key = *lease.key;
+  if (lease.taken > key.rested) {
+    key.resting_until = TimePoint::min();
+    key.strikes = 0;
+  }
+  bool changed = probes_key && std::exchange(key.refused.on, false);
+  Account* account = key.account;
+  if (account == nullptr) return changed;
+  if (probes_account) {
+    changed = std::exchange(account->blocked.on, false) || changed;
+    account->told_blocked = false;
+    account->recovery = {.most_leases = account->leases() + 1, .begun = event};
+  } else if (account->recovery.has_value() && lease.taken > account->recovery->begun) {
+    ++account->recovery->most_leases;
+    if (++account->recovery->accepted >= full_trust) account->recovery.reset();
+  }
+  return changed;
 }
 
 void KeyRing::Impl::rest(Key& key, TimePoint now, std::optional<Milliseconds> retry_after) {
@@ -296,6 +430,7 @@ void KeyRing::Impl::rest(Key& key, TimePoint now, std::optional<Milliseconds> re
     rest = std::min(Milliseconds(jittered), longest_rest);
   }
   key.resting_until = std::max(key.resting_until, now + rest);
+  key.rested = ++events;
 }
 
 KeyLease::KeyLease(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
@@ -309,6 +444,7 @@ KeyLease::~KeyLease() {
 }
 
 std::size_t KeyLease::slot() const noexcept { return state_->slot; }
+const std::string& KeyLease::fingerprint() const noexcept { return state_->key->fingerprint; }
 const Secret& KeyLease::key() const noexcept { return state_->key->secret; }
 
 bool KeyLease::report(KeyOutcome outcome, TimePoint now, std::optional<Milliseconds> retry_after) {
@@ -321,73 +457,83 @@ KeyRing::KeyRing(std::vector<std::vector<Secret>> accounts, Options options,
                  std::function<double()> random)
     : impl_(std::make_shared<Impl>()) {
   impl_->options = options;
-  impl_->random = std::move(random);
+  impl_->random = or_middle(std::move(random));
   impl_->set_accounts(std::move(accounts));
 }
 KeyRing::~KeyRing() = default;
 
 Result<KeyLease> KeyRing::acquire(TimePoint now) {
-  Impl::Pick picked;
-  {
-    const std::lock_guard lock(impl_->mutex);
-    if (!impl_->queue.empty()) {
-      return Error{ErrorKind::overloaded, "Other requests wait for a fal account already."};
-    }
-    picked = impl_->pick(now);
+  const std::lock_guard lock(impl_->mutex);
+  if (impl_->first_to_go()) {
+    return Error{ErrorKind::overloaded, "Other requests wait for a fal account already."};
   }
-  return Impl::lease(impl_, std::move(picked));
+  return Impl::take(impl_, impl_->look(now, {}), now, {});
 }
 
 Result<KeyLease> KeyRing::acquire_or_wait(Clock& clock, TimePoint deadline,
-                                          const std::stop_token& stop,
-                                          std::span<const std::size_t> except) {
+                                          const std::stop_token& stop, Need need) {
   std::unique_lock lock(impl_->mutex);
+  TimePoint now = clock.now();
+  Impl::Outlook outlook = impl_->look(now, need);
+  if (!outlook.is_to_wait() && !impl_->first_to_go()) return Impl::take(impl_, outlook, now, need);
   std::deque<Impl::Waiter*>& queue = impl_->queue;
-  if (queue.empty()) {
-    Impl::Pick picked = impl_->pick(clock.now(), except);
-    if (!picked.is_overloaded()) {
-      lock.unlock();
-      return Impl::lease(impl_, std::move(picked));
-    }
-  }
   if (queue.size() >= impl_->options.max_waiting) {
     return Error{
         ErrorKind::queue_full, "Too many requests wait for a fal account.", {}, try_queue_again};
   }
 
-  Impl::Waiter waiter;
-  queue.push_back(&waiter);
-  Impl::Pick picked;
+  Impl::Waiter waiter{std::stop_source(), need, clock};
+  std::optional<Impl::Place> place(std::in_place, lock, queue, waiter);
+  std::optional<Error> gave_up;
   while (true) {
-    TimePoint wake_at = deadline;
-    const TimePoint now = clock.now();
-    if (queue.front() == &waiter) {
-      picked = impl_->pick(now, except);
-      if (!picked.is_overloaded()) break;
-      wake_at = std::min(deadline, picked.changes_at.value_or(deadline));
-    }
+    now = clock.now();
+    outlook = impl_->look(now, need);
+    // Who came earlier goes first, if there is something for them.
+    const Impl::Wake earlier = outlook.is_to_wait() ? std::nullopt : impl_->first_to_go(&waiter);
+    if (!outlook.is_to_wait() && !earlier) break;
     if (stop.stop_requested()) {
-      picked.error = Error{ErrorKind::cancelled,
-                           "The request was given up while it waited for a fal account."};
+      gave_up = Error{ErrorKind::cancelled,
+                      "The request was given up while it waited for a fal account."};
       break;
     }
     if (now >= deadline) {
-      picked.error = Error{ErrorKind::timed_out, "No fal account became free in time."};
+      gave_up = Error{ErrorKind::timed_out, "No fal account became free in time."};
       break;
     }
+    TimePoint wake_at = deadline;
+    if (!earlier) wake_at = std::min(deadline, outlook.changes_at.value_or(deadline));
     waiter.wake = std::stop_source();
     lock.unlock();
+    Impl::send(earlier);
     {
       const std::stop_callback stopped(stop, [&] { waiter.wake.request_stop(); });
       clock.sleep_until(wake_at, waiter.wake.get_token());
     }
     lock.lock();
   }
-  std::erase(queue, &waiter);
-  const Impl::Wake next = impl_->first_in_queue();
+  place.reset();
+  Result<KeyLease> lease =
+      gave_up ? Result<KeyLease>(*std::move(gave_up)) : Impl::take(impl_, outlook, now, need);
+  const Impl::Wake next = impl_->first_to_go();
   lock.unlock();
   Impl::send(next);
-  return Impl::lease(impl_, std::move(picked));
+  return lease;
+}
+
+Result<KeyLease> KeyRing::acquire_again(std::string_view fingerprint) {
+  const std::lock_guard lock(impl_->mutex);
+  for (const auto& account : impl_->accounts) {
+    for (const std::shared_ptr<Key>& key : account->keys) {
+      if (key->fingerprint != fingerprint) continue;
+      auto state = std::make_unique<KeyLease::State>(impl_, key, ++impl_->events);
+      state->counted = false;
+      ++key->leases;
+      return KeyLease(std::move(state));
+    }
+  }
+  return Error{ErrorKind::keys_out,
+               "The fal key with which the job was begun is no longer configured; the operator of "
+               "this server has to put it back into AI_KEYS."};
 }
 
 void KeyRing::reload(std::vector<std::vector<Secret>> accounts, Options options) {
@@ -396,7 +542,7 @@ void KeyRing::reload(std::vector<std::vector<Secret>> accounts, Options options)
     const std::lock_guard lock(impl_->mutex);
     impl_->options = options;
     impl_->set_accounts(std::move(accounts));
-    wake = impl_->first_in_queue();
+    wake = impl_->first_to_go();
   }
   Impl::send(std::move(wake));
 }
@@ -406,9 +552,10 @@ std::vector<AccountStatus> KeyRing::status(TimePoint now) const {
   const std::lock_guard lock(impl_->mutex);
   for (const auto& account : impl_->accounts) {
     const Account::Standing standing = account->standing(now);
-    AccountStatus status{account->blocked ? AccountStatus::State::blocked : standing.state,
-                         account->leases(), static_cast<int>(account->keys.size())};
-    if (standing.state == AccountStatus::State::out) status.state = standing.state;
+    AccountStatus status{standing.state, account->leases(), static_cast<int>(account->keys.size())};
+    if (account->blocked.on) status.state = AccountStatus::State::blocked;
+    if (std::ranges::all_of(account->keys, [](const auto& key) { return key->refused.on; }))
+      status.state = AccountStatus::State::out;
     if (standing.back_at) status.back_in = until(*standing.back_at, now);
     all.push_back(status);
   }
@@ -420,4 +567,4 @@ std::size_t KeyRing::waiting() const {
   return impl_->queue.size();
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

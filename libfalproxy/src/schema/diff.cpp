@@ -10,7 +10,7 @@
 #include "falproxy/schema.hpp"
 #include "schema/words.hpp"
 
-namespace falproxy::schema {
+namespace falproxy::inline v0::schema {
 namespace {
 
 // What matters of one place in the input. Branches count for the place that they are branches of.
@@ -41,16 +41,16 @@ void add_limits(const Field& field, Facts& facts) {
   add_count("greatest length", field.max_length);
   add_count("least items", field.min_items);
   add_count("most items", field.max_items);
-  add("least width", field.limits.min_width);
-  add("greatest width", field.limits.max_width);
-  add("least height", field.limits.min_height);
-  add("greatest height", field.limits.max_height);
-  add("least area", field.limits.min_area);
-  add("greatest area", field.limits.max_area);
-  add("pixels in multiples of", field.limits.multiple_of);
-  add("least aspect ratio", field.limits.min_aspect_ratio);
-  add("greatest aspect ratio", field.limits.max_aspect_ratio);
-  add("greatest file size", field.limits.max_file_size);
+  add("least width", field.limits().min_width);
+  add("greatest width", field.limits().max_width);
+  add("least height", field.limits().min_height);
+  add("greatest height", field.limits().max_height);
+  add("least area", field.limits().min_area);
+  add("greatest area", field.limits().max_area);
+  add("pixels in multiples of", field.limits().multiple_of);
+  add("least aspect ratio", field.limits().min_aspect_ratio);
+  add("greatest aspect ratio", field.limits().max_aspect_ratio);
+  add("greatest file size", field.limits().max_file_size);
   if (!field.pattern.empty()) facts.limits["pattern"] = field.pattern;
   if (field.default_value) facts.limits["default"] = value_text(*field.default_value);
 }
@@ -162,10 +162,13 @@ std::string input_text(const std::string& place, const Facts& facts) {
   return fmt::format("input '{}' ({}{})", place, facts.required ? "required, " : "", facts.types);
 }
 
-void compare_output(std::string_view name, bool before, bool after,
-                    std::vector<std::string>& lines) {
-  if (before != after)
-    lines.push_back(fmt::format("the result {} '{}'", after ? "now has" : "no longer has", name));
+// What `outputs` has and `others` has not.
+void tell_outputs(const std::vector<Field>& outputs, const std::vector<Field>& others,
+                  std::string_view verb, std::vector<std::string>& lines) {
+  for (const Field& output : outputs) {
+    if (std::ranges::find(others, output.name, &Field::name) == others.end())
+      lines.push_back(fmt::format("the result {} '{}'", verb, output.name));
+  }
 }
 
 }  // namespace
@@ -186,9 +189,9 @@ std::vector<std::string> diff(const ModelSchema& before, const ModelSchema& afte
     const auto now = new_facts.find(place);
     if (now != new_facts.end()) compare(place, facts, now->second, lines);
   }
-  compare_output("images", before.output.images, after.output.images, lines);
-  compare_output("image", before.output.image, after.output.image, lines);
+  tell_outputs(before.outputs, after.outputs, "no longer has", lines);
+  tell_outputs(after.outputs, before.outputs, "now has", lines);
   return lines;
 }
 
-}  // namespace falproxy::schema
+}  // namespace falproxy::inline v0::schema

@@ -8,10 +8,9 @@
 #include "base/fmt.hpp"
 #include "falproxy/schema.hpp"
 #include "json/access.hpp"
-#include "schema/images.hpp"
 #include "schema/reader.hpp"
 
-namespace falproxy::schema {
+namespace falproxy::inline v0::schema {
 namespace {
 
 using Raw = nlohmann::json;
@@ -94,22 +93,43 @@ Result<Place> find_body(const Reader& reader, const Place& operation) {
   return *resolved;
 }
 
+// What two shapes of a body call by one name takes what either of them takes.
+void widen(Field& field, const Field& other, RuleBook& rules) {
+  if (field.written == other.written) return;
+  const std::shared_ptr<const Rule> either = rules.either(field.written, other.written);
+  Field wide;
+  wide.name = field.name;
+  wide.title = field.title;
+  wide.description = field.description;
+  wide.default_value = field.default_value;
+  wide.nullable = field.nullable || other.nullable;
+  wide.branches = {std::move(field), other};
+  field = std::move(wide);
+  field.written = either;
+}
+
 // Where a body or a result may have several shapes: the properties of each, required where each of
 // them requires it.
-std::vector<Field> all_properties(Field&& object) {
+std::vector<Field> all_properties(Field&& object, RuleBook& rules) {
   std::vector<Field> all = std::move(object.properties);
   const std::size_t own = all.size();
   for (Field& branch : object.branches) {
     const bool first = &branch == &object.branches.front();
-    const std::vector<Field> more = all_properties(std::move(branch));
+    const std::vector<Field> more = all_properties(std::move(branch), rules);
     for (auto mine = all.begin() + static_cast<std::ptrdiff_t>(own); mine != all.end(); ++mine) {
       const auto same = std::ranges::find(more, mine->name, &Field::name);
       mine->required = mine->required && same != more.end() && same->required;
     }
     for (const Field& field : more) {
-      if (std::ranges::find(all, field.name, &Field::name) != all.end()) continue;
-      all.push_back(field);
-      all.back().required = first && field.required;
+      const auto mine = std::ranges::find(all, field.name, &Field::name);
+      if (mine == all.end()) {
+        all.push_back(field);
+        all.back().required = first && field.required;
+      } else if (static_cast<std::size_t>(mine - all.begin()) >= own) {
+        const bool required = mine->required;
+        widen(*mine, field, rules);
+        mine->required = required;
+      }
     }
   }
   return all;
@@ -143,20 +163,15 @@ std::optional<Place> find_result(const Reader& reader, const Place& document,
 }
 
 // A result that cannot be read does no harm: what fal answers is looked at as it comes.
-Output read_output(const Raw& document, const AnalyzeLimits& limits, const std::string& endpoint) {
+std::vector<Field> read_outputs(const Raw& document, const AnalyzeLimits& limits,
+                                const std::string& endpoint) {
   Reader reader(document, limits);
   const auto place = find_result(reader, {&document, ""}, endpoint);
   if (!place) return {};
   Result<Field> result = reader.read(*place);
   if (!result) return {};
-  const std::vector<Field> properties = all_properties(std::move(*result));
-  const auto has = [&](std::string_view name, bool Types::*type) {
-    const auto found = std::ranges::find(properties, name, &Field::name);
-    return found != properties.end() && (!found->types.any() || found->types.*type);
-  };
-  return Output{.images = has("images", &Types::array),
-                .image = has("image", &Types::object),
-                .described = !properties.empty()};
+  RuleBook no_rules(document);
+  return all_properties(std::move(*result), no_rules);
 }
 
 }  // namespace
@@ -177,7 +192,8 @@ Result<ModelSchema> analyze(std::string_view document, std::string_view endpoint
       endpoint.empty() ? metadata(*root.node, "endpointId") : std::string(endpoint);
   Result<Post> post = find_post(root, own_name);
   if (!post) return std::move(post).error();
-  Reader reader(*root.node, limits);
+  RuleBook rules(*root.node);
+  Reader reader(*root.node, limits, &rules);
   const Result<Place> body = find_body(reader, post->operation);
   if (!body) return body.error();
   Result<Field> input = reader.read(*body);
@@ -189,10 +205,14 @@ Result<ModelSchema> analyze(std::string_view document, std::string_view endpoint
   ModelSchema model;
   model.endpoint = std::move(post->endpoint);
   model.category = metadata(*root.node, "category");
-  model.inputs = all_properties(std::move(*input));
-  model.output = read_output(*root.node, limits, model.endpoint);
-  model.image_fields = find_image_fields(model.inputs);
+  model.inputs = all_properties(std::move(*input), rules);
+  model.outputs = read_outputs(*root.node, limits, model.endpoint);
   return model;
+}
+
+const FalLimits& Field::limits() const noexcept {
+  static const FalLimits none;
+  return fal_limits == nullptr ? none : *fal_limits;
 }
 
 const Field* Field::property(std::string_view property_name) const noexcept {
@@ -205,4 +225,4 @@ const Field* ModelSchema::input(std::string_view name) const noexcept {
   return found == inputs.end() ? nullptr : &*found;
 }
 
-}  // namespace falproxy::schema
+}  // namespace falproxy::inline v0::schema

@@ -11,7 +11,7 @@
 #include "base/text.hpp"
 #include "json/access.hpp"
 
-namespace falproxy::schema {
+namespace falproxy::inline v0::schema {
 
 using Raw = nlohmann::json;
 
@@ -34,13 +34,6 @@ std::optional<double> number(const Raw& node, std::initializer_list<std::string_
     if (const auto value = number(node, name)) return value;
   }
   return std::nullopt;
-}
-
-std::optional<std::size_t> count(const Raw& node, std::string_view name) {
-  const auto value = number(node, name);
-  constexpr double most = 1e15;
-  if (!value || !(*value >= 0 && *value <= most)) return std::nullopt;
-  return static_cast<std::size_t>(std::ceil(*value));
 }
 
 // fal's descriptions are docstrings, indented as their source was.
@@ -104,40 +97,21 @@ void add_type_of(Field& field, const Json& value) {
   }
 }
 
-void read_types(const Raw& node, Field& field) {
-  const Raw* type = member_of(node, "type");
-  if (type == nullptr) return;
-  if (type->is_string()) add_type(field, type->get_ref<const std::string&>());
-  if (type->is_array()) {
-    for (const Raw& one : *type) {
-      if (one.is_string()) add_type(field, one.get_ref<const std::string&>());
-    }
-  }
-  if (field.nullable && !field.types.any()) field.allowed = {Json()};  // nothing but null
-}
-
-// A copy, so that the schema does not keep the whole document alive.
-std::vector<Json> values(const Raw& array) {
-  const Json copy = Json::Access::wrap(array);
-  std::vector<Json> all;
-  all.reserve(copy.size());
-  for (std::size_t i = 0; i < copy.size(); ++i) all.push_back(copy.at(i));
-  return all;
-}
-
+// A list may hold null though the type beside it takes none: then it is not allowed.
 void read_values(const Raw& node, Field& field) {
+  const bool has_type = field.types.any();
   const Raw* list = member_of(node, "enum");
   if (list != nullptr && list->is_array() && !list->empty()) {
-    field.allowed = values(*list);
+    field.allowed = values_in(*list);
     const auto nulls =
         std::erase_if(field.allowed, [](const Json& value) { return value.is_null(); });
-    if (nulls > 0) field.nullable = true;
+    if (nulls > 0 && !has_type) field.nullable = true;
     if (field.allowed.empty()) field.allowed = {Json()};
   }
   // member_of() passes over null, which is a fine constant.
   if (const auto constant = node.find("const"); constant != node.end()) {
     field.allowed = {Json::Access::wrap(*constant)};
-    field.nullable = field.nullable || constant->is_null();
+    if (constant->is_null() && !has_type) field.nullable = true;
   }
   if (!field.types.any()) {
     for (const Json& value : field.allowed) add_type_of(field, value);
@@ -147,7 +121,7 @@ void read_values(const Raw& node, Field& field) {
   }
   if (const Raw* examples = member_of(node, "examples");
       examples != nullptr && examples->is_array()) {
-    field.examples = values(*examples);
+    field.examples = values_in(*examples);
   } else if (const Raw* example = member_of(node, "example")) {
     field.examples = {Json::Access::wrap(*example)};
   }
@@ -160,6 +134,34 @@ void read_exclusive(const Raw& node, std::string_view name, std::string_view ali
   if (flag(node, name)) exclusive = std::exchange(inclusive, std::nullopt);
 }
 
+}  // namespace
+
+std::optional<std::size_t> count_of(const Raw& node, std::string_view name) {
+  const auto value = number(node, name);
+  constexpr double most = 1e15;
+  if (!value || !(*value >= 0 && *value <= most)) return std::nullopt;
+  return static_cast<std::size_t>(std::ceil(*value));
+}
+
+std::vector<Json> values_in(const Raw& array) {
+  const Json copy = Json::Access::wrap(array);
+  std::vector<Json> all;
+  all.reserve(copy.size());
+  for (std::size_t i = 0; i < copy.size(); ++i) all.push_back(copy.at(i));
+  return all;
+}
+
+void read_types(const Raw& node, Field& field) {
+  const Raw* type = member_of(node, "type");
+  if (type == nullptr) return;
+  if (type->is_string()) add_type(field, type->get_ref<const std::string&>());
+  if (type->is_array()) {
+    for (const Raw& one : *type) {
+      if (one.is_string()) add_type(field, one.get_ref<const std::string&>());
+    }
+  }
+}
+
 void read_bounds(const Raw& node, Field& field) {
   field.minimum = number(node, {"minimum", "ge", "min"});
   field.maximum = number(node, {"maximum", "le", "max"});
@@ -167,12 +169,13 @@ void read_bounds(const Raw& node, Field& field) {
   read_exclusive(node, "exclusiveMaximum", "lt", field.maximum, field.exclusive_maximum);
   field.multiple_of = number(node, "multipleOf");
   if (field.multiple_of && !(*field.multiple_of > 0)) field.multiple_of.reset();
-  field.step = number(node, "step");
-  field.min_length = count(node, "minLength");
-  field.max_length = count(node, "maxLength");
-  field.min_items = count(node, "minItems");
-  field.max_items = count(node, "maxItems");
+  field.min_length = count_of(node, "minLength");
+  field.max_length = count_of(node, "maxLength");
+  field.min_items = count_of(node, "minItems");
+  field.max_items = count_of(node, "maxItems");
 }
+
+namespace {
 
 // Under x-fal, or directly on the property.
 void read_limits(const Raw& node, FalLimits& limits) {
@@ -216,10 +219,17 @@ Field read_keywords(const Raw& node) {
   field.description = prose(node, "description");
   field.format = text_of(node, "format");
   field.pattern = text_of(node, "pattern");
+  field.step = number(node, "step");
+  for (const std::string_view name : names_in(node, "required"))
+    field.required_names.emplace_back(name);
   read_types(node, field);
+  if (field.nullable && !field.types.any() && member_of(node, "type") != nullptr)
+    field.allowed = {Json()};  // nothing but null
   read_values(node, field);
   read_bounds(node, field);
-  read_limits(node, field.limits);
+  FalLimits limits;
+  read_limits(node, limits);
+  if (limits != FalLimits{}) field.fal_limits = std::make_shared<const FalLimits>(limits);
   return field;
 }
 
@@ -244,4 +254,4 @@ void put_in_order(std::vector<Field>& properties, const std::vector<std::string_
   std::ranges::sort(properties, {}, rank);
 }
 
-}  // namespace falproxy::schema
+}  // namespace falproxy::inline v0::schema

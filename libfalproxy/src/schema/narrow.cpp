@@ -1,9 +1,13 @@
 #include "schema/narrow.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <iterator>
+#include <numeric>
 #include <utility>
 
-namespace falproxy::schema {
+namespace falproxy::inline v0::schema {
 namespace {
 
 template <class T>
@@ -38,16 +42,39 @@ void take(std::shared_ptr<const Field>& mine, std::shared_ptr<const Field>& more
   if (more != nullptr) mine = std::move(more);
 }
 
-void narrow_limits(FalLimits& mine, FalLimits& more) {
+// What is a multiple of 4 and of 6 is one of 12.
+std::optional<double> common_multiple(std::optional<double> a, std::optional<double> b) {
+  if (!a || !b) return a ? a : b;
+  constexpr double most_exact = 1e6;
+  const auto whole = [](double value) {
+    return value >= 1 && value <= most_exact && std::trunc(value) == value;
+  };
+  if (!whole(*a) || !whole(*b)) return std::max(*a, *b);
+  return static_cast<double>(
+      std::lcm(static_cast<std::int64_t>(*a), static_cast<std::int64_t>(*b)));
+}
+
+void narrow_limits(std::shared_ptr<const FalLimits>& mine,
+                   const std::shared_ptr<const FalLimits>& more) {
+  if (mine == nullptr || more == nullptr) {
+    if (more != nullptr) mine = more;
+    return;
+  }
+  FalLimits both = *mine;
   for (auto limit :
        {&FalLimits::min_width, &FalLimits::max_width, &FalLimits::min_height,
         &FalLimits::max_height, &FalLimits::min_area, &FalLimits::max_area, &FalLimits::multiple_of,
         &FalLimits::min_aspect_ratio, &FalLimits::max_aspect_ratio, &FalLimits::max_file_size}) {
-    take(mine.*limit, more.*limit);
+    if (const auto& value = (*more).*limit) both.*limit = value;
   }
+  mine = std::make_shared<const FalLimits>(both);
 }
 
 void narrow_properties(std::vector<Field>& mine, std::vector<Field> more) {
+  if (mine.empty()) {
+    mine = std::move(more);
+    return;
+  }
   for (Field& property : more) {
     const auto same = std::ranges::find(mine, property.name, &Field::name);
     if (same == mine.end()) {
@@ -58,6 +85,20 @@ void narrow_properties(std::vector<Field>& mine, std::vector<Field> more) {
       same->required = required;
     }
   }
+}
+
+// A value must fit one of each: every pair of them is a branch, unless there are too many.
+void narrow_branches(std::vector<Field>& mine, std::vector<Field> more) {
+  constexpr std::size_t most = 16;
+  if (mine.empty() || more.empty() || mine.size() * more.size() > most) {
+    if (!more.empty()) mine = std::move(more);
+    return;
+  }
+  std::vector<Field> pairs;
+  for (const Field& one : mine) {
+    for (const Field& other : more) narrow(pairs.emplace_back(one), other);
+  }
+  mine = std::move(pairs);
 }
 
 }  // namespace
@@ -86,7 +127,7 @@ void narrow(Field& field, Field more) {
   take(field.pattern, more.pattern);
   take(field.default_value, more.default_value);
   take(field.step, more.step);
-  take(field.multiple_of, more.multiple_of);
+  field.multiple_of = common_multiple(field.multiple_of, more.multiple_of);
   if (!more.examples.empty()) field.examples = std::move(more.examples);
   narrow_values(field.allowed, std::move(more.allowed));
   raise(field.minimum, more.minimum);
@@ -98,10 +139,11 @@ void narrow(Field& field, Field more) {
   raise(field.min_items, more.min_items);
   lower(field.max_items, more.max_items);
   narrow_properties(field.properties, std::move(more.properties));
+  std::ranges::move(more.required_names, std::back_inserter(field.required_names));
   take(field.additional, more.additional);
   take(field.items, more.items);
-  narrow_limits(field.limits, more.limits);
-  if (!more.branches.empty()) field.branches = std::move(more.branches);
+  narrow_limits(field.fal_limits, more.fal_limits);
+  narrow_branches(field.branches, std::move(more.branches));
 }
 
-}  // namespace falproxy::schema
+}  // namespace falproxy::inline v0::schema

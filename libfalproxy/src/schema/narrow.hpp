@@ -3,7 +3,7 @@
 
 #include "falproxy/schema.hpp"
 
-namespace falproxy::schema {
+namespace falproxy::inline v0::schema {
 
 /// Makes `field` take only what `more` takes too. Of words, defaults and hints those of `more` win,
 /// and of several patterns, items or sets of alternatives its own. null passes where either lets it
@@ -13,4 +13,4 @@ void narrow(Field& field, Field more);
 /// What both take; where that is nothing, what `b` takes.
 [[nodiscard]] Types common_types(const Types& a, const Types& b);
 
-}  // namespace falproxy::schema
+}  // namespace falproxy::inline v0::schema

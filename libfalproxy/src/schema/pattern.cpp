@@ -7,7 +7,7 @@
 
 #include "base/text.hpp"
 
-namespace falproxy::schema {
+namespace falproxy::inline v0::schema {
 namespace {
 
 constexpr std::size_t longest_pattern = 256;
@@ -64,16 +64,16 @@ std::wstring code_points(std::string_view utf8) {
 
 }  // namespace
 
-bool matches_pattern(std::string_view pattern, std::string_view text) {
+std::optional<bool> matches_pattern(std::string_view pattern, std::string_view text) {
   if (pattern.size() > longest_pattern || text.size() > longest_text ||
       unfolded_size(pattern) > most_states)
-    return true;
+    return std::nullopt;
   try {
     const std::wregex expression(code_points(pattern), syntax);
     return std::regex_search(code_points(text), expression);
   } catch (const std::regex_error&) {
-    return true;
+    return std::nullopt;
   }
 }
 
-}  // namespace falproxy::schema
+}  // namespace falproxy::inline v0::schema

@@ -1,12 +1,13 @@
-// pattern.hpp: the `pattern` keyword, as far as it can be checked in bounded time and stack.
+// pattern.hpp: the regular expressions of documents.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
-namespace falproxy::schema {
+namespace falproxy::inline v0::schema {
 
-/// Does the ECMAScript expression `pattern` match somewhere in `text` (UTF-8, by code points)?
-/// True, too, where that is not worth finding out: see check() in schema.hpp.
-[[nodiscard]] bool matches_pattern(std::string_view pattern, std::string_view text);
+/// Whether `text` holds what the ECMAScript expression `pattern` describes; none where that is not
+/// to be found out: see schema::check().
+[[nodiscard]] std::optional<bool> matches_pattern(std::string_view pattern, std::string_view text);
 
-}  // namespace falproxy::schema
+}  // namespace falproxy::inline v0::schema

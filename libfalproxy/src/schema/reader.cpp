@@ -1,7 +1,6 @@
 #include "schema/reader.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <memory>
 #include <unordered_set>
 #include <utility>
@@ -12,7 +11,7 @@
 #include "schema/keywords.hpp"
 #include "schema/narrow.hpp"
 
-namespace falproxy::schema {
+namespace falproxy::inline v0::schema {
 namespace {
 
 using Raw = nlohmann::json;
@@ -29,25 +28,14 @@ bool only_null(const Field& field) {
   return field.allowed.size() == 1 && field.allowed[0].is_null();
 }
 
-std::string unescape(std::string_view step) {
-  std::string plain;
-  for (std::size_t i = 0; i < step.size(); ++i) {
-    unsigned value = 0;
-    if (step[i] == '%' && i + 2 < step.size() &&
-        std::from_chars(&step[i] + 1, &step[i] + 3, value, 16).ptr == &step[i] + 3) {
-      plain += static_cast<char>(value);
-      i += 2;
-    } else {
-      plain += step[i];
-    }
-  }
-  std::string name;
-  for (std::size_t i = 0; i < plain.size(); ++i) {
-    const bool escape =
-        plain[i] == '~' && i + 1 < plain.size() && (plain[i + 1] == '0' || plain[i + 1] == '1');
-    name += escape ? (plain[++i] == '1' ? '/' : '~') : plain[i];
-  }
-  return name;
+// A name may be required away from its property: beside a $ref, or in another part of an allOf.
+void require_names(Field& field) {
+  std::erase_if(field.required_names, [&](const std::string& name) {
+    const auto property = std::ranges::find(field.properties, name, &Field::name);
+    if (property == field.properties.end()) return false;
+    property->required = true;
+    return true;
+  });
 }
 
 }  // namespace
@@ -79,7 +67,7 @@ std::optional<Place> Reader::follow(Place place) const {
     if (ref == nullptr) return place;
     if (!ref->is_string()) return std::nullopt;
     const auto& address = ref->get_ref<const std::string&>();
-    const Raw* target = resolve(address);
+    const Raw* target = resolve(document_, address);
     if (target == nullptr) return std::nullopt;
     place = Place{target, address.substr(1)};
   }
@@ -92,23 +80,11 @@ Result<Field> Reader::read(const Place& place) {
   return field;
 }
 
-const Raw* Reader::resolve(std::string_view address) const {
-  if (!address.starts_with('#')) return nullptr;
-  address.remove_prefix(1);
-  if (address.empty()) return &document_;
-  if (address.front() != '/') return nullptr;
-  address.remove_prefix(1);
-  const Raw* node = &document_;
-  for_each_part(address, '/', [&](std::string_view step) {
-    if (node != nullptr) node = member_of(*node, unescape(step));
-  });
-  return node;
-}
-
 Field Reader::schema(const Place& place) {
   const Raw& node = *place.node;
   spend(sizeof(Field), place.pointer);
-  if (fault_ || node.is_boolean()) return {};
+  if (fault_) return {};
+  if (node.is_boolean()) return with_rule(node, {});
   if (!node.is_object()) {
     fail(place.pointer, "a schema must be an object");
     return {};
@@ -131,7 +107,13 @@ Field Reader::schema(const Place& place) {
     put_in_order(field.properties, order);
   read_branches(place, "anyOf", field);
   read_branches(place, "oneOf", field);
+  require_names(field);
   --depth_;
+  return with_rule(node, std::move(field));
+}
+
+Field Reader::with_rule(const Raw& node, Field field) {
+  if (rules_ != nullptr) field.written = rules_->rule_of(node);
   return field;
 }
 
@@ -154,7 +136,7 @@ Field Reader::reference(const Place& ref) {
       fail(ref.pointer, fmt::format("'{}' is defined by nothing but itself", address));
     return {};  // a value within a value of its own kind: any value
   }
-  const Raw* target = resolve(address);
+  const Raw* target = resolve(document_, address);
   if (target == nullptr) return {};
   open_.push_back({address, descents_});
   Field field = schema({target, std::string(address.substr(1))});
@@ -191,6 +173,7 @@ void Reader::read_object(const Place& place, Field& field) {
     return fail(properties->pointer, "'properties' must be an object");
   const auto listed = names_in(*place.node, "required");
   const std::unordered_set<std::string_view> required(listed.begin(), listed.end());
+  field.properties.reserve(properties->node->size());
   for (const auto& [name, node] : properties->node->items()) {
     Field property = child({&node, step_into(properties->pointer, name)});
     if (fault_) return;
@@ -222,12 +205,16 @@ void Reader::read_branches(const Place& place, std::string_view keyword, Field& 
     types.object = types.object || branch.types.object;
     branches.push_back(std::move(branch));
   }
-  if (branches.size() == 1) {
+  if (branches.empty() && field.nullable && !list->node->empty()) {
+    field.allowed = {Json()};  // nothing but null
+  } else if (branches.size() == 1) {
     // The words around the branch say more than its own, and win.
     narrow(branches[0], std::move(field));
     field = std::move(branches[0]);
   } else if (!branches.empty()) {
-    field.branches = std::move(branches);
+    Field either;
+    either.branches = std::move(branches);
+    narrow(field, std::move(either));
     if (typed) field.types = common_types(field.types, types);
   }
 }
@@ -244,4 +231,4 @@ void Reader::fail(const std::string& pointer, std::string message) {
   if (!fault_) fault_ = Error{ErrorKind::invalid_document, std::move(message), pointer};
 }
 
-}  // namespace falproxy::schema
+}  // namespace falproxy::inline v0::schema

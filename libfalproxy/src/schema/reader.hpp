@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "falproxy/schema.hpp"
+#include "schema/rule.hpp"
 
-namespace falproxy::schema {
+namespace falproxy::inline v0::schema {
 
 /// `pointer` with one more step, escaped as RFC 6901 has it.
 [[nodiscard]] std::string step_into(std::string_view pointer, std::string_view step);
@@ -24,8 +25,9 @@ struct Place {
 /// Reads schemas of one document, which must outlive it. After the first failure it is used up.
 class Reader {
  public:
-  Reader(const nlohmann::json& document, const AnalyzeLimits& limits)
-      : document_(document), limits_(limits) {}
+  /// Each Field gets its rule out of `rules`; null: none is to be checked against.
+  Reader(const nlohmann::json& document, const AnalyzeLimits& limits, RuleBook* rules = nullptr)
+      : document_(document), limits_(limits), rules_(rules) {}
 
   /// The member of an object, none where there is none, it is null, or `place` is no object.
   [[nodiscard]] static std::optional<Place> member(const Place& place, std::string_view name);
@@ -41,8 +43,8 @@ class Reader {
     std::size_t descents;  // how deep in values the reader was when it followed it
   };
 
-  [[nodiscard]] const nlohmann::json* resolve(std::string_view address) const;
   Field schema(const Place& place);
+  Field with_rule(const nlohmann::json& node, Field field);
   Field child(const Place& place);
   Field reference(const Place& ref);
   Field keywords(const Place& place);
@@ -53,6 +55,7 @@ class Reader {
 
   const nlohmann::json& document_;
   AnalyzeLimits limits_;
+  RuleBook* rules_;
   std::vector<OpenReference> open_;
   std::size_t depth_ = 0;
   std::size_t descents_ = 0;
@@ -60,4 +63,4 @@ class Reader {
   std::optional<Error> fault_;
 };
 
-}  // namespace falproxy::schema
+}  // namespace falproxy::inline v0::schema

@@ -6,8 +6,10 @@
 
 #include "base/fmt.hpp"
 
-namespace falproxy::schema {
+namespace falproxy::inline v0::schema {
 namespace {
+
+using Kind = Rule::Combination::Kind;
 
 // A list of styles can have a hundred entries, and an error is one line.
 constexpr std::size_t most_listed = 24;
@@ -22,32 +24,58 @@ std::string listed(const std::vector<Json>& allowed) {
   return list;
 }
 
-std::string object_text(const Field& field) {
-  if (field.properties.empty()) return "an object";
+// The required ones first.
+std::string object_text(const Rule& rule) {
+  if (rule.object == nullptr || rule.object->properties.empty()) return "an object";
+  std::vector<std::string_view> names;
+  for (const auto& property : rule.object->properties) names.push_back(property.first);
+  std::stable_partition(names.begin(), names.end(), [&](std::string_view name) {
+    return std::ranges::find(rule.object->required, name) != rule.object->required.end();
+  });
   std::string text = "an object with ";
-  for (std::size_t i = 0; i < std::min(field.properties.size(), most_listed); ++i) {
-    if (i > 0) text += ", ";
-    text += fmt::format("'{}'", field.properties[i].name);
-  }
+  for (std::size_t i = 0; i < std::min(names.size(), most_listed); ++i)
+    text += fmt::format("{}'{}'", i == 0 ? "" : ", ", names[i]);
   return text;
 }
 
-void collect(const Field& field, std::vector<std::string>& texts) {
-  if (!field.branches.empty()) {
-    for (const Field& branch : field.branches) collect(branch, texts);
-    return;
-  }
-  if (!field.allowed.empty()) return texts.push_back(listed(field.allowed));
-  const Types& types = field.types;
-  if (!types.any()) texts.emplace_back("any value");
+bool is_texts(Rule::Link rule) { return rule != nullptr && rule->type && rule->type->types.string; }
+
+void collect_types(const Rule& rule, std::vector<std::string>& texts) {
+  const Types& types = rule.type->types;
   if (types.boolean) texts.emplace_back("true or false");
   if (types.number) texts.emplace_back("a number");
   if (types.integer && !types.number) texts.emplace_back("an integer");
   if (types.string) texts.emplace_back("a string");
-  if (types.array)
-    texts.emplace_back(field.items != nullptr && field.items->types.string ? "an array of strings"
-                                                                           : "an array");
-  if (types.object) texts.push_back(object_text(field));
+  if (types.array) {
+    const bool of_texts = rule.array != nullptr && is_texts(rule.array->rest);
+    texts.emplace_back(of_texts ? "an array of strings" : "an array");
+  }
+  if (types.object) texts.push_back(object_text(rule));
+  if (rule.type->null) texts.emplace_back("null");
+}
+
+// A rule that says nothing of its own speaks by the rules it is made of; `depth` ends a circle.
+void collect(const Rule& rule, std::vector<std::string>& texts, int depth) {
+  constexpr int deepest = 8;
+  const auto branches = std::ranges::find_if(rule.combinations, [](const auto& combination) {
+    return combination.kind == Kind::any_of || combination.kind == Kind::one_of;
+  });
+  if (depth == deepest) {
+    texts.emplace_back("any value");
+    return;
+  }
+  if (branches != rule.combinations.end()) {
+    for (const Rule::Link branch : branches->rules) collect(*branch, texts, depth + 1);
+  } else if (rule.listed) {
+    texts.push_back(listed(rule.allowed));
+  } else if (rule.type) {
+    collect_types(rule, texts);
+  } else if (!rule.combinations.empty() && rule.combinations.front().kind == Kind::all_of) {
+    collect(*rule.combinations.front().rules.front(), texts, depth + 1);
+  } else {
+    texts.emplace_back("any value");
+  }
+  if (rule.nullable) texts.emplace_back("null");
 }
 
 }  // namespace
@@ -66,16 +94,23 @@ std::string value_text(const Json& value) {
   return text ? fmt::format("'{}'", *text) : value.dump();
 }
 
-std::string expectation(const Field& field) {
+std::string expectation(const Rule& rule) {
   std::vector<std::string> texts;
-  collect(field, texts);
-  if (field.nullable && std::ranges::find(texts, "null") == texts.end()) texts.emplace_back("null");
+  collect(rule, texts, 0);
+  // null comes last, and once.
+  if (std::erase(texts, "null") > 0) texts.emplace_back("null");
   std::string all;
   for (const std::string& text : texts) {
     if (!all.empty()) all += ", or ";
     all += text;
   }
   return all;
+}
+
+bool lists_values(const Rule& rule) {
+  if (rule.listed) return true;
+  return rule.combinations.size() == 1 && rule.combinations[0].kind == Kind::all_of &&
+         rule.combinations[0].rules.size() == 1 && lists_values(*rule.combinations[0].rules[0]);
 }
 
 std::string type_names(const Types& types) {
@@ -102,4 +137,4 @@ std::vector<Json> choices(const Field& field) {
   return all;
 }
 
-}  // namespace falproxy::schema
+}  // namespace falproxy::inline v0::schema

@@ -6,8 +6,9 @@
 #include <string_view>
 
 #include "falproxy/schema.hpp"
+#include "schema/rule.hpp"
 
-namespace falproxy::schema {
+namespace falproxy::inline v0::schema {
 
 /// Without a fraction where there is none: "20", "0.5".
 [[nodiscard]] std::string number_text(double value);
@@ -20,9 +21,12 @@ namespace falproxy::schema {
 
 /// What a value must be: "an integer", "one of 'a', 'b'", "one of 'square', 'auto', or an object
 /// with 'width', 'height'".
-[[nodiscard]] std::string expectation(const Field& field);
+[[nodiscard]] std::string expectation(const Rule& rule);
+
+/// Whether the rule is a list of values, be it by way of a reference.
+[[nodiscard]] bool lists_values(const Rule& rule);
 
 /// "integer", "string or array"; "any" where there is no type.
 [[nodiscard]] std::string type_names(const Types& types);
 
-}  // namespace falproxy::schema
+}  // namespace falproxy::inline v0::schema

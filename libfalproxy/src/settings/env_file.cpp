@@ -1,10 +1,11 @@
 // parse_env follows the one regular expression of npm's dotenv (18.0, lib: `parse`), which decides
 // what a .env file means:
 //
-//   ^\s*(?:export\s+)?([\w.-]+)(?:\s*=\s*?|:\s+?)(\s*'(?:\\'|[^'])*'|\s*"(?:\\"|[^"])*"|\s*`(?:\\`|[^`])*`|[^#\r\n]+)?\s*(?:#.*)?$
+//   ^\s*(?:export\s+)?([\w.-]+)(?:\s*=\s*?|:\s+?)
+//   (\s*'(?:\\'|[^'])*'|\s*"(?:\\"|[^"])*"|\s*`(?:\\`|[^`])*`|[^#\r\n]+)?\s*(?:#.*)?$
 //
-// applied with the flags m and g to the text with CRLF and CR made LF, then: trim, take off one
-// pair of quotes, and expand \n and \r where the value began with '"'.
+// (in one line), applied with the flags m and g to the text with CRLF and CR made LF, then: trim,
+// take off one pair of quotes, and expand \n and \r where the value began with '"'.
 // tests/settings/dotenv_cases.json holds it against dotenv itself.
 #include <algorithm>
 #include <optional>
@@ -12,7 +13,7 @@
 #include "base/text.hpp"
 #include "falproxy/settings.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
 // '\n', U+2028 or U+2029 at `at`: its length in bytes, else 0.
@@ -249,4 +250,4 @@ EnvFile parse_env(std::string_view text, std::string file) {
   return env;
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

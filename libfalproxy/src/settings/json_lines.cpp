@@ -1,13 +1,14 @@
 #include "settings/json_lines.hpp"
 
+#include <algorithm>
 #include <cstddef>
 
 #include "falproxy/json.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
-constexpr std::size_t max_path = 2;
+constexpr std::size_t max_path = 3;
 
 // One pass over the brackets, strings and line breaks; numbers and words need no look.
 class Scanner {
@@ -71,7 +72,8 @@ class Scanner {
     found_.repeats.push_back({path_, line_});
     // What was in the earlier one is gone, and no repeat.
     std::erase_if(found_.lines, [&](const auto& entry) {
-      return entry.first.size() > path_.size() && entry.first.front() == path_.front();
+      return entry.first.size() > path_.size() &&
+             std::equal(path_.begin(), path_.end(), entry.first.begin());
     });
   }
 
@@ -98,4 +100,4 @@ int JsonLines::line_of(const Path& path) const {
 
 JsonLines json_lines(std::string_view text) { return Scanner(text).scan(); }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// The names of members are as in the value, escapes resolved.
 struct JsonLines {
@@ -16,7 +16,7 @@ struct JsonLines {
     int line = 0;
   };
   std::map<Path, int> lines =
-      {};  ///< 1-based; members of the outer object and of the objects in it
+      {};  ///< 1-based; members of the outer object, of the objects in it, and of those in them
   std::vector<Repeat> repeats = {};  ///< members whose name an earlier one of the same object has
 
   /// 0: not there.
@@ -26,4 +26,4 @@ struct JsonLines {
 /// Precondition: `text` is JSON.
 [[nodiscard]] JsonLines json_lines(std::string_view text);
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

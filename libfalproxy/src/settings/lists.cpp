@@ -2,14 +2,16 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "base/endpoint_syntax.hpp"
 #include "base/fmt.hpp"
 #include "base/host_rule.hpp"
 #include "base/text.hpp"
+#include "base/words.hpp"
 #include "falproxy/http.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
 bool is_control(char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }
@@ -24,6 +26,52 @@ bool is_key(std::string_view key) {
   return std::ranges::none_of(key, [](char c) { return is_control(c) || c == ' '; });
 }
 
+// An access key that is shorter can be tried out.
+constexpr std::size_t least_access_key = 8;
+constexpr std::string_view make_a_key = "make one with: openssl rand -hex 24";
+
+// What is copied along with a key by mistake.
+std::optional<KeyFault> copied_along(std::string_view key) {
+  for (const std::string_view scheme : {"Bearer ", "Key "}) {
+    if (!equal_ignoring_case(key.substr(0, scheme.size()), scheme)) continue;
+    return KeyFault{fmt::format("begins with '{}', which is no part of a key", scheme),
+                    "write what follows it"};
+  }
+  // U+2018 to U+201F.
+  const auto curly = [](std::string_view text) {
+    return text.size() == 3 && text >= "\u2018" && text <= "\u201F";
+  };
+  if (curly(key.substr(0, 3)) || (key.size() > 3 && curly(key.substr(key.size() - 3)))) {
+    return KeyFault{"stands in curly quotes, which are taken for a part of it",
+                    "write straight ones, or none"};
+  }
+  return std::nullopt;
+}
+
+// Why `key` can be no access key.
+std::optional<KeyFault> fault_of_access_key(std::string_view key) {
+  if (auto fault = copied_along(key)) return fault;
+  if (key.size() >= least_access_key) return std::nullopt;
+  return KeyFault{fmt::format("has fewer than {} characters", least_access_key),
+                  std::string(make_a_key)};
+}
+
+// The value of a setting that is one key; none, and a fault, if it can be none.
+std::optional<Secret> read_one_key(SettingValue& value) {
+  const std::string_view key = value.raw();
+  if (!is_sendable(key)) {
+    value.fault(
+        "begins or ends with a blank or holds a control character, which no client can send in a "
+        "header",
+        "choose a key without them");
+  } else if (auto fault = fault_of_access_key(key)) {
+    value.fault(std::move(fault->what), std::move(fault->mend));
+  } else {
+    return Secret(std::string(key));
+  }
+  return std::nullopt;
+}
+
 // Calls f(entry, position) for each entry that is not blank; positions count from 1.
 template <class F>
 void for_each_entry(std::string_view list, std::string_view separators, F&& f) {
@@ -36,34 +84,44 @@ void for_each_entry(std::string_view list, std::string_view separators, F&& f) {
   }
 }
 
+std::string model_name_fault(std::string_view name) {
+  if (name.empty()) return "has no name before the ':'";
+  if (std::ranges::any_of(name, is_blank)) return "has a blank in its name";
+  if (std::ranges::any_of(name, is_control)) return "has a control character in its name";
+  if (name.size() > 256) return "has a name of more than 256 bytes";
+  return {};
+}
+
+}  // namespace
+
 bool is_client_name(std::string_view name) {
   return !name.empty() && std::ranges::all_of(name, [](char c) {
     return is_alnum(c) || c == '.' || c == '_' || c == '-';
   });
 }
 
-std::string model_name_fault(std::string_view name) {
-  if (name.empty()) return "has no name before the ':'";
-  if (std::ranges::any_of(name, is_blank)) return "has a blank in its name";
-  if (std::ranges::any_of(name, is_control)) return "has a control character in its name";
-  return {};
+std::optional<KeyFault> fault_of_client_key(std::string_view key) {
+  if (auto fault = fault_of_access_key(key)) return fault;
+  if (is_key(key)) return std::nullopt;
+  return KeyFault{"holds a blank or a control character", "choose a key without them"};
 }
 
-}  // namespace
-
 void read_custom_access_key(SettingValue& value, Settings& into) {
-  if (!is_sendable(value.raw())) {
-    value.fault(
-        "begins or ends with a blank or holds a control character, which no client can send in a "
-        "header",
-        "choose a key without them");
+  if (std::optional<Secret> key = read_one_key(value))
+    into.access_keys.push_back({"default", std::move(*key)});
+}
+
+void read_admin_key(SettingValue& value, Settings& into) {
+  std::optional<Secret> key = read_one_key(value);
+  if (!key.has_value()) return;
+  if (std::ranges::find(into.access_keys, *key, &AccessKey::key) != into.access_keys.end()) {
+    value.fault("is an access key, too", "choose a key that no client has");
     return;
   }
-  into.access_keys.push_back({"default", Secret(std::string(value.raw()))});
+  into.admin_key = std::move(*key);
 }
 
 void read_access_keys(SettingValue& value, Settings& into) {
-  constexpr std::size_t least = 8;
   bool any = false;
   // Faults tell positions, not names: where '=' is missing or out of place, what looks like a name
   // may be a key.
@@ -81,11 +139,10 @@ void read_access_keys(SettingValue& value, Settings& into) {
     if (sign == std::string_view::npos || !is_client_name(name)) {
       fault("is not name=key with a name of letters, digits, '.', '_' and '-'",
             "write ACCESS_KEYS=name=key,name=key");
+    } else if (const auto odd = fault_of_access_key(key)) {
+      fault("has a key that " + odd->what, odd->mend);
     } else if (!is_key(key)) {
       fault("has a key with a blank or a control character", "choose a key without them");
-    } else if (key.size() < least) {
-      fault(fmt::format("has a key of fewer than {} characters", least),
-            "choose a longer one, for example with: openssl rand -hex 16");
     } else if (std::ranges::any_of(into.access_keys, has_name)) {
       fault(name == "default" ? "has the name of CUSTOM_ACCESS_KEY, 'default'" : "repeats a name",
             "give each key a name of its own");
@@ -103,7 +160,12 @@ void read_ai_keys(SettingValue& value, Settings& into) {
   for_each_entry(value.text(), ",\n", [&](std::string_view account, int position) {
     std::vector<Secret> keys;
     for_each_entry(account, "|", [&](std::string_view key, int) {
-      if (!is_key(key)) {
+      if (const auto odd = copied_along(key)) {
+        value.fault(fmt::format("account {} has a key that {}", position, odd->what), odd->mend);
+      } else if (key.find_first_of("\"'`") != std::string_view::npos) {
+        value.fault(fmt::format("account {} has a key with a quote", position),
+                    "leave quotes out, or put them around the whole list");
+      } else if (!is_key(key)) {
         value.fault(
             fmt::format("account {} has a key with a blank or a control character", position),
             "separate accounts by ',' and keys of one account by '|'");
@@ -165,6 +227,23 @@ void read_supported_models(SettingValue& value, Settings& into) {
   if (!any) value.fault("holds no model", std::string(form));
 }
 
+void read_default_response_format(SettingValue& value, Settings& into) {
+  for_each_entry(value.text(), ",\n", [&](std::string_view entry, int position) {
+    const std::size_t sign = entry.rfind('=');
+    const bool plain = sign == std::string_view::npos;
+    const std::string_view format = plain ? entry : trim(entry.substr(sign + 1));
+    const std::string_view pattern = plain ? "*" : trim(entry.substr(0, sign));
+    const std::optional<ResponseFormat> known = value_in(response_formats, to_lower(format));
+    if (pattern.empty() || !known.has_value()) {
+      value.fault(fmt::format("entry {} is neither url nor b64_json, nor name=url or name=b64_json",
+                              position),
+                  "write DEFAULT_RESPONSE_FORMAT=b64_json, or by name: dall-e*=url,*=b64_json");
+      return;
+    }
+    into.default_response_format.push_back({std::string(pattern), *known});
+  });
+}
+
 void read_cors_origins(SettingValue& value, Settings& into) {
   into.cors_allow_origins.clear();
   if (equal_ignoring_case(value.text(), "none")) return;
@@ -193,7 +272,9 @@ void read_cors_origins(SettingValue& value, Settings& into) {
   });
 }
 
-void read_media_hosts(SettingValue& value, Settings& into) {
+namespace {
+
+void read_hosts(SettingValue& value, std::string& into) {
   bool fine = true;
   for_each_entry(value.text(), ",", [&](std::string_view entry, int position) {
     const HostRule rule = read_host_rule(entry);
@@ -202,17 +283,26 @@ void read_media_hosts(SettingValue& value, Settings& into) {
     value.fault(fmt::format("entry {} {}", position, rule.fault),
                 "write host, *.host or http://host:port, separated by ','");
   });
-  if (fine) into.fal_media_hosts = std::string(value.text());
+  if (fine) into = std::string(value.text());
 }
 
-void read_rate_limit(SettingValue& value, Settings& into) {
+}  // namespace
+
+void read_media_hosts(SettingValue& value, Settings& into) {
+  read_hosts(value, into.fal_media_hosts);
+}
+
+void read_callback_hosts(SettingValue& value, Settings& into) {
+  read_hosts(value, into.callback_hosts);
+}
+
+std::optional<RateLimit> parse_rate_limit(std::string_view text) {
   using std::chrono::seconds;
-  constexpr SettingValue::Word<seconds> units[] = {{"s", seconds(1)},      {"sec", seconds(1)},
-                                                   {"second", seconds(1)}, {"m", seconds(60)},
-                                                   {"min", seconds(60)},   {"minute", seconds(60)},
-                                                   {"h", seconds(3600)},   {"hour", seconds(3600)},
-                                                   {"d", seconds(86400)},  {"day", seconds(86400)}};
-  const std::string_view text = value.text();
+  constexpr NamedValue<seconds> units[] = {{"s", seconds(1)},      {"sec", seconds(1)},
+                                           {"second", seconds(1)}, {"m", seconds(60)},
+                                           {"min", seconds(60)},   {"minute", seconds(60)},
+                                           {"h", seconds(3600)},   {"hour", seconds(3600)},
+                                           {"d", seconds(86400)},  {"day", seconds(86400)}};
   const std::size_t slash = std::min(text.find('/'), text.size());
   const std::string_view count = trim(text.substr(0, slash));
   const std::string_view unit =
@@ -221,15 +311,27 @@ void read_rate_limit(SettingValue& value, Settings& into) {
   const auto [stop, error] =
       std::from_chars(count.data(), count.data() + count.size(), limit.requests);
   const auto known = std::ranges::find_if(
-      units, [&](const auto& row) { return equal_ignoring_case(row.first, unit); });
+      units, [&](const auto& row) { return equal_ignoring_case(row.name, unit); });
   if (error != std::errc() || stop != count.data() + count.size() || limit.requests < 1 ||
-      known == std::end(units)) {
-    value.fault("is not requests per time",
-                "write it like RATE_LIMIT=60/min; units are s, min, h and day");
-    return;
-  }
-  limit.per = known->second;
-  into.rate_limit = limit;
+      known == std::end(units))
+    return std::nullopt;
+  limit.per = known->value;
+  return limit;
 }
 
-}  // namespace falproxy
+void read_alert_url(SettingValue& value, Settings& into) {
+  if (Url::parse(value.text()).has_value()) {
+    into.alert_url = Secret(std::string(value.text()));
+  } else {
+    value.fault("is no http(s) address", "write ALERT_URL=https://...");
+  }
+}
+
+void read_rate_limit(SettingValue& value, Settings& into) {
+  into.rate_limit = parse_rate_limit(value.text());
+  if (into.rate_limit.has_value()) return;
+  value.fault("is not requests per time",
+              "write it like RATE_LIMIT=60/min; units are s, min, h and day");
+}
+
+}  // namespace falproxy::inline v0

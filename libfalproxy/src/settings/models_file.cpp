@@ -1,33 +1,28 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <functional>
 
 #include "base/endpoint_syntax.hpp"
 #include "base/fmt.hpp"
+#include "base/name_pattern.hpp"
 #include "base/text.hpp"
+#include "base/words.hpp"
 #include "falproxy/settings.hpp"
 #include "falproxy/suggest.hpp"
-#include "settings/json_lines.hpp"
+#include "settings/json_file.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
-using Faults = std::vector<SettingsFault>;
-
-class ModelsFileReader {
+class ModelsFileReader : JsonFileReader {
  public:
   ModelsFileReader(std::string_view text, const std::string& file,
                    std::optional<std::span<const ModelRoute>> models)
-      : lines_(json_lines(text)), file_(file), models_(models) {}
+      : JsonFileReader(text, file), models_(models) {}
 
   Result<ModelSettingsMap, Faults> read(const Json& root) {
     ModelSettingsMap all;
-    for (const JsonLines::Repeat& repeat : lines_.repeats) {
-      faults_.push_back({file_, repeat.line, dotted(repeat.path), "stands in the same object twice",
-                         "remove one of the two"});
-    }
     for (const std::string_view name : root.keys()) {
       const Json value = *root.find(name);
       path_ = {std::string(name)};
@@ -39,23 +34,18 @@ class ModelsFileReader {
       }
     }
     if (faults_.empty()) return all;
-    std::ranges::stable_sort(faults_, {}, &SettingsFault::line);
-    return std::move(faults_);
+    return take_faults();
   }
 
  private:
+  friend JsonFileReader;
+  template <class Into>
+  using Row = JsonFileReader::Row<ModelsFileReader, Into>;
+
   ModelSettings model(const Json& value, std::string_view name) {
     ModelSettings settings;
-    for (const std::string_view key : value.keys()) {
-      const Json member = *value.find(key);
-      path_ = {std::string(name), std::string(key)};
-      const auto row = std::ranges::find(rows, key, &Row::key);
-      if (row == std::end(rows)) {
-        unknown_key(key);
-      } else if (!member.is_null()) {
-        (this->*row->read)(member, settings);
-      }
-    }
+    path_ = {std::string(name)};
+    read_members(value, std::span<const Row<ModelSettings>>(rows), settings);
     return settings;
   }
 
@@ -72,15 +62,6 @@ class ModelsFileReader {
                        : fmt::format("did you mean '{}'?", near));
   }
 
-  void unknown_key(std::string_view key) {
-    std::vector<std::string_view> keys;
-    for (const Row& row : rows) keys.push_back(row.key);
-    const std::string_view near = nearest(key, keys);
-    fault("is not a known key", near.empty()
-                                    ? fmt::format("known keys are {}", fmt::join(keys, ", "))
-                                    : fmt::format("did you mean \"{}\"?", near));
-  }
-
   void read_fields(const Json& value, std::vector<std::pair<std::string, Json>>& into) {
     if (!value.is_object())
       return fault("is not an object", R"(write it like {"guidance_scale": 3.5})");
@@ -94,33 +75,41 @@ class ModelsFileReader {
     read_fields(value, into.overrides);
   }
 
-  template <class T>
-  void read_word(const Json& value, std::optional<T>& into,
-                 std::initializer_list<std::pair<std::string_view, T>> words) {
-    std::vector<std::string_view> names;
-    for (const auto& [word, meaning] : words) {
-      if (value.as_string() == word) into = meaning;
-      names.push_back(word);
+  void read_inputs(const Json& value, ModelSettings& into) {
+    constexpr std::string_view example = R"(write it like {"prompt": "my_text"})";
+    if (!value.is_object()) return fault("is not an object", std::string(example));
+    for (const std::string_view meaning : value.keys()) {
+      const Json name = *value.find(meaning);
+      path_.emplace_back(meaning);
+      if (std::ranges::find(taught_meanings, meaning) == taught_meanings.end()) {
+        const std::string_view near = nearest(meaning, taught_meanings);
+        fault("is nothing that an input can mean",
+              near.empty() ? fmt::format("known are {}", fmt::join(taught_meanings, ", "))
+                           : fmt::format("did you mean \"{}\"?", near));
+      } else if (!name.is_null() && name.as_string().value_or("").empty()) {
+        fault("is not the name of an input", std::string(example));
+      } else if (!name.is_null()) {
+        into.taught.inputs.emplace_back(meaning, *name.as_string());
+      }
+      path_.pop_back();
     }
-    if (into.has_value()) return;
-    const std::string_view near = nearest(value.as_string().value_or(""), names);
-    fault(fmt::format("is not one of \"{}\"", fmt::join(names, "\", \"")),
-          fmt::format("write \"{}\"", near.empty() ? names.front() : near));
   }
+  void read_outputs(const Json& value, ModelSettings& into) {
+    const std::optional<std::string_view> path = value.as_string();
+    if (!path.has_value() || path->empty())
+      return fault("is not a place in a result",
+                   R"(write it like "render.frame" or "shots[].url")");
+    into.taught.outputs = std::string(*path);
+  }
+
   void read_response_format(const Json& value, ModelSettings& into) {
-    read_word(value, into.response_format,
-              {{"url", ResponseFormat::url}, {"b64_json", ResponseFormat::b64_json}});
+    read_word(value, into.response_format, response_formats);
   }
   void read_completion(const Json& value, ModelSettings& into) {
-    read_word(
-        value, into.completion,
-        {{"stream", Completion::stream}, {"poll", Completion::poll}, {"sync", Completion::sync}});
+    read_word(value, into.completion, completions);
   }
   void read_mask(const Json& value, ModelSettings& into) {
-    read_word(value, into.mask,
-              {{"white", MaskConvention::white},
-               {"black", MaskConvention::black},
-               {"alpha", MaskConvention::alpha}});
+    read_word(value, into.mask, mask_conventions);
   }
 
   void read_edit(const Json& value, ModelSettings& into) {
@@ -151,7 +140,7 @@ class ModelsFileReader {
         fault("names the model itself", "leave it out");
       } else if (std::ranges::find(into.fallback, *name) != into.fallback.end()) {
         fault(fmt::format("names '{}' twice", *name), "leave one out");
-      } else if (models_.has_value() && route(*name) == nullptr) {
+      } else if (models_.has_value() && !is_served(*name)) {
         unknown_model(*name);
       } else {
         into.fallback.emplace_back(*name);
@@ -166,11 +155,51 @@ class ModelsFileReader {
     into.schema = std::string(*path);
   }
 
-  void read_stream(const Json& value, ModelSettings& into) {
-    const std::optional<bool> on = value.as_boolean();
-    if (!on.has_value())
-      return fault("is neither true nor false", "write true or false, without quotes");
-    into.stream = *on;
+  void read_stream(const Json& value, ModelSettings& into) { read_boolean(value, into.stream); }
+  void read_own_app(const Json& value, ModelSettings& into) { read_boolean(value, into.own_app); }
+
+  void read_fal(const Json& value, ModelSettings& into) {
+    if (!value.is_object())
+      return fault("is not an object", R"(write it like {"queue_priority": "low"})");
+    read_members(value, std::span<const Row<FalPreferences>>(fal_rows), into.fal);
+  }
+  void read_priority(const Json& value, FalPreferences& into) {
+    read_word(value, into.queue_priority, queue_priorities);
+  }
+  // It becomes a header field: nothing in it may end the field or begin another.
+  void read_hint(const Json& value, FalPreferences& into) {
+    constexpr std::size_t most = 200;
+    const std::string_view text = value.as_string().value_or("");
+    const bool printable = std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
+    if (text.empty() || text.size() > most || !printable || trim(text).size() != text.size()) {
+      return fault("is not a text that a header field can carry",
+                   fmt::format("write 1 to {} letters, digits and signs of ASCII, without a blank "
+                               "at either end",
+                               most));
+    }
+    into.runner_hint = std::string(text);
+  }
+  void read_no_fallback(const Json& value, FalPreferences& into) {
+    read_boolean(value, into.disable_fallback);
+  }
+  void read_expiration(const Json& value, FalPreferences& into) {
+    constexpr std::int64_t least = 60;
+    constexpr std::int64_t most = std::int64_t{10} * 365 * 86'400;
+    const std::int64_t seconds = value.as_integer().value_or(0);
+    if (seconds < least || seconds > most) {
+      return fault("is not a number of seconds in range",
+                   fmt::format("write a whole number from {} to {}, without quotes", least, most));
+    }
+    into.output_expiration = std::chrono::seconds(seconds);
+  }
+  void read_access(const Json& value, FalPreferences& into) {
+    read_word(value, into.output_access, output_accesses);
+  }
+
+  // By its name or by a pattern.
+  [[nodiscard]] bool is_served(std::string_view name) const {
+    return std::ranges::any_of(
+        *models_, [&](const ModelRoute& model) { return matches_pattern(model.name, name); });
   }
 
   [[nodiscard]] const ModelRoute* route(std::string_view name) const {
@@ -179,31 +208,17 @@ class ModelsFileReader {
     return found == models_->end() ? nullptr : &*found;
   }
 
-  void fault(std::string message, std::string mend) {
-    faults_.push_back(
-        {file_, lines_.line_of(path_), dotted(path_), std::move(message), std::move(mend)});
-  }
+  static const Row<ModelSettings> rows[13];
+  static const Row<FalPreferences> fal_rows[5];
 
-  static std::string dotted(const JsonLines::Path& path) {
-    return fmt::format("{}", fmt::join(path, "."));
-  }
-
-  struct Row {
-    std::string_view key;
-    void (ModelsFileReader::*read)(const Json&, ModelSettings&);
-  };
-  static const Row rows[9];
-
-  JsonLines lines_;
-  const std::string& file_;
   std::optional<std::span<const ModelRoute>> models_;
-  JsonLines::Path path_;  // of what is being read
-  Faults faults_;
 };
 
-const ModelsFileReader::Row ModelsFileReader::rows[9] = {
+const ModelsFileReader::Row<ModelSettings> ModelsFileReader::rows[13] = {
     {"defaults", &ModelsFileReader::read_defaults},
     {"overrides", &ModelsFileReader::read_overrides},
+    {"inputs", &ModelsFileReader::read_inputs},
+    {"outputs", &ModelsFileReader::read_outputs},
     {"response_format", &ModelsFileReader::read_response_format},
     {"completion", &ModelsFileReader::read_completion},
     {"edit", &ModelsFileReader::read_edit},
@@ -211,35 +226,26 @@ const ModelsFileReader::Row ModelsFileReader::rows[9] = {
     {"fallback", &ModelsFileReader::read_fallback},
     {"schema", &ModelsFileReader::read_schema},
     {"stream", &ModelsFileReader::read_stream},
+    {"own_app", &ModelsFileReader::read_own_app},
+    {"fal", &ModelsFileReader::read_fal},
 };
 
-// json.hpp's errors say "at byte N: ...".
-int line_of_error(std::string_view message, std::string_view text) {
-  constexpr std::string_view lead = "at byte ";
-  std::size_t byte = 0;
-  if (!message.starts_with(lead)) return 0;
-  std::from_chars(message.data() + lead.size(), message.data() + message.size(), byte);
-  // The byte after the last one read: a fault at a line's end belongs to that line.
-  const std::string_view before = text.substr(0, byte == 0 ? 0 : byte - 1);
-  return 1 + static_cast<int>(std::ranges::count(before, '\n'));
-}
+const ModelsFileReader::Row<FalPreferences> ModelsFileReader::fal_rows[5] = {
+    {"queue_priority", &ModelsFileReader::read_priority},
+    {"runner_hint", &ModelsFileReader::read_hint},
+    {"disable_fallback", &ModelsFileReader::read_no_fallback},
+    {"output_expiration_seconds", &ModelsFileReader::read_expiration},
+    {"output_access", &ModelsFileReader::read_access},
+};
 
 }  // namespace
 
 Result<ModelSettingsMap, std::vector<SettingsFault>> parse_models_file(
     std::string_view text, const std::string& file,
     std::optional<std::span<const ModelRoute>> models) {
-  if (text.starts_with("\uFEFF")) text.remove_prefix(3);
-  const Result<Json> root = Json::parse(text);
-  if (!root) {
-    const std::string& message = root.error().message;
-    return Faults{{file, line_of_error(message, text), "MODELS_FILE", "is not JSON: " + message,
-                   "mend it there"}};
-  }
-  if (!root->is_object()) {
-    return Faults{{file, 1, "MODELS_FILE", "is not an object", R"(write {"model-name": {...}})"}};
-  }
+  const auto root = parse_json_file(text, file, "MODELS_FILE", R"({"model-name": {...}})");
+  if (!root) return root.error();
   return ModelsFileReader(text, file, models).read(*root);
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

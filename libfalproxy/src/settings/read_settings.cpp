@@ -3,11 +3,12 @@
 
 #include "base/endpoint_syntax.hpp"
 #include "base/fmt.hpp"
+#include "base/name_pattern.hpp"
 #include "base/text.hpp"
 #include "falproxy/suggest.hpp"
 #include "settings/setting_table.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 namespace {
 
 struct Variable {
@@ -24,7 +25,10 @@ Variable find_variable(std::string_view name, const EnvFile& env,
   }
   if (const auto found = std::ranges::find(env.entries, name, &EnvEntry::name);
       found != env.entries.end()) {
-    return {found->value, {.file = env.file, .line = found->line, .variable = found->name}};
+    return {found->value,
+            {.file = found->file.empty() ? env.file : found->file,
+             .line = found->file.empty() ? found->line : 0,
+             .variable = found->name}};
   }
   return {{}, {.file = env.file, .variable = std::string(name)}, false};
 }
@@ -38,9 +42,10 @@ std::string example_of(std::string_view name) {
 void check_default_model(Settings& settings, const Variable& variable,
                          std::vector<SettingsFault>& faults) {
   const std::string& name = settings.default_model;
-  if (name.empty() ||
-      std::ranges::find(settings.models, name, &ModelRoute::name) != settings.models.end())
-    return;
+  const auto serves = [&name](const ModelRoute& model) {
+    return matches_pattern(model.name, name);
+  };
+  if (name.empty() || std::ranges::any_of(settings.models, serves)) return;
   if (settings.allow_any_model && read_endpoint_syntax(name).fault.empty()) return;
   std::vector<std::string_view> names;
   for (const ModelRoute& model : settings.models) names.push_back(model.name);
@@ -54,13 +59,24 @@ void check_default_model(Settings& settings, const Variable& variable,
 
 void check_metrics_port(const Settings& settings, const Variable& variable,
                         std::vector<SettingsFault>& faults) {
-  const auto everywhere = [](std::string_view host) { return host == "0.0.0.0" || host == "::"; };
+  const auto everywhere = [](std::string_view host) {
+    return host == "0.0.0.0" || host == "::" || host == "*";
+  };
   const bool one_host = settings.host == settings.metrics_host || everywhere(settings.host) ||
                         everywhere(settings.metrics_host);
   if (settings.metrics_port == 0 || settings.metrics_port != settings.port || !one_host) return;
   SettingsFault fault = variable.place;
   fault.message = "is PORT's number, too";
   fault.mend = "choose another port, or leave it out: /metrics is on PORT, with the access key";
+  faults.push_back(std::move(fault));
+}
+
+void check_state(const Settings& settings, const Variable& variable,
+                 std::vector<SettingsFault>& faults) {
+  if (!settings.require_state || settings.state_dir != "none") return;
+  SettingsFault fault = variable.place;
+  fault.message = "is none, and REQUIRE_STATE is true";
+  fault.mend = "name a folder, or leave REQUIRE_STATE out";
   faults.push_back(std::move(fault));
 }
 
@@ -85,8 +101,11 @@ Result<Settings, std::vector<SettingsFault>> read_settings(
       SettingValue value(variable.text, std::move(variable.place), faults);
       row.read(value, settings);
     } else if (row.info.needed) {
-      const bool has_others = row.info.name == "CUSTOM_ACCESS_KEY" &&
-                              !trim(find_variable("ACCESS_KEYS", env, environment).text).empty();
+      const auto is_set = [&](std::string_view name) {
+        return !trim(find_variable(name, env, environment).text).empty();
+      };
+      const bool has_others =
+          row.info.name == "CUSTOM_ACCESS_KEY" && (is_set("ACCESS_KEYS") || is_set("KEYS_FILE"));
       if (has_others) continue;
       variable.place.message = variable.found ? "is blank" : "is missing";
       variable.place.mend = fmt::format("write {}={}", row.info.name, example_of(row.info.name));
@@ -95,6 +114,7 @@ Result<Settings, std::vector<SettingsFault>> read_settings(
   }
   check_default_model(settings, find_variable("DEFAULT_MODEL", env, environment), faults);
   check_metrics_port(settings, find_variable("METRICS_PORT", env, environment), faults);
+  check_state(settings, find_variable("STATE_DIR", env, environment), faults);
   if (faults.empty()) return settings;
   std::ranges::stable_sort(
       faults, {}, [](const SettingsFault& fault) { return std::tie(fault.file, fault.line); });
@@ -106,7 +126,8 @@ std::vector<SettingsFault> settings_warnings(const EnvFile& env) {
   std::vector<std::string_view> names;
   for (const SettingInfo& info : all_settings()) names.push_back(info.name);
   for (const EnvEntry& entry : env.entries) {
-    if (std::ranges::find(names, entry.name) != names.end()) continue;
+    if (std::ranges::find(names, entry.name) != names.end() || names_secret_file(entry.name))
+      continue;
     const std::string_view near = nearest(entry.name, names);
     if (near.empty()) continue;
     warnings.push_back({env.file, entry.line, entry.name,
@@ -144,13 +165,26 @@ std::vector<SettingsFault> value_warnings(const Settings& settings, const EnvFil
       }
     }
   }
+  const auto judge = [&](std::string_view variable, const std::string& whose, const Secret& key) {
+    constexpr std::size_t least = 16;
+    constexpr const char* mend = "make one with: openssl rand -hex 24";
+    if (key.reveal() == "choose-a-key-for-your-clients") {
+      warn(variable, "holds the key of .env.example, which everybody knows", mend);
+    } else if (key.reveal().size() < least) {
+      warn(variable,
+           fmt::format("{}has fewer than {} characters, and may be guessed", whose, least), mend);
+    }
+  };
+  int entry = 0;
   for (const AccessKey& access : settings.access_keys) {
-    if (access.key.reveal() != "choose-a-key-for-your-clients") continue;
-    warn(access.name == "default" ? "CUSTOM_ACCESS_KEY" : "ACCESS_KEYS",
-         "holds the key of .env.example, which everybody knows",
-         "make one with: openssl rand -hex 24");
+    if (access.name == "default") {
+      judge("CUSTOM_ACCESS_KEY", "", access.key);
+    } else {
+      judge("ACCESS_KEYS", fmt::format("the key of entry {} ", ++entry), access.key);
+    }
   }
+  if (!settings.admin_key.empty()) judge("ADMIN_KEY", "", settings.admin_key);
   return warnings;
 }
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

@@ -3,10 +3,11 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 
 #include "settings/value.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 struct SettingRow {
   SettingInfo info;
@@ -15,4 +16,7 @@ struct SettingRow {
 
 [[nodiscard]] std::span<const SettingRow> setting_rows() noexcept;
 
-}  // namespace falproxy
+/// True for AI_KEYS_FILE and its like: a secret setting's name with `_FILE`.
+[[nodiscard]] bool names_secret_file(std::string_view name);
+
+}  // namespace falproxy::inline v0

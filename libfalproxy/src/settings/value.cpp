@@ -11,7 +11,7 @@
 #include "falproxy/http.hpp"
 #include "falproxy/suggest.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 void SettingValue::fault(std::string message, std::string mend) {
   SettingsFault fault = place_;
@@ -54,29 +54,29 @@ std::optional<std::int64_t> SettingValue::number_between(std::int64_t least, std
 void SettingValue::bytes(std::size_t& into) {
   constexpr std::string_view mend =
       "write a number of bytes above 0, or one with kB, MB, GB, KiB, MiB or GiB";
-  constexpr Word<std::uint64_t> units[] = {{"", 1},
-                                           {"b", 1},
-                                           {"kb", 1000},
-                                           {"mb", 1000'000},
-                                           {"gb", 1000'000'000},
-                                           {"kib", 1u << 10},
-                                           {"mib", 1u << 20},
-                                           {"gib", 1u << 30}};
+  constexpr NamedValue<std::uint64_t> units[] = {{"", 1},
+                                                 {"b", 1},
+                                                 {"kb", 1000},
+                                                 {"mb", 1000'000},
+                                                 {"gb", 1000'000'000},
+                                                 {"kib", 1u << 10},
+                                                 {"mib", 1u << 20},
+                                                 {"gib", 1u << 30}};
   std::uint64_t number = 0;
   const auto [stop, error] = std::from_chars(text_.data(), text_.data() + text_.size(), number);
   const std::string_view unit = trim(text_.substr(static_cast<std::size_t>(stop - text_.data())));
   const auto known = std::ranges::find_if(
-      units, [&](const auto& row) { return equal_ignoring_case(row.first, unit); });
+      units, [&](const auto& row) { return equal_ignoring_case(row.name, unit); });
   if (error == std::errc::invalid_argument || known == std::end(units)) {
     fault("is not a size", std::string(mend));
     return;
   }
   constexpr std::uint64_t most = std::uint64_t{1} << 40;
-  if (error == std::errc::result_out_of_range || number == 0 || number > most / known->second) {
+  if (error == std::errc::result_out_of_range || number == 0 || number > most / known->value) {
     fault("is out of range", std::string(mend) + ", at most 1024 GiB");
     return;
   }
-  into = static_cast<std::size_t>(number * known->second);
+  into = static_cast<std::size_t>(number * known->value);
 }
 
 std::optional<std::size_t> SettingValue::one_of(std::span<const std::string_view> words) {
@@ -110,4 +110,23 @@ void SettingValue::word(std::string& into) {
   into = std::string(text_);
 }
 
-}  // namespace falproxy
+void SettingValue::host(std::string& into) {
+  std::string_view bare = text_;
+  if (bare.starts_with('[') && bare.ends_with(']')) {
+    bare.remove_prefix(1);
+    bare.remove_suffix(1);
+  }
+  const bool plain = !bare.empty() && std::ranges::all_of(bare, [](char c) {
+    return is_alnum(c) || std::string_view(".:-_%*").find(c) != std::string_view::npos;
+  });
+  if (!plain || (bare != "*" && bare.find('*') != std::string_view::npos)) {
+    fault("is no address to listen on",
+          fmt::format("write {0}=0.0.0.0, {0}=:: or {0}=*, or one address of this machine, without "
+                      "http:// and without a port",
+                      place_.variable));
+    return;
+  }
+  into = std::string(bare);
+}
+
+}  // namespace falproxy::inline v0

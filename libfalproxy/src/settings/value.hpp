@@ -12,10 +12,11 @@
 #include <utility>
 #include <vector>
 
+#include "base/enum_names.hpp"
 #include "base/text.hpp"
 #include "falproxy/settings.hpp"
 
-namespace falproxy {
+namespace falproxy::inline v0 {
 
 /// Each reader sets `into` or adds a fault and leaves it. No fault quotes the text: it may hold a
 /// key that stands in the wrong place.
@@ -47,20 +48,19 @@ class SettingValue {
   /// Bytes, or a number with kB, MB, GB (1000) or KiB, MiB, GiB (1024).
   void bytes(std::size_t& into);
 
-  template <class T>
-  using Word = std::pair<std::string_view, T>;
-
-  template <class T, class Into>
-  void choice(Into& into, std::span<const Word<T>> words) {
+  template <class T, std::size_t n>
+  void choice(T& into, const NamedValue<T> (&words)[n]) {
     std::vector<std::string_view> names;
-    for (const auto& [word, meaning] : words) names.push_back(word);
-    if (const std::optional<std::size_t> index = one_of(names)) into = words[*index].second;
+    for (const NamedValue<T>& word : words) names.push_back(word.name);
+    if (const std::optional<std::size_t> index = one_of(names)) into = words[*index].value;
   }
 
   /// An http(s) address without query; the slash at its end is taken off.
   void address(std::string& into);
   /// Without blanks and control characters.
   void word(std::string& into);
+  /// An address to listen on: a name, an IPv4 or IPv6 address, or '*'. Brackets are taken off.
+  void host(std::string& into);
 
  private:
   [[nodiscard]] std::optional<std::int64_t> number_between(std::int64_t least, std::int64_t most);
@@ -72,4 +72,4 @@ class SettingValue {
   std::vector<SettingsFault>& faults_;
 };
 
-}  // namespace falproxy
+}  // namespace falproxy::inline v0

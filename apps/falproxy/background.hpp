@@ -1,0 +1,36 @@
+// background.hpp: work that goes on without the request that began it.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <semaphore>
+#include <stop_token>
+
+namespace falproxy::app {
+
+/// Thread-safe.
+class Background {
+ public:
+  Background() = default;
+  Background(const Background&) = delete;
+  Background& operator=(const Background&) = delete;
+
+  /// Runs `task` on a fiber of the reactor whose fiber calls. `task` ends soon once its stop is
+  /// requested. False: there is no room for it, or stop() was called.
+  [[nodiscard]] bool begin(std::function<void(const std::stop_token&)> task);
+  /// Asks all tasks to end, and takes no more.
+  void stop() { stop_.request_stop(); }
+  /// After stop(): until all have ended.
+  void wait();
+
+ private:
+  void end();
+
+  std::stop_source stop_;
+  std::mutex mutex_;
+  std::size_t running_ = 0;
+  std::binary_semaphore idle_{1};
+};
+
+}  // namespace falproxy::app

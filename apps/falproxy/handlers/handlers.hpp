@@ -1,0 +1,73 @@
+// handlers.hpp: every function that answers a row of the table in routes.cpp; one file a surface.
+// They run on fibers: what computes for milliseconds goes through the door's executor.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "door.hpp"
+
+namespace falproxy::app {
+
+// health.cpp
+serving::Response health(Call& call);
+serving::Response ready(Call& call);
+
+// models.cpp
+serving::Response list_models(Call& call);
+serving::Response show_model(Call& call);
+
+// images.cpp
+serving::Response generate(Call& call);
+serving::Response edit(Call& call);
+serving::Response vary(Call& call);
+
+// wish_call.cpp
+/// When the request has to be answered: what the client says it waits for, but at most
+/// REQUEST_TIMEOUT_SECONDS.
+[[nodiscard]] TimePoint deadline_of(const serving::RequestHead& head, TimePoint began,
+                                    Seconds request_timeout);
+
+/// The client may silently send the same request again: an SDK's, or one with an Idempotency-Key.
+[[nodiscard]] bool may_repeat(const serving::RequestHead& head);
+
+// videos.cpp
+serving::Response create_video(Call& call);
+serving::Response create_video_and_wait(Call& call);
+serving::Response list_videos(Call& call);
+serving::Response show_video(Call& call);
+serving::Response delete_video(Call& call);
+serving::Response show_video_content(Call& call);
+/// What OpenAI's API has and fal has not.
+serving::Response refuse_video(Call& call);
+
+// jobs.cpp
+serving::Response list_jobs(Call& call);
+serving::Response show_job(Call& call);
+serving::Response cancel_job(Call& call);
+
+// audio.cpp
+serving::Response speak(Call& call);
+serving::Response transcribe(Call& call);
+serving::Response translate_speech(Call& call);
+serving::Response list_voices(Call& call);
+serving::Response list_audio_models(Call& call);
+
+// operator.cpp
+serving::Response show_metrics(Call& call);
+serving::Response show_status(Call& call);
+
+// keys.cpp
+serving::Response list_keys(Call& call);
+serving::Response make_key(Call& call);
+serving::Response change_key(Call& call);
+serving::Response remove_key(Call& call);
+
+// usage.cpp
+serving::Response show_usage(Call& call);
+
+// page.cpp
+serving::Response go_to_page(Call& call);
+serving::Response show_page(Call& call);
+
+}  // namespace falproxy::app

@@ -1,0 +1,80 @@
+// Asynchronous requests: how they stand, and their end.
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/fmt.hpp"
+#include "handlers/handlers.hpp"
+#include "later.hpp"
+#include "paging.hpp"
+
+namespace falproxy::app {
+
+using serving::Response;
+
+namespace {
+
+constexpr std::size_t usual_count = 20;
+constexpr std::size_t most = 100;
+
+Response answered(Body body) {
+  return {.fields = "Cache-Control: no-store\r\n", .body = std::move(body)};
+}
+
+Error not_found(const Call& call) {
+  return {.kind = ErrorKind::run_not_found,
+          .message = fmt::format("No such job: '{}'.", call.request.parameter("id")),
+          .field = "id"};
+}
+
+template <class F>
+Response with_run(Call& call, F&& find) {
+  const std::optional<RunId> id = parse_job_id(call.request.parameter("id"));
+  if (!id.has_value()) return call.fail(not_found(call));
+  Result<std::optional<RunStatus>> status = find(*id);
+  if (!status) return call.fail(status.error());
+  if (!status->has_value()) return call.fail(not_found(call));
+  if ((*status)->phase != RunPhase::completed) return answered(job_json(**status));
+  CallContext context{.deadline = call.request.began() + call.rules->settings.request_timeout,
+                      .stop = call.request.stop()};
+  Result<std::vector<Product>> products = call.door.parts().runner.products_of(**status, context);
+  if (!products) return call.fail(products.error());
+  return answered(job_json(**status, *std::move(products)));
+}
+
+}  // namespace
+
+Response show_job(Call& call) {
+  return with_run(
+      call, [&](const RunId& id) { return call.door.parts().runner.find(call.caller.client, id); });
+}
+
+Response cancel_job(Call& call) {
+  return with_run(call, [&](const RunId& id) {
+    return call.door.parts().runner.cancel(call.caller.client, id);
+  });
+}
+
+Response list_jobs(Call& call) {
+  Runner& runner = call.door.parts().runner;
+  const Result<Page> page = page_of(call.request.head(), usual_count, most);
+  if (!page) return call.fail(page.error());
+  const Result<std::optional<RunPlace>> after =
+      place_after(call, page->after, parse_job_id(page->after));
+  if (!after) return call.fail(after.error());
+  Result<std::vector<RunStatus>> runs =
+      runner.list(call.caller.client, {}, page->limit + 1, *after, page->oldest_first);
+  if (!runs) return call.fail(runs.error());
+  const bool has_more = runs->size() > page->limit;
+  if (has_more) runs->pop_back();
+  Body body("{\"object\":\"list\",\"data\":[");
+  for (std::size_t i = 0; i < runs->size(); ++i) {
+    if (i > 0) body.append(",");
+    body.append(job_json((*runs)[i]));
+  }
+  body.append(fmt::format("],\"has_more\":{}}}", has_more));
+  return answered(std::move(body));
+}
+
+}  // namespace falproxy::app

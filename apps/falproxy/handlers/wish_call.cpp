@@ -1,0 +1,333 @@
+#include "handlers/wish_call.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <utility>
+
+#include "base/fmt.hpp"
+#include "base/text.hpp"
+#include "base/utf8.hpp"
+#include "falproxy/form_reader.hpp"
+#include "falproxy/openai.hpp"
+#include "falproxy/plan.hpp"
+#include "handlers/handlers.hpp"
+#include "serving/head.hpp"
+#include "serving/reactor.hpp"
+
+namespace falproxy::app {
+
+using serving::Request;
+using serving::Response;
+
+namespace {
+
+// A JSON body may be as large as this where it carries images; RequestLimits has the limit for the
+// rest of it.
+constexpr std::size_t max_json_bytes = 64u << 20;
+
+std::optional<double> seconds_in(const RequestHead& head, std::string_view name) {
+  const std::string_view text = head.find(name).value_or("");
+  double seconds = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (fault != std::errc() || end != text.data() + text.size() || !(seconds > 0))
+    return std::nullopt;
+  return seconds;
+}
+
+std::string media_type(const Call& call) {
+  const std::string_view value = call.field("content-type");
+  return to_lower(trim(value.substr(0, value.find(';'))));
+}
+
+std::size_t most_bytes(const Call& call) {
+  const std::size_t limit = call.rules->settings.max_body_bytes;
+  return is_form(call) ? limit : std::min(limit, max_json_bytes);
+}
+
+std::string_view told_kind(BodyKind takes) noexcept {
+  switch (takes) {
+    case BodyKind::form:
+      return "multipart/form-data";
+    case BodyKind::json_or_form:
+      return "multipart/form-data or application/json";
+    case BodyKind::json:
+      break;
+  }
+  return "application/json; with curl, add -H 'Content-Type: application/json'";
+}
+
+}  // namespace
+
+std::size_t parsed_size(std::size_t text, const JsonLimits& limits) {
+  constexpr std::size_t node_per_byte = 36;
+  constexpr std::size_t node = 208;
+  return 2 * text + std::min(text * node_per_byte, limits.max_values * node);
+}
+
+bool is_form(const Call& call) { return media_type(call) == "multipart/form-data"; }
+
+std::optional<Error> fault_of_body(const Call& call, BodyKind takes) {
+  const std::string type = media_type(call);
+  if (std::optional<Error> fault = call.request.fault_of_coding()) return fault;
+  // A body without a type is taken for JSON if the endpoint takes it: whoever forgets the type
+  // means it.
+  const bool json = takes != BodyKind::form && (type.empty() || type == "application/json");
+  if (!json && !(is_form(call) && takes != BodyKind::json)) {
+    return Error{.kind = ErrorKind::unsupported_content_type,
+                 .message = fmt::format("Unsupported content type: '{}'. {} takes {}.", type,
+                                        call.row.name, told_kind(takes))};
+  }
+  const std::uint64_t length = call.request.head().content_length.value_or(0);
+  if (length > most_bytes(call)) {
+    return Error{.kind = ErrorKind::body_too_large,
+                 .message = fmt::format("Maximum content size limit ({}) exceeded ({} bytes).",
+                                        most_bytes(call), length)};
+  }
+  return std::nullopt;
+}
+
+WishCall::WishCall(Call& call, Medium makes, Door::Admission admission, bool dry_run)
+    : door_(call.door),
+      parts_(call.door.parts()),
+      request_(call.request),
+      rules_(call.rules),
+      makes_(makes),
+      admission_(std::move(admission)),
+      dry_run_(dry_run),
+      is_form_(is_form(call)),
+      most_bytes_(most_bytes(call)),
+      memory_(std::make_shared<MemoryShare>(&parts_.memory)),
+      callback_(callback_of(call)) {
+  record_.request_id = request_.id;
+  record_.client = call.caller.client;
+  record_.route = call.row.name;
+}
+
+WishCall::~WishCall() {
+  if (!streams_) return;
+  try {
+    const Error error{.kind = ErrorKind::internal, .message = "falproxy failed."};
+    done(200, &error);
+  } catch (...) {  // no memory to tell it
+  }
+}
+
+std::size_t WishCall::expected_bytes() const {
+  return static_cast<std::size_t>(
+      std::min<std::uint64_t>(request_.head().content_length.value_or(0), most_bytes_));
+}
+
+Result<std::string> WishCall::read_text() {
+  std::string body;
+  body.reserve(expected_bytes());
+  bool room = true;
+  const Result<Done> read = request_.read_body(most_bytes_, [&](std::string_view bytes) {
+    room = memory_->resize(parsed_size(body.size() + bytes.size(), rules_->limits.json));
+    if (room) body.append(bytes);
+    return room;
+  });
+  record_.request_bytes = body.size();
+  if (!room) return no_memory_left();
+  if (!read) return read.error();
+  if (parts_.log.wants(LogLevel::debug)) {
+    parts_.log.line(LogLevel::debug,
+                    fmt::format("{} {}: {}", request_.id, record_.route, without_base64(body)));
+  }
+  return body;
+}
+
+Result<Wish> WishCall::read_wish(Intent intent) {
+  return is_form_ ? read_form(intent) : read_json(intent);
+}
+
+Result<Wish> WishCall::read_json(Intent intent) {
+  Result<std::string> text = read_text();
+  if (!text) return std::move(text).error();
+  const std::string& body = *text;
+  Result<Wish> wish = run_by_size(parts_.executor, body.size(), [&] {
+    return openai::parse_json(intent, body, rules_->limits, parts_.codecs, &parts_.memory);
+  });
+  // From here on the text is not there twice.
+  static_cast<void>(memory_->resize(memory_->bytes() - body.size()));
+  return wish;
+}
+
+Result<std::vector<openai::FormPart>> WishCall::read_parts(openai::FormGatherer::Files files) {
+  openai::FormGatherer gatherer(rules_->limits, parts_.codecs, &parts_.memory, expected_bytes(),
+                                files);
+  Result<FormReader> reader = FormReader::create(field("content-type"), gatherer);
+  if (!reader) return reader.error();
+  Result<Done> form = Done{};
+  const Result<Done> read = request_.read_body(most_bytes_, [&](std::string_view bytes) {
+    record_.request_bytes += bytes.size();
+    form = reader->read(bytes);
+    return form.has_value();
+  });
+  if (!form) return form.error();
+  if (!read) return read.error();
+  if (Result<Done> end = reader->finish(); !end) return end.error();
+  Result<std::vector<openai::FormPart>> parts =
+      run_by_size(parts_.executor, record_.request_bytes, [&] { return gatherer.take(); });
+  // Text of fields may be JSON, and a data URL in a model's own field is kept as it came.
+  if (parts && !memory_->resize(parsed_size(gatherer.text_bytes(), rules_->limits.json) +
+                                gatherer.data_url_bytes()))
+    return no_memory_left();
+  return parts;
+}
+
+Result<Wish> WishCall::read_form(Intent intent) {
+  Result<std::vector<openai::FormPart>> parts = read_parts(openai::FormGatherer::Files::pictures);
+  if (!parts) return std::move(parts).error();
+  return run_by_size(parts_.executor, record_.request_bytes, [&] {
+    return openai::parse_form(intent, *std::move(parts), rules_->limits, parts_.codecs,
+                              &parts_.memory);
+  });
+}
+
+std::optional<Error> WishCall::fault_of_callback() const {
+  if (!callback_) return callback_.error();
+  if (!callback_->has_value()) return std::nullopt;
+  return Error{.kind = ErrorKind::unsupported_parameter,
+               .message =
+                   "Only the end of an asynchronous request and of a video is told. Send "
+                   "'Prefer: respond-async' with a request for pictures, and no stream.",
+               .field = "X-Falproxy-Callback"};
+}
+
+std::variant<Begun, Outcome> WishCall::begin(Wish wish, std::string surface) {
+  LaterCall later{.rules = rules_,
+                  .admission = std::move(admission_),
+                  .memory = memory_,
+                  .record = record_,
+                  .context = context(),
+                  .run = {.surface = std::move(surface),
+                          .details = to_details(*callback_),
+                          .keeps_prompt = rules_->settings.keep_prompts,
+                          .tells_end = callback_->has_value()}};
+  later.context.client_left = {};
+  return begin_later(door_, std::move(wish), std::move(later));
+}
+
+Result<RunStatus> WishCall::status_of(const Begun& begun) {
+  Result<std::optional<RunStatus>> status = parts_.runner.find(record_.client, begun.id);
+  if (!status) return std::move(status).error();
+  if (status->has_value()) return **std::move(status);
+  return Error{.kind = ErrorKind::run_not_found,
+               .message = "The run has begun, and was deleted at once."};
+}
+
+Response WishCall::begun_answer(const Begun& begun, int status, Body body) {
+  Response response{.status = status, .body = std::move(body)};
+  if (begun.is_repeat) serving::append_field(response.fields, "Idempotent-Replayed", "true");
+  if (begun.underway.has_value()) {
+    Underway shown = *begun.underway;
+    shown.fal_request_ids.clear();  // who asks by an id of ours needs none of fal's
+    append_underway(response.fields, shown);
+  }
+  if (const std::optional<Usd> left = parts_.budgets.remaining(record_.client)) {
+    serving::append_field(response.fields, "x-falproxy-budget-remaining-usd", left->to_string());
+  }
+  parts_.metrics.count_reply(record_.route, response.status);
+  return response;
+}
+
+void WishCall::note_user(const Wish& wish) {
+  CallContext call;
+  append_client(call, rules_, record_.client, request_.head());
+  const std::string user = call.user.empty() ? wish.user.value_or("") : call.user;
+  record_.user = parts_.users.told_as(record_.client, user, std::chrono::system_clock::now());
+}
+
+Facts WishCall::facts() const {
+  Facts facts = facts_of(record_.receipt);
+  if (const std::optional<Usd> left = parts_.budgets.remaining(record_.client))
+    facts.emplace_back("x-falproxy-budget-remaining-usd", left->to_string());
+  return facts;
+}
+
+CallContext WishCall::context() {
+  const RequestHead& head = request_.head();
+  CallContext context{.deadline =
+                          deadline_of(head, request_.began(), rules_->settings.request_timeout)};
+  context.stop = request_.stop();
+  append_client(context, rules_, record_.client, head);
+  context.user = record_.user;
+  context.idempotency_key = field("idempotency-key");
+  const std::string_view count = field("x-stainless-retry-count");
+  std::from_chars(count.data(), count.data() + count.size(), context.retry_count);
+  context.may_repeat = may_repeat(head);
+  context.client_left = [&request = request_] { return request.client_left(); };
+  context.repeat_hold = repeat_hold;
+  return context;
+}
+
+Response WishCall::explain(const Wish& wish) {
+  const Result<plan::Plan> plan = parts_.runner.plan(wish, context());
+  if (!plan) return failure(plan.error());
+  std::vector<std::pair<std::string, Json>> members;
+  for (const auto& [name, value] : plan::explain(*plan).members())
+    members.emplace_back(name, value);
+  const std::optional<Usd> estimate = estimate_of(*plan, plan->endpoint, parts_.budgets);
+  members.emplace_back("estimate_usd", estimate ? Json(estimate->to_string()) : Json());
+  Response response = json_answer(Json::object(members).dump());
+  record_.answer_bytes = response.body.size();
+  done(response.status, nullptr);
+  return response;
+}
+
+Error WishCall::explained(Error error) const {
+  const bool stops = error.kind == ErrorKind::cancelled ||
+                     (error.kind == ErrorKind::timed_out && request_.stop().stop_requested());
+  if (stops && !request_.client_left()) {
+    error.kind = ErrorKind::overloaded;
+    error.message = "The server is stopping.";
+  }
+  return error;
+}
+
+Response WishCall::failure(Error error) {
+  error = explained(std::move(error));
+  const Facts told = facts();
+  const bool ids_told =
+      std::ranges::any_of(told, [](const auto& fact) { return fact.first == "x-fal-request-id"; });
+  if (ids_told) error.fal_request_id.clear();
+  Response response = error_answer(error, record_.model, field("user-agent"), makes_);
+  // A failure has been through some of the way, too.
+  if (record_.receipt.total.count() > 0 || error.kind == ErrorKind::insufficient_quota)
+    append_facts(response.fields, told);
+  record_.answer_bytes = response.body.size();
+  done(response.status, &error);
+  return response;
+}
+
+void WishCall::done(int status, const Error* error) {
+  streams_ = false;
+  record_.status = status;
+  record_.total = std::chrono::duration_cast<std::chrono::microseconds>(serving::steady_now() -
+                                                                        request_.began());
+  record_.client_left = request_.client_left();
+  if (!dry_run_) return door_.tell(std::move(record_), error, *rules_);
+  // Nobody was served and nothing failed: it is no traffic.
+  record_.time = std::chrono::system_clock::now();
+  if (parts_.log.wants(LogLevel::debug)) parts_.log.request(shortened(std::move(record_)));
+}
+
+TimePoint deadline_of(const RequestHead& head, TimePoint began, Seconds request_timeout) {
+  double seconds = static_cast<double>(request_timeout.count());
+  for (const std::string_view name :
+       {"x-stainless-timeout", "x-stainless-read-timeout", "x-request-timeout"}) {
+    seconds = std::min(seconds, seconds_in(head, name).value_or(seconds));
+  }
+  return began + Milliseconds(static_cast<std::int64_t>(seconds * 1000));
+}
+
+bool may_repeat(const RequestHead& head) {
+  return std::ranges::any_of(head.fields, [](const RequestHead::Field& field) {
+    constexpr std::string_view family = "x-stainless-";
+    return equal_ignoring_case(field.name.substr(0, family.size()), family) ||
+           equal_ignoring_case(field.name, "idempotency-key");
+  });
+}
+
+}  // namespace falproxy::app

@@ -1,0 +1,141 @@
+#include "state.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "base/fmt.hpp"
+#include "falproxy/memory_store.hpp"
+#include "falproxy/sqlite_store.hpp"
+#include "falproxy/system_clock.hpp"
+#include "folders.hpp"
+#include "process.hpp"
+
+namespace falproxy::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Within what the end of the process has for what hangs: see stop_or_be_ended().
+constexpr Milliseconds drain{800};
+
+std::string reason(int error) { return std::generic_category().message(error); }
+
+// By who the process acts as.
+bool may(const fs::path& path, int what) {
+  return ::faccessat(AT_FDCWD, path.c_str(), what, AT_EACCESS) == 0;
+}
+
+State state_in_memory(std::string trouble) {
+  static const SystemClock clock;
+  State state = state_in(std::make_unique<MemoryStore>(clock));
+  state.trouble = std::move(trouble);
+  return state;
+}
+
+// The store's own words say what to do about some faults.
+std::string with_mend(const StoreError& error) {
+  switch (error.fault) {
+    case StoreFault::in_use:
+    case StoreFault::newer:
+    case StoreFault::foreign:
+      return error.message;
+    default:
+      return fmt::format("{} Mend: {}.", error.message, state_mend);
+  }
+}
+
+Result<State> without_folder(const Settings& settings, const std::string& why) {
+  if (settings.require_state) {
+    return Error{.kind = ErrorKind::invalid_settings,
+                 .message = why + " Without it nothing is served, since REQUIRE_STATE is true.",
+                 .field = "STATE_DIR"};
+  }
+  return state_in_memory(
+      fmt::format("STATE_DIR: {} Until a restart runs are noted in memory only.", why));
+}
+
+// Room for more than the little that a full disk may still have.
+std::string probe(const fs::path& folder) {
+  const fs::path file = folder / fmt::format(".falproxy-check.{}.tmp", ::getpid());
+  const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return reason(errno);
+  const bool well = write_whole(fd, std::string(256u << 10, ' ')) && ::fsync(fd) == 0;
+  const int error = errno;
+  ::close(fd);
+  ::unlink(file.c_str());
+  return well ? "" : reason(error);
+}
+
+}  // namespace
+
+std::optional<fs::path> state_directory(const std::optional<std::string>& setting,
+                                        const Environment& environment) {
+  return own_folder(setting, environment, {"XDG_STATE_HOME", ".local/state"});
+}
+
+State state_in(std::unique_ptr<StateStore> store) {
+  State state{.store = std::move(store), .place = "memory"};
+  state.own_spending = std::make_unique<MemorySpending>();
+  state.spending = state.own_spending.get();
+  return state;
+}
+
+StoreStatus State::status() const {
+  StoreStatus status = store->status();
+  if (status.degraded.empty()) status.degraded = trouble;
+  return status;
+}
+
+Result<State> open_state(const Settings& settings, const Environment& environment, LogLine log) {
+  if (settings.state_dir == "none") return state_in_memory({});
+  const std::optional<fs::path> folder = state_directory(settings.state_dir, environment);
+  if (!folder.has_value()) {
+    return without_folder(settings,
+                          "There is no home folder for it: name a folder, or write "
+                          "STATE_DIR=none.");
+  }
+  auto opened =
+      SqliteStore::open({.folder = *folder,
+                         .drain = drain,
+                         .log = [log = std::move(log)](LogLevel level, std::string_view text) {
+                           log(level, level >= LogLevel::warning
+                                          ? fmt::format("STATE_DIR: {} Mend: {}.", text, state_mend)
+                                          : fmt::format("STATE_DIR: {}", text));
+                         }});
+  if (!opened) return without_folder(settings, with_mend(opened.error()));
+  State state;
+  if (const std::string& notice = (*opened)->notice(); !notice.empty())
+    state.notice = "STATE_DIR: " + notice;
+  state.spending = opened->get();
+  state.store = *std::move(opened);
+  state.place = folder->string();
+  return state;
+}
+
+std::string fault_of_writing(const fs::path& folder) {
+  std::error_code fault;
+  const fs::path wanted = fs::absolute(folder, fault).lexically_normal();
+  // It would be made in the first one above it that is there.
+  fs::path there = wanted;
+  while (fs::status(there, fault).type() == fs::file_type::not_found) there = there.parent_path();
+  const fs::file_status about = fs::status(there, fault);
+  if (about.type() == fs::file_type::none)
+    return fmt::format("{}: {}", there.string(), fault.message());
+  if (!fs::is_directory(about)) return fmt::format("{} is no folder", there.string());
+  if (there != wanted) {
+    if (may(there, W_OK | X_OK)) return "";
+    return fmt::format("{}: {}", there.string(), reason(errno));
+  }
+  for (const char* name : {"falproxy.lock", "falproxy.db"}) {
+    const fs::path file = there / name;
+    if (!may(file, R_OK | W_OK) && errno != ENOENT)
+      return fmt::format("{}: {}", name, reason(errno));
+  }
+  return probe(there);
+}
+
+}  // namespace falproxy::app

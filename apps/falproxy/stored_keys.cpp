@@ -1,0 +1,145 @@
+#include "stored_keys.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/finally.hpp"
+#include "base/fmt.hpp"
+#include "base/handed.hpp"
+
+namespace falproxy::app {
+namespace {
+
+constexpr const char* stored = "keys";
+constexpr Seconds longest_store_wait{5};
+
+std::string hex_of(const Digest& digest) {
+  std::string text;
+  for (const std::uint8_t byte : digest) text += fmt::format("{:02x}", byte);
+  return text;
+}
+
+std::optional<Digest> digest_in(std::string_view text) {
+  Digest digest{};
+  if (text.size() != 2 * digest.size()) return std::nullopt;
+  constexpr std::string_view digits = "0123456789abcdef";
+  for (std::size_t i = 0; i < digest.size(); ++i) {
+    const std::size_t high = digits.find(text[2 * i]), low = digits.find(text[2 * i + 1]);
+    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
+    digest[i] = static_cast<std::uint8_t>(high * 16 + low);
+  }
+  return digest;
+}
+
+std::string text_of(const std::vector<StoredKey>& keys) {
+  std::vector<Json> rows;
+  rows.reserve(keys.size());
+  for (const StoredKey& key : keys) {
+    rows.push_back(Json::object({{"name", key.rules.name},
+                                 {"digest", hex_of(key.digest)},
+                                 {"prefix", key.prefix},
+                                 {"rules", to_json(key.rules)}}));
+  }
+  return Json::object({{"keys", Json::array(rows)}}).dump();
+}
+
+// What cannot be read is no key: it lets nobody in.
+std::vector<StoredKey> keys_in(const std::string& text) {
+  std::vector<StoredKey> keys;
+  const Result<Json> all = Json::parse(text, {.max_values = 1'000'000});
+  if (!all) return keys;
+  for (const Json& row : (*all)["keys"].elements()) {
+    const std::string name(row["name"].as_string().value_or(""));
+    const std::optional<Digest> digest = digest_in(row["digest"].as_string().value_or(""));
+    Result<KeyRules> rules = parse_key_rules(name, row["rules"]);
+    if (!digest || !rules) continue;
+    keys.push_back(
+        {*std::move(rules), *digest, std::string(row["prefix"].as_string().value_or(""))});
+  }
+  return keys;
+}
+
+Error not_kept() {
+  return {.kind = ErrorKind::overloaded,
+          .message = "The keys cannot be changed now. Try again.",
+          .retry_after = Seconds(1)};
+}
+
+}  // namespace
+
+Result<Done, StoreError> StoredKeys::load() {
+  const TimePoint until = clock_.now() + longest_store_wait;
+  const Handed<Result<std::string, StoreError>> text;
+  store_.get(stored, until, text.callback());
+  const std::optional<Result<std::string, StoreError>> kept = text.wait(clock_, until);
+  if (!kept) return StoreError{StoreFault::timed_out, "The store did not answer in time."};
+  if (!*kept) return kept->error();
+  std::vector<StoredKey> keys = keys_in(**kept);
+  const std::lock_guard lock(mutex_);
+  keys_ = std::move(keys);
+  return Done{};
+}
+
+std::vector<StoredKey> StoredKeys::all() const {
+  const std::lock_guard lock(mutex_);
+  return keys_;
+}
+
+// One change at a time. No lock is held while the store is waited for.
+Result<Done> StoredKeys::edit(const std::function<Result<Done>(std::vector<StoredKey>&)>& change) {
+  std::vector<StoredKey> next;
+  {
+    const std::lock_guard lock(mutex_);
+    if (changing_) return not_kept();
+    changing_ = true;
+    next = keys_;
+  }
+  const Finally over([this] {
+    const std::lock_guard lock(mutex_);
+    changing_ = false;
+  });
+  if (Result<Done> changed = change(next); !changed) return changed;
+  const TimePoint until = clock_.now() + longest_store_wait;
+  const Handed<Result<Done, StoreError>> put;
+  store_.put(stored, next.empty() ? "" : text_of(next), until, put.callback());
+  const std::optional<Result<Done, StoreError>> done = put.wait(clock_, until);
+  if (!done || !*done) return not_kept();
+  const std::lock_guard lock(mutex_);
+  keys_ = std::move(next);
+  return Done{};
+}
+
+Result<Done> StoredKeys::add(StoredKey key) {
+  return edit([&](std::vector<StoredKey>& keys) -> Result<Done> {
+    const auto has_name = [&](const StoredKey& other) {
+      return other.rules.name == key.rules.name;
+    };
+    if (std::ranges::any_of(keys, has_name)) {
+      return Error{ErrorKind::invalid_value,
+                   fmt::format("There is a key '{}' already.", key.rules.name), "name"};
+    }
+    if (keys.size() >= most)
+      return Error{ErrorKind::invalid_value, fmt::format("There are {} keys already.", most),
+                   "name"};
+    keys.push_back(std::move(key));
+    return Done{};
+  });
+}
+
+Result<Done> StoredKeys::change(const KeyRules& rules) {
+  return edit([&](std::vector<StoredKey>& keys) -> Result<Done> {
+    for (StoredKey& key : keys) {
+      if (key.rules.name == rules.name) key.rules = rules;
+    }
+    return Done{};
+  });
+}
+
+Result<Done> StoredKeys::remove(std::string_view name) {
+  return edit([&](std::vector<StoredKey>& keys) -> Result<Done> {
+    std::erase_if(keys, [&](const StoredKey& key) { return key.rules.name == name; });
+    return Done{};
+  });
+}
+
+}  // namespace falproxy::app

@@ -1,0 +1,73 @@
+#include "client_setup.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "falproxy/options.hpp"
+
+namespace falproxy::inline v0 {
+namespace {
+
+Error unusable(std::string message, std::string field) {
+  return {ErrorKind::invalid_settings, std::move(message), std::move(field)};
+}
+
+Accounts accounts_of(const std::vector<std::string>& keys) {
+  Accounts accounts;
+  for (const std::string& account : keys) {
+    std::vector<Secret> of_account;
+    for (std::size_t begin = 0; begin <= account.size();) {
+      const std::size_t end = std::min(account.find('|', begin), account.size());
+      if (end > begin) of_account.emplace_back(account.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    if (!of_account.empty()) accounts.push_back(std::move(of_account));
+  }
+  return accounts;
+}
+
+}  // namespace
+
+Result<Setup> setup_of(const ClientOptions& options) {
+  auto hosts = fal::MediaHosts::parse(options.media_hosts);
+  if (!hosts) return unusable(hosts.error().message, "media_hosts");
+  Setup setup{.accounts = accounts_of(options.keys)};
+  if (setup.accounts.empty())
+    return unusable("There is no fal key; give one as 'id:secret'.", "keys");
+  setup.catalog.fal = options.fal;
+  setup.runner.fal = options.fal;
+  setup.runner.media_hosts = *std::move(hosts);
+  setup.runner.max_download_bytes = options.max_download_bytes;
+  return setup;
+}
+
+Result<Setup> setup_of(const Settings& settings, const ModelSettingsMap& models) {
+  if (const auto hosts = fal::MediaHosts::parse(settings.fal_media_hosts); !hosts)
+    return unusable(hosts.error().message, "FAL_MEDIA_HOSTS");
+  if (settings.ai_keys.empty()) return unusable("There is no fal key.", "AI_KEYS");
+  Setup setup{.accounts = settings.ai_keys,
+              .keys = key_ring_options(settings),
+              .catalog = catalog_options(settings),
+              .runner = runner_options(settings),
+              .limits = request_limits(settings)};
+  for (const ModelRoute& route : settings.models) {
+    const auto own = models.find(route.name);
+    ModelSettings said = own == models.end() ? ModelSettings() : own->second;
+    for (const std::string& id : {route.endpoint, route.edit_endpoint, said.edit}) {
+      const auto endpoint = fal::EndpointId::parse(id.empty() ? route.endpoint : id);
+      if (!endpoint) return unusable(endpoint.error().message, "SUPPORTED_MODELS");
+    }
+    if (!said.schema.empty()) {
+      std::ifstream file(said.schema, std::ios::binary);
+      if (!file.is_open())
+        return unusable("'" + said.schema + "' cannot be read.", route.name + ".schema");
+      setup.pinned.emplace(route.name, std::string{std::istreambuf_iterator<char>(file), {}});
+    }
+    setup.models.push_back(catalog_model(route, std::move(said)));
+  }
+  return setup;
+}
+
+}  // namespace falproxy::inline v0

@@ -1,0 +1,138 @@
+// spending_store.hpp: what was spent, and where that is kept: what counts against budgets, and what
+// reports are made from.
+//
+// `MemorySpending` keeps it as long as the process lives, `SqliteStore` of falproxy::sqlite in a
+// file.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <iosfwd>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "falproxy/clock.hpp"
+#include "falproxy/money.hpp"
+#include "falproxy/print.hpp"
+#include "falproxy/result.hpp"
+#include "falproxy/state_store.hpp"
+
+namespace falproxy::inline v0 {
+
+/// What is added to what an owner of a budget has spent on a day.
+struct Charge {
+  std::string owner = {};  ///< the name of a key, or "*"
+  Day day = 0;             ///< that its window is found by
+  Usd amount = {};         ///< negative: it is given back
+  bool operator==(const Charge&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Charge& charge);
+
+/// What an owner has spent in each of the windows that a day is in.
+struct Balance {
+  std::string owner = {};  ///< of the charges
+  Usd day = {};            ///< what was charged that day
+  Usd week = {};           ///< that week
+  Usd month = {};          ///< that month
+  Usd total = {};          ///< ever
+  bool operator==(const Balance&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Balance& balance);
+
+/// Requests that have day, key, model and user in common, in one figure each.
+struct Spending {
+  Day day = 0;                  ///< of the answer
+  std::string key = {};         ///< the access key's name
+  std::string model = {};       ///< as it is configured
+  std::string user = {};        ///< whom the key's holder asked for; empty: nobody said
+  std::uint64_t requests = 0;   ///< that were answered, failures included
+  std::uint64_t failures = 0;   ///< of them, those with a status of 400 and more
+  std::uint64_t artifacts = 0;  ///< files that were made
+  std::uint64_t unpriced = 0;   ///< jobs whose cost is not known
+  Units units = {};             ///< of fal's billing
+  Usd cost = {};                ///< as far as it is known
+  bool operator==(const Spending&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Spending& spending);
+
+/// What a report puts into one row.
+enum class SpendingBy { day, key, model, user };
+/// As written above.
+[[nodiscard]] std::string_view name_of(SpendingBy value) noexcept;
+
+/// Which spending sum() adds up.
+struct SpendingQuery {
+  Day first = 0;                        ///< with
+  Day last = 0;                         ///< and with
+  SpendingBy by = SpendingBy::day;      ///< the other names of a row are empty, and its day is 0
+  std::optional<std::string> key = {};  ///< of this key only
+  bool operator==(const SpendingQuery&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const SpendingQuery& query);
+
+/// Rows of one sum(), at most: those that cost most.
+inline constexpr std::size_t most_spending_rows = 10'000;
+
+/// Thread-safe, and asynchronous, with the errors and the promises of StateStore. Amounts are added
+/// where they are kept, so that writers never undo each other.
+class SpendingStore {
+ public:
+  /// Called once, with what came of an operation.
+  template <class T>
+  using Callback = StateStore::Callback<T>;
+
+  virtual ~SpendingStore() = default;
+
+  /// Adds all of them, or none.
+  virtual void charge(std::vector<Charge> charges, Durability durability, TimePoint deadline,
+                      Callback<Done> done) = 0;
+  /// Of every owner that was ever charged, in no order.
+  virtual void balances(Day today, TimePoint deadline, Callback<std::vector<Balance>> done) = 0;
+  /// Adds one request or more (lazy).
+  virtual void add(Spending spending, TimePoint deadline, Callback<Done> done) = 0;
+  /// Days in their order; all else what cost most first.
+  virtual void sum(const SpendingQuery& query, TimePoint deadline,
+                   Callback<std::vector<Spending>> done) = 0;
+  /// Forgets the spending, and not the charges, of days before `day` (lazy).
+  virtual void forget_spending(Day day, TimePoint deadline, Callback<Done> done) = 0;
+
+  /// Keeps a text under a name, in place of the one before (durable); an empty one is forgotten.
+  /// For price lists, keys and the like.
+  virtual void put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) = 0;
+  /// The text; empty: there is none.
+  virtual void get(std::string name, TimePoint deadline, Callback<std::string> done) = 0;
+};
+
+/// Keeps it as long as it lives. Thread-safe; it calls back before an operation returns, and no
+/// deadline passes.
+class MemorySpending final : public SpendingStore {
+ public:
+  MemorySpending();
+  ~MemorySpending() override;
+  MemorySpending(const MemorySpending&) = delete;
+  MemorySpending& operator=(const MemorySpending&) = delete;
+
+  void charge(std::vector<Charge> charges, Durability durability, TimePoint deadline,
+              Callback<Done> done) override;
+  void balances(Day today, TimePoint deadline, Callback<std::vector<Balance>> done) override;
+  void add(Spending spending, TimePoint deadline, Callback<Done> done) override;
+  void sum(const SpendingQuery& query, TimePoint deadline,
+           Callback<std::vector<Spending>> done) override;
+  void forget_spending(Day day, TimePoint deadline, Callback<Done> done) override;
+  void put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) override;
+  void get(std::string name, TimePoint deadline, Callback<std::string> done) override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace falproxy::inline v0

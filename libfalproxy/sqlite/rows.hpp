@@ -1,0 +1,91 @@
+// rows.hpp: records as rows of the table `runs`, and back.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "database.hpp"
+#include "falproxy/state_store.hpp"
+
+namespace falproxy::inline v0::sqlite {
+
+/// What a row is made from. No more than this waits to be written.
+struct Row {
+  std::int64_t id = 0;  ///< the first 8 bytes of it, and so of the digests
+  std::int64_t fence = 0;
+  bool open = false;
+  bool promised = false;
+  std::string owner = {};
+  std::string surface = {};
+  std::int64_t created = 0;
+  std::int64_t expires = 0;
+  std::int64_t digest = 0;
+  std::optional<std::int64_t> key = {};
+  std::string record = {};  ///< pack()
+};
+/// Errors: those of pack().
+[[nodiscard]] Result<Row, StoreError> row_of(const RunRecord& record);
+
+/// What one step of a transaction came to.
+struct Written {
+  int code = SQLITE_OK;                              ///< SQLite's; others end the transaction
+  std::optional<StoreError> refused = std::nullopt;  ///< of this step alone
+  /// @{
+  /// How many more there are than before; negative: fewer.
+  std::int64_t records = 0;
+  std::int64_t open = 0;
+  /// @}
+  std::uint64_t steps = 0;  ///< of runs: for StoreStatus::written
+};
+
+/// Changes rows, within a transaction that the caller began. For one thread.
+class RowWriter {
+ public:
+  /// SQLite's code.
+  [[nodiscard]] int prepare(const Database& database);
+
+  [[nodiscard]] Written write(const Row& row);
+  [[nodiscard]] Written erase(const RunId& id);
+  /// At most `limit` of those that expire at `now` or earlier.
+  [[nodiscard]] Written forget(std::int64_t now, std::int64_t limit);
+  /// After a transaction that was undone: the numbers of names may not hold.
+  void forget_names() { names_.clear(); }
+
+ private:
+  struct Stored;
+  [[nodiscard]] static int read(Statement& statement, std::string_view id, std::string_view record,
+                                std::optional<Stored>& stored);
+  [[nodiscard]] int find(const Row& row, std::int64_t owner, std::optional<Stored>& stored);
+  [[nodiscard]] int number_of(const std::string& name, std::int64_t& number);
+
+  Statement find_, find_by_id_, insert_, update_, update_open_, update_all_, erase_, forget_, name_,
+      new_name_;
+  std::unordered_map<std::string, std::int64_t> names_;
+};
+
+/// Reads rows. For one thread.
+class RowReader {
+ public:
+  /// SQLite's code.
+  [[nodiscard]] int prepare(const Database& database);
+
+  /// Appends what answers `query` to `found`. SQLite's code, or SQLITE_CORRUPT, if a record is
+  /// none.
+  [[nodiscard]] int find(const RunQuery& query, std::vector<RunRecord>& found);
+
+ private:
+  struct Bounds;
+  [[nodiscard]] int collect(Statement& statement, const RunQuery& query,
+                            std::vector<RunRecord>& found);
+  [[nodiscard]] int find_of_owner(const RunQuery& query, std::int64_t owner, const Bounds& bounds,
+                                  std::vector<RunRecord>& found);
+  [[nodiscard]] int number_of(const std::string& name, std::optional<std::int64_t>& number);
+
+  Statement by_id_, by_digest_, by_key_, by_owner_, by_owner_oldest_, open_, surfaces_, name_;
+};
+
+}  // namespace falproxy::inline v0::sqlite

@@ -1,0 +1,38 @@
+// spending_rows.hpp: charges, spending and texts as rows of their tables, and back.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "database.hpp"
+#include "falproxy/spending_store.hpp"
+
+namespace falproxy::inline v0::sqlite {
+
+/// Adds to rows, within a transaction that the caller began. For one thread. All give SQLite's
+/// code.
+class SpendingWriter {
+ public:
+  [[nodiscard]] int prepare(const Database& database);
+  [[nodiscard]] int charge(const std::vector<Charge>& charges);
+  [[nodiscard]] int add(const Spending& spending);
+  [[nodiscard]] int forget_spending(Day day);
+  [[nodiscard]] int put(const std::string& name, const std::string& text);
+
+ private:
+  Statement charge_, add_, forget_, put_, drop_;
+};
+
+/// Reads them. For one thread. All give SQLite's code.
+class SpendingReader {
+ public:
+  [[nodiscard]] int prepare(const Database& database);
+  [[nodiscard]] int balances(Day today, std::vector<Balance>& all);
+  [[nodiscard]] int sum(const SpendingQuery& query, std::vector<Spending>& rows);
+  [[nodiscard]] int get(const std::string& name, std::string& text);
+
+ private:
+  Statement balances_, by_day_, by_key_, by_model_, by_user_, get_;
+};
+
+}  // namespace falproxy::inline v0::sqlite

@@ -1,0 +1,623 @@
+#include "falproxy/sqlite_store.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/fmt.hpp"
+#include "connect.hpp"
+#include "files.hpp"
+#include "operations.hpp"
+#include "rows.hpp"
+#include "spending_rows.hpp"
+#include "state/query.hpp"
+
+namespace falproxy::inline v0 {
+
+namespace fs = std::filesystem;
+using namespace sqlite;
+
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+constexpr std::size_t most_at_once = 1000;  // in one transaction
+constexpr std::chrono::microseconds gathering(300);
+
+StoreError closed() { return {StoreFault::closed, "The store is closing."}; }
+
+}  // namespace
+
+struct SqliteStore::Impl : std::enable_shared_from_this<Impl> {
+  using Group = std::vector<std::shared_ptr<Change>>;
+  using Guard = std::unique_lock<std::mutex>;
+
+  Impl(Options given, FolderLock taken, fs::path database)
+      : options(std::move(given)),
+        name(in_folder(options.folder)),
+        file(std::move(database)),
+        lock(std::move(taken)) {}
+
+  // Errors: those of open().
+  [[nodiscard]] std::optional<StoreError> open();
+  [[nodiscard]] int prepare();
+  void start();
+  void end();
+
+  // Why it was not taken.
+  [[nodiscard]] std::optional<StoreError> add(std::shared_ptr<Change> change);
+  [[nodiscard]] std::optional<StoreError> add(std::shared_ptr<Look> lookup);
+
+  void change_spending(bool lazy, TimePoint deadline, std::size_t size, std::function<int()> write,
+                       Callback<Done> done);
+  template <class T>
+  void read_spending(TimePoint deadline, std::function<int(T&)> read, Callback<T> done);
+
+  // Under the lock.
+  [[nodiscard]] std::optional<StoreError> refusal(TimePoint deadline) const;
+  void admit(const std::shared_ptr<Operation>& operation);
+  [[nodiscard]] bool settle(Operation& operation);
+  [[nodiscard]] bool begins(Operation& operation, TimePoint now, Guard& guard);
+  template <class Task>
+  static void unlocked(Guard& guard, Task&& task);
+  template <class Task>
+  void call(Guard& guard, Task&& task);
+
+  // On the thread that writes.
+  void write_all();
+  void wait_for_group(Guard& guard);
+  [[nodiscard]] Group take_group(Guard& guard);
+  void commit(const Group& group, Guard& guard);
+  [[nodiscard]] int transact(const Group& group, std::vector<Written>& written, bool& committing);
+  [[nodiscard]] int mend() const;
+  void tell_health(const std::string& trouble);
+  void suspect(int code) const;
+
+  // On the thread that reads, and on the one that looks at deadlines.
+  void read_all();
+  void count();
+  void watch_all();
+
+  const Options options;
+  const std::string name;
+  const fs::path file;
+  std::string notice;
+
+  // Destroyed in the opposite order: what is prepared, then the connections, then the lock.
+  FolderLock lock;
+  Database writing, reading;
+  RowWriter rows;
+  RowReader reader;
+  SpendingWriter spending_rows;
+  SpendingReader spending_reader;
+  Statement begin_it, commit_it;
+  bool is_full = true;     // PRAGMA synchronous
+  bool is_shaken = false;  // a transaction failed: who knows how much of the log is on the disk
+  std::atomic<const Operation*> looked_up = nullptr;
+
+  mutable std::mutex mutex;
+  std::condition_variable for_writer, for_reader, for_watch, for_end;
+  std::deque<std::shared_ptr<Change>> changes;
+  std::deque<std::shared_ptr<Look>> lookups;
+  std::multimap<TimePoint, std::shared_ptr<Operation>> pending;  // all that is not done
+  std::size_t durable_waiting = 0;
+  TimePoint first_durable;  // since when one waits
+  std::size_t bytes_waiting = 0;
+  int calling = 0;  // callbacks that run now
+  int running = 0;  // threads
+  bool closing = false;
+  bool abandoned = false;
+
+  bool is_counted = false;
+  std::int64_t records = 0, open_runs = 0;  // `records`: only if counted; else how many came since
+  std::uint64_t changes_done = 0, commits = 0;
+  std::string degraded;
+  std::vector<std::thread> threads;
+};
+
+std::optional<StoreError> SqliteStore::Impl::open() {
+  std::error_code error;
+  const fs::path suspicion = suspicion_of(file);
+  std::optional<StoreError> damage;
+  if (fs::exists(suspicion, error))
+    damage = StoreError{StoreFault::damaged,
+                        fmt::format("{} was found damaged while it was used.", name)};
+  // A second try is with a file that is new.
+  for (int tries = 0; tries < 2; ++tries) {
+    if (damage) {
+      const Result<fs::path, StoreError> aside = set_aside(file);
+      if (!aside) return aside.error();
+      notice = fmt::format("{} It is kept as {}, and a new one is begun.", damage->message,
+                           aside->string());
+      damage.reset();
+    }
+    if (const Result<Done, StoreError> made = make_file(file); !made) return made.error();
+    Result<Connections, StoreError> both = connect(options, file);
+    if (both) {
+      writing = std::move(both->writer);
+      reading = std::move(both->reader);
+      const int code = prepare();
+      if (code == SQLITE_OK) return std::nullopt;
+      damage = error_of(code, name);
+      reading.close();
+      writing.close();
+    } else {
+      damage = std::move(both).error();
+    }
+    if (damage->fault != StoreFault::damaged) return damage;
+  }
+  return damage;
+}
+
+int SqliteStore::Impl::prepare() {
+  int code = rows.prepare(writing);
+  if (code == SQLITE_OK) code = reader.prepare(reading);
+  if (code == SQLITE_OK) code = spending_rows.prepare(writing);
+  if (code == SQLITE_OK) code = spending_reader.prepare(reading);
+  if (code == SQLITE_OK) code = begin_it.prepare(writing, "BEGIN IMMEDIATE");
+  if (code == SQLITE_OK) code = commit_it.prepare(writing, "COMMIT");
+  if (code != SQLITE_OK) return code;
+  open_runs = writing.number("SELECT count(*) FROM runs WHERE open = 1", code);
+  return code == SQLITE_ROW ? SQLITE_OK : code;
+}
+
+void SqliteStore::Impl::start() {
+  // What is counted is what is there now, however long that takes.
+  static_cast<void>(reading.run("BEGIN; SELECT name FROM names LIMIT 1"));
+  sqlite3_progress_handler(
+      reading.get(), 1000,
+      [](void* impl) {
+        const Operation* current = static_cast<Impl*>(impl)->looked_up.load();
+        return current != nullptr && current->stage == Stage::done ? 1 : 0;
+      },
+      this);
+  running = 3;
+  for (void (Impl::*task)() : {&Impl::write_all, &Impl::read_all, &Impl::watch_all}) {
+    threads.emplace_back([self = shared_from_this(), task] {
+      (self.get()->*task)();
+      const std::lock_guard guard(self->mutex);
+      --self->running;
+      self->for_watch.notify_all();
+      self->for_end.notify_all();
+    });
+  }
+}
+
+void SqliteStore::Impl::end() {
+  Guard guard(mutex);
+  closing = true;
+  for (std::condition_variable* one : {&for_writer, &for_reader, &for_watch}) one->notify_all();
+  const bool ended =
+      for_end.wait_until(guard, Steady::now() + options.drain, [&] { return running == 0; });
+  if (!ended) {
+    // A thread hangs in the file system: it is left to itself, and who waits for it is told.
+    abandoned = true;
+    for_watch.notify_all();
+    while (!pending.empty()) {
+      const std::shared_ptr<Operation> left = pending.begin()->second;
+      StoreError error = closed();
+      error.may_be_done = left->stage == Stage::begun;
+      static_cast<void>(settle(*left));
+      call(guard, [&] { left->fail(error); });
+    }
+    for_end.wait(guard, [&] { return calling == 0; });
+  }
+  guard.unlock();
+  for (std::thread& thread : threads) ended ? thread.join() : thread.detach();
+}
+
+std::optional<StoreError> SqliteStore::Impl::refusal(TimePoint deadline) const {
+  if (closing) return closed();
+  if (deadline <= Steady::now()) return too_late();
+  if (pending.size() < options.max_waiting && bytes_waiting < options.max_waiting_bytes)
+    return std::nullopt;
+  return StoreError{StoreFault::overloaded,
+                    fmt::format("{} has {} operations to do already.", name, pending.size())};
+}
+
+void SqliteStore::Impl::admit(const std::shared_ptr<Operation>& operation) {
+  operation->place = pending.emplace(operation->deadline, operation);
+  if (operation->place == pending.begin()) for_watch.notify_one();
+}
+
+// False: somebody else did it.
+bool SqliteStore::Impl::settle(Operation& operation) {
+  if (operation.stage == Stage::done) return false;
+  operation.stage = Stage::done;
+  pending.erase(operation.place);
+  return true;
+}
+
+bool SqliteStore::Impl::begins(Operation& operation, TimePoint now, Guard& guard) {
+  if (operation.stage == Stage::done) return false;
+  if (operation.deadline > now) {
+    operation.stage = Stage::begun;
+    return true;
+  }
+  static_cast<void>(settle(operation));
+  call(guard, [&] { operation.fail(too_late()); });
+  return false;
+}
+
+// For what takes time.
+template <class Task>
+void SqliteStore::Impl::unlocked(Guard& guard, Task&& task) {
+  guard.unlock();
+  task();
+  guard.lock();
+}
+
+// For callbacks: end() waits for them.
+template <class Task>
+void SqliteStore::Impl::call(Guard& guard, Task&& task) {
+  ++calling;
+  guard.unlock();
+  task();
+  guard.lock();
+  if (--calling == 0) for_end.notify_all();
+}
+
+std::optional<StoreError> SqliteStore::Impl::add(std::shared_ptr<Change> change) {
+  const std::lock_guard guard(mutex);
+  if (std::optional<StoreError> why = refusal(change->deadline)) return why;
+  admit(change);
+  change->asked = Steady::now();
+  bytes_waiting += change->bytes();
+  const bool wakes = changes.empty() || (!change->is_lazy && durable_waiting == 0);
+  if (!change->is_lazy && durable_waiting++ == 0) first_durable = change->asked;
+  changes.push_back(std::move(change));
+  if (wakes) for_writer.notify_one();
+  return std::nullopt;
+}
+
+std::optional<StoreError> SqliteStore::Impl::add(std::shared_ptr<Look> lookup) {
+  const std::lock_guard guard(mutex);
+  if (std::optional<StoreError> why = refusal(lookup->deadline)) return why;
+  admit(lookup);
+  lookups.push_back(std::move(lookup));
+  for_reader.notify_one();
+  return std::nullopt;
+}
+
+void SqliteStore::Impl::wait_for_group(Guard& guard) {
+  while (!closing) {
+    if (changes.empty()) {
+      for_writer.wait(guard);
+      continue;
+    }
+    // Whoever comes while one is gathered for saves a flush of the disk.
+    const TimePoint due = durable_waiting > 0 ? first_durable + gathering
+                                              : changes.front()->asked + options.lazy_wait;
+    if (Steady::now() >= due || changes.size() >= most_at_once) return;
+    for_writer.wait_until(guard, due);
+  }
+}
+
+SqliteStore::Impl::Group SqliteStore::Impl::take_group(Guard& guard) {
+  Group group;
+  const TimePoint now = Steady::now();
+  while (!changes.empty() && group.size() < most_at_once) {
+    std::shared_ptr<Change> next = std::move(changes.front());
+    changes.pop_front();
+    bytes_waiting -= next->bytes();
+    if (!next->is_lazy) --durable_waiting;
+    if (begins(*next, now, guard)) group.push_back(std::move(next));
+  }
+  return group;
+}
+
+void SqliteStore::Impl::write_all() {
+  Guard guard(mutex);
+  while (true) {
+    wait_for_group(guard);
+    const Group group = take_group(guard);
+    if (!group.empty()) commit(group, guard);
+    if (closing && changes.empty()) return;
+  }
+}
+
+// Puts all of the log into the file, and begins it anew: what comes then stands behind nothing that
+// the disk may have lost.
+int SqliteStore::Impl::mend() const {
+  int code = SQLITE_OK;
+  const std::int64_t busy = writing.number("PRAGMA wal_checkpoint(TRUNCATE)", code);
+  if (code != SQLITE_ROW) return code;
+  return busy == 0 ? SQLITE_OK : SQLITE_BUSY;
+}
+
+int SqliteStore::Impl::transact(const Group& group, std::vector<Written>& written,
+                                bool& committing) {
+  int code = SQLITE_OK;
+  if (is_shaken) {
+    code = mend();
+    if (code != SQLITE_OK) return code;
+    is_shaken = false;
+  }
+  const bool full = std::ranges::any_of(group, [](const auto& one) { return !one->is_lazy; });
+  if (full != is_full) {
+    code = writing.run(full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+    if (code != SQLITE_OK) return code;
+    is_full = full;
+  }
+  code = begin_it.run();
+  for (std::size_t i = 0; i < group.size() && code == SQLITE_OK; ++i) {
+    written.push_back(group[i]->apply(rows));
+    code = written.back().code;
+  }
+  if (code == SQLITE_OK) {
+    committing = true;
+    code = commit_it.run();
+  }
+  if (code == SQLITE_OK) return code;
+  rows.forget_names();
+  is_shaken = true;
+  if (sqlite3_get_autocommit(writing.get()) == 0) static_cast<void>(writing.run("ROLLBACK"));
+  return code;
+}
+
+void SqliteStore::Impl::commit(const Group& group, Guard& guard) {
+  std::vector<Written> written;
+  written.reserve(group.size());
+  bool committing = false;
+  int code = SQLITE_OK;
+  unlocked(guard, [&] {
+    code = transact(group, written, committing);
+    suspect(code);
+    tell_health(code == SQLITE_OK ? "" : error_of(code, name).message);
+  });
+  const bool done = code == SQLITE_OK;
+  if (done) ++commits;
+
+  Group told;
+  std::vector<std::optional<StoreError>> refused;
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    std::optional<StoreError> why;
+    if (done) {
+      why = std::move(written[i].refused);
+      records += written[i].records;
+      open_runs += written[i].open;
+      if (!why && !group[i]->committed() && group[i]->stage != Stage::done) {
+        group[i]->stage = Stage::waiting;
+        group[i]->asked = TimePoint();
+        changes.push_back(group[i]);
+        continue;
+      }
+    } else {
+      why = error_of(code, name);
+      why->may_be_done = committing;
+    }
+    if (!why) changes_done += written[i].steps;
+    if (!settle(*group[i])) continue;
+    told.push_back(group[i]);
+    refused.push_back(std::move(why));
+  }
+  call(guard, [&] {
+    for (std::size_t i = 0; i < told.size(); ++i)
+      refused[i] ? told[i]->fail(*refused[i]) : told[i]->succeed();
+  });
+}
+
+void SqliteStore::Impl::tell_health(const std::string& trouble) {
+  std::string before;
+  {
+    const std::lock_guard guard(mutex);
+    // Who destroys the store no longer waits for this thread: the log may be gone.
+    if (abandoned || degraded == trouble) return;
+    before = std::exchange(degraded, trouble);
+  }
+  if (!options.log) return;
+  if (trouble.empty()) return options.log(LogLevel::info, name + " is written again.");
+  if (before.empty()) options.log(LogLevel::error, trouble);
+}
+
+void SqliteStore::Impl::suspect(int code) const {
+  const int kind = code & 0xFF;
+  if (kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB)
+    static_cast<void>(make_file(suspicion_of(file)));
+}
+
+void SqliteStore::Impl::count() {
+  int code = SQLITE_OK;
+  const std::int64_t there = reading.number("SELECT count(*) FROM runs", code);
+  static_cast<void>(reading.run("COMMIT"));
+  if (code != SQLITE_ROW) return suspect(code);
+  const std::lock_guard guard(mutex);
+  records += there;
+  is_counted = true;
+}
+
+void SqliteStore::Impl::read_all() {
+  count();
+  Guard guard(mutex);
+  while (true) {
+    for_reader.wait(guard, [&] { return closing || !lookups.empty(); });
+    if (lookups.empty()) return;
+    const std::shared_ptr<Look> lookup = std::move(lookups.front());
+    lookups.pop_front();
+    if (!begins(*lookup, Steady::now(), guard)) continue;
+    int code = SQLITE_OK;
+    looked_up = lookup.get();
+    unlocked(guard, [&] {
+      code = lookup->look();
+      suspect(code);
+    });
+    looked_up = nullptr;
+    if (!settle(*lookup)) continue;
+    call(guard, [&] {
+      if (code != SQLITE_OK) return lookup->fail(error_of(code, name));
+      lookup->succeed();
+    });
+  }
+}
+
+void SqliteStore::Impl::watch_all() {
+  Guard guard(mutex);
+  while (!abandoned && (!closing || running > 1)) {
+    if (pending.empty()) {
+      for_watch.wait(guard);
+      continue;
+    }
+    const TimePoint deadline = pending.begin()->first;
+    const std::shared_ptr<Operation> operation = pending.begin()->second;
+    if (Steady::now() < deadline) {
+      for_watch.wait_until(guard, deadline);
+      continue;
+    }
+    StoreError error = too_late();
+    if (operation->stage == Stage::begun) {
+      error.message = "The deadline passed while the store was at it.";
+      error.may_be_done = true;
+    }
+    static_cast<void>(settle(*operation));
+    call(guard, [&] { operation->fail(error); });
+  }
+}
+
+Result<std::unique_ptr<SqliteStore>, StoreError> SqliteStore::open(Options options) {
+  std::error_code error;
+  options.folder = fs::absolute(options.folder, error);
+  Result<FolderLock, StoreError> lock = FolderLock::take(options.folder);
+  if (!lock) return std::move(lock).error();
+  const fs::path file = options.folder / "falproxy.db";
+  auto impl = std::make_shared<Impl>(std::move(options), *std::move(lock), file);
+  if (std::optional<StoreError> why = impl->open()) return *std::move(why);
+  impl->start();
+  return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(impl)));
+}
+
+SqliteStore::SqliteStore(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+SqliteStore::~SqliteStore() { impl_->end(); }
+
+const std::string& SqliteStore::notice() const noexcept { return impl_->notice; }
+
+void SqliteStore::write(const RunRecord& record, Durability durability, TimePoint deadline,
+                        Callback<Done> done) {
+  Result<Row, StoreError> row = row_of(record);
+  if (!row) return done(std::move(row).error());
+  const auto change =
+      std::make_shared<Write>(deadline, durability == Durability::lazy, *std::move(row));
+  change->done = std::move(done);
+  if (const std::optional<StoreError> why = impl_->add(change)) change->done(*why);
+}
+
+void SqliteStore::erase(const RunId& id, TimePoint deadline, Callback<Done> done) {
+  const auto change = std::make_shared<Erasure>(deadline, id);
+  change->done = std::move(done);
+  if (const std::optional<StoreError> why = impl_->add(change)) change->done(*why);
+}
+
+void SqliteStore::find(const RunQuery& query, TimePoint deadline,
+                       Callback<std::vector<RunRecord>> done) {
+  if (std::optional<StoreError> fault = fault_of(query)) return done(*std::move(fault));
+  const auto lookup = std::make_shared<Lookup>(deadline, impl_->reader);
+  lookup->query = query;
+  lookup->done = std::move(done);
+  if (const std::optional<StoreError> why = impl_->add(lookup)) lookup->done(*why);
+}
+
+void SqliteStore::forget_expired(WallTime now, TimePoint deadline, Callback<std::uint64_t> done) {
+  const auto change = std::make_shared<Forgetting>(
+      deadline,
+      std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count());
+  change->done = std::move(done);
+  if (const std::optional<StoreError> why = impl_->add(change)) change->done(*why);
+}
+
+void SqliteStore::Impl::change_spending(bool lazy, TimePoint deadline, std::size_t size,
+                                        std::function<int()> write, Callback<Done> done) {
+  const auto change = std::make_shared<SpendingChange>(deadline, lazy);
+  change->write = std::move(write);
+  change->size = size;
+  change->done = std::move(done);
+  if (const std::optional<StoreError> why = add(change)) change->done(*why);
+}
+
+template <class T>
+void SqliteStore::Impl::read_spending(TimePoint deadline, std::function<int(T&)> read,
+                                      Callback<T> done) {
+  const auto look = std::make_shared<SpendingLook<T>>(deadline);
+  look->read = std::move(read);
+  look->done = std::move(done);
+  if (const std::optional<StoreError> why = add(look)) look->done(*why);
+}
+
+void SqliteStore::charge(std::vector<Charge> charges, Durability durability, TimePoint deadline,
+                         Callback<Done> done) {
+  impl_->change_spending(
+      durability == Durability::lazy, deadline, 256 * (1 + charges.size()),
+      [&rows = impl_->spending_rows, charges = std::move(charges)] { return rows.charge(charges); },
+      std::move(done));
+}
+
+void SqliteStore::balances(Day today, TimePoint deadline, Callback<std::vector<Balance>> done) {
+  impl_->read_spending<std::vector<Balance>>(
+      deadline,
+      [&rows = impl_->spending_reader, today](auto& all) { return rows.balances(today, all); },
+      std::move(done));
+}
+
+void SqliteStore::add(Spending spending, TimePoint deadline, Callback<Done> done) {
+  const std::size_t size = 256 + spending.key.size() + spending.model.size() + spending.user.size();
+  impl_->change_spending(
+      true, deadline, size,
+      [&rows = impl_->spending_rows, spending = std::move(spending)] { return rows.add(spending); },
+      std::move(done));
+}
+
+void SqliteStore::sum(const SpendingQuery& query, TimePoint deadline,
+                      Callback<std::vector<Spending>> done) {
+  impl_->read_spending<std::vector<Spending>>(
+      deadline,
+      [&rows = impl_->spending_reader, query](auto& sums) { return rows.sum(query, sums); },
+      std::move(done));
+}
+
+void SqliteStore::forget_spending(Day day, TimePoint deadline, Callback<Done> done) {
+  impl_->change_spending(
+      true, deadline, 256,
+      [&rows = impl_->spending_rows, day] { return rows.forget_spending(day); }, std::move(done));
+}
+
+void SqliteStore::put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) {
+  const std::size_t size = 256 + name.size() + text.size();
+  impl_->change_spending(
+      false, deadline, size,
+      [&rows = impl_->spending_rows, name = std::move(name), text = std::move(text)] {
+        return rows.put(name, text);
+      },
+      std::move(done));
+}
+
+void SqliteStore::get(std::string name, TimePoint deadline, Callback<std::string> done) {
+  impl_->read_spending<std::string>(
+      deadline,
+      [&rows = impl_->spending_reader, name = std::move(name)](std::string& text) {
+        return rows.get(name, text);
+      },
+      std::move(done));
+}
+
+StoreStatus SqliteStore::status() const {
+  const std::lock_guard guard(impl_->mutex);
+  StoreStatus status{
+      .name = "sqlite",
+      .open = static_cast<std::uint64_t>(std::max<std::int64_t>(0, impl_->open_runs)),
+      .waiting = impl_->pending.size(),
+      .written = impl_->changes_done,
+      .commits = impl_->commits,
+      .degraded = impl_->degraded};
+  if (impl_->is_counted)
+    status.records = static_cast<std::uint64_t>(std::max<std::int64_t>(0, impl_->records));
+  return status;
+}
+
+}  // namespace falproxy::inline v0

@@ -1,0 +1,274 @@
+#include "runs/later.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "runs/course.hpp"
+#include "runs/memo.hpp"
+#include "runs/pictures.hpp"
+
+namespace falproxy::inline v0::runs {
+namespace {
+
+using namespace std::chrono_literals;
+
+// fal answers a cancel within this, or it is in trouble.
+constexpr Milliseconds longest_cancel = 5s;
+// What a job takes of which nothing is known.
+constexpr double usual_seconds = 60;
+
+Error store_is_away() {
+  return {.kind = ErrorKind::overloaded,
+          .message = "What was noted of runs cannot be read now. Try again.",
+          .retry_after = 1000ms};
+}
+
+Result<std::vector<RunRecord>> look_up(const World& world, const RunQuery& query) {
+  Clock& clock = world.parts.clock;
+  if (world.parts.state == nullptr) return std::vector<RunRecord>();
+  const TimePoint until = clock.now() + longest_store_wait;
+  const Awaited<std::vector<RunRecord>> found;
+  world.parts.state->find(query, until, found.callback());
+  Result<std::vector<RunRecord>, StoreError> records = found.wait(clock, until);
+  if (records) return *std::move(records);
+  world.debug([&] { return "runs cannot be looked up: " + records.error().message; });
+  return store_is_away();
+}
+
+// Percent of a job on which fal has worked for so long: most of the way in the usual time, and then
+// ever more slowly.
+int percent_after(double seconds, double usual) {
+  const double share = seconds / std::max(usual, 0.1);
+  const double done = share < 1 ? 90 * share : 90 + 9 * (1 - 1 / share);
+  return std::clamp(static_cast<int>(done), 0, 99);
+}
+
+RunPhase phase_of(const RunRecord& record, bool is_live, bool goes_on) {
+  // Another model may take the place of the one that failed.
+  if (goes_on && record.state == RunState::failed) return RunPhase::queued;
+  switch (record.state) {
+    case RunState::completed:
+      return record.fault.has_value() || record.artifacts.empty() ? RunPhase::failed
+                                                                  : RunPhase::completed;
+    case RunState::cancelled:
+      return RunPhase::cancelled;
+    case RunState::failed:
+      return RunPhase::failed;
+    case RunState::intent:
+      return is_live ? RunPhase::queued : RunPhase::failed;
+    case RunState::accepted:
+      break;
+  }
+  return RunPhase::queued;
+}
+
+Error error_of(const World& world, const RunRecord& record) {
+  if (record.fault.has_value() && record.state != RunState::cancelled)
+    return {.kind = record.fault->kind, .message = record.fault->message};
+  if (record.state == RunState::cancelled)
+    return {.kind = ErrorKind::cancelled, .message = "The run was cancelled."};
+  for (const RunJob& job : record.jobs) {
+    if (job.state == RunState::completed) continue;
+    Error error = output_of(world, job).error;
+    if (!error.message.empty()) return error;
+  }
+  return {.kind = ErrorKind::no_image,
+          .message = "The model gave its files in the answer itself, and those are not kept."};
+}
+
+RunStatus status_of(const World& world, const Past& past, LiveRuns& live, RunRecord record) {
+  const std::shared_ptr<LiveRun> run = live.find(record.owner, record.id);
+  // Another server of the same store may be about to submit it.
+  const bool is_live = run != nullptr || (!past.has(record) && is_open(record.state));
+  RunStatus status{.record = std::move(record)};
+  const Memo memo = memo_of(status.record);
+  status.phase = phase_of(status.record, is_live, run != nullptr);
+  status.response_format = memo.plan.response_format;
+  status.details = memo.surface;
+  status.size = memo.plan.size;
+  status.seconds = memo.plan.seconds;
+  if (status.phase == RunPhase::completed) {
+    status.progress = 100;
+    status.products = products_of(status.record, memo);
+    status.size = status.products.front().size;
+    status.seconds = status.products.front().seconds;
+  } else if (status.phase != RunPhase::queued) {
+    status.error = error_of(world, status.record);
+    status.error->fal_request_id.clear();
+  } else if (run != nullptr) {
+    status.queue_position = run->queue_position();
+    if (const std::optional<TimePoint> since = run->running_since()) {
+      status.phase = RunPhase::in_progress;
+      const std::string endpoint =
+          status.record.jobs.empty() ? std::string() : status.record.jobs.front().endpoint;
+      const std::chrono::duration<double> time = world.parts.clock.now() - *since;
+      status.progress =
+          percent_after(time.count(), live.usual_seconds(endpoint).value_or(usual_seconds));
+    }
+    status.progress = run->tell_progress(status.progress);
+  }
+  return status;
+}
+
+// The run that a request repeats. Errors: idempotency_key_reused.
+Result<std::optional<RunId>> repeated(const World& world, const Asked& asked) {
+  const bool keyed = asked.key_hash.has_value();
+  if (!keyed && asked.retry_count == 0) return std::optional<RunId>();
+  RunQuery query = keyed ? RunQuery::of_key(asked.owner, *asked.key_hash)
+                         : RunQuery::of_digest(asked.owner, asked.digest);
+  query.limit = 20;
+  const std::chrono::seconds window =
+      keyed ? world.options.keyed_recovery : world.options.recovery_window;
+  query.not_before = world.parts.clock.wall_now() - window;
+  const Result<std::vector<RunRecord>> records = look_up(world, query);
+  if (!records) return records.error();
+  for (const RunRecord& record : *records) {
+    if (keyed && record.digest != asked.digest) return key_reused();
+    if (!record.promised) continue;
+    // What fal never took may be asked for again; what it may have taken, not.
+    const bool is_uncertain = std::ranges::any_of(
+        record.jobs, [](const RunJob& job) { return job.state == RunState::intent; });
+    if (is_open(record.state) || is_uncertain || fal_has_some(record))
+      return std::optional(record.id);
+  }
+  return std::optional<RunId>();
+}
+
+Outcome answered_by(const RunId& id, const LaterRun& later) {
+  if (later.noted) later.noted(id);
+  Outcome outcome{Error{ErrorKind::cancelled, "An earlier request has begun this run."}, {}};
+  outcome.receipt.recovered = true;
+  return outcome;
+}
+
+}  // namespace
+
+Outcome run_later(const World& given, const Asked& asked, LiveRuns& live, Wish wish,
+                  const CallContext& context) {
+  Runner::Options options = given.options;
+  options.plan.data_uris = false;  // a record has room for addresses alone
+  const World world{given.parts, options, given.tally};
+  LiveRuns::Entry entry = live.enter(asked, context.later->id, world.parts.clock);
+  while (entry.place == nullptr) {
+    if (entry.equal == nullptr) return Outcome{key_reused(), {}};
+    const RunId equal = entry.equal->id();
+    if (entry.equal->wait_for_note()) return answered_by(equal, *context.later);
+    // It ended before it was noted, so this one begins.
+    entry = live.enter(asked, context.later->id, world.parts.clock);
+  }
+  const LiveRuns::Place& place = entry.place;
+  const Result<std::optional<RunId>> earlier = repeated(world, asked);
+  if (!earlier) return Outcome{earlier.error(), {}};
+  if (earlier->has_value()) return answered_by(**earlier, *context.later);
+
+  std::stop_source give_up;
+  Patience patience(world.parts.clock.now() + longest_run, give_up.get_token());
+  const std::stop_callback on_stop(context.stop, [&] {
+    patience.leave();
+    give_up.request_stop();
+  });
+  const std::stop_callback on_cancel(place->cancelled(), [&] { give_up.request_stop(); });
+  LaterRun later = *context.later;
+  later.noted = [&](const RunId& id) {
+    place->note();
+    if (context.later->noted) context.later->noted(id);
+  };
+  Asked noting = asked;
+  noting.later = &later;
+  Recorder recorder(world, noting);
+  Served served = serve(world, std::move(wish), nullptr, patience, place.get(), recorder);
+  for (const JobReceipt& job : served.outcome.receipt.jobs)
+    live.note_duration(job.endpoint, job.inference);
+  return std::move(served.outcome);
+}
+
+Result<std::optional<RunStatus>> find_run(const World& world, const Past& past, LiveRuns& live,
+                                          const std::string& owner, const RunId& id) {
+  Result<std::vector<RunRecord>> records = look_up(world, RunQuery::of_id(id, owner));
+  if (!records) return std::move(records).error();
+  if (records->empty()) return std::optional<RunStatus>();
+  return std::optional(status_of(world, past, live, std::move(records->front())));
+}
+
+Result<std::vector<RunStatus>> list_runs(const World& world, const Past& past, LiveRuns& live,
+                                         const RunQuery& query) {
+  Result<std::vector<RunRecord>> records = look_up(world, query);
+  if (!records) return std::move(records).error();
+  std::vector<RunStatus> runs;
+  for (RunRecord& record : *records)
+    runs.push_back(status_of(world, past, live, std::move(record)));
+  return runs;
+}
+
+Result<std::optional<RunStatus>> cancel_run(const World& world, const Past& past, LiveRuns& live,
+                                            const std::string& owner, const RunId& id) {
+  if (const std::shared_ptr<LiveRun> run = live.find(owner, id)) {
+    run->cancel();
+    static_cast<void>(run->wait(world.parts.clock.now() + longest_cancel));
+  }
+  return find_run(world, past, live, owner, id);
+}
+
+Result<bool> forget_run(const World& world, const Past& past, LiveRuns& live,
+                        const std::string& owner, const RunId& id) {
+  const Result<std::optional<RunStatus>> status = cancel_run(world, past, live, owner, id);
+  if (!status) return status.error();
+  if (!status->has_value()) return false;
+  Clock& clock = world.parts.clock;
+  if (live.find(owner, id) != nullptr) {
+    return Error{.kind = ErrorKind::overloaded,
+                 .message = "The run is still being cancelled. Try again.",
+                 .retry_after = 1000ms};
+  }
+  const TimePoint until = clock.now() + longest_store_wait;
+  const Awaited<Done> erased;
+  world.parts.state->erase(id, until, erased.callback());
+  if (!erased.wait(clock, until)) return store_is_away();
+  return true;
+}
+
+Result<std::vector<RunStatus>> untold_runs(const World& world, const Past& past, LiveRuns& live) {
+  Result<std::vector<RunRecord>> records = look_up(world, RunQuery::of_open(1'000));
+  if (!records) return std::move(records).error();
+  std::vector<RunStatus> runs;
+  for (RunRecord& record : *records) {
+    if (!record.is_untold || live.find(record.owner, record.id) != nullptr) continue;
+    RunStatus status = status_of(world, past, live, std::move(record));
+    if (status.phase != RunPhase::queued && status.phase != RunPhase::in_progress)
+      runs.push_back(std::move(status));
+  }
+  return runs;
+}
+
+void note_told(const World& world, const RunRecord& told) {
+  // It may have been forgotten meanwhile.
+  Result<std::vector<RunRecord>> found = look_up(world, RunQuery::of_id(told.id, told.owner));
+  if (!found || found->empty()) return;
+  RunRecord& record = found->front();
+  record.is_untold = false;
+  ++record.fence;
+  // Waited for: who looks next must not find it untold.
+  const TimePoint until = world.parts.clock.now() + longest_store_wait;
+  const Awaited<Done> written;
+  world.parts.state->write(record, Durability::durable, until, written.callback());
+  static_cast<void>(written.wait(world.parts.clock, until));
+}
+
+Result<std::vector<Product>> fetch_products(const World& world, const RunStatus& status,
+                                            const CallContext& context) {
+  if (status.response_format == ResponseFormat::url) return status.products;
+  std::vector<plan::ResultFile> files;
+  for (const Product& product : status.products) files.push_back({.url = product.content});
+  const Patience patience(context.deadline, context.stop);
+  std::vector<Result<Picture>> pictures =
+      make_pictures(world, files, ResponseFormat::b64_json, patience);
+  std::vector<Product> products = status.products;
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    if (!pictures[i]) return std::move(pictures[i]).error();
+    products[i].content = pictures[i]->content;
+    products[i].is_address = false;
+  }
+  return products;
+}
+
+}  // namespace falproxy::inline v0::runs

@@ -1,0 +1,112 @@
+#include "runs/memo.hpp"
+
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/fmt.hpp"
+#include "json/access.hpp"
+#include "runs/gathering.hpp"
+#include "runs/pictures.hpp"
+
+namespace falproxy::inline v0::runs {
+namespace {
+
+using nlohmann::json;
+
+// The texts of a plan that stand in a memo under their own names.
+constexpr std::pair<const char*, std::optional<std::string> plan::Plan::*> texts[] = {
+    {"size", &plan::Plan::size},
+    {"quality", &plan::Plan::quality},
+    {"background", &plan::Plan::background},
+    {"output_format", &plan::Plan::output_format}};
+
+constexpr Medium media_made[] = {Medium::image, Medium::video, Medium::audio, Medium::mesh};
+
+}  // namespace
+
+std::string to_details(const plan::Plan& plan, ResponseFormat wanted, std::string_view surface) {
+  json details = {{"makes", name_of(plan.makes)},
+                  {"format", name_of(wanted)},
+                  {"n", plan.n},
+                  {"places", plan.places}};
+  for (const auto& [name, text] : texts) {
+    if ((plan.*text).has_value()) details[name] = *(plan.*text);
+  }
+  if (plan.seconds.has_value()) details["seconds"] = *plan.seconds;
+  if (plan.output_format_sent) details["output_format_sent"] = true;
+  if (!surface.empty()) details["surface"] = surface;
+  return dump_raw(details);
+}
+
+Memo memo_of(const RunRecord& record) {
+  Memo memo;
+  const Result<json> details = parse_raw(record.details);
+  if (!details || !details->is_object()) {
+    memo.plan.n = std::numeric_limits<int>::max();
+    return memo;
+  }
+  plan::Plan& plan = memo.plan;
+  const std::string makes = text_of(*details, "makes");
+  for (const Medium medium : media_made) {
+    if (name_of(medium) == makes) plan.makes = medium;
+  }
+  if (text_of(*details, "format") == name_of(ResponseFormat::b64_json))
+    plan.response_format = ResponseFormat::b64_json;
+  if (const json* n = member_of(*details, "n"))
+    plan.n = static_cast<int>(as_integer(*n).value_or(1));
+  if (const json* places = member_of(*details, "places"); places != nullptr && places->is_array()) {
+    for (const json& place : *places) {
+      if (place.is_string()) plan.places.push_back(place.get<std::string>());
+    }
+  }
+  for (const auto& [name, text] : texts) {
+    if (std::string value = text_of(*details, name); !value.empty()) plan.*text = std::move(value);
+  }
+  if (const json* seconds = member_of(*details, "seconds"); seconds && seconds->is_number())
+    plan.seconds = seconds->get<double>();
+  plan.output_format_sent = member_of(*details, "output_format_sent") != nullptr;
+  memo.surface = text_of(*details, "surface");
+  return memo;
+}
+
+std::vector<RunArtifact> artifacts_of(const std::vector<Product>& products) {
+  std::vector<RunArtifact> artifacts;
+  std::size_t left = max_artifact_bytes;
+  for (const Product& product : products) {
+    constexpr std::size_t beside = 64;  // what a record adds to the texts
+    const std::size_t needed = product.content.size() + product.content_type.size() + beside;
+    if (!product.is_address || needed > left) continue;
+    RunArtifact artifact{.url = product.content.str(),
+                         .content_type = product.content_type,
+                         .seconds = product.seconds};
+    if (artifact.url.starts_with("data:")) continue;
+    if (const Result<SizeWish> size = SizeWish::parse(product.size.value_or("auto"));
+        size && size->kind == SizeWish::Kind::pixels) {
+      artifact.width = size->width;
+      artifact.height = size->height;
+    }
+    left -= needed;
+    artifacts.push_back(std::move(artifact));
+  }
+  return artifacts;
+}
+
+std::vector<Product> products_of(const RunRecord& record, const Memo& memo) {
+  std::vector<Product> products;
+  const auto created =
+      std::chrono::duration_cast<std::chrono::seconds>(record.created.time_since_epoch());
+  plan::Plan plan = memo.plan;
+  plan.response_format = ResponseFormat::url;
+  for (const RunArtifact& artifact : record.artifacts) {
+    plan::ResultFile file{.url = Body(artifact.url),
+                          .content_type = artifact.content_type,
+                          .width = artifact.width,
+                          .height = artifact.height,
+                          .seconds = artifact.seconds};
+    products.push_back(product_of(plan, file, {.content = file.url}, created.count()));
+  }
+  return products;
+}
+
+}  // namespace falproxy::inline v0::runs

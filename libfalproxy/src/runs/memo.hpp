@@ -1,0 +1,32 @@
+// memo.hpp: what a record keeps of a plan, so that an answer can be made without it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "falproxy/plan.hpp"
+#include "falproxy/product.hpp"
+#include "falproxy/state_store.hpp"
+
+namespace falproxy::inline v0::runs {
+
+struct Memo {
+  plan::Plan plan;      ///< of it what product_of() and read_result() need
+  std::string surface;  ///< LaterRun::details
+};
+
+/// For RunRecord::details. `wanted`: how the request wants the files; `surface`:
+/// LaterRun::details.
+[[nodiscard]] std::string to_details(const plan::Plan& plan, ResponseFormat wanted,
+                                     std::string_view surface);
+/// Whatever cannot be read has its default.
+[[nodiscard]] Memo memo_of(const RunRecord& record);
+
+/// As many addresses as a record has room for.
+[[nodiscard]] std::vector<RunArtifact> artifacts_of(const std::vector<Product>& products);
+/// What artifacts_of() kept.
+[[nodiscard]] std::vector<Product> products_of(const RunRecord& record, const Memo& memo);
+
+}  // namespace falproxy::inline v0::runs

@@ -1,0 +1,200 @@
+#include "runs/recall.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace falproxy::inline v0::runs {
+namespace {
+
+constexpr std::size_t most_looked_at = 20;
+
+// The newest first. An error: what is there cannot be told now.
+Result<std::vector<RunRecord>> look_up(const World& world, RunQuery query) {
+  Clock& clock = world.parts.clock;
+  const TimePoint until = clock.now() + longest_store_wait;
+  const Awaited<std::vector<RunRecord>> found;
+  query.limit = most_looked_at;
+  world.parts.state->find(query, until, found.callback());
+  Result<std::vector<RunRecord>, StoreError> records = found.wait(clock, until);
+  if (records) return *std::move(records);
+  world.debug([&] { return "earlier runs cannot be looked up: " + records.error().message; });
+  // A store that is slow has the answer later; one that fails, never.
+  const StoreFault fault = records.error().fault;
+  if (fault != StoreFault::timed_out && fault != StoreFault::overloaded)
+    return std::vector<RunRecord>();
+  return Error{ErrorKind::overloaded,
+               "Whether this request repeats an earlier one cannot be looked up now. Try again.",
+               {},
+               Milliseconds(1000)};
+}
+
+Error uncertain() {
+  return {.kind = ErrorKind::job_uncertain,
+          .message =
+              "An equal request was being submitted when the server ended; whether fal has taken "
+              "its job is not known, so it is not submitted again. Send it with a new "
+              "'Idempotency-Key' to have it made in any case.",
+          .submitted = true};
+}
+
+Error being_submitted() {
+  return {ErrorKind::overloaded,
+          "A request with this 'Idempotency-Key' and 'Prefer: respond-async' is being submitted. "
+          "Try again.",
+          {},
+          Milliseconds(1000)};
+}
+
+bool has(const RunRecord& record, RunState state) {
+  return std::ranges::any_of(record.jobs, [&](const RunJob& job) { return job.state == state; });
+}
+
+}  // namespace
+
+bool fal_has_some(const RunRecord& record) {
+  return std::ranges::any_of(record.jobs, [](const RunJob& job) {
+    return !job.request_id.empty() && job.state != RunState::cancelled;
+  });
+}
+
+Error key_reused() {
+  return {ErrorKind::idempotency_key_reused,
+          "This 'Idempotency-Key' came with another request before. Send a new key with a new "
+          "request.",
+          "Idempotency-Key"};
+}
+
+JobOutput output_of(const World& world, const RunJob& job) {
+  JobOutput output;
+  output.receipt.endpoint = job.endpoint;
+  output.receipt.fal_request_id = job.request_id;
+  output.receipt.billable_units = job.billable_units;
+  if (job.held)
+    output.reserved = Reservation{.held = *job.held, .day = job.held_on, .restored = true};
+  output.receipt.accepted = job.state != RunState::intent && !job.request_id.empty();
+  output.error = {.kind = ErrorKind::upstream_failed,
+                  .message = "The server ended while the job ran.",
+                  .submitted = output.receipt.accepted};
+  switch (job.state) {
+    case RunState::accepted:
+    case RunState::completed:
+      output.at_fal = taken_job(world, job);
+      output.is_to_follow = output.at_fal.has_value();
+      if (!output.is_to_follow) {
+        output.error.kind = ErrorKind::result_expired;
+        output.error.message = "The job was done before, and fal does not keep what it made.";
+      }
+      break;
+    case RunState::intent:
+      output.error = uncertain();
+      break;
+    case RunState::cancelled:
+      output.error.kind = ErrorKind::cancelled;
+      break;
+    case RunState::failed:
+      if (job.fault.has_value()) {
+        output.error.kind = job.fault->kind;
+        output.error.message = job.fault->message;
+      }
+      break;
+  }
+  output.error.fal_request_id = job.request_id;
+  return output;
+}
+
+std::optional<Past::Hold> Past::hold(const RunRecord& record) {
+  const std::lock_guard lock(mutex_);
+  if (!held_.insert(record.id).second) return std::nullopt;
+  // The others are not followed.
+  if (has(record) && is_open(record.state)) {
+    claimed_.insert(record.id);
+    if (const auto hears = hear_.find(record.id); hears != hear_.end()) hears->second();
+  }
+  return Hold(this, [id = record.id](Past* past) {
+    const std::lock_guard guard(past->mutex_);
+    past->held_.erase(id);
+  });
+}
+
+Past::Claims::Claims(Past& past, const RunId& id, std::function<void()> heard)
+    : past_(past), id_(id) {
+  const std::lock_guard lock(past_.mutex_);
+  if (past_.claimed_.contains(id_)) heard();
+  past_.hear_.emplace(id_, std::move(heard));
+}
+
+Past::Claims::~Claims() {
+  const std::lock_guard lock(past_.mutex_);
+  past_.hear_.erase(id_);
+}
+
+std::optional<TakenJob> taken_job(const World& world, const RunJob& job) {
+  const Result<fal::EndpointId> endpoint = fal::EndpointId::parse(job.endpoint);
+  if (!endpoint) return std::nullopt;
+  std::optional<fal::Submitted> submitted =
+      fal::submitted_as(job.request_id, *endpoint, world.options.fal.queue);
+  // One that did not go through the queue has no key noted: its result is nowhere.
+  if (!submitted.has_value() || job.account.empty()) return std::nullopt;
+  if (!job.status_url.empty()) submitted->status_url = job.status_url;
+  if (!job.response_url.empty()) submitted->response_url = job.response_url;
+  if (!job.cancel_url.empty()) submitted->cancel_url = job.cancel_url;
+  return TakenJob{*std::move(submitted), job.account};
+}
+
+namespace {
+
+// Whether it is young enough for who asks.
+bool is_within(const World& world, const Asked& asked, const Past& past, const RunRecord& record) {
+  const WallTime now = world.parts.clock.wall_now();
+  const bool keyed = asked.key_hash.has_value();
+  const std::chrono::seconds window =
+      keyed ? world.options.keyed_recovery : world.options.recovery_window;
+  if (keyed || asked.retry_count > 0) {
+    if (window.count() == 0) return false;  // never
+    if (keyed && is_open(record.state)) return true;
+    // Who was cut by the end of the process asks again once it is back.
+    const bool was_cut = is_open(record.state) && past.has(record);
+    return now <= (was_cut ? std::max(record.changed, past.started()) : record.changed) + window;
+  }
+  return is_open(record.state) && past.has(record);
+}
+
+}  // namespace
+
+Result<std::optional<Recalled>> recall(const World& world, const Asked& asked, Past& past) {
+  const bool keyed = asked.key_hash.has_value();
+  const bool may_be_cut = world.parts.clock.wall_now() < past.started() + cut_clients_return;
+  if (!keyed && asked.retry_count == 0 && !may_be_cut) return std::optional<Recalled>();
+  Result<std::vector<RunRecord>> records =
+      look_up(world, keyed ? RunQuery::of_key(asked.owner, *asked.key_hash)
+                           : RunQuery::of_digest(asked.owner, asked.digest));
+  if (!records) return std::move(records).error();
+  std::erase_if(*records,
+                [&](const RunRecord& record) { return !is_within(world, asked, past, record); });
+  // What has not ended is what its client misses.
+  std::stable_partition(records->begin(), records->end(),
+                        [](const RunRecord& record) { return is_open(record.state); });
+  for (RunRecord& record : *records) {
+    if (keyed && record.digest != asked.digest) return key_reused();
+    if (!fal_has_some(record)) {
+      // It has just been begun here, or it was refused.
+      const bool is_begun_here = !past.has(record) && is_open(record.state);
+      if (is_begun_here && !record.surface.empty()) return being_submitted();
+      if (is_begun_here || !has(record, RunState::intent)) continue;
+      return uncertain();
+    }
+    // Two equal requests that were cut get a job each.
+    std::optional<Past::Hold> hold = past.hold(record);
+    if (!hold.has_value()) continue;
+    auto harvest = std::make_shared<Harvest>();
+    harvest->restored = true;
+    harvest->chance = record.chance;
+    harvest->receipt.requested_model = record.requested_model;
+    harvest->receipt.served_model = record.served_model;
+    for (const RunJob& job : record.jobs) harvest->outputs.push_back(output_of(world, job));
+    return std::optional(Recalled{std::move(record), std::move(harvest), *std::move(hold)});
+  }
+  return std::optional<Recalled>();
+}
+
+}  // namespace falproxy::inline v0::runs

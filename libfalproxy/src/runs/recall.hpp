@@ -1,0 +1,80 @@
+// recall.hpp: looks in the store for an earlier run of the same wish, by another process or long
+// ago.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+
+#include "falproxy/state_store.hpp"
+#include "runs/recorder.hpp"
+
+namespace falproxy::inline v0::runs {
+
+/// Clients whose connection was cut send the same request again within this time.
+inline constexpr std::chrono::seconds cut_clients_return{10};
+
+/// What an earlier process has left. Thread-safe.
+class Past {
+ public:
+  explicit Past(WallTime started) : started_(started) {}
+
+  /// Runs that were created before are those of an earlier process.
+  [[nodiscard]] WallTime started() const noexcept { return started_; }
+  [[nodiscard]] bool has(const RunRecord& record) const noexcept {
+    return record.created < started_;
+  }
+
+  /// The right to go on with a run, for one request at a time; whoever follows it hears of that.
+  /// None: another request has it.
+  using Hold = std::unique_ptr<Past, std::function<void(Past*)>>;
+  [[nodiscard]] std::optional<Hold> hold(const RunRecord& record);
+
+  /// Hears of a claim as long as it lives, and of one that came before.
+  class Claims {
+   public:
+    /// `heard` is called with a lock held: it must not call `past`.
+    Claims(Past& past, const RunId& id, std::function<void()> heard);
+    ~Claims();
+    Claims(const Claims&) = delete;
+    Claims& operator=(const Claims&) = delete;
+
+   private:
+    Past& past_;
+    const RunId id_;
+  };
+
+ private:
+  const WallTime started_;
+  std::mutex mutex_;
+  std::set<RunId> claimed_, held_;
+  std::map<RunId, std::function<void()>> hear_;
+};
+
+/// A run that can be gone on with.
+struct Recalled {
+  RunRecord record;
+  std::shared_ptr<const Harvest> harvest;
+  Past::Hold hold;  ///< as long as the request is served
+};
+
+/// The earlier run that a request repeats: by its Idempotency-Key, by a retry count, or because an
+/// earlier process was following it when it ended a moment ago. None: it has to be run.
+/// Errors: idempotency_key_reused, job_uncertain, overloaded (the store is slow).
+[[nodiscard]] Result<std::optional<Recalled>> recall(const World& world, const Asked& asked,
+                                                     Past& past);
+
+/// fal took a job of it, and did not cancel it.
+[[nodiscard]] bool fal_has_some(const RunRecord& record);
+/// An Idempotency-Key came with another request before.
+[[nodiscard]] Error key_reused();
+/// A job as far as its record tells of it.
+[[nodiscard]] JobOutput output_of(const World& world, const RunJob& job);
+/// The job of a record as fal knows it; none if it cannot be said.
+[[nodiscard]] std::optional<TakenJob> taken_job(const World& world, const RunJob& job);
+
+}  // namespace falproxy::inline v0::runs

@@ -1,0 +1,255 @@
+#include "runs/recorder.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/utf8.hpp"
+#include "runs/memo.hpp"
+
+namespace falproxy::inline v0::runs {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t longest_prompt = 6'000;
+// A restart finds what could not be noted until then.
+constexpr std::chrono::minutes longest_insisting{5};
+
+RunId draw_id(const World& world, const Asked& asked, WallTime now) {
+  // The time tells equal wishes apart if nobody gives random numbers.
+  std::string seed(reinterpret_cast<const char*>(asked.digest.data()), asked.digest.size());
+  seed += asked.owner + std::to_string(now.time_since_epoch().count());
+  for (int i = 0; i < 4; ++i) seed += std::to_string(world.random() * 1e15);
+  const Digest digest = world.parts.codecs.sha256(seed);
+  RunId id;
+  std::copy_n(digest.begin(), id.bytes.size(), id.bytes.begin());
+  return id;
+}
+
+// Intent: nobody knows whether fal has the job.
+RunState state_of(const JobOutput& output) noexcept {
+  const bool submitted = output.receipt.abandoned || output.error.submitted;
+  if (output.result != nullptr) return RunState::completed;
+  if (output.error.kind == ErrorKind::result_expired) return RunState::failed;
+  if (output.is_to_follow || (output.at_fal.has_value() && output.receipt.abandoned))
+    return RunState::accepted;
+  if (submitted && output.receipt.fal_request_id.empty()) return RunState::intent;
+  return output.receipt.cancelled ? RunState::cancelled : RunState::failed;
+}
+
+void hold(RunJob& job, const JobOutput& output) {
+  if (!output.reserved.has_value()) return;
+  job.held = output.reserved->held;
+  job.held_on = output.reserved->day;
+  if (output.reserved->units)
+    job.expected_units = static_cast<double>(output.reserved->units->nano) / 1e9;
+}
+
+}  // namespace
+
+Recorder::Recorder(const World& world, const Asked& asked, std::optional<RunRecord> earlier)
+    : world_(world), store_(world.parts.state), asked_(asked) {
+  if (store_ == nullptr) return;
+  if (earlier.has_value()) {
+    record_ = *std::move(earlier);
+  } else {
+    const WallTime now = world_.parts.clock.wall_now();
+    record_.id = is_later() ? asked_.later->id : draw_id(world_, asked_, now);
+    if (is_later()) {
+      record_.surface = asked_.later->surface;
+      record_.is_untold = asked_.later->tells_end;
+    }
+    record_.fence = 0;
+    record_.owner = asked_.owner;
+    record_.user = cut(asked_.user, 160);
+    record_.digest = asked_.digest;
+    record_.key_hash = asked_.key_hash;
+    record_.promised = is_later() || asked_.key_hash.has_value();
+    record_.created = now;
+  }
+  promised_ = record_.promised;
+  record_.expires = std::max(record_.expires, record_.created + longest_run);
+}
+
+bool Recorder::intend(const Intention& intention, const std::vector<JobOutput>& outputs) {
+  if (store_ == nullptr) return !is_later();
+  {
+    const std::lock_guard lock(mutex_);
+    record_.requested_model = intention.requested_model;
+    record_.served_model = intention.served_model;
+    record_.chance = intention.chance;
+    if (is_later()) {
+      record_.details = to_details(intention.plan, intention.wanted, asked_.later->details);
+      if (const auto& prompt = intention.wish.prompt; prompt && asked_.later->keeps_prompt)
+        record_.prompt = cut(*prompt, longest_prompt);
+    }
+    record_.jobs.resize(outputs.size());
+    bool any_new = false;
+    for (std::size_t place = 0; place < outputs.size(); ++place) {
+      const JobOutput& output = outputs[place];
+      RunJob& job = record_.jobs[place];
+      if (output.is_to_follow) continue;  // the record has it
+      if (output.is_open()) {
+        job = {.endpoint = std::string(intention.endpoint.str())};
+        hold(job, output);
+        any_new = true;
+        continue;
+      }
+      job.state = state_of(output);
+      job.endpoint = output.receipt.endpoint;
+      job.request_id = output.receipt.fal_request_id;
+      if (output.at_fal.has_value()) note(job, *output.at_fal);
+    }
+    record_.state = any_new ? RunState::intent : RunState::accepted;
+    if (!any_new) return true;
+    write(Durability::durable);
+  }
+  const std::optional<StoreError> fault = settled();
+  if (is_later()) {
+    if (fault.has_value()) return false;
+    if (!std::exchange(told_, true) && asked_.later->noted) asked_.later->noted(record_.id);
+    return true;
+  }
+  if (!fault.has_value() || fault->fault != StoreFault::outdated) return true;
+  // Somebody else has ended that record meanwhile: what is submitted now needs one of its own.
+  const std::lock_guard lock(mutex_);
+  record_.id = draw_id(world_, asked_, world_.parts.clock.wall_now());
+  record_.fence = 0;
+  write(Durability::durable);
+  return true;
+}
+
+void Recorder::note(RunJob& job, const TakenJob& taken) const {
+  const fal::Submitted& submitted = taken.submitted;
+  job.request_id = submitted.request_id;
+  job.account = taken.key;
+  const Result<fal::EndpointId> endpoint = fal::EndpointId::parse(job.endpoint);
+  const std::optional<fal::Submitted> usual =
+      endpoint ? fal::submitted_as(submitted.request_id, *endpoint, world_.options.fal.queue)
+               : std::nullopt;
+  const auto unless_usual = [&](const std::string& url, const std::string fal::Submitted::* of) {
+    return usual.has_value() && url == (*usual).*of ? std::string() : url;
+  };
+  job.status_url = unless_usual(submitted.status_url, &fal::Submitted::status_url);
+  job.response_url = unless_usual(submitted.response_url, &fal::Submitted::response_url);
+  job.cancel_url = unless_usual(submitted.cancel_url, &fal::Submitted::cancel_url);
+}
+
+void Recorder::taken(std::size_t place, const fal::Submitted& submitted, const std::string& key) {
+  if (store_ == nullptr) return;
+  const std::lock_guard lock(mutex_);
+  RunJob& job = record_.jobs[place];
+  if (job.state != RunState::intent) return;
+  note(job, {submitted, key});
+  job.state = RunState::accepted;
+  job.submitted = world_.parts.clock.wall_now();
+  record_.state = RunState::accepted;
+  write(Durability::durable);
+}
+
+void Recorder::paid(std::size_t place) {
+  if (store_ == nullptr) return;
+  const std::lock_guard lock(mutex_);
+  if (place >= record_.jobs.size() || !record_.jobs[place].held.has_value()) return;
+  record_.jobs[place].held.reset();
+  write(Durability::lazy);
+}
+
+void Recorder::insist(const std::stop_token& stop) {
+  Clock& clock = world_.parts.clock;
+  const TimePoint until = clock.now() + longest_insisting;
+  while (store_ != nullptr) {
+    const std::optional<StoreError> fault = settled();
+    const bool may_help = fault.has_value() && fault->fault != StoreFault::outdated &&
+                          fault->fault != StoreFault::invalid &&
+                          fault->fault != StoreFault::too_large;
+    if (!may_help || stop.stop_requested() || clock.now() >= until) return;
+    clock.sleep_until(clock.now() + 1s, stop);
+    const std::lock_guard lock(mutex_);
+    unsettled_.clear();
+    write(Durability::durable);
+  }
+}
+
+void Recorder::settle() { static_cast<void>(settled()); }
+
+std::optional<StoreError> Recorder::settled() {
+  std::vector<Awaited<Done>> unsettled;
+  {
+    const std::lock_guard lock(mutex_);
+    unsettled = unsettled_;
+  }
+  Clock& clock = world_.parts.clock;
+  const TimePoint until = clock.now() + longest_store_wait;
+  std::optional<StoreError> fault;
+  for (const Awaited<Done>& write : unsettled) {
+    const Result<Done, StoreError> done = write.wait(clock, until);
+    if (done) continue;
+    world_.debug([&] { return "a run was not noted: " + done.error().message; });
+    if (!fault.has_value()) fault = done.error();
+  }
+  return fault;
+}
+
+void Recorder::end(const std::vector<JobOutput>& outputs,
+                   const Result<std::vector<Product>>& response) {
+  if (store_ == nullptr) return;
+  const std::lock_guard lock(mutex_);
+  bool any_result = false, any_open = false, all_cancelled = true;
+  for (std::size_t place = 0; place < outputs.size() && place < record_.jobs.size(); ++place) {
+    const JobOutput& output = outputs[place];
+    RunJob& job = record_.jobs[place];
+    const bool was_run = output.receipt.resumed || output.receipt.submits > 0;
+    const RunState state = state_of(output);
+    // What was done before stays done, though it could not be fetched now.
+    const bool is_news = job.state != RunState::completed || state == RunState::failed;
+    if ((was_run || job.state == RunState::intent) && is_news) {
+      job.state = state;
+      job.fault.reset();
+      if (state == RunState::failed)
+        job.fault = RunFault{output.error.kind, cut(output.error.message, 512)};
+    }
+    // What is followed later is settled then.
+    if (output.is_to_follow) {
+      hold(job, output);
+    } else {
+      job.held.reset();
+    }
+    if (output.receipt.billable_units) job.billable_units = output.receipt.billable_units;
+    if (job.request_id.empty()) job.request_id = output.receipt.fal_request_id;
+    any_result = any_result || job.state == RunState::completed;
+    any_open = any_open || job.state == RunState::accepted;
+    all_cancelled = all_cancelled && job.state == RunState::cancelled;
+  }
+  record_.state = any_open        ? RunState::accepted
+                  : any_result    ? RunState::completed
+                  : all_cancelled ? RunState::cancelled
+                                  : RunState::failed;
+  record_.fault.reset();
+  if (response) {
+    record_.artifacts = artifacts_of(*response);
+  } else if (!any_open) {
+    const Error& error = response.error();
+    record_.fault = RunFault{error.kind, cut(error.message, 512)};
+  }
+  write(record_.surface.empty() ? Durability::lazy : Durability::durable);
+}
+
+void Recorder::write(Durability durability) {
+  Clock& clock = world_.parts.clock;
+  ++record_.fence;
+  record_.changed = clock.wall_now();
+  if (!is_open(record_.state)) {
+    const Runner::Options& options = world_.options;
+    const std::chrono::seconds window =
+        promised_ ? options.keyed_recovery : options.recovery_window;
+    record_.expires =
+        record_.changed +
+        (record_.surface.empty() ? std::max<std::chrono::seconds>(60s, window) : longest_run);
+  }
+  const Awaited<Done> written;
+  store_->write(record_, durability, clock.now() + longest_store_wait, written.callback());
+  if (durability == Durability::durable) unsettled_.push_back(written);
+}
+
+}  // namespace falproxy::inline v0::runs

@@ -1,0 +1,94 @@
+// recorder.hpp: notes a run in the store, step by step, so that a restart finds what fal has of it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "falproxy/state_store.hpp"
+#include "runs/driver.hpp"
+#include "runs/harvest.hpp"
+#include "state/awaited.hpp"
+
+namespace falproxy::inline v0::runs {
+
+/// A run that nobody ends is forgotten after this; fal keeps no job longer. One that goes on
+/// without its request can be asked for as long after its end.
+inline constexpr std::chrono::hours longest_run{7 * 24};
+
+/// Who asks for what.
+struct Asked {
+  std::string owner;                              ///< the access key's name
+  Digest digest{};                                ///< of the wish
+  std::optional<Digest> key_hash = std::nullopt;  ///< of its Idempotency-Key
+  int retry_count = 0;                            ///< x-stainless-retry-count
+  std::string user = {};                          ///< whom it is for
+  /// See CallContext::may_use.
+  std::function<bool(std::string_view)> may_use = {};
+  /// Null: the run goes with its request.
+  const LaterRun* later = nullptr;
+};
+
+/// What is about to be submitted.
+struct Intention {
+  const Wish& wish;
+  const std::string& requested_model;
+  const std::string& served_model;
+  const fal::EndpointId& endpoint;
+  std::optional<double> chance;  ///< what the plan was made with, see plan::make_plan()
+  const plan::Plan& plan;
+  ResponseFormat wanted;  ///< the plan's before Recorder::is_later() changed it
+};
+
+/// One run. Thread-safe. Without a store it does nothing. If the store fails, the run goes on
+/// without it; the store's status tells so.
+class Recorder {
+ public:
+  /// Goes on with `earlier`, the record of the same wish, if there is one.
+  Recorder(const World& world, const Asked& asked, std::optional<RunRecord> earlier = std::nullopt);
+
+  /// It goes on without the request that began it.
+  [[nodiscard]] bool is_later() const noexcept { return asked_.later != nullptr; }
+  [[nodiscard]] const Asked& asked() const noexcept { return asked_; }
+  /// Somebody may ask for the run later.
+  [[nodiscard]] bool is_promised() const noexcept { return store_ != nullptr && promised_; }
+
+  /// Before any job is submitted: it returns once the disk has it, or the store has failed. The
+  /// jobs that are open in `outputs`, and that fal does not have, are about to be submitted. False:
+  /// they must not be, since who asks for the run later would not find it.
+  [[nodiscard]] bool intend(const Intention& intention, const std::vector<JobOutput>& outputs);
+  /// fal has taken the job of that place. Does not wait.
+  void taken(std::size_t place, const fal::Submitted& submitted, const std::string& key);
+  /// Waits until all that was taken is on the disk.
+  void settle();
+  /// The job of that place is about to be settled with who pays: a restart does not do it again.
+  void paid(std::size_t place);
+  /// Waits for what end() writes, and writes it again if that failed, for some minutes or until
+  /// `stop` is requested.
+  void insist(const std::stop_token& stop);
+  /// The jobs have ended.
+  void end(const std::vector<JobOutput>& outputs, const Result<std::vector<Product>>& response);
+
+ private:
+  // The lock is held.
+  void write(Durability durability);
+  void note(RunJob& job, const TakenJob& taken) const;
+  /// The first failure of what was waited for.
+  std::optional<StoreError> settled();
+
+  const World& world_;
+  StateStore* const store_;
+  const Asked asked_;
+  bool promised_ = false;
+  bool told_ = false;  // LaterRun::noted
+  std::mutex mutex_;
+  RunRecord record_;
+  std::vector<Awaited<Done>> unsettled_;
+};
+
+}  // namespace falproxy::inline v0::runs

@@ -1,0 +1,197 @@
+#include "runs/recovery.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "base/fmt.hpp"
+#include "falproxy/plan.hpp"
+#include "runs/gathering.hpp"
+#include "runs/memo.hpp"
+#include "runs/pictures.hpp"
+#include "runs/side_by_side.hpp"
+#include "runs/tab.hpp"
+
+namespace falproxy::inline v0::runs {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t most_open = 1000;  // that are followed
+
+struct Listener final : Progress {
+  Listener(LiveRun& run, std::function<void()> on_running)
+      : run_(run), on_running_(std::move(on_running)) {}
+  void queued(std::optional<int> position) override { run_.queued(position); }
+  void running() override {
+    run_.running();
+    on_running_();
+  }
+
+ private:
+  LiveRun& run_;
+  const std::function<void()> on_running_;
+};
+
+// One run whose jobs fal has, until they end.
+class Follower {
+ public:
+  Follower(const World& world, Past& past, LiveRuns& live, RunRecord record,
+           const std::stop_token& stop)
+      : world_(world), past_(past), live_(live), record_(std::move(record)), stop_(stop) {}
+
+  /// How the run stands in the end.
+  RunState run() {
+    for (const RunJob& job : record_.jobs) outputs_.push_back(output_of(world_, job));
+    const LiveRuns::Place place = live_
+                                      .enter({.owner = record_.owner, .digest = record_.digest},
+                                             record_.id, world_.parts.clock)
+                                      .place;
+    place->note();
+    Recorder recorder(world_, {}, record_);
+    follow(*place, recorder);
+    if (stop_.stop_requested()) return RunState::accepted;
+    recorder.end(outputs_, response());
+    recorder.insist(stop_);
+    const auto any = [&](auto&& test) { return std::ranges::any_of(outputs_, test); };
+    if (any([](const JobOutput& output) { return output.result != nullptr; }))
+      return RunState::completed;
+    if (any([](const JobOutput& output) { return output.receipt.cancelled; }))
+      return RunState::cancelled;
+    return any([](const JobOutput& output) { return output.receipt.abandoned; })
+               ? RunState::accepted
+               : RunState::failed;
+  }
+
+ private:
+  void follow(LiveRun& live, Recorder& recorder) {
+    Clock& clock = world_.parts.clock;
+    const TimePoint now = clock.now();
+    const TimePoint end = now + std::max(record_.expires - clock.wall_now(), WallTime::duration(0));
+    // What has not begun costs nothing if it is cancelled.
+    const bool is_awaited = record_.promised || world_.options.on_disconnect == OnDisconnect::keep;
+    std::stop_source give_up;
+    Patience patience(is_awaited ? end : std::min(end, now + cut_clients_return),
+                      give_up.get_token());
+    const std::stop_callback on_stop(stop_, [&] {
+      patience.leave();
+      give_up.request_stop();
+    });
+    const Past::Claims claims(past_, record_.id, [&] { patience.extend(end); });
+    const std::stop_callback on_cancel(live.cancelled(), [&] { give_up.request_stop(); });
+    Listener listener(live, [&] { patience.extend(end); });
+    std::optional<fal::EndpointId> endpoint;
+    std::vector<std::size_t> places;
+    std::vector<JobStart> starts;
+    for (std::size_t place = 0; place < outputs_.size(); ++place) {
+      if (!outputs_[place].is_to_follow) continue;
+      endpoint = *fal::EndpointId::parse(record_.jobs[place].endpoint);  // taken_job() has read it
+      places.push_back(place);
+      starts.push_back({Body(), outputs_[place].at_fal});
+    }
+    if (!endpoint.has_value()) return;
+    const JobPolicy policy{.endpoint = *std::move(endpoint),
+                           .queue = world_.options.fal.queue,
+                           .route = Route::queue_poll,
+                           .deadline = patience.deadline()};
+    const JobWatch watch{.ended = [&](std::size_t i, Job& job) {
+      JobOutput& output = outputs_[places[i]];
+      output.result = std::move(job.end().result);
+      output.error = std::move(job.end().error);
+      output.receipt = job.receipt();
+      output.is_to_follow = false;
+      settle(places[i], job, recorder);
+    }};
+    run_jobs(world_, policy, std::move(starts), patience, &listener, watch);
+  }
+
+  void settle(std::size_t place, Job& job, Recorder& recorder) {
+    Purse* const purse = world_.parts.purse;
+    JobOutput& output = outputs_[place];
+    if (purse == nullptr || !output.reserved.has_value() || stop_.stop_requested()) return;
+    recorder.paid(place);
+    output.receipt.cost = purse->settle({record_.owner, record_.served_model, record_.user},
+                                        *output.reserved, ended_job(job));
+  }
+
+  // As it would be answered.
+  Result<std::vector<Product>> response() const {
+    const Memo memo = memo_of(record_);
+    plan::Plan plan = memo.plan;
+    plan.response_format = ResponseFormat::url;
+    plan::Selection selection(plan, world_.options.plan);
+    std::vector<Product> products;
+    std::optional<Error> reason;
+    for (const JobOutput& output : outputs_) {
+      Result<plan::JobResult> result =
+          output.result != nullptr ? plan::read_result(output.result, plan.places, plan.makes)
+                                   : Result<plan::JobResult>(output.error);
+      if (!result) {
+        reason = std::move(result).error();
+        continue;
+      }
+      for (const plan::ResultFile& file : selection.take(*std::move(result)))
+        products.push_back(product_of(plan, file, {.content = file.url}, world_.unix_seconds()));
+    }
+    if (products.empty()) return reason.has_value() ? *std::move(reason) : selection.nothing();
+    return products;
+  }
+
+  const World& world_;
+  Past& past_;
+  LiveRuns& live_;
+  const RunRecord record_;
+  const std::stop_token stop_;
+  std::vector<JobOutput> outputs_;
+};
+
+}  // namespace
+
+Result<Recovered, StoreError> recover(const World& world, Past& past, LiveRuns& live,
+                                      const std::stop_token& stop) {
+  Recovered recovered;
+  if (world.parts.state == nullptr) return recovered;
+  Clock& clock = world.parts.clock;
+  const Awaited<std::vector<RunRecord>> found;
+  world.parts.state->find(RunQuery::of_open(most_open), clock.now() + 60s, found.callback());
+  Result<std::vector<RunRecord>, StoreError> open = found.wait(clock, clock.now() + 60s);
+  if (!open) return std::move(open).error();
+  std::vector<RunRecord> taken;
+  for (RunRecord& record : *open) {
+    if (!past.has(record) || !is_open(record.state)) continue;
+    ++recovered.found;
+    const bool any = std::ranges::any_of(record.jobs, [&](const RunJob& job) {
+      return job.state == RunState::accepted && taken_job(world, job).has_value();
+    });
+    if (any) {
+      taken.push_back(std::move(record));
+    } else {
+      ++recovered.uncertain;
+    }
+  }
+  std::mutex mutex;
+  side_by_side(world.parts.executor, taken.size(), taken.size(), [&](std::size_t i) {
+    const RunState state = Follower(world, past, live, std::move(taken[i]), stop).run();
+    const std::lock_guard lock(mutex);
+    switch (state) {
+      case RunState::completed:
+        ++recovered.completed;
+        break;
+      case RunState::cancelled:
+        ++recovered.cancelled;
+        break;
+      case RunState::failed:
+        ++recovered.failed;
+        break;
+      case RunState::intent:
+      case RunState::accepted:
+        ++recovered.left;
+        break;
+    }
+  });
+  return recovered;
+}
+
+}  // namespace falproxy::inline v0::runs

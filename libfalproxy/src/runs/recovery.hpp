@@ -1,0 +1,16 @@
+// recovery.hpp: follows the jobs that an earlier process has left at fal.
+#pragma once
+
+#include <stop_token>
+
+#include "falproxy/runner.hpp"
+#include "runs/live_runs.hpp"
+#include "runs/recall.hpp"
+
+namespace falproxy::inline v0::runs {
+
+/// See Runner::recover().
+[[nodiscard]] Result<Recovered, StoreError> recover(const World& world, Past& past, LiveRuns& live,
+                                                    const std::stop_token& stop);
+
+}  // namespace falproxy::inline v0::runs

@@ -1,0 +1,274 @@
+#include "falproxy/runner.hpp"
+
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/digits.hpp"
+#include "runs/course.hpp"
+#include "runs/driver.hpp"
+#include "runs/faults.hpp"
+#include "runs/later.hpp"
+#include "runs/ledger.hpp"
+#include "runs/model_choice.hpp"
+#include "runs/pictures.hpp"
+#include "runs/recall.hpp"
+#include "runs/recorder.hpp"
+#include "runs/recovery.hpp"
+#include "runs/relay.hpp"
+#include "wish/digest.hpp"
+
+namespace falproxy::inline v0 {
+
+using runs::Patience;
+using runs::World;
+
+std::optional<Usd> cost_of(const Receipt& receipt) noexcept {
+  std::optional<Usd> sum;
+  for (const JobReceipt& job : receipt.jobs) {
+    if (!job.cost) return std::nullopt;
+    sum = sum.value_or(Usd{}) + *job.cost;
+  }
+  return sum;
+}
+
+std::string server_timing(const Receipt& receipt) {
+  std::string text;
+  text.reserve(160);
+  const auto add = [&](std::string_view name, std::chrono::microseconds time, bool always = false) {
+    if (time.count() == 0 && !always) return;
+    if (!text.empty()) text += ", ";
+    text.append(name).append(";dur=");
+    append_thousandths(text, time.count());
+  };
+  add("map", receipt.map, true);
+  add("upload", receipt.upload);
+  add("submit", receipt.submit);
+  add("queue", receipt.queue);
+  add("inference", receipt.inference);
+  add("result", receipt.result);
+  add("media", receipt.media);
+  add("total", receipt.total, true);
+  return text;
+}
+
+namespace {
+
+// No owner is empty.
+std::string owner_of(const std::string& client) { return client.empty() ? "-" : client; }
+
+// Runs the wish, or goes on with what an earlier process has of it.
+runs::Served serve_or_recall(const World& world, const runs::Asked& asked, runs::Past& past,
+                             Wish wish, std::shared_ptr<const runs::Harvest> earlier,
+                             const Patience& patience, Progress* progress) {
+  std::optional<RunRecord> record;
+  runs::Past::Hold hold;
+  if (earlier == nullptr && world.parts.state != nullptr) {
+    Result<std::optional<runs::Recalled>> recalled = runs::recall(world, asked, past);
+    if (!recalled) return {Outcome{std::move(recalled).error(), {}}};
+    if (recalled->has_value()) {
+      earlier = std::move((*recalled)->harvest);
+      record = std::move((*recalled)->record);
+      hold = std::move((*recalled)->hold);
+    }
+  }
+  const bool is_recalled = record.has_value();
+  runs::Recorder recorder(world, asked, std::move(record));
+  runs::Served served =
+      runs::serve(world, std::move(wish), std::move(earlier), patience, progress, recorder);
+  served.outcome.receipt.recovered = served.outcome.receipt.recovered || is_recalled;
+  return served;
+}
+
+}  // namespace
+
+struct Runner::Impl {
+  Impl(Parts given, Options first)
+      : parts(std::move(given)),
+        past(parts.clock.wall_now()),
+        options(std::make_shared<const Options>(std::move(first))) {}
+
+  [[nodiscard]] std::shared_ptr<const Options> options_now() const {
+    const std::lock_guard lock(mutex);
+    return options;
+  }
+
+  const Parts parts;
+  runs::Past past;
+  runs::Tally tally;
+  runs::LiveRuns live;
+  runs::Ledger ledger;
+  mutable std::mutex mutex;
+  std::shared_ptr<const Options> options;
+};
+
+Runner::Runner(Parts parts, Options options)
+    : impl_(std::make_unique<Impl>(std::move(parts), std::move(options))) {}
+
+Runner::~Runner() = default;
+
+template <class F>
+auto Runner::with_world(F&& function) {
+  const std::shared_ptr<const Options> options = impl_->options_now();
+  const World world{impl_->parts, *options, impl_->tally};
+  return function(world);
+}
+
+Outcome Runner::handle(Wish wish, const CallContext& context) {
+  const std::shared_ptr<const Options> options = impl_->options_now();
+  const World world{impl_->parts, *options, impl_->tally};
+  Clock& clock = impl_->parts.clock;
+
+  if (std::optional<Error> refused = runs::refusal_of_model(
+          impl_->parts.catalog, wish, options->default_model, context.may_use))
+    return {*std::move(refused), {}};
+  const TimePoint begin = clock.now();
+  const Digest digest = run_by_size(impl_->parts.executor, bytes_in(wish),
+                                    [&] { return digest_of(wish, impl_->parts.codecs); });
+  std::string key(reinterpret_cast<const char*>(digest.data()), digest.size());
+  key += context.client;
+  runs::Ledger::Rules rules{options->recovery_window, options->recovery_bytes,
+                            options->on_disconnect};
+  runs::Asked asked{.owner = owner_of(context.client),
+                    .digest = digest,
+                    .key_hash = {},
+                    .retry_count = context.retry_count,
+                    .user = context.user.empty() ? wish.user.value_or("") : context.user,
+                    .may_use = context.may_use,
+                    .later = context.later};
+  if (!context.idempotency_key.empty())
+    asked.key_hash = impl_->parts.codecs.sha256(context.idempotency_key);
+  if (context.later != nullptr)
+    return runs::run_later(world, asked, impl_->live, std::move(wish), context);
+  // Who has a key may ask for it later.
+  if (asked.key_hash.has_value() && impl_->parts.state != nullptr)
+    rules.on_disconnect = OnDisconnect::keep;
+  Outcome outcome =
+      impl_->ledger.run(key, context, clock, rules,
+                        [&](std::shared_ptr<const runs::Harvest> earlier, const Patience& patience,
+                            Progress* progress) {
+                          return serve_or_recall(world, asked, impl_->past, std::move(wish),
+                                                 std::move(earlier), patience, progress);
+                        });
+  if (outcome.receipt.recovered) {
+    impl_->tally.recovered.fetch_add(1);
+    outcome.receipt.total =
+        std::chrono::duration_cast<std::chrono::microseconds>(clock.now() - begin);
+  }
+  return outcome;
+}
+
+Result<plan::Plan> Runner::plan(const Wish& request, const CallContext& context) {
+  const std::shared_ptr<const Options> options = impl_->options_now();
+  const World world{impl_->parts, *options, impl_->tally};
+  if (std::optional<Error> refused = runs::refusal_of_model(
+          impl_->parts.catalog, request, options->default_model, context.may_use))
+    return *std::move(refused);
+  const Result<std::vector<CatalogModel>> models =
+      runs::find_models(impl_->parts.catalog, request, options->default_model, context.may_use);
+  if (!models) return models.error();
+  Wish named = request;
+  named.model = runs::asked_name(request, *models, options->default_model);
+  std::vector<plan::Note> notes;
+  std::optional<Error> first_error;
+  for (std::size_t i = 0; i < models->size(); ++i) {
+    if (i > 0) notes.push_back(runs::took_its_place((*models)[i - 1], (*models)[i]));
+    Result<runs::PlannedRequest> planned = runs::plan_request(
+        world, (*models)[i], named, runs::draw(world), context.deadline, context.stop);
+    if (planned) {
+      planned->plan.notes.insert(planned->plan.notes.begin(), notes.begin(), notes.end());
+      return std::move(planned->plan);
+    }
+    if (!runs::fallback_may_help(planned.error())) return planned.error();
+    if (!first_error.has_value()) first_error = planned.error();
+  }
+  return *std::move(first_error);
+}
+
+Result<Body> Runner::fetch(const std::string& url, const CallContext& context) {
+  const std::shared_ptr<const Options> options = impl_->options_now();
+  const World world{impl_->parts, *options, impl_->tally};
+  Result<runs::Picture> picture =
+      runs::fetch_picture(world, url, Patience(context.deadline, context.stop));
+  if (!picture) return std::move(picture).error();
+  return std::move(picture->content);
+}
+
+Result<Done> Runner::pass_on(const std::string& url, std::string_view range,
+                             const CallContext& context, ResponseSink& sink) {
+  return with_world(
+      [&](const World& world) { return runs::pass_on(world, url, range, context, sink); });
+}
+
+Result<Done> Runner::relay(const std::string& url, const CallContext& context,
+                           const std::function<bool(std::string_view)>& take) {
+  return with_world([&](const World& world) {
+    return runs::relay(world, url, Patience(context.deadline, context.stop), take);
+  });
+}
+
+Result<Recovered, StoreError> Runner::recover(const std::stop_token& stop) {
+  const std::shared_ptr<const Options> options = impl_->options_now();
+  const World world{impl_->parts, *options, impl_->tally};
+  return runs::recover(world, impl_->past, impl_->live, stop);
+}
+
+Result<std::optional<RunStatus>> Runner::find(const std::string& client, const RunId& id) {
+  return with_world([&](const World& world) {
+    return runs::find_run(world, impl_->past, impl_->live, owner_of(client), id);
+  });
+}
+
+Result<std::vector<RunStatus>> Runner::list(const std::string& client, const std::string& surface,
+                                            std::size_t limit, std::optional<RunPlace> after,
+                                            bool oldest_first) {
+  return with_world([&](const World& world) {
+    RunQuery query = RunQuery::of_owner(owner_of(client), limit);
+    query.surface = surface;
+    query.after = after;
+    query.oldest_first = oldest_first;
+    return runs::list_runs(world, impl_->past, impl_->live, query);
+  });
+}
+
+Result<std::optional<RunStatus>> Runner::cancel(const std::string& client, const RunId& id) {
+  return with_world([&](const World& world) {
+    return runs::cancel_run(world, impl_->past, impl_->live, owner_of(client), id);
+  });
+}
+
+Result<bool> Runner::forget(const std::string& client, const RunId& id) {
+  return with_world([&](const World& world) {
+    return runs::forget_run(world, impl_->past, impl_->live, owner_of(client), id);
+  });
+}
+
+Result<std::vector<RunStatus>> Runner::untold() {
+  return with_world(
+      [&](const World& world) { return runs::untold_runs(world, impl_->past, impl_->live); });
+}
+
+void Runner::told(const RunStatus& status) {
+  with_world([&](const World& world) { runs::note_told(world, status.record); });
+}
+
+Result<std::vector<Product>> Runner::products_of(const RunStatus& status,
+                                                 const CallContext& context) {
+  return with_world(
+      [&](const World& world) { return runs::fetch_products(world, status, context); });
+}
+
+Runner::Counters Runner::counters() const { return impl_->tally.read(); }
+
+void Runner::forget_expired(TimePoint now) {
+  impl_->ledger.forget_expired(now, impl_->options_now()->recovery_window);
+}
+
+void Runner::reload(Options options) {
+  auto next = std::make_shared<const Options>(std::move(options));
+  const std::lock_guard lock(impl_->mutex);
+  impl_->options = std::move(next);
+}
+
+}  // namespace falproxy::inline v0

@@ -1,0 +1,35 @@
+#include "base/printer.hpp"
+#include "falproxy/settings.hpp"
+#include "settings/words.hpp"
+
+namespace falproxy::inline v0 {
+
+std::string_view name_of(LogFormat value) noexcept { return name_in(log_formats, value); }
+std::string_view name_of(NsfwResults value) noexcept { return name_in(nsfw_results, value); }
+std::string_view name_of(OnDisconnect value) noexcept { return name_in(on_disconnects, value); }
+std::string_view name_of(UnknownPrice value) noexcept { return name_in(unknown_prices, value); }
+std::string_view name_of(ImageUpload value) noexcept { return name_in(image_uploads, value); }
+
+std::ostream& operator<<(std::ostream& out, const SettingsFault& fault) {
+  return out << to_string(fault);
+}
+
+std::ostream& operator<<(std::ostream& out, const ModelRoute& route) {
+  return out << route.name << ':' << route.endpoint << (route.edit_endpoint.empty() ? "" : "+")
+             << route.edit_endpoint;
+}
+
+std::ostream& operator<<(std::ostream& out, const ModelSettings& settings) {
+  return Printer(out, "ModelSettings")("defaults", settings.defaults)(
+             "overrides", settings.overrides)("response_format", settings.response_format)(
+             "completion", settings.completion)("taught", settings.taught)("edit", settings.edit)(
+             "mask", settings.mask)("fallback", settings.fallback)("schema", settings.schema)(
+             "stream", settings.stream)("own_app", settings.own_app)("fal", settings.fal)
+      .end();
+}
+
+std::ostream& operator<<(std::ostream& out, const RateLimit& limit) {
+  return out << fmt::format("{} in {} s", limit.requests, limit.per.count());
+}
+
+}  // namespace falproxy::inline v0

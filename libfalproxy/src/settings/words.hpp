@@ -1,0 +1,21 @@
+// words.hpp: the words of settings.hpp's enums, in the order in which messages list them.
+#pragma once
+
+#include "base/enum_names.hpp"
+#include "falproxy/settings.hpp"
+
+namespace falproxy::inline v0 {
+
+inline constexpr NamedValue<LogFormat> log_formats[] = {{"text", LogFormat::text},
+                                                        {"json", LogFormat::json}};
+inline constexpr NamedValue<NsfwResults> nsfw_results[] = {{"leave_out", NsfwResults::leave_out},
+                                                           {"pass", NsfwResults::pass}};
+inline constexpr NamedValue<UnknownPrice> unknown_prices[] = {{"refuse", UnknownPrice::refuse},
+                                                              {"allow", UnknownPrice::allow},
+                                                              {"assume", UnknownPrice::assume}};
+inline constexpr NamedValue<OnDisconnect> on_disconnects[] = {{"cancel", OnDisconnect::cancel},
+                                                              {"keep", OnDisconnect::keep}};
+inline constexpr NamedValue<ImageUpload> image_uploads[] = {{"storage", ImageUpload::storage},
+                                                            {"inline", ImageUpload::inline_data}};
+
+}  // namespace falproxy::inline v0

@@ -1,0 +1,431 @@
+#include "falproxy/budgets.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "base/fmt.hpp"
+#include "spending/balances.hpp"
+#include "state/awaited.hpp"
+
+namespace falproxy::inline v0 {
+namespace {
+
+constexpr const char* all_together = "*";
+constexpr const char* lost_text = "spending.lost";
+constexpr const char* keys_text = "spending.keys";
+constexpr std::chrono::hours shortest_block{24};
+constexpr int surprising = 10;  // times the estimate
+
+std::string time_text(WallTime time) {
+  const Day day = day_of(time);
+  const auto seconds = std::chrono::floor<Seconds>(time - begin_of(day)).count();
+  return fmt::format("{}T{:02}:{:02}:{:02}Z", date_text(day), seconds / 3600, seconds / 60 % 60,
+                     seconds % 60);
+}
+
+std::int64_t unix_seconds(WallTime time) {
+  return std::chrono::floor<Seconds>(time.time_since_epoch()).count();
+}
+
+std::string whose_budget(const KeyRules& row) {
+  return row.name == all_together ? "all access keys together" : "this access key";
+}
+
+Error used_up(const KeyRules& row, Day today) {
+  std::string text = fmt::format("The budget of {}", whose_budget(row));
+  // What all have together is the operator's affair.
+  if (row.name != all_together) {
+    text += fmt::format(" ({} USD{})", row.budget->amount.to_string(),
+                        row.budget->window == BudgetWindow::total
+                            ? ""
+                            : fmt::format(" a {}", name_of(row.budget->window)));
+  }
+  const std::optional<WallTime> end = end_of(row.budget->window, today);
+  text += end ? fmt::format(" has no room for this request. The next one begins at {}.",
+                            time_text(*end))
+              : " has no room for this request, and does not begin anew. Ask the operator of this "
+                "server.";
+  return {.kind = ErrorKind::insufficient_quota, .message = std::move(text)};
+}
+
+Error lost_spending(const KeyRules& row, Day today) {
+  const std::optional<WallTime> end = end_of(row.budget->window, today);
+  return {
+      .kind = ErrorKind::insufficient_quota,
+      .message = fmt::format(
+          "What {} has spent was lost, so that nothing is submitted{}. Ask the operator of this "
+          "server.",
+          row.name == all_together ? "all access keys together have" : "this access key",
+          end ? " until " + time_text(*end) : "")};
+}
+
+Error cannot_be_noted() {
+  return {.kind = ErrorKind::overloaded,
+          .message = "What is spent cannot be noted now, so that nothing is submitted. Try again.",
+          .retry_after = Seconds(5)};
+}
+
+}  // namespace
+
+struct Budgets::Impl {
+  explicit Impl(Parts given) : parts(std::move(given)) {}
+
+  using Rows = std::vector<const KeyRules*>;
+
+  // All of these under the lock.
+  [[nodiscard]] Day today_now() {
+    today = std::max(today, day_of(parts.clock.wall_now()));
+    return today;
+  }
+  [[nodiscard]] Rows rows_of(std::string_view client) const;
+  [[nodiscard]] std::optional<Error> refusal(const KeyRules& row, const std::string& endpoint,
+                                             const std::optional<Usd>& estimate);
+  [[nodiscard]] Reservation expect(const Job& job, const Rows& for_rows) const;
+  [[nodiscard]] std::vector<Charge> charge(const Rows& for_rows, Usd amount, Day day);
+  void keep_blocks();
+
+  void tell(const std::vector<SpendingAlert>& news) const {
+    for (const SpendingAlert& alert : news) {
+      if (alert.kind == SpendingAlert::Kind::costly_job && parts.log)
+        parts.log(LogLevel::warning, alert.message);
+      if (parts.alert) parts.alert(alert);
+    }
+  }
+  void note_news(const KeyRules& row, std::vector<SpendingAlert>& news);
+
+  const Parts parts;
+  mutable std::mutex mutex;
+  bool loaded = false;
+  Day today = 0;  // never goes back, whatever the clock does
+  std::optional<Day> lost;
+  std::map<std::string, KeyRules, std::less<>> rows;
+  std::map<std::string, RunningBalance, std::less<>> balances;
+  std::map<std::string, WallTime, std::less<>> blocked;
+  std::map<std::string, Day, std::less<>> forgiven;  // the loss of that day
+  std::set<std::string> settled_before;              // fal's ids of what an earlier process began
+  std::shared_ptr<const PriceTable> prices;
+};
+
+Budgets::Budgets(Parts parts) : impl_(std::make_unique<Impl>(std::move(parts))) {}
+Budgets::~Budgets() = default;
+
+Budgets::Impl::Rows Budgets::Impl::rows_of(std::string_view client) const {
+  Rows found;
+  for (const std::string_view name : {client, std::string_view(all_together)}) {
+    if (const auto row = rows.find(name); row != rows.end()) found.push_back(&row->second);
+  }
+  return found;
+}
+
+std::optional<Error> Budgets::Impl::refusal(const KeyRules& row, const std::string& endpoint,
+                                            const std::optional<Usd>& estimate) {
+  const WallTime now = parts.clock.wall_now();
+  if (const auto block = blocked.find(row.name); block != blocked.end() && now < block->second) {
+    return Error{.kind = ErrorKind::insufficient_quota,
+                 .message = fmt::format(
+                     "A job of {} came out dearer than it may be; nothing is submitted until {}.",
+                     whose_budget(row), time_text(block->second))};
+  }
+  if (row.budget && !row.allow_state_loss) {
+    if (!loaded) return cannot_be_noted();
+    const auto pardon = forgiven.find(row.name);
+    const bool is_forgiven = pardon != forgiven.end() && lost && pardon->second >= *lost;
+    if (lost && !is_forgiven && first_day(row.budget->window, today) <= *lost)
+      return lost_spending(row, today);
+  }
+  if (!estimate && row.unknown_price == UnknownPrice::refuse) {
+    if (prices == nullptr) {
+      return Error{.kind = ErrorKind::overloaded,
+                   .message = "The prices of the models are not known yet. Try again.",
+                   .retry_after = Seconds(5)};
+    }
+    return Error{.kind = ErrorKind::invalid_value,
+                 .message = fmt::format("What this request costs at '{}' is not known beforehand, "
+                                        "and this access key takes nothing of an unknown price.",
+                                        endpoint),
+                 .field = "model"};
+  }
+  if (estimate && row.max_job_cost && *estimate > *row.max_job_cost) {
+    return Error{.kind = ErrorKind::invalid_value,
+                 .message = fmt::format("A job of this request is estimated at {} USD, and may "
+                                        "cost {} USD at most.",
+                                        estimate->to_string(), row.max_job_cost->to_string()),
+                 .field = "model"};
+  }
+  return std::nullopt;
+}
+
+Reservation Budgets::Impl::expect(const Job& job, const Rows& for_rows) const {
+  Reservation made{.day = today};
+  if (prices != nullptr) {
+    if (const auto price = prices->find(job.endpoint); price != prices->end())
+      made.price = price->second;
+  }
+  if (made.price) made.units = expected_units(*made.price, job.expected);
+  if (made.units) made.estimate = cost(made.price->unit_price, *made.units);
+  for (const KeyRules* row : for_rows) {
+    if (!row->budget) continue;
+    const Usd assumed = row->unknown_price == UnknownPrice::assume ? row->assumed_cost : Usd{};
+    made.held = std::max(made.held, made.estimate.value_or(assumed));
+  }
+  return made;
+}
+
+std::vector<Charge> Budgets::Impl::charge(const Rows& for_rows, Usd amount, Day day) {
+  std::vector<Charge> charges;
+  if (amount == Usd{}) return charges;
+  for (const KeyRules* row : for_rows) {
+    if (!row->budget) continue;
+    balances[row->name].add(amount, day, today);
+    charges.push_back({row->name, day, amount});
+  }
+  return charges;
+}
+
+void Budgets::Impl::note_news(const KeyRules& row, std::vector<SpendingAlert>& news) {
+  if (!row.budget || row.budget->amount <= Usd{}) return;
+  RunningBalance& balance = balances[row.name];
+  const Usd spent = balance.spent(row.budget->window, today);
+  const std::int64_t limit = row.budget->amount.nano;
+  const int percent = spent.nano >= limit ? 100 : spent.nano >= limit - limit / 5 ? 80 : 0;
+  if (!balance.is_news(percent, first_day(row.budget->window, today))) return;
+  news.push_back({.kind = percent == 100 ? SpendingAlert::Kind::budget_spent
+                                         : SpendingAlert::Kind::budget_nearly_spent,
+                  .key = row.name,
+                  .message = fmt::format("The key '{}' has spent {} USD of its budget of {}.",
+                                         row.name, spent.to_string(), printed(*row.budget)),
+                  .spent = spent,
+                  .limit = row.budget->amount});
+}
+
+void Budgets::Impl::keep_blocks() {
+  std::vector<std::pair<std::string, Json>> until, pardons;
+  for (const auto& [name, time] : blocked) until.emplace_back(name, unix_seconds(time));
+  for (const auto& [name, day] : forgiven) pardons.emplace_back(name, day);
+  parts.store.put(
+      keys_text,
+      Json::object({{"blocked", Json::object(until)}, {"forgiven", Json::object(pardons)}}).dump(),
+      parts.clock.now() + longest_store_wait, [](const Result<Done, StoreError>&) {});
+}
+
+Result<Done, StoreError> Budgets::load(bool is_lost) {
+  Impl& impl = *impl_;
+  Clock& clock = impl.parts.clock;
+  SpendingStore& store = impl.parts.store;
+  const Day today = day_of(clock.wall_now());
+  const TimePoint until = clock.now() + longest_store_wait;
+  if (is_lost) {
+    const Awaited<Done> put;
+    store.put(lost_text, std::to_string(today), until, put.callback());
+    if (const auto done = put.wait(clock, until); !done) return done.error();
+  }
+  const Awaited<std::vector<Balance>> balances;
+  store.balances(today, until, balances.callback());
+  const Awaited<std::string> lost, keys;
+  store.get(lost_text, until, lost.callback());
+  store.get(keys_text, until, keys.callback());
+  const auto known = balances.wait(clock, until);
+  if (!known) return known.error();
+  const auto lost_on = lost.wait(clock, until);
+  if (!lost_on) return lost_on.error();
+  const auto blocks = keys.wait(clock, until);
+  if (!blocks) return blocks.error();
+
+  const std::lock_guard lock(impl.mutex);
+  for (const Balance& balance : *known)
+    impl.balances.insert_or_assign(balance.owner, RunningBalance(balance, today));
+  Day day = 0;
+  const char* const end = lost_on->data() + lost_on->size();
+  if (std::from_chars(lost_on->data(), end, day).ec == std::errc()) impl.lost = day;
+  if (const Result<Json> kept = Json::parse(*blocks)) {
+    for (const auto& [name, time] : (*kept)["blocked"].members())
+      impl.blocked.emplace(name, WallTime(Seconds(time.as_integer().value_or(0))));
+    for (const auto& [name, on] : (*kept)["forgiven"].members())
+      impl.forgiven.emplace(name, static_cast<Day>(on.as_integer().value_or(0)));
+  }
+  impl.loaded = true;
+  return Done{};
+}
+
+void Budgets::set_rows(std::vector<KeyRules> rows) {
+  std::map<std::string, KeyRules, std::less<>> by_name;
+  for (KeyRules& row : rows) {
+    row.key = Secret();
+    std::string name = row.name;
+    by_name.emplace(std::move(name), std::move(row));
+  }
+  const std::lock_guard lock(impl_->mutex);
+  impl_->rows = std::move(by_name);
+}
+
+void Budgets::set_prices(PriceTable prices) {
+  auto made = std::make_shared<const PriceTable>(std::move(prices));
+  const std::lock_guard lock(impl_->mutex);
+  impl_->prices = std::move(made);
+}
+
+std::shared_ptr<const PriceTable> Budgets::prices() const {
+  static const auto none = std::make_shared<const PriceTable>();
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->prices == nullptr ? none : impl_->prices;
+}
+
+std::optional<Usd> Budgets::estimate(std::string_view endpoint, const Quantities& job) const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->expect({std::string(endpoint), job}, {}).estimate;
+}
+
+std::optional<Usd> Budgets::remaining(std::string_view client) const {
+  const std::lock_guard lock(impl_->mutex);
+  const Day today = impl_->today_now();
+  std::optional<Usd> least;
+  for (const KeyRules* row : impl_->rows_of(client)) {
+    if (!row->budget) continue;
+    const Usd left =
+        row->budget->amount - impl_->balances[row->name].spent(row->budget->window, today);
+    least = std::max(Usd{}, std::min(left, least.value_or(left)));
+  }
+  return least;
+}
+
+BudgetStatus Budgets::status(std::string_view name) const {
+  const std::lock_guard lock(impl_->mutex);
+  const Day today = impl_->today_now();
+  BudgetStatus status;
+  const auto row = impl_->rows.find(name);
+  if (row != impl_->rows.end() && row->second.budget) {
+    status.budget = row->second.budget;
+    status.spent = impl_->balances[row->first].spent(status.budget->window, today);
+    status.window_ends = end_of(status.budget->window, today);
+  }
+  const auto block = impl_->blocked.find(name);
+  if (block != impl_->blocked.end() && impl_->parts.clock.wall_now() < block->second)
+    status.blocked_until = block->second;
+  return status;
+}
+
+void Budgets::unblock(const std::string& name) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->blocked.erase(name);
+  if (impl_->lost) impl_->forgiven.insert_or_assign(name, *impl_->lost);
+  impl_->keep_blocks();
+}
+
+Result<std::vector<Reservation>> Budgets::reserve(const Payer& payer,
+                                                  const std::vector<Job>& jobs) {
+  Impl& impl = *impl_;
+  std::vector<Reservation> made;
+  std::vector<Charge> charges;
+  std::vector<SpendingAlert> news;
+  std::optional<Error> refused;
+  bool loss_allowed = true;
+  {
+    const std::lock_guard lock(impl.mutex);
+    const Day today = impl.today_now();
+    const Impl::Rows rows = impl.rows_of(payer.client);
+    Usd total;
+    for (const Job& job : jobs) {
+      made.push_back(impl.expect(job, rows));
+      total = total + made.back().held;
+      for (const KeyRules* row : rows) {
+        if (!refused) refused = impl.refusal(*row, job.endpoint, made.back().estimate);
+      }
+    }
+    for (const KeyRules* row : rows) {
+      if (!row->budget || refused) continue;
+      loss_allowed = loss_allowed && row->allow_state_loss;
+      const Usd spent = impl.balances[row->name].spent(row->budget->window, today);
+      const Usd amount = row->budget->amount;
+      if (spent + total > amount || spent >= amount) refused = used_up(*row, today);
+    }
+    if (!refused) charges = impl.charge(rows, total, today);
+    for (const KeyRules* row : rows) impl.note_news(*row, news);
+  }
+  impl.tell(news);
+  if (refused) return *std::move(refused);
+  if (charges.empty()) return made;
+
+  Clock& clock = impl.parts.clock;
+  const TimePoint until = clock.now() + longest_store_wait;
+  const Awaited<Done> noted;
+  impl.parts.store.charge(charges, Durability::durable, until, noted.callback());
+  const Result<Done, StoreError> done = noted.wait(clock, until);
+  if (done || loss_allowed) return made;
+  // What may be in the store stays spent.
+  if (!done.error().may_be_done) {
+    const std::lock_guard lock(impl.mutex);
+    for (const Charge& charge : charges)
+      impl.balances[charge.owner].add(Usd{} - charge.amount, charge.day, impl.today);
+  }
+  return cannot_be_noted();
+}
+
+std::optional<Usd> Budgets::settle(const Payer& payer, const Reservation& reservation,
+                                   const Ended& job) {
+  Impl& impl = *impl_;
+  std::optional<Usd> costs;
+  std::vector<Charge> charges;
+  std::vector<SpendingAlert> news;
+  Spending spending{.key = payer.client, .model = payer.model, .user = payer.user};
+  {
+    const std::lock_guard lock(impl.mutex);
+    const Day today = impl.today_now();
+    if (reservation.restored && !impl.settled_before.insert(job.fal_request_id).second)
+      return std::nullopt;
+    const Impl::Rows rows = impl.rows_of(payer.client);
+    std::optional<Price> price = reservation.price;
+    if (!price && impl.prices != nullptr) {
+      if (const auto now = impl.prices->find(job.endpoint); now != impl.prices->end())
+        price = now->second;
+    }
+    const std::optional<Units> units = job.units ? Units::nearest(*job.units) : std::nullopt;
+    if (units && (price || *units == Units{}))
+      costs = price ? cost(price->unit_price, *units) : Usd{};
+    if (!job.units && !job.may_be_billed) costs = Usd{};
+    spending.day = today;
+    spending.unpriced = costs ? 0 : 1;
+    spending.units = units.value_or(Units{});
+    spending.cost = costs.value_or(Usd{});
+    charges =
+        impl.charge(rows, costs.value_or(reservation.held) - reservation.held, reservation.day);
+    for (const KeyRules* row : rows) impl.note_news(*row, news);
+
+    const auto costly = [&](const std::string& name, Usd limit, const char* what) {
+      news.push_back({.kind = SpendingAlert::Kind::costly_job,
+                      .key = name,
+                      .message = fmt::format("A job of the key '{}' at {} ({}) cost {} USD: {} {}.",
+                                             name, job.endpoint, job.fal_request_id,
+                                             costs->to_string(), what, limit.to_string()),
+                      .spent = *costs,
+                      .limit = limit});
+    };
+    if (costs && reservation.estimate && *reservation.estimate > Usd{} &&
+        costs->nano / surprising > reservation.estimate->nano)
+      costly(payer.client, *reservation.estimate, "more than ten times its estimate of");
+    for (const KeyRules* row : rows) {
+      if (!costs || !row->max_job_cost || *costs <= *row->max_job_cost) continue;
+      costly(row->name, *row->max_job_cost, "it is blocked, as a job may cost at most");
+      const std::optional<WallTime> end =
+          row->budget ? end_of(row->budget->window, today) : std::nullopt;
+      impl.blocked.insert_or_assign(row->name,
+                                    end.value_or(impl.parts.clock.wall_now() + shortest_block));
+      impl.keep_blocks();
+    }
+  }
+  impl.tell(news);
+  const TimePoint until = impl.parts.clock.now() + longest_store_wait;
+  const auto told = [log = impl.parts.log](const Result<Done, StoreError>& done) {
+    if (!done && log)
+      log(LogLevel::warning, "the cost of a job was not noted: " + done.error().message);
+  };
+  if (!charges.empty()) impl.parts.store.charge(std::move(charges), Durability::lazy, until, told);
+  if (spending.unpriced > 0 || spending.units > Units{} || spending.cost > Usd{})
+    impl.parts.store.add(std::move(spending), until, told);
+  return costs;
+}
+
+}  // namespace falproxy::inline v0

@@ -1,0 +1,163 @@
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <tuple>
+#include <utility>
+
+#include "base/enum_names.hpp"
+#include "base/printer.hpp"
+#include "falproxy/spending_store.hpp"
+
+namespace falproxy::inline v0 {
+namespace {
+
+constexpr std::string_view ways[] = {"day", "key", "model", "user"};
+
+void add_to(Spending& sum, const Spending& more) {
+  sum.requests += more.requests;
+  sum.failures += more.failures;
+  sum.artifacts += more.artifacts;
+  sum.unpriced += more.unpriced;
+  sum.units = sum.units + more.units;
+  sum.cost = sum.cost + more.cost;
+}
+
+}  // namespace
+
+std::string_view name_of(SpendingBy value) noexcept { return name_at(ways, value); }
+
+std::ostream& operator<<(std::ostream& out, const Charge& charge) {
+  return Printer(out, "Charge")("owner", charge.owner)("day", charge.day)("amount", charge.amount)
+      .end();
+}
+
+std::ostream& operator<<(std::ostream& out, const Balance& balance) {
+  return Printer(out, "Balance")("owner", balance.owner)("day", balance.day)("week", balance.week)(
+             "month", balance.month)("total", balance.total)
+      .end();
+}
+
+std::ostream& operator<<(std::ostream& out, const Spending& spending) {
+  return Printer(out, "Spending")("day", spending.day)("key", spending.key)(
+             "model", spending.model)("user", spending.user)("requests", spending.requests)(
+             "failures", spending.failures)("artifacts", spending.artifacts)(
+             "unpriced", spending.unpriced)("units", spending.units)("cost", spending.cost)
+      .end();
+}
+
+std::ostream& operator<<(std::ostream& out, const SpendingQuery& query) {
+  return Printer(out, "SpendingQuery")("first", query.first)("last", query.last)("by", query.by)(
+             "key", query.key)
+      .end();
+}
+
+struct MemorySpending::Impl {
+  using Names = std::tuple<Day, std::string, std::string, std::string>;
+  std::mutex mutex;
+  std::map<std::pair<std::string, Day>, Usd> charges;
+  std::map<Names, Spending> spending;
+  std::map<std::string, std::string> texts;
+};
+
+MemorySpending::MemorySpending() : impl_(std::make_unique<Impl>()) {}
+MemorySpending::~MemorySpending() = default;
+
+void MemorySpending::charge(std::vector<Charge> charges, Durability, TimePoint,
+                            Callback<Done> done) {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    for (const Charge& charge : charges) {
+      Usd& kept = impl_->charges[{charge.owner, charge.day}];
+      kept = kept + charge.amount;
+    }
+  }
+  done(Done());
+}
+
+void MemorySpending::balances(Day today, TimePoint, Callback<std::vector<Balance>> done) {
+  std::vector<Balance> all;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    for (const auto& [place, amount] : impl_->charges) {
+      const auto& [owner, day] = place;
+      if (all.empty() || all.back().owner != owner) all.push_back({.owner = owner});
+      Balance& sum = all.back();
+      const auto add = [&, on = day, spent = amount](BudgetWindow window, Usd& into) {
+        if (on >= first_day(window, today)) into = into + spent;
+      };
+      add(BudgetWindow::day, sum.day);
+      add(BudgetWindow::week, sum.week);
+      add(BudgetWindow::month, sum.month);
+      add(BudgetWindow::total, sum.total);
+    }
+  }
+  done(std::move(all));
+}
+
+void MemorySpending::add(Spending spending, TimePoint, Callback<Done> done) {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    Spending& kept = impl_->spending[{spending.day, spending.key, spending.model, spending.user}];
+    add_to(kept, spending);
+  }
+  done(Done());
+}
+
+void MemorySpending::sum(const SpendingQuery& query, TimePoint,
+                         Callback<std::vector<Spending>> done) {
+  std::map<std::pair<Day, std::string>, Spending> sums;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    for (const auto& [names, spending] : impl_->spending) {
+      const auto& [day, key, model, user] = names;
+      if (day < query.first || day > query.last || (query.key && key != *query.key)) continue;
+      Spending row;
+      if (query.by == SpendingBy::day) row.day = day;
+      if (query.by == SpendingBy::key) row.key = key;
+      if (query.by == SpendingBy::model) row.model = model;
+      if (query.by == SpendingBy::user) row.user = user;
+      add_to(sums.try_emplace({row.day, row.key + row.model + row.user}, row).first->second,
+             spending);
+    }
+  }
+  std::vector<Spending> rows;
+  rows.reserve(sums.size());
+  for (auto& [place, row] : sums) rows.push_back(std::move(row));
+  if (query.by != SpendingBy::day)
+    std::ranges::stable_sort(rows, std::ranges::greater(), &Spending::cost);
+  if (rows.size() > most_spending_rows) rows.resize(most_spending_rows);
+  done(std::move(rows));
+}
+
+void MemorySpending::forget_spending(Day day, TimePoint, Callback<Done> done) {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    auto& spending = impl_->spending;
+    spending.erase(spending.begin(), spending.lower_bound(Impl::Names(day, {}, {}, {})));
+  }
+  done(Done());
+}
+
+void MemorySpending::put(std::string name, std::string text, TimePoint, Callback<Done> done) {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (text.empty()) {
+      impl_->texts.erase(name);
+    } else {
+      impl_->texts.insert_or_assign(std::move(name), std::move(text));
+    }
+  }
+  done(Done());
+}
+
+void MemorySpending::get(std::string name, TimePoint, Callback<std::string> done) {
+  std::string text;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (const auto found = impl_->texts.find(name); found != impl_->texts.end())
+      text = found->second;
+  }
+  done(std::move(text));
+}
+
+}  // namespace falproxy::inline v0

@@ -1,0 +1,22 @@
+#include "wish/length.hpp"
+
+#include <charconv>
+#include <string_view>
+
+#include "base/text.hpp"
+
+namespace falproxy::inline v0 {
+
+std::optional<double> read_length(const Json& value) {
+  const std::optional<std::string_view> text = value.as_string();
+  if (!text) return value.as_number();
+  const std::string_view word = trim(*text);
+  double number = 0;
+  const char* const end = word.data() + word.size();
+  const auto [rest, fault] = std::from_chars(word.data(), end, number, std::chars_format::fixed);
+  const std::string_view unit(rest, static_cast<std::size_t>(end - rest));
+  if (fault != std::errc() || !(unit.empty() || unit == "s")) return std::nullopt;
+  return number;
+}
+
+}  // namespace falproxy::inline v0

@@ -1,0 +1,309 @@
+// The audio API over real sockets: speech as it comes, transcripts in every format, lists.
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "falproxy/media.hpp"
+#include "falproxy/plain_codecs.hpp"
+#include "served.hpp"
+
+namespace falproxy::app {
+namespace {
+
+using namespace test;
+
+constexpr std::string_view speech_path = "/v1/audio/speech";
+constexpr std::string_view hearing_path = "/v1/audio/transcriptions";
+
+const Environment audio_models{
+    {"SUPPORTED_MODELS",
+     "tale:falsim/storyteller,news:falsim/announcer,ear:falsim/listener,flux:fal-ai/flux/dev"}};
+
+std::string speech_body(std::string_view model, std::string_view more = {}) {
+  return R"({"model":")" + std::string(model) + R"(","input":"Good morning, harbour.")" +
+         std::string(more) + "}";
+}
+
+// A WAV of silence of a quarter of a second.
+std::string quiet_wav() {
+  std::string file(
+      "RIFF\xff\xff\xff\xffWAVEfmt "
+      "\x10\0\0\0\1\0\1\0\x40\x1f\0\0\x80\x3e\0\0\2\0\x10\0data\xff\xff\xff\xff",
+      44);
+  return file + std::string(4000, '\0');
+}
+
+std::string sound_form(const std::vector<std::pair<std::string, std::string>>& fields,
+                       const std::string& file) {
+  std::string body;
+  for (const auto& [name, value] : fields)
+    body += "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n";
+  body +=
+      "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n"
+      "Content-Type: application/octet-stream\r\n\r\n" +
+      file + "\r\n--b--\r\n";
+  return body;
+}
+
+Received hear(const Served& server, std::vector<std::pair<std::string, std::string>> fields,
+              std::string_view path = hearing_path, const std::string& file = quiet_wav()) {
+  fields.insert(fields.begin(), {"model", "ear"});
+  RawClient client(server.port());
+  const std::string body = sound_form(fields, file);
+  return client.exchange("POST " + std::string(path) + " HTTP/1.1\r\nHost: a\r\n" + key_field() +
+                         "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: " +
+                         std::to_string(body.size()) + "\r\n\r\n" + body);
+}
+
+nlohmann::json last_input(const Served& server) {
+  return nlohmann::json::parse(server.sim.submits().back().input);
+}
+
+}  // namespace
+
+TEST_CASE("speech comes as its true type, whatever was asked for") {
+  struct Case {
+    std::string model, more, type, input;
+    bool note = false;
+  };
+  Served server(audio_models);
+  for (const Case& c : std::vector<Case>{
+           {"tale", "", "audio/wav", R"({"prompt":"Good morning, harbour."})", true},
+           {"tale", R"(,"response_format":"mp3","voice":"alloy")", "audio/wav",
+            R"({"prompt":"Good morning, harbour.","voice":"af_alloy"})", true},
+           {"tale", R"(,"response_format":"wav","voice":{"id":"bm_george"},"speed":4)", "audio/wav",
+            R"({"prompt":"Good morning, harbour.","speed":2.0,"voice":"bm_george"})", false},
+           {"tale", R"(,"response_format":"pcm")", "audio/pcm; rate=24000",
+            R"({"prompt":"Good morning, harbour."})", false},
+           {"news", R"(,"instructions":"slowly")", "audio/mpeg",
+            R"({"prompt":"slowly","text":"Good morning, harbour."})", false},
+           {"news", R"(,"response_format":"pcm","instructions":"None")", "audio/pcm; rate=24000",
+            R"({"output_format":"pcm_24000","text":"Good morning, harbour."})", false},
+           {"news", R"(,"response_format":"wav")", "audio/wav",
+            R"({"output_format":"pcm_24000","text":"Good morning, harbour."})", false},
+       }) {
+    CAPTURE(c.model);
+    CAPTURE(c.more);
+    const Received answer = server.post(speech_path, speech_body(c.model, c.more));
+    REQUIRE_MESSAGE(answer.status == 200, answer.body);
+    CHECK(answer.header("content-type") == c.type);
+    CHECK(last_input(server).dump() == c.input);
+    CHECK((answer.header("x-falproxy-notes").find("response_format") != std::string::npos) ==
+          c.note);
+    CHECK(!answer.header("x-fal-request-id").empty());
+    CHECK(answer.header("transfer-encoding") == "chunked");
+    const auto type = media::sniff_sound(answer.body);
+    if (c.type == "audio/wav") CHECK(type == media::SoundType::wav);
+    if (c.type == "audio/mpeg") CHECK(type == media::SoundType::mp3);
+    // 22 characters are 1466 ms, of 24 samples of two bytes each.
+    const std::size_t samples = 1466 * 48;
+    if (c.type.starts_with("audio/pcm")) CHECK(answer.body.size() == samples);
+    if (c.type == "audio/wav") CHECK(answer.body.size() == samples + 44);
+  }
+}
+
+TEST_CASE("what cannot be made is refused before anything is paid") {
+  struct Case {
+    std::string model, more, param, code;
+  };
+  Served server(audio_models);
+  for (const Case& c : std::vector<Case>{
+           {"tale", R"(,"response_format":"aac")", "response_format", "unsupported_value"},
+           {"tale", R"(,"voice":"nobody")", "voice", "invalid_value"},
+           {"tale", R"(,"speed":5)", "speed", "invalid_value"},
+           {"tale", R"(,"speed":"fast")", "speed", "invalid_type"},
+           {"flux", "", "model", "invalid_value"},
+           {"ear", "", "model", "invalid_value"},
+           {"nope", "", "model", "invalid_value"},
+       }) {
+    CAPTURE(c.more);
+    const Received answer = server.post(speech_path, speech_body(c.model, c.more));
+    CHECK(answer.status == 400);
+    CHECK(text_at(answer.body, "error.param") == c.param);
+    CHECK(text_at(answer.body, "error.code") == c.code);
+    CHECK(text_at(answer.body, "error.type") == "invalid_request_error");
+  }
+  CHECK(text_at(server.post(speech_path, R"({"model":"tale"})").body, "error.param") == "input");
+  const std::string long_text(2001, 'a');
+  CHECK(text_at(server.post(speech_path, R"({"model":"tale","input":")" + long_text + "\"}").body,
+                "error.param") == "input");
+  CHECK(server.post("/v1/images/generations", R"({"model":"tale","prompt":"a"})").status == 400);
+  CHECK(server.sim.stats().submits == 0);
+}
+
+TEST_CASE("speech in events is deltas of base64 and one end with a full usage") {
+  Served server(audio_models);
+  const Received plain = server.post(speech_path, speech_body("tale"));
+  const Received answer =
+      server.post(speech_path, speech_body("tale", R"(,"stream_format":"sse")"));
+  REQUIRE(answer.status == 200);
+  CHECK(answer.header("content-type") == "text/event-stream; charset=utf-8");
+  std::string sound;
+  int deltas = 0;
+  std::string last;
+  for (std::size_t at = 0; at < answer.body.size();) {
+    const std::size_t end = answer.body.find("\r\n\r\n", at);
+    REQUIRE(end != std::string::npos);
+    const std::string line = answer.body.substr(at, end - at);
+    REQUIRE(line.starts_with("data: "));
+    last = line.substr(6);
+    if (text_at(last, "type") == "speech.audio.delta") {
+      ++deltas;
+      sound += PlainCodecs().decode_base64(text_at(last, "audio")).value_or("");
+    }
+    at = end + 4;
+  }
+  CHECK(deltas > 1);
+  CHECK(sound == plain.body);
+  CHECK(text_at(last, "type") == "speech.audio.done");
+  CHECK(at(last, "usage.total_tokens").as_integer() == 0);
+}
+
+TEST_CASE("a sound that breaks off at fal is fetched on where it stopped") {
+  Served server(audio_models);
+  const Received whole = server.post(speech_path, speech_body("tale"));
+  falsim::Fault cut{.step = falsim::Step::media};
+  cut.cut_after = 30'000;
+  cut.times = 1;
+  server.sim.add_fault(cut);
+  const Received answer = server.post(speech_path, speech_body("tale", R"(,"user":"b")"));
+  CHECK(answer.status == 200);
+  CHECK(answer.body == whole.body);
+}
+
+TEST_CASE("a sound that cannot be had whole ends too early, and a repeat pays nothing") {
+  Served server(audio_models);
+  falsim::Fault cut{.step = falsim::Step::media};
+  cut.cut_after = 30'000;
+  server.sim.add_fault(cut);
+  RawClient client(server.port());
+  const std::string fields = key_field() + "x-stainless-timeout: 1\r\n";
+  client.send(test::post(speech_path, speech_body("tale"), fields));
+  const std::string answer = client.rest();
+  CHECK(answer.starts_with("HTTP/1.1 200"));
+  CHECK(answer.size() > 30'000);
+  CHECK_FALSE(answer.ends_with("\r\n0\r\n\r\n"));
+  CHECK(
+      test::eventually([&] { return server.log().find("download_failed") != std::string::npos; }));
+  server.sim.clear_faults();
+  const Received again =
+      server.post(speech_path, speech_body("tale"), "x-stainless-timeout: 20\r\n");
+  CHECK(again.body.size() == 1466 * 48 + 44);
+  CHECK(server.sim.stats().submits == 1);
+}
+
+TEST_CASE("a transcript comes in each of OpenAI's formats") {
+  Served server(audio_models);
+  const Received plain = hear(server, {{"language", "English"}, {"temperature", "0"}});
+  REQUIRE_MESSAGE(plain.status == 200, plain.body);
+  CHECK(text_at(plain.body, "text") == "Good morning, harbour. The lamp is lit.");
+  CHECK(text_at(plain.body, "usage.type") == "duration");
+  CHECK(last_input(server)["language"] == "en");
+  const std::string url = last_input(server)["audio_url"];
+  REQUIRE(server.sim.upload(url));
+  CHECK(server.sim.upload(url)->bytes == quiet_wav());
+  CHECK(server.sim.upload(url)->content_type == "audio/wav");
+  CHECK(url.ends_with("/file.wav"));
+
+  const Received text = hear(server, {{"response_format", "text"}});
+  CHECK(text.body == "Good morning, harbour. The lamp is lit.\n");
+  CHECK(text.header("content-type") == "text/plain; charset=utf-8");
+  CHECK(hear(server, {{"response_format", "srt"}}).body ==
+        "1\n00:00:00,000 --> 00:00:01,400\nGood morning, harbour.\n\n"
+        "2\n00:00:02,000 --> 00:00:03,200\nThe lamp is lit.\n\n");
+  CHECK(hear(server, {{"response_format", "vtt"}})
+            .body.starts_with("WEBVTT\n\n00:00:00.000 --> 00:00:01.400\nGood morning"));
+
+  const Received verbose = hear(server, {{"response_format", "verbose_json"}});
+  CHECK(text_at(verbose.body, "language") == "english");
+  CHECK(text_at(verbose.body, "task") == "transcribe");
+  CHECK(at(verbose.body, "duration").as_number() == 3.2);
+  CHECK(at(verbose.body, "segments").size() == 2);
+  CHECK(at(verbose.body, "segments.1").size() == 10);
+  CHECK(at(verbose.body, "words").is_null());
+
+  const auto submits = server.sim.stats().submits;
+  const Received words = hear(server, {{"response_format", "verbose_json"},
+                                       {"timestamp_granularities[]", "word"},
+                                       {"timestamp_granularities[]", "segment"}});
+  CHECK(server.sim.stats().submits == submits + 1);
+  CHECK(at(words.body, "words").size() == 7);
+  CHECK(text_at(words.body, "words.2.word") == "harbour.");
+  CHECK(text_at(words.body, "segments.1.text") == "The lamp is lit.");
+
+  const Received diarized = hear(server, {{"response_format", "diarized_json"}});
+  CHECK(text_at(diarized.body, "segments.0.speaker") == "A");
+  CHECK(text_at(diarized.body, "segments.1.speaker") == "B");
+  CHECK(text_at(diarized.body, "segments.1.id") == "seg_2");
+}
+
+TEST_CASE("a streamed transcript is deltas whose texts together are the text") {
+  Served server(audio_models);
+  const Received answer = hear(server, {{"stream", "true"}});
+  CHECK(answer.header("content-type") == "text/event-stream; charset=utf-8");
+  std::string text;
+  std::size_t from = 0;
+  const std::string mark = R"("delta":")";
+  for (std::size_t found = answer.body.find(mark); found != std::string::npos;
+       found = answer.body.find(mark, from)) {
+    from = answer.body.find('"', found + mark.size());
+    text += answer.body.substr(found + mark.size(), from - found - mark.size());
+  }
+  CHECK(text == "Good morning, harbour. The lamp is lit.");
+  CHECK(answer.body.find("transcript.text.done") != std::string::npos);
+}
+
+TEST_CASE("a translation asks the model for it, and what is no sound is refused") {
+  Served server(audio_models);
+  const Received answer =
+      hear(server, {{"response_format", "verbose_json"}}, "/v1/audio/translations");
+  REQUIRE_MESSAGE(answer.status == 200, answer.body);
+  CHECK(text_at(answer.body, "task") == "translate");
+  CHECK(last_input(server)["task"] == "translate");
+  const auto submits = server.sim.stats().submits;
+  const Received no_sound = hear(server, {}, hearing_path, "hello");
+  CHECK(no_sound.status == 400);
+  CHECK(text_at(no_sound.body, "error.param") == "file");
+  CHECK(hear(server, {{"response_format", "diarized_json"}}, "/v1/audio/translations").status ==
+        400);
+  CHECK(hear(server, {{"language", "Klingon"}}).status == 400);
+  CHECK(server.post(hearing_path, "{}").status == 415);
+  CHECK(server.sim.stats().submits == submits);
+}
+
+TEST_CASE("voices and models are listed, without a key if models are public") {
+  for (const char* open : {"false", "true"}) {
+    CAPTURE(open);
+    Environment with = audio_models;
+    with["PUBLIC_MODELS"] = open;
+    const Served server(with);
+    server.wait_for_documents();
+    RawClient client(server.port());
+    const Received anybody = client.exchange(test::get("/v1/audio/voices"));
+    CHECK(anybody.status == (std::string_view(open) == "true" ? 200 : 401));
+    const Received all = server.get("/v1/audio/voices");
+    CHECK(at(all.body, "voices").size() == 7);
+    CHECK(text_at(all.body, "voices.0.id") == "af_heart");
+    CHECK(text_at(all.body, "voices.0.model") == "tale");
+    const Received one = server.get("/v1/audio/voices?model=news");
+    CHECK(at(one.body, "voices").size() == 3);
+    CHECK(text_at(one.body, "voices.0.name") == "Rachel");
+    const Received models = server.get("/v1/audio/models");
+    CHECK(at(models.body, "models").size() == 2);
+    CHECK(text_at(models.body, "models.1.id") == "news");
+  }
+}
+
+TEST_CASE("an explained request for speech costs nothing and shows the mapping") {
+  Served server(audio_models);
+  const Received answer = server.post(speech_path, speech_body("tale", R"(,"voice":"nova")"),
+                                      "x-falproxy-explain: 1\r\n");
+  CHECK(answer.status == 200);
+  CHECK(text_at(answer.body, "jobs.0.body.prompt") == "Good morning, harbour.");
+  CHECK(server.sim.stats().submits == 0);
+}
+
+}  // namespace falproxy::app

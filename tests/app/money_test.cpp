@@ -1,0 +1,260 @@
+// What answers cost, what keys may spend, and what is left of that after a kill.
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "folder.hpp"
+#include "program.hpp"
+#include "raw_client.hpp"
+#include "served.hpp"
+
+namespace falproxy::app {
+namespace {
+
+using namespace test;
+
+const std::string money_pictures = "/v1/images/generations";
+const std::string money_ann = key_field("ann-has-this-key");
+
+std::string money_body(int number, std::string_view more = {}) {
+  return R"({"model":"flux","prompt":"number )" + std::to_string(number) + "\"" +
+         std::string(more) + "}";
+}
+
+void write_file(const std::filesystem::path& path, std::string_view text) {
+  std::ofstream(path) << text;
+}
+
+/// Settings of a server whose ann may spend what `row` says, at a cent for a picture of flux.
+Environment with_budget(const testing::Folder& folder, const std::string& row) {
+  write_file(folder.path() / "keys.json", R"({"ann": {"key": "ann-has-this-key", )" + row + "}}");
+  write_file(folder.path() / "prices.json",
+             R"({"fal-ai/flux/dev": {"unit_price": "0.01", "unit": "images"}})");
+  return {{"KEYS_FILE", (folder.path() / "keys.json").string()},
+          {"PRICES_FILE", (folder.path() / "prices.json").string()},
+          {"STATE_DIR", (folder.path() / "state").string()},
+          {"SUPPORTED_MODELS", "flux:fal-ai/flux/dev"}};
+}
+
+struct MoneyServed {
+  explicit MoneyServed(const std::string& row) : server(with_budget(folder, row)) {
+    server.wait_for_documents();
+    // What was spent is known a moment after the start, and then the prices.
+    CHECK(test::eventually([&] {
+      return get("/v1/models", money_ann).body.find("unit_price_usd") != std::string::npos;
+    }));
+  }
+  [[nodiscard]] Received ask(const std::string& body, const std::string& fields = {}) const {
+    RawClient client(server.port());
+    return client.exchange(test::post(money_pictures, body, money_ann + fields));
+  }
+  [[nodiscard]] Received get(const std::string& path, const std::string& key) const {
+    RawClient client(server.port());
+    return client.exchange(test::get(path, key));
+  }
+  testing::Folder folder;
+  Served server;
+};
+
+}  // namespace
+
+TEST_CASE("of 200 requests at once on a budget for seven, seven are submitted; after a kill none") {
+  const testing::Folder folder;
+  falsim::Falsim sim = std::move(falsim::Falsim::start({.job_time = Milliseconds(100)})).value();
+  const Environment settings = with_budget(folder, R"("budget": "0.07/total")");
+  auto program = std::make_unique<Program>(sim, settings);
+  const auto ask_all = [&](int from) {
+    std::vector<std::unique_ptr<RawClient>> clients;
+    for (int i = 0; i < 200; ++i) {
+      clients.push_back(std::make_unique<RawClient>(program->port()));
+      clients.back()->send(test::post(money_pictures, money_body(from + i), money_ann));
+    }
+    std::map<int, int> statuses;
+    for (const auto& client : clients) {
+      const Received got = client->receive();
+      ++statuses[got.status];
+      if (got.status != 429) continue;
+      CHECK(text_at(got.body, "error.code") == "insufficient_quota");
+      CHECK(text_at(got.body, "error.type") == "insufficient_quota");
+      CHECK(got.header("x-should-retry") == "false");
+      CHECK(got.header("retry-after").empty());
+    }
+    return statuses;
+  };
+  // What was spent is known a moment after the start.
+  std::map<int, int> statuses = ask_all(0);
+  for (int tries = 1; tries < 50 && statuses[429] == 0; ++tries) statuses = ask_all(tries * 200);
+  CHECK(sim.stats().submits == 7);
+  CHECK(statuses[200] + statuses[429] == 200);
+  program->signal(SIGKILL);
+  REQUIRE(program->wait(Seconds(20)) == 128 + SIGKILL);
+  program = std::make_unique<Program>(sim, settings);
+  std::map<int, int> again = ask_all(100'000);
+  for (int tries = 1; tries < 50 && again[429] == 0; ++tries)
+    again = ask_all(100'000 + tries * 200);
+  CHECK(again[429] == 200);
+  CHECK(sim.stats().submits == 7);
+}
+
+TEST_CASE("a kill in the middle of jobs leaves what they may cost spent") {
+  const testing::Folder folder;
+  falsim::Falsim sim = std::move(falsim::Falsim::start({.job_time = Seconds(600)})).value();
+  const Environment settings = with_budget(folder, R"("budget": "0.03/total")");
+  auto program = std::make_unique<Program>(sim, settings);
+  std::vector<std::unique_ptr<RawClient>> clients;
+  const auto submits = [](int wanted) {
+    return [wanted](const falsim::FalsimStats& s) {
+      return s.submits >= static_cast<std::uint64_t>(wanted);
+    };
+  };
+  for (int tries = 0; tries < 200 && sim.stats().submits < 3; ++tries) {
+    clients.push_back(std::make_unique<RawClient>(program->port()));
+    clients.back()->send(test::post(money_pictures, money_body(tries), money_ann));
+    static_cast<void>(sim.wait_for(submits(1), Milliseconds(100)));
+  }
+  REQUIRE(sim.wait_for(submits(3)));
+  program->signal(SIGKILL);
+  REQUIRE(program->wait(Seconds(20)) == 128 + SIGKILL);
+  program = std::make_unique<Program>(sim, settings);
+  const auto ask_once = [&](int number) {
+    RawClient client(program->port());
+    return client.exchange(test::post(money_pictures, money_body(number), money_ann)).status;
+  };
+  // Until what was spent is known, nobody is served.
+  int first = 503;
+  CHECK(test::eventually([&] { return (first = ask_once(999)) != 503; }));
+  CHECK(first == 429);
+  for (int i = 0; i < 20; ++i) CHECK(ask_once(1000 + i) == 429);
+  CHECK(sim.stats().submits == 3);
+}
+
+TEST_CASE("an answer tells what it cost, and what is left") {
+  const MoneyServed world(R"("budget": "1.00/day")");
+  const Received got = world.ask(money_body(1, R"(,"n":3)"));
+  REQUIRE(got.status == 200);
+  CHECK(got.header("x-falproxy-cost-usd") == "0.03");
+  CHECK(got.header("x-falproxy-budget-remaining-usd") == "0.97");
+  CHECK(at(got.body, "usage.cost").as_number() == 0.03);
+  const Received streamed = world.ask(money_body(2, R"(,"stream":true)"));
+  CHECK(streamed.body.find("x-falproxy-cost-usd: 0.01\n") != std::string::npos);
+  CHECK(streamed.body.find("x-falproxy-budget-remaining-usd: 0.96\n") != std::string::npos);
+}
+
+TEST_CASE("over its budget a key is told until when, and another key goes on") {
+  const MoneyServed world(R"("budget": "0.01/day")");
+  CHECK(world.ask(money_body(1)).status == 200);
+  const Received refused = world.ask(money_body(2));
+  CHECK(refused.status == 429);
+  CHECK(refused.header("x-falproxy-budget-remaining-usd") == "0.00");
+  CHECK(text_at(refused.body, "error.message").find("T00:00:00Z") != std::string::npos);
+  CHECK(world.server.post(money_pictures, money_body(3)).status == 200);
+  CHECK(world.server.post(money_pictures, money_body(3)).header("x-falproxy-cost-usd") == "0.01");
+  CHECK(world.server.post(money_pictures, money_body(4))
+            .header("x-falproxy-budget-remaining-usd")
+            .empty());
+}
+
+TEST_CASE("a failure that fal does not bill gives back what was reserved") {
+  MoneyServed world(R"("budget": "0.01/day")");
+  world.server.sim.add_fault(
+      {.step = falsim::Step::result,
+       .times = 1,
+       .answer = falsim::Answer{.status = 500, .body = R"({"detail":"Internal Server Error"})"}});
+  CHECK(world.ask(money_body(1)).status >= 500);
+  CHECK(world.ask(money_body(2)).status == 200);
+  CHECK(world.ask(money_body(3)).status == 429);
+}
+
+TEST_CASE("prices come from fal, and what a request would cost is told before it is sent") {
+  falsim::Falsim sim = std::move(falsim::Falsim::start(Served::quick())).value();
+  const std::string api = sim.api_url();
+  const Served server({}, std::move(sim), [&](const falsim::Falsim&) {
+    return Environment{{"FAL_API_URL", api}, {"SUPPORTED_MODELS", "flux:fal-ai/flux/dev"}};
+  });
+  server.wait_for_documents();
+  REQUIRE(test::eventually([&] {
+    return server.get("/v1/models/flux").body.find("unit_price_usd") != std::string::npos;
+  }));
+  const std::string model = server.get("/v1/models/flux").body;
+  CHECK(model.find(R"("unit_price_usd":"0.025")") != std::string::npos);
+  CHECK(model.find(R"("estimate_usd":"0.025")") != std::string::npos);
+  for (const std::string size : {"1024x1024", "1536x1024", "512x512"}) {
+    CAPTURE(size);
+    const std::string body = money_body(1, R"(,"n":2,"size":")" + size + "\"");
+    const std::string estimate = text_at(
+        server.post(money_pictures, body, "x-falproxy-explain: 1\r\n").body, "estimate_usd");
+    const Received made = server.post(money_pictures, body);
+    REQUIRE(made.status == 200);
+    CHECK_FALSE(estimate.empty());
+    CHECK(made.header("x-falproxy-cost-usd") == estimate);
+  }
+}
+
+TEST_CASE("usage is told by day, key, model and user, to each key its own") {
+  const MoneyServed world(R"("user_header": "X-OpenWebUI-User-Id")");
+  CHECK(world.ask(money_body(1, R"(,"n":2)"), "X-OpenWebUI-User-Id: u1\r\n").status == 200);
+  CHECK(world.ask(money_body(2, R"(,"user":"u2")")).status == 200);
+  CHECK(world.server.post(money_pictures, money_body(3)).status == 200);
+  const auto usage = [&](const std::string& query, const std::string& key = money_ann) {
+    return world.get("/v1/falproxy/usage" + query, key);
+  };
+  REQUIRE(test::eventually(
+      [&] { return at(usage("?group_by=user").body, "data.0.cost_usd").as_number() == 0.02; }));
+  const std::string users = usage("?group_by=user").body;
+  CHECK(text_at(users, "object") == "list");
+  CHECK(text_at(users, "data.0.user") == "u1");
+  CHECK(at(users, "data.0.requests").as_integer() == 1);
+  CHECK(at(users, "data.0.artifacts").as_integer() == 2);
+  CHECK(at(users, "data.0.units").as_integer() == 2);
+  CHECK(text_at(users, "data.1.user") == "u2");
+  CHECK(at(users, "data.1.cost_usd").as_number() == 0.01);
+  const std::string days = usage("").body;
+  CHECK(at(days, "data").size() == 1);
+  CHECK(at(days, "data.0.cost_usd").as_number() == 0.03);
+  CHECK(text_at(usage("?group_by=model").body, "data.0.model") == "flux");
+  const std::string keys = usage("?group_by=key").body;
+  CHECK(at(keys, "data").size() == 1);
+  CHECK(text_at(keys, "data.0.key") == "ann");
+  CHECK(at(usage("?start=2020-01-01&end=2020-12-31").body, "data").size() == 0);
+  const Received csv = usage("?group_by=user&format=csv");
+  CHECK(csv.header("content-type") == "text/csv; charset=utf-8");
+  CHECK(csv.body.find("\"u1\",1,0,2,2,0.02,0\r\n") != std::string::npos);
+  for (const char* wrong :
+       {"?start=x", "?group_by=cat", "?format=xml", "?start=2026-01-02&end=2026-01-01"}) {
+    CAPTURE(wrong);
+    CHECK(usage(wrong).status == 400);
+  }
+  CHECK(usage("", key_field("nobody-has-this")).status == 401);
+}
+
+TEST_CASE("an alert is posted when a budget is spent") {
+  const testing::Folder folder;
+  falsim::Falsim sim = std::move(falsim::Falsim::start(Served::quick())).value();
+  const std::string elsewhere = sim.elsewhere_url();
+  Environment settings = with_budget(folder, R"("budget": "0.01/day")");
+  settings["ALERT_URL"] = elsewhere + "/alerts?token=of-an-alert";
+  const Served server({}, std::move(sim), [&](const falsim::Falsim& running) {
+    Environment all = settings;
+    all.emplace("FAL_API_URL", running.api_url());
+    return all;
+  });
+  server.wait_for_documents();
+  const auto ask = [&](int number) {
+    RawClient client(server.port());
+    return client.exchange(test::post(money_pictures, money_body(number), money_ann)).status;
+  };
+  REQUIRE(test::eventually([&] { return ask(1) == 200; }));
+  CHECK(server.sim.wait_for([](const falsim::FalsimStats& s) { return s.elsewhere >= 1; }));
+  CHECK(test::eventually([&] {
+    return server.log().find("The key 'ann' has spent 0.01 USD of its budget of 0.01/day.") !=
+           std::string::npos;
+  }));
+  CHECK(server.log().find("of-an-alert") == std::string::npos);
+}
+
+}  // namespace falproxy::app

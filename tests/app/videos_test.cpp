@@ -1,0 +1,245 @@
+// OpenAI's videos API over real sockets and falsim.
+#include <doctest/doctest.h>
+
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "folder.hpp"
+#include "served.hpp"
+#include "support/pictures.hpp"
+
+namespace falproxy::app {
+namespace {
+
+using namespace test;
+
+const Environment video_models{
+    {"SUPPORTED_MODELS",
+     "clip:falsim/clip/text-to-video+falsim/clip/image-to-video,frames:falsim/frames,"
+     "flux:fal-ai/flux/dev"}};
+const std::string fox_video =
+    R"({"model":"clip","prompt":"a fox","seconds":"8","size":"1280x720"})";
+
+std::string make_a_video(const Served& served, const std::string& body = fox_video,
+                         const std::string& fields = {}) {
+  const Received got = served.post("/v1/videos", body, fields);
+  CAPTURE(got.body);
+  REQUIRE(got.status == 200);
+  return text_at(got.body, "id");
+}
+
+Received ended_video(const Served& served, const std::string& video) {
+  Received got;
+  int progress = 0;
+  for (int tries = 0; tries < 6'000; ++tries) {
+    got = served.get("/v1/videos/" + video);
+    const std::string status = text_at(got.body, "status");
+    const int now = static_cast<int>(at(got.body, "progress").as_integer().value_or(-1));
+    CHECK(now >= progress);
+    progress = now;
+    if (status == "completed" || status == "failed") break;
+    CHECK(now < 100);
+    CHECK(got.header("openai-poll-after-ms") == "3000");
+    CHECK(at(got.body, "error").is_null());
+    std::this_thread::sleep_for(Milliseconds(10));
+  }
+  return got;
+}
+
+Received ask_for(const Served& served, const std::string& method, const std::string& path,
+                 const std::string& fields = {}) {
+  RawClient client(served.port());
+  client.send(method + " " + path + " HTTP/1.1\r\nHost: a\r\n" + key_field() + fields +
+              "Connection: close\r\n\r\n");
+  return client.receive(method != "HEAD");
+}
+
+}  // namespace
+
+TEST_CASE("a video is begun, polled, fetched, listed and deleted") {
+  const Served served(video_models);
+  const Received begun = served.post("/v1/videos", fox_video);
+  REQUIRE(begun.status == 200);
+  const std::string video = text_at(begun.body, "id");
+  CHECK(video.starts_with("video_"));
+  CHECK(text_at(begun.body, "object") == "video");
+  CHECK(text_at(begun.body, "model") == "clip");
+  const Received ended = ended_video(served, video);
+  CAPTURE(ended.body);
+  CHECK(text_at(ended.body, "status") == "completed");
+  CHECK(at(ended.body, "progress").as_integer() == 100);
+  CHECK(text_at(ended.body, "seconds") == "8");
+  CHECK(text_at(ended.body, "size") == "1280x720");
+  CHECK(ended.body.find("falsim/clip") == std::string::npos);
+  REQUIRE(served.sim.submits().size() == 1);
+  CHECK(served.sim.submits()[0].input.find(R"("duration":"8")") != std::string::npos);
+  CHECK(served.sim.submits()[0].input.find(R"("resolution":"720p")") != std::string::npos);
+
+  const Received file = served.get("/v1/videos/" + video + "/content");
+  CHECK(file.status == 200);
+  CHECK(file.header("content-type") == "video/webm");
+  CHECK(file.header("content-length") == std::to_string(file.body.size()));
+  CHECK(file.body.substr(0, 4) == "\x1A\x45\xDF\xA3");
+
+  const Received list = served.get("/v1/videos");
+  CHECK(text_at(list.body, "data.0.id") == video);
+  CHECK(at(list.body, "has_more").as_boolean() == false);
+  const Received gone = ask_for(served, "DELETE", "/v1/videos/" + video);
+  CHECK(gone.status == 200);
+  CHECK(text_at(gone.body, "object") == "video.deleted");
+  CHECK(served.get("/v1/videos/" + video).status == 404);
+  CHECK(at(served.get("/v1/videos").body, "data").size() == 0);
+}
+
+TEST_CASE("a part of a video is served as a part") {
+  const Served served(video_models);
+  const std::string video = make_a_video(served);
+  CHECK(text_at(ended_video(served, video).body, "status") == "completed");
+  const std::string path = "/v1/videos/" + video + "/content";
+  const Received whole = served.get(path);
+  const Received part = ask_for(served, "GET", path, "Range: bytes=10-19\r\n");
+  CHECK(part.status == 206);
+  CHECK(part.body == whole.body.substr(10, 10));
+  CHECK(part.header("content-range") == "bytes 10-19/" + std::to_string(whole.body.size()));
+  CHECK(ask_for(served, "GET", path, "Range: bytes=99999999-\r\n").status == 416);
+  const Received head = ask_for(served, "HEAD", path);
+  CHECK(head.status == 200);
+  CHECK(head.header("content-length") == std::to_string(whole.body.size()));
+  CHECK(served.sim.stats().misplaced_keys.empty());
+}
+
+TEST_CASE("a picture chooses the model's endpoint for pictures, as a file, too") {
+  const Served served(video_models);
+  const std::string address = "https://example.com/a.png";
+  make_a_video(served, R"({"model":"clip","prompt":"a fox","seconds":4,"input_reference":")" +
+                           address + "\"}");
+  CHECK(served.sim.submits()[0].endpoint == "falsim/clip/image-to-video");
+  CHECK(served.sim.submits()[0].input.find(R"("image_url":")" + address) != std::string::npos);
+  CHECK(served.sim.submits()[0].input.find("end_image_url") == std::string::npos);
+  CHECK(served.sim.submits()[0].input.find(R"("duration":"4s")") != std::string::npos);
+  // The picture stands before the model, as SDKs may send it.
+  const std::string picture = tests::whole_png(32, 32);
+  const std::string form =
+      "--b\r\nContent-Disposition: form-data; name=\"input_reference\"; "
+      "filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\n" +
+      picture +
+      "\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nclip\r\n--b\r\n"
+      "Content-Disposition: form-data; name=\"prompt\"\r\n\r\na fox\r\n--b\r\n"
+      "Content-Disposition: form-data; name=\"seconds\"\r\n\r\n6\r\n--b--\r\n";
+  RawClient client(served.port());
+  const Received got =
+      client.exchange("POST /v1/videos HTTP/1.1\r\nHost: a\r\n" + key_field() +
+                      "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: " +
+                      std::to_string(form.size()) + "\r\n\r\n" + form);
+  CAPTURE(got.body);
+  CHECK(got.status == 200);
+  CHECK(served.sim.submits().back().endpoint == "falsim/clip/image-to-video");
+  CHECK(served.sim.submits().back().input.find("/files/uploads/") != std::string::npos);
+}
+
+TEST_CASE("frames are counted for a model that wants frames") {
+  const Served served(video_models);
+  make_a_video(served, R"({"model":"frames","prompt":"a fox","seconds":"5","size":"1024x576"})");
+  CHECK(served.sim.submits()[0].input.find(R"("num_frames":80)") != std::string::npos);
+  CHECK(served.sim.submits()[0].input.find(R"("height":576,"width":1024)") != std::string::npos);
+}
+
+TEST_CASE("what cannot become a video is refused before anything is paid") {
+  const Served served(video_models);
+  struct Case {
+    std::string body, param;
+  };
+  for (const Case& c : std::vector<Case>{
+           {R"({"model":"clip","seconds":"5"})", "prompt"},
+           {R"({"model":"clip","prompt":"x","seconds":"20"})", "seconds"},
+           {R"({"model":"clip","prompt":"x","seconds":"soon"})", "seconds"},
+           {R"({"model":"clip","prompt":"x","size":"very large"})", "size"},
+           {R"({"model":"nobody","prompt":"x"})", "model"},
+           {R"({"model":"flux","prompt":"x"})", "model"},
+           {R"({"model":"frames","prompt":"x","input_reference":"https://a.example/a.png"})",
+            "input_reference"},
+           {R"({"model":"clip","prompt":"x","input_reference":"nothing"})", "input_reference"},
+           {R"({"model":"clip","prompt":"x","input_reference":{"file_id":"f"}})",
+            "input_reference.file_id"}}) {
+    CAPTURE(c.body);
+    const Received got = served.post("/v1/videos", c.body);
+    CAPTURE(got.body);
+    CHECK(got.status == 400);
+    CHECK(text_at(got.body, "error.param") == c.param);
+    CHECK(text_at(got.body, "error.message").size() > 10);
+  }
+  for (const char* path : {"/v1/videos/edits", "/v1/videos/extensions", "/v1/videos/characters"})
+    CHECK(served.post(path, "{}").status == 400);
+  CHECK(served.get("/v1/videos?limit=0").status == 400);
+  CHECK(text_at(served.get("/v1/videos?order=up").body, "error.param") == "order");
+  CHECK(served.get("/v1/videos?after=video_1").status == 400);
+  CHECK(served.sim.submits().empty());
+}
+
+TEST_CASE("a video that is not there, not yet there, or failed, has no content") {
+  const Served slow(video_models, {.job_time = Milliseconds(10'000'000)});
+  CHECK(slow.get("/v1/videos/video_00000000000000000000000000000000").status == 404);
+  const std::string video = make_a_video(slow);
+  const Received early = slow.get("/v1/videos/" + video + "/content");
+  CHECK(early.status == 404);
+  CHECK(text_at(early.body, "error.message").starts_with("Video is not ready yet"));
+  CHECK(slow.get("/v1/videos/" + video + "/content?variant=poster").status == 400);
+  CHECK(ask_for(slow, "DELETE", "/v1/videos/" + video).status == 200);
+  CHECK(slow.sim.stats().cancelled == 1);
+
+  const Served refusing(video_models);
+  const std::string failed =
+      make_a_video(refusing, R"({"model":"clip","prompt":"falsim:content_policy a fox"})");
+  const Received ended = ended_video(refusing, failed);
+  CAPTURE(ended.body);
+  CHECK(text_at(ended.body, "status") == "failed");
+  CHECK(text_at(ended.body, "error.message").size() > 5);
+  CHECK(refusing.get("/v1/videos/" + failed + "/content").status == 404);
+}
+
+TEST_CASE("videos are listed from either end, page by page, and each key sees its own") {
+  Environment environment = video_models;
+  environment["ACCESS_KEYS"] = "other=another-access-key-1";
+  const Served served(environment);
+  std::vector<std::string> made;
+  for (int i = 0; i < 5; ++i) made.push_back(make_a_video(served));
+  const auto walk = [&](const std::string& order) {
+    std::vector<std::string> seen;
+    std::string after;
+    for (int page = 0; page < 4; ++page) {
+      const Received got = served.get("/v1/videos?limit=2&order=" + order + after);
+      const Json data = at(got.body, "data");
+      for (std::size_t i = 0; i < data.size(); ++i) seen.emplace_back(*data[i]["id"].as_string());
+      if (at(got.body, "has_more").as_boolean() != true) break;
+      after = "&after=" + text_at(got.body, "last_id");
+    }
+    return seen;
+  };
+  CHECK(walk("asc") == made);
+  CHECK(walk("desc") == std::vector<std::string>(made.rbegin(), made.rend()));
+  RawClient client(served.port());
+  const Received theirs =
+      client.exchange(test::get("/v1/videos", key_field("another-access-key-1")));
+  CHECK(at(theirs.body, "data").size() == 0);
+}
+
+TEST_CASE("a create that an SDK repeats makes one video") {
+  const Served served(video_models);
+  const std::string video = make_a_video(served);
+  const std::string again = make_a_video(served, fox_video, "x-stainless-retry-count: 1\r\n");
+  CHECK(again == video);
+  CHECK(served.sim.submits().size() == 1);
+}
+
+TEST_CASE("a client that waits gets the file itself") {
+  const Served served(video_models);
+  const Received got = served.post("/v1/videos/sync", fox_video);
+  CHECK(got.status == 200);
+  CHECK(got.header("content-type") == "video/webm");
+  CHECK(got.body.substr(0, 4) == "\x1A\x45\xDF\xA3");
+}
+
+}  // namespace falproxy::app

@@ -1,0 +1,355 @@
+// What is left of a request when its process ends in the middle of it, and what a repeat finds.
+#include <doctest/doctest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runs/restarted.hpp"
+
+namespace falproxy {
+
+using namespace testing;
+using namespace std::chrono_literals;
+
+TEST_CASE("a run is noted before it is submitted, when fal has it, and when it has ended") {
+  Restarted world;
+  REQUIRE(world.first->handle(request_for("flux"), world.keyed()).response);
+  std::string states;
+  for (const auto& step : world.before.steps)
+    states += std::string(name_of(step.begin()->second.state)) + " ";
+  CHECK(states == "intent accepted completed ");
+  const RunRecord& record = world.before.steps.back().begin()->second;
+  CHECK(record.owner == "me");
+  CHECK(record.promised);
+  CHECK(record.served_model == "flux");
+  CHECK_FALSE(record.prompt.has_value());
+  REQUIRE(record.jobs.size() == 1);
+  CHECK(record.jobs[0].request_id == "job-1");
+  CHECK(record.jobs[0].endpoint == "fal-ai/flux/dev");
+  CHECK(record.jobs[0].account.find("secret") == std::string::npos);
+  CHECK(record.jobs[0].status_url.empty());
+  CHECK(record.artifacts.size() == 1);
+}
+
+TEST_CASE("a repeat after a restart is attached to the job that fal has, and submits nothing") {
+  for (const bool by_key : {true, false}) {
+    CAPTURE(by_key);
+    Restarted world;
+    const Outcome once = world.first->handle(
+        request_for("flux"),
+        by_key ? world.keyed() : CallContext{.deadline = no_deadline, .client = "me"});
+    REQUIRE(once.response);
+    for (const std::size_t step : {std::size_t{1}, std::size_t{2}}) {
+      CAPTURE(step);
+      Runner& runner = world.restart(step);
+      const Outcome again =
+          runner.handle(request_for("flux"), by_key ? world.keyed() : world.repeated());
+      CHECK(only_content(again) == only_content(once));
+      CHECK(again.receipt.recovered);
+      REQUIRE(again.receipt.jobs.size() == 1);
+      CHECK(again.receipt.jobs[0].fal_request_id == "job-1");
+      CHECK(runner.counters().resumed == 1);
+      CHECK(runner.counters().submits == 0);
+    }
+    CHECK(world.submits() == 1);
+    CHECK(world.leases() == 0);
+  }
+}
+
+TEST_CASE("a repeat of what was being submitted when the process ended is told that") {
+  Restarted world;
+  REQUIRE(world.first->handle(request_for("flux"), world.keyed()).response);
+  Runner& runner = world.restart(0);
+  const Outcome again = runner.handle(request_for("flux"), world.keyed());
+  REQUIRE_FALSE(again.response);
+  CHECK(again.response.error().kind == ErrorKind::job_uncertain);
+  CHECK(runner.handle(request_for("flux"), world.repeated()).response.error().kind ==
+        ErrorKind::job_uncertain);
+  CHECK(world.submits() == 1);
+  // Somebody else's request, a new key, and a new request some time later are none of its business.
+  CHECK(runner.handle(request_for("flux"), world.keyed("k-2")).response);
+  world.clock.sleep_until(world.clock.now() + 11s, {});
+  CHECK(runner.handle(request_for("flux"), {.deadline = no_deadline, .client = "me"}).response);
+  CHECK(world.submits() == 3);
+}
+
+TEST_CASE("a client that was cut by the restart and says nothing of it gets its job, too") {
+  Restarted world;
+  REQUIRE(
+      world.first->handle(request_for("flux"), {.deadline = no_deadline, .client = "me"}).response);
+  Runner& runner = world.restart(1);
+  CHECK(runner.handle(request_for("flux"), {.deadline = no_deadline, .client = "me"}).response);
+  CHECK(world.submits() == 1);
+  CHECK(runner.handle(request_for("flux"), {.deadline = no_deadline, .client = "you"}).response);
+  CHECK(world.submits() == 2);
+}
+
+TEST_CASE("a key that comes with another request is refused") {
+  Restarted world;
+  REQUIRE(world.first->handle(request_for("flux"), world.keyed()).response);
+  Wish other = request_for("flux");
+  other.prompt = "another";
+  for (Runner* runner : {world.first.get(), &world.restart(1)}) {
+    const Outcome refused = runner->handle(other, world.keyed());
+    REQUIRE_FALSE(refused.response);
+    CHECK(refused.response.error().kind == ErrorKind::idempotency_key_reused);
+  }
+  CHECK(world.submits() == 1);
+}
+
+TEST_CASE("a key finds its job for an hour, and not longer") {
+  Restarted world;
+  REQUIRE(world.first->handle(request_for("flux"), world.keyed()).response);
+  world.first->forget_expired(world.clock.now() + 1000s);
+  world.clock.sleep_until(world.clock.now() + 3000s, {});
+  CHECK(world.first->handle(request_for("flux"), world.keyed()).receipt.recovered);
+  CHECK(world.submits() == 1);
+  world.first->forget_expired(world.clock.now() + 1000s);
+  world.clock.sleep_until(world.clock.now() + 3700s, {});
+  CHECK(world.first->handle(request_for("flux"), world.keyed()).response);
+  CHECK(world.submits() == 2);
+}
+
+TEST_CASE("a window of no seconds finds nothing") {
+  Restarted world;
+  REQUIRE(world.first->handle(request_for("flux"), world.keyed()).response);
+  Runner& runner = world.restart(1, {.recovery_window = 0s, .keyed_recovery = 0s});
+  CHECK(runner.handle(request_for("flux"), world.keyed()).response);
+  CHECK(runner.handle(request_for("flux"), world.repeated()).response);
+  CHECK(world.submits() == 3);
+}
+
+TEST_CASE("a job that failed is told to who asks again with its key, and not run again") {
+  Restarted world;
+  world.fal.fault = fail_result(answer(422, R"({"detail":[{"loc":["body","prompt"],)"
+                                            R"("msg":"no","type":"content_policy_violation"}]})"));
+  REQUIRE_FALSE(world.first->handle(request_for("flux"), world.keyed()).response);
+  world.fal.fault = {};
+  Runner& runner = world.restart(world.before.steps.size() - 1);
+  const Outcome again = runner.handle(request_for("flux"), world.keyed());
+  REQUIRE_FALSE(again.response);
+  CHECK(again.response.error().kind == ErrorKind::content_policy);
+  CHECK(world.submits() == 1);
+}
+
+TEST_CASE("who has sent a key may leave: the job goes to its end") {
+  Restarted world;
+  std::stop_source left;
+  CallContext context = world.keyed();
+  context.stop = left.get_token();
+  world.clock.at(world.clock.now() + 100ms, [&] { left.request_stop(); });
+  static_cast<void>(world.first->handle(request_for("flux"), context));
+  CHECK(world.transport.count("PUT https://queue.fal.run/") == 0);
+  CHECK(world.first->handle(request_for("flux"), world.keyed()).response);
+  CHECK(world.submits() == 1);
+}
+
+TEST_CASE("a submit whose answer was lost is not sent again, now or after a restart") {
+  Restarted world;
+  Wish two = request_for("flux");
+  world.fal.fault = fail_on("POST https://queue.fal.run/", broken(TransportFault::interrupted));
+  REQUIRE_FALSE(world.first->handle(two, world.keyed()).response);
+  world.fal.fault = {};
+  world.first->forget_expired(world.clock.now() + 1000s);
+  CHECK(world.first->handle(two, world.keyed()).response.error().kind == ErrorKind::job_uncertain);
+  Runner& runner = world.restart(world.before.steps.size() - 1);
+  CHECK(runner.handle(two, world.keyed()).response.error().kind == ErrorKind::job_uncertain);
+  CHECK(world.submits() == 1);
+}
+
+TEST_CASE("a run of several jobs is gone on with as a whole") {
+  Restarted world;
+  Wish three = request_for("flux");
+  three.n = 3;
+  const Outcome once = world.first->handle(three, world.keyed());
+  REQUIRE(once.response);
+  REQUIRE(once.response->size() == 3);
+  // Each step from the first job that fal took on: what was not noted as taken is uncertain.
+  for (std::size_t step = 1; step < world.before.steps.size(); ++step) {
+    CAPTURE(step);
+    const Outcome again = world.restart(step).handle(three, world.keyed());
+    REQUIRE(again.response);
+    CHECK(again.response->size() == std::min<std::size_t>(step, 3));
+  }
+  CHECK(world.submits() == 3);
+}
+
+TEST_CASE("two equal requests that were cut get a job each") {
+  Restarted world;
+  const CallContext nobody{.deadline = no_deadline, .client = "me"};
+  REQUIRE(world.first->handle(request_for("flux"), nobody).response);
+  REQUIRE(world.first->handle(request_for("flux"), nobody).response);
+  SteppingStore::Records both;
+  for (const auto& [id, record] : world.before.steps.back()) {
+    RunRecord open = record;
+    open.state = open.jobs[0].state = RunState::accepted;
+    both[id] = open;
+  }
+  world.before.steps.push_back(both);
+  Runner& runner = world.restart(world.before.steps.size() - 1);
+  struct SecondRequest final : Progress {
+    std::function<void()> ask;
+    void running() override {
+      if (ask) std::exchange(ask, {})();
+    }
+  };
+  std::optional<Outcome> second;
+  SecondRequest while_it_runs;
+  SUBCASE("one after the other") {}
+  SUBCASE("at once") {
+    world.fal.job_time = 100s;
+    while_it_runs.ask = [&] { second = runner.handle(request_for("flux"), nobody); };
+  }
+  CallContext listening = nobody;
+  listening.progress = &while_it_runs;
+  const Outcome first = runner.handle(request_for("flux"), listening);
+  CHECK_FALSE(while_it_runs.ask);
+  if (!second.has_value()) second = runner.handle(request_for("flux"), nobody);
+  REQUIRE(first.response);
+  REQUIRE(second->response);
+  CHECK(first.receipt.jobs.at(0).fal_request_id != second->receipt.jobs.at(0).fal_request_id);
+  CHECK(world.submits() == 2);
+}
+
+TEST_CASE("a job that somebody may ask for is not cancelled when its client's time is up") {
+  Restarted world;
+  CallContext hurried = world.keyed();
+  hurried.deadline = world.clock.now() + 200ms;
+  REQUIRE_FALSE(world.first->handle(request_for("flux"), hurried).response);
+  CHECK(world.transport.count("PUT https://queue.fal.run/") == 0);
+  CHECK(world.first->handle(request_for("flux"), world.keyed()).response);
+  CHECK(world.restart(world.before.steps.size() - 1)
+            .handle(request_for("flux"), world.keyed())
+            .response);
+  CHECK(world.submits() == 1);
+}
+
+TEST_CASE("a repeat is told to come again while the store is too slow to say what it repeats") {
+  struct Slow final : StateStore {
+    explicit Slow(const Clock& clock) : inner(clock) {}
+    void write(const RunRecord& record, Durability durability, TimePoint deadline,
+               Callback<Done> done) override {
+      inner.write(record, durability, deadline, std::move(done));
+    }
+    void erase(const RunId&, TimePoint, Callback<Done> done) override { done(Done{}); }
+    void find(const RunQuery&, TimePoint, Callback<std::vector<RunRecord>> done) override {
+      done(StoreError{StoreFault::timed_out, "too slow"});
+    }
+    void forget_expired(WallTime, TimePoint, Callback<std::uint64_t> done) override { done(0u); }
+    [[nodiscard]] StoreStatus status() const override { return {}; }
+    MemoryStore inner;
+  };
+  Restarted world;
+  Slow slow(world.clock);
+  const std::unique_ptr<Runner> runner = world.runner_over(slow);
+  const Outcome refused = runner->handle(request_for("flux"), world.keyed());
+  REQUIRE_FALSE(refused.response);
+  CHECK(refused.response.error().kind == ErrorKind::overloaded);
+  CHECK(world.submits() == 0);
+}
+
+TEST_CASE("a result that fal no longer has is told so, and not made anew") {
+  Restarted world;
+  REQUIRE(world.first->handle(request_for("flux"), world.keyed()).response);
+  Runner& runner = world.restart(2);
+  world.fal.fault = fail_on("/requests/job-1", answer(404, R"({"status":"NOT_FOUND"})"));
+  const Outcome again = runner.handle(request_for("flux"), world.keyed());
+  REQUIRE_FALSE(again.response);
+  CHECK(again.response.error().kind == ErrorKind::result_expired);
+  CHECK(again.response.error().fal_request_id == "job-1");
+  CHECK(world.submits() == 1);
+  // It is no run that a restart has to follow.
+  REQUIRE(world.records().size() == 1);
+  CHECK(world.records()[0].state == RunState::failed);
+}
+
+TEST_CASE("a key that is no longer configured is named as what is missing") {
+  Restarted world;
+  REQUIRE(world.first->handle(request_for("flux"), world.keyed()).response);
+  Runner& runner = world.restart(1);
+  world.keys.reload({{Secret("key-c:secret-c")}}, {});
+  const Outcome again = runner.handle(request_for("flux"), world.keyed());
+  REQUIRE_FALSE(again.response);
+  CHECK(again.response.error().kind == ErrorKind::keys_out);
+  CHECK(world.submits() == 1);
+}
+
+TEST_CASE("after a restart the jobs that fal has are followed to their end") {
+  Restarted world;
+  REQUIRE(world.first->handle(request_for("flux"), world.keyed()).response);
+  Runner& runner = world.restart(1);
+  const Recovered recovered = runner.recover({}).value();
+  CHECK(recovered == Recovered{.found = 1, .completed = 1});
+  const std::vector<RunRecord> records = world.records();
+  REQUIRE(records.size() == 1);
+  CHECK(records[0].state == RunState::completed);
+  CHECK(records[0].artifacts.size() == 1);
+  CHECK(world.submits() == 1);
+  CHECK(world.leases() == 0);
+
+  CHECK(world.restart(0).recover({}).value() == Recovered{.found = 1, .uncertain = 1});
+  CHECK(world.restart(2).recover({}).value() == Recovered{});
+}
+
+TEST_CASE("a job that nobody asks for is cancelled ten seconds after the restart, if it waits") {
+  Restarted world;
+  const std::string waits = R"({"status":"IN_QUEUE","queue_position":3})";
+  const CallContext nobody{.deadline = no_deadline, .client = "me"};
+  REQUIRE(world.first->handle(request_for("flux"), nobody).response);
+  SUBCASE("it waits") {
+    Runner& runner = world.restart(1);
+    const TimePoint begin = world.clock.now();
+    world.fal.fault = [&](const HttpRequest& request) -> std::optional<Script> {
+      if (request.method == "PUT") return answer(202, R"({"status":"CANCELLATION_REQUESTED"})");
+      return answer(200, waits);
+    };
+    CHECK(runner.recover({}).value() == Recovered{.found = 1, .cancelled = 1});
+    CHECK(world.clock.now() - begin >= 10s);
+    CHECK(world.transport.count("PUT https://queue.fal.run/") == 1);
+  }
+  SUBCASE("it waits, and the operator keeps what nobody asks for") {
+    Runner& runner = world.restart(1, {.on_disconnect = OnDisconnect::keep});
+    world.fal.fault = fail_on("GET https://queue.fal.run/fal-ai/flux/requests/job-1/status",
+                              answer(200, waits), 20);
+    CHECK(runner.recover({}).value() == Recovered{.found = 1, .completed = 1});
+    CHECK(world.transport.count("PUT https://queue.fal.run/") == 0);
+  }
+  SUBCASE("it runs") {
+    Runner& runner = world.restart(1);
+    world.fal.fault = fail_on("GET https://queue.fal.run/fal-ai/flux/requests/job-1/status",
+                              answer(200, R"({"status":"IN_PROGRESS"})"), 20);
+    CHECK(runner.recover({}).value() == Recovered{.found = 1, .completed = 1});
+    CHECK(world.transport.count("PUT https://queue.fal.run/") == 0);
+  }
+  SUBCASE("the server stops meanwhile: fal goes on with it") {
+    Runner& runner = world.restart(1);
+    world.fal.fault =
+        fail_on("GET https://queue.fal.run/fal-ai/flux/requests/job-1/status", answer(200, waits));
+    std::stop_source stop;
+    world.clock.at(world.clock.now() + 5s, [&] { stop.request_stop(); });
+    CHECK(runner.recover(stop.get_token()).value() == Recovered{.found = 1, .left = 1});
+    CHECK(world.transport.count("PUT https://queue.fal.run/") == 0);
+  }
+}
+
+TEST_CASE("without a store a run is as it always was, and a store that fails stops nobody") {
+  struct Broken final : StateStore {
+    void write(const RunRecord&, Durability, TimePoint, Callback<Done> done) override {
+      done(StoreError{StoreFault::unavailable, "the disk is full"});
+    }
+    void erase(const RunId&, TimePoint, Callback<Done> done) override { done(Done{}); }
+    void find(const RunQuery&, TimePoint, Callback<std::vector<RunRecord>> done) override {
+      done(StoreError{StoreFault::unavailable, "the disk is full"});
+    }
+    void forget_expired(WallTime, TimePoint, Callback<std::uint64_t> done) override { done(0u); }
+    [[nodiscard]] StoreStatus status() const override { return {}; }
+  };
+  Restarted world;
+  Broken broken;
+  const std::unique_ptr<Runner> runner = world.runner_over(broken);
+  CHECK(runner->handle(request_for("flux"), world.keyed()).response);
+  CHECK_FALSE(runner->recover({}));
+}
+
+}  // namespace falproxy

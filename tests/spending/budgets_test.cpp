@@ -1,0 +1,304 @@
+#include "falproxy/budgets.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "falproxy/test_doubles.hpp"
+
+namespace falproxy {
+namespace {
+
+using Kind = SpendingAlert::Kind;
+
+const std::string spending_endpoint = "fal-ai/flux/dev";
+constexpr Quantities one_picture{.images = 1, .pixels = 1 << 20};
+
+Usd usd(const char* text) { return *Usd::parse(text); }
+
+/// A store whose next operations may fail.
+struct FailingSpending final : SpendingStore {
+  explicit FailingSpending(SpendingStore& behind) : store(behind) {}
+  void charge(std::vector<Charge> charges, Durability durability, TimePoint deadline,
+              Callback<Done> done) override {
+    if (fault) return done(*fault);
+    store.charge(std::move(charges), durability, deadline, std::move(done));
+  }
+  void balances(Day today, TimePoint deadline, Callback<std::vector<Balance>> done) override {
+    store.balances(today, deadline, std::move(done));
+  }
+  void add(Spending spending, TimePoint deadline, Callback<Done> done) override {
+    store.add(std::move(spending), deadline, std::move(done));
+  }
+  void sum(const SpendingQuery& query, TimePoint deadline,
+           Callback<std::vector<Spending>> done) override {
+    store.sum(query, deadline, std::move(done));
+  }
+  void forget_spending(Day day, TimePoint deadline, Callback<Done> done) override {
+    store.forget_spending(day, deadline, std::move(done));
+  }
+  void put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) override {
+    store.put(std::move(name), std::move(text), deadline, std::move(done));
+  }
+  void get(std::string name, TimePoint deadline, Callback<std::string> done) override {
+    store.get(std::move(name), deadline, std::move(done));
+  }
+  SpendingStore& store;
+  std::optional<StoreError> fault;
+};
+
+/// Budgets over a store that may outlast them, at noon of a Sunday.
+struct Spenders {
+  explicit Spenders(std::vector<KeyRules> rows) : rows_given(std::move(rows)) {
+    const WallTime noon = begin_of(*parse_day("2026-11-29")) + std::chrono::hours(12);
+    clock.move_to(clock.now() + (noon - clock.wall_now()));
+    begin();
+  }
+  void begin(bool lost = false) {
+    budgets = std::make_unique<Budgets>(
+        Budgets::Parts{.clock = clock, .store = store, .alert = [this](const SpendingAlert& alert) {
+                         alerts.push_back(alert);
+                       }});
+    budgets->set_rows(rows_given);
+    budgets->set_prices({{spending_endpoint, {usd("0.025"), "megapixels"}},
+                         {"a/slow", {usd("0.001"), "compute seconds"}}});
+    REQUIRE(budgets->load(lost).has_value());
+  }
+  Result<std::vector<Reservation>> reserve(const std::string& client = "ann", int jobs = 1,
+                                           const std::string& endpoint = spending_endpoint) {
+    return budgets->reserve(
+        {.client = client},
+        std::vector<Purse::Job>(static_cast<std::size_t>(jobs), {endpoint, one_picture}));
+  }
+  /// So many that fit.
+  int reserve_all(const std::string& client = "ann") {
+    int count = 0;
+    while (count < 1000 && reserve(client)) ++count;
+    return count;
+  }
+  std::optional<Usd> settle(const Reservation& reservation, std::optional<double> units,
+                            bool may_be_billed = true) {
+    return budgets->settle(
+        {"ann", "flux", "u1"}, reservation,
+        {.endpoint = spending_endpoint, .units = units, .may_be_billed = may_be_billed});
+  }
+
+  void pass(std::chrono::hours time) { clock.move_to(clock.now() + time); }
+
+  testing::VirtualClock clock;
+  MemorySpending memory;
+  FailingSpending store{memory};
+  std::vector<KeyRules> rows_given;
+  std::vector<SpendingAlert> alerts;
+  std::unique_ptr<Budgets> budgets;
+};
+
+KeyRules row_of(const char* name, const char* budget, UnknownPrice unknown = UnknownPrice::refuse) {
+  return {.name = name, .budget = Budget::parse(budget), .unknown_price = unknown};
+}
+
+}  // namespace
+
+TEST_CASE("of a budget for seven jobs 200 that ask at once get seven, and after a restart none") {
+  Spenders world({row_of("ann", "0.19/day")});
+  std::atomic<int> reserved{0}, refused{0};
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 8; ++t) {
+      threads.emplace_back([&] {
+        for (int i = 0; i < 25; ++i) {
+          const auto got = world.reserve();
+          if (got) ++reserved;
+          if (!got && got.error().kind == ErrorKind::insufficient_quota) ++refused;
+        }
+      });
+    }
+  }
+  CHECK(reserved == 7);
+  CHECK(refused == 193);
+  world.begin();
+  CHECK(world.reserve_all() == 0);
+  CHECK(world.budgets->remaining("ann") == usd("0.015"));
+}
+
+TEST_CASE("all jobs of a request are reserved, or none") {
+  Spenders world({row_of("ann", "0.10/day")});
+  CHECK_FALSE(world.reserve("ann", 5).has_value());
+  CHECK(world.budgets->remaining("ann") == usd("0.10"));
+  CHECK(world.reserve("ann", 4).has_value());
+  CHECK(world.budgets->remaining("ann") == Usd{});
+}
+
+TEST_CASE("a reservation becomes what the job cost, and goes back if fal takes nothing") {
+  Spenders world({row_of("ann", "1.00/day")});
+  const Reservation made = world.reserve()->front();
+  CHECK(made.estimate == usd("0.025"));
+  CHECK(made.units == Units::parse("1"));
+  CHECK(world.settle(made, 2) == usd("0.05"));
+  CHECK(world.budgets->remaining("ann") == usd("0.95"));
+  CHECK(world.settle(world.reserve()->front(), std::nullopt, false) == Usd{});
+  CHECK(world.budgets->remaining("ann") == usd("0.95"));
+  CHECK(world.settle(world.reserve()->front(), 0) == Usd{});
+  CHECK(world.budgets->remaining("ann") == usd("0.95"));
+  // Nobody knows: it stays reserved.
+  CHECK_FALSE(world.settle(world.reserve()->front(), std::nullopt).has_value());
+  CHECK(world.budgets->remaining("ann") == usd("0.925"));
+  world.begin();
+  CHECK(world.budgets->remaining("ann") == usd("0.925"));
+}
+
+TEST_CASE("what jobs cost is added up for reports, and what nobody knows is counted") {
+  Spenders world({});
+  const Reservation made = world.reserve()->front();
+  CHECK(made.held == Usd{});
+  CHECK(world.settle(made, 2) == usd("0.05"));
+  world.settle(made, std::nullopt, false);
+  world.settle(made, std::nullopt);
+  std::vector<Spending> rows;
+  world.memory.sum(
+      {.first = 0, .last = 100'000, .by = SpendingBy::user}, no_deadline,
+      [&](Result<std::vector<Spending>, StoreError> found) { rows = std::move(found).value(); });
+  CHECK(rows ==
+        std::vector<Spending>{
+            {.user = "u1", .unpriced = 1, .units = *Units::parse("2"), .cost = usd("0.05")}});
+}
+
+TEST_CASE("a window ends at midnight, and what was reserved before counts for the one before") {
+  Spenders world({row_of("ann", "0.05/day"), row_of("bob", "0.05/week"),
+                  row_of("eve", "0.05/month"), row_of("joe", "0.05/total")});
+  const Reservation before = world.reserve()->front();
+  CHECK(world.reserve_all() == 1);
+  for (const char* client : {"bob", "eve", "joe"}) CHECK(world.reserve_all(client) == 2);
+  const Error refused = world.reserve().error();
+  CHECK(refused.message.find("2026-11-30T00:00:00Z") != std::string::npos);
+  CHECK_FALSE(refused.retry_after.has_value());
+  world.pass(std::chrono::hours(12));  // Monday
+  CHECK(world.settle(before, 100).has_value());
+  CHECK(world.reserve_all() == 2);
+  CHECK(world.reserve_all("bob") == 2);
+  CHECK(world.reserve_all("eve") == 0);
+  world.begin();
+  for (const char* client : {"ann", "bob", "eve", "joe"}) CHECK(world.reserve_all(client) == 0);
+  world.pass(std::chrono::hours(24));  // the first of December
+  CHECK(world.reserve_all("bob") == 0);
+  CHECK(world.reserve_all("eve") == 2);
+  CHECK(world.reserve_all("joe") == 0);
+  CHECK(world.reserve("joe").error().message.find("does not begin anew") != std::string::npos);
+}
+
+TEST_CASE("the budget of all keys together holds whoever asks, and its size is told to nobody") {
+  Spenders world({row_of("ann", "1/day"), row_of("*", "0.10/day")});
+  CHECK(world.reserve("ann").has_value());
+  CHECK(world.reserve_all("bob") == 3);
+  const auto refused = world.reserve("ann");
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().message.find("all access keys together") != std::string::npos);
+  CHECK(refused.error().message.find("0.10") == std::string::npos);
+  CHECK(world.budgets->remaining("ann") == Usd{});
+  CHECK(world.budgets->status("ann").spent == usd("0.025"));
+}
+
+TEST_CASE("a job of an unknown price is refused, let through, or taken for what the row says") {
+  KeyRules assumed = row_of("joe", "1/day", UnknownPrice::assume);
+  assumed.assumed_cost = usd("0.40");
+  Spenders world({row_of("ann", "1/day"), row_of("bob", "1/day", UnknownPrice::allow), assumed});
+  for (const char* endpoint : {"a/slow", "a/unlisted"}) {
+    const auto refused = world.reserve("ann", 1, endpoint);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().kind == ErrorKind::invalid_value);
+    CHECK(world.reserve("bob", 1, endpoint)->front().held == Usd{});
+    CHECK_FALSE(world.reserve("bob", 1, endpoint)->front().estimate.has_value());
+    CHECK(world.reserve("joe", 1, endpoint)->front().held == usd("0.40"));
+  }
+  CHECK_FALSE(world.reserve("joe", 1, "a/slow").has_value());
+  // Its cost counts once it is known.
+  const Reservation slow = world.reserve("bob", 1, "a/slow")->front();
+  CHECK(world.budgets->settle({.client = "bob"}, slow, {.endpoint = "a/slow", .units = 900}) ==
+        usd("0.9"));
+  CHECK(world.budgets->remaining("bob") == usd("0.1"));
+  // Without any price list it is the server's affair.
+  Budgets without({.clock = world.clock, .store = world.store});
+  without.set_rows({row_of("ann", "1/day")});
+  REQUIRE(without.load().has_value());
+  CHECK(without.reserve({.client = "ann"}, {{spending_endpoint, one_picture}}).error().kind ==
+        ErrorKind::overloaded);
+}
+
+TEST_CASE("a job above max_job_cost is refused, and one that came out above it blocks the key") {
+  KeyRules row = row_of("ann", "100/day");
+  row.max_job_cost = usd("0.04");
+  Spenders world({row});
+  CHECK(world.budgets
+            ->reserve({.client = "ann"}, {{spending_endpoint, {.images = 2, .pixels = 1 << 20}}})
+            .error()
+            .kind == ErrorKind::invalid_value);
+  CHECK(world.settle(world.reserve()->front(), 400) == usd("10"));
+  REQUIRE(world.alerts.size() == 2);
+  CHECK(world.alerts[0] == SpendingAlert{Kind::costly_job, "ann", "", usd("10"), usd("0.025")});
+  CHECK(world.alerts[1] == SpendingAlert{Kind::costly_job, "ann", "", usd("10"), usd("0.04")});
+  CHECK(world.reserve().error().kind == ErrorKind::insufficient_quota);
+  world.begin();
+  CHECK(world.reserve().error().kind == ErrorKind::insufficient_quota);
+  CHECK(world.budgets->status("ann").blocked_until == begin_of(*parse_day("2026-11-30")));
+  world.budgets->unblock("ann");
+  CHECK(world.reserve().has_value());
+}
+
+TEST_CASE("four fifths and all of a budget are told once each in a window") {
+  Spenders world({row_of("ann", "0.25/day")});
+  CHECK(world.reserve_all() == 10);
+  CHECK(world.reserve_all() == 0);
+  REQUIRE(world.alerts.size() == 2);
+  CHECK(world.alerts[0] ==
+        SpendingAlert{Kind::budget_nearly_spent, "ann", "", usd("0.2"), usd("0.25")});
+  CHECK(world.alerts[1] == SpendingAlert{Kind::budget_spent, "ann", "", usd("0.25"), usd("0.25")});
+  world.pass(std::chrono::hours(12));
+  CHECK(world.reserve_all() == 10);
+  CHECK(world.alerts.size() == 4);
+}
+
+TEST_CASE("what cannot be noted is not spent, unless the row allows it") {
+  KeyRules careless = row_of("bob", "1/day");
+  careless.allow_state_loss = true;
+  Spenders world({row_of("ann", "1/day"), careless});
+  world.store.fault = StoreError{StoreFault::unavailable, "full"};
+  CHECK(world.reserve("ann").error().kind == ErrorKind::overloaded);
+  CHECK(world.budgets->remaining("ann") == usd("1"));
+  CHECK(world.reserve("bob").has_value());
+  // It may be in the store: it counts.
+  world.store.fault->may_be_done = true;
+  CHECK_FALSE(world.reserve("ann").has_value());
+  CHECK(world.budgets->remaining("ann") == usd("0.975"));
+}
+
+TEST_CASE("after a loss of what was spent nothing is, until the window ends or somebody says so") {
+  KeyRules careless = row_of("bob", "1/day");
+  careless.allow_state_loss = true;
+  Spenders world({row_of("ann", "1/day"), careless, row_of("joe", "1/total")});
+  world.begin(true);
+  CHECK(world.reserve("ann").error().kind == ErrorKind::insufficient_quota);
+  CHECK(world.reserve("bob").has_value());
+  world.begin();
+  CHECK(world.reserve("ann").error().kind == ErrorKind::insufficient_quota);
+  world.pass(std::chrono::hours(12));
+  CHECK(world.reserve("ann").has_value());
+  CHECK_FALSE(world.reserve("joe").has_value());
+  world.budgets->unblock("joe");
+  world.begin();
+  CHECK(world.reserve("joe").has_value());
+}
+
+TEST_CASE("before it is known what was spent, a key with a budget gets nothing") {
+  Spenders world({row_of("ann", "1/day")});
+  Budgets early({.clock = world.clock, .store = world.store});
+  early.set_rows({row_of("ann", "1/day")});
+  early.set_prices(*world.budgets->prices());
+  CHECK(early.reserve({.client = "ann"}, {{spending_endpoint, one_picture}}).error().kind ==
+        ErrorKind::overloaded);
+  CHECK(early.reserve({.client = "bob"}, {{spending_endpoint, one_picture}}).has_value());
+}
+
+}  // namespace falproxy

@@ -1,0 +1,128 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "falproxy/falproxy.hpp"
+
+namespace falproxy {
+namespace {
+
+std::string cut_in_pieces(const Body& body) {
+  std::string sizes;
+  for (const Piece& piece : body.pieces()) sizes += std::to_string(piece.bytes.size()) + ' ';
+  return sizes;
+}
+
+}  // namespace
+
+TEST_CASE("errors are equal by what is promised of them, whatever their words are") {
+  const Error error{ErrorKind::timed_out,         "Too late.", "n",
+                    std::chrono::milliseconds(5), true,        "abc"};
+  Error other = error;
+  other.message = "It took too long.";
+  CHECK(other == error);
+  for (void (*change)(Error&) :
+       {+[](Error& e) { e.kind = ErrorKind::cancelled; }, +[](Error& e) { e.field = "size"; },
+        +[](Error& e) { e.retry_after.reset(); }, +[](Error& e) { e.submitted = false; },
+        +[](Error& e) { e.fal_request_id = "abd"; }}) {
+    other = error;
+    change(other);
+    CHECK(other != error);
+  }
+}
+
+TEST_CASE("faults and Notes are equal by their places") {
+  using plan::Note;
+  CHECK(Note{"n", "dropped"} == Note{"n", "left out"});
+  CHECK(Note{"n", "dropped"} != Note{"size", "dropped"});
+  CHECK(schema::Fault{ErrorKind::invalid_type, "/a", "a", "x"} ==
+        schema::Fault{ErrorKind::invalid_type, "/a", "a", "y"});
+  CHECK(schema::Fault{ErrorKind::invalid_type, "/a", "a", "x"} !=
+        schema::Fault{ErrorKind::invalid_type, "/b", "a", "x"});
+  CHECK(SettingsFault{".env", 1, "PORT", "x", "y"} == SettingsFault{".env", 1, "PORT", "a", "b"});
+  CHECK(SettingsFault{".env", 1, "PORT", "x", "y"} != SettingsFault{".env", 2, "PORT", "x", "y"});
+  CHECK(TransportError{TransportFault::timed_out, "x"} ==
+        TransportError{TransportFault::timed_out, "y"});
+  CHECK(TransportError{TransportFault::timed_out, "x"} !=
+        TransportError{TransportFault::timed_out, "x", true});
+}
+
+TEST_CASE("plans are equal whatever their Notes say, and in which order") {
+  plan::Plan plan;
+  plan.jobs = {{.input = Json::object({{"seed", 7}})}};
+  plan.mappings = {{"seed", "seed", 7, "asked for"}};
+  plan.notes = {{"n", "a"}, {"size", "b"}, {"n", "c"}};
+  plan::Plan other = plan;
+  std::ranges::reverse(other.notes);
+  other.notes.front().text = "z";
+  other.mappings.front().why = "";
+  CHECK(other == plan);
+  other.notes.pop_back();
+  CHECK(other != plan);
+  other = plan;
+  other.mappings.front().value = 8;
+  CHECK(other != plan);
+  other = plan;
+  other.jobs.front().input = Json::object({{"seed", 8}});
+  CHECK(other != plan);
+}
+
+TEST_CASE("bodies are equal by their bytes, however they are cut") {
+  Body whole("hello world");
+  Body parts("hel");
+  parts.append("lo");
+  parts.append(" world");
+  CHECK(cut_in_pieces(parts) != cut_in_pieces(whole));
+  CHECK(parts == whole);
+  CHECK(whole == parts);
+  CHECK(Body() == Body(""));
+  CHECK(Body("hello worlD") != parts);
+  CHECK(Body("hello") != parts);
+  Body other("hello w");
+  other.append("orld");
+  CHECK(other == parts);
+}
+
+TEST_CASE("pictures of requests are equal by their bytes, whoever owns them") {
+  const auto here = std::make_shared<const std::string>("bytes");
+  const auto there = std::make_shared<const std::string>("bytes");
+  Wish a, b;
+  a.images = {{.owner = here, .bytes = *here}};
+  b.images = {{.owner = there, .bytes = *there}};
+  CHECK(a == b);
+  b.images.front().bytes = std::string_view(*there).substr(1);
+  CHECK(a != b);
+  CHECK(openai::ImageData{Body("x")} == openai::ImageData{Body("x")});
+  CHECK(openai::ImageData{Body("x")} != openai::ImageData{Body("y")});
+}
+
+TEST_CASE("transcripts and requests for them are equal by all that they say") {
+  const Transcript transcript{.text = "a", .segments = {{"a", 0, 1}}};
+  Transcript other = transcript;
+  CHECK(other == transcript);
+  other.segments.front().speaker = "B";
+  CHECK(other != transcript);
+  CHECK(openai::SpeechRequest{} != openai::SpeechRequest{.wish = {}, .events = true});
+  CHECK(openai::TranscriptRequest{} != openai::TranscriptRequest{.wish = {}, .words = true});
+  CHECK(media::WavHead{.rate = 1} != media::WavHead{.rate = 2});
+  CHECK(openai::Voice{"a", "m"} != openai::Voice{"a", "n"});
+  Wish a, b;
+  a.voice = "alloy";
+  CHECK(a != b);
+}
+
+TEST_CASE("receipts are equal but for the words of a fault") {
+  JobReceipt a, b;
+  a.fault = "connection reset";
+  b.fault = "reset by peer";
+  CHECK(a == b);
+  b.fault = {};
+  CHECK(a != b);
+  b = a;
+  b.key_slot = 1;
+  CHECK(a != b);
+}
+
+}  // namespace falproxy

@@ -1,0 +1,273 @@
+#include <doctest/doctest.h>
+
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "falproxy/fal_desk.hpp"
+#include "falproxy/falproxy.hpp"
+#include "falproxy/format.hpp"
+
+using namespace falproxy;
+
+namespace {
+
+template <class T>
+std::string streamed(const T& value) {
+  std::ostringstream out;
+  out << value;
+  return out.str();
+}
+
+// By operator<< and by fmt, which say the same.
+template <class T>
+std::string shown(const T& value) {
+  static_assert(Printed<T>);
+  const std::string text = streamed(value);
+  CHECK(fmt::format("{}", value) == text);
+  return text;
+}
+
+plan::Plan some_plan() {
+  plan::Plan plan;
+  plan.jobs = {{.input = Json::object({{"prompt", "x"}, {"seed", 7}}), .images = 2, .slots = {}}};
+  plan.size = "1024x768";
+  plan.mappings = {{"size", "image_size", "square", "nearest"}};
+  plan.notes = {{"size", "1x1 became square"}};
+  return plan;
+}
+
+// Every value up to `last` has a name of its own, and what comes behind has none.
+template <class E>
+void check_names(E last) {
+  std::set<std::string_view> names;
+  const auto end = static_cast<int>(last);
+  for (int i = 0; i <= end; ++i) {
+    const std::string_view name = name_of(static_cast<E>(i));
+    CAPTURE(name);
+    CHECK(name != "?");
+    CHECK(names.insert(name).second);
+    CHECK(shown(static_cast<E>(i)) == name);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("an error prints its kind, its message, and what else there is") {
+  CHECK(shown(Error{ErrorKind::internal, {}}) == "internal");
+  CHECK(shown(Error{ErrorKind::invalid_value, "Invalid value: '1'.", "size"}) ==
+        "invalid_value: Invalid value: '1'. (field size)");
+  CHECK(shown(Error{
+            ErrorKind::timed_out, "Too late.", {}, std::chrono::milliseconds(1500), true, "abc"}) ==
+        "timed_out: Too late. (again after 1500 ms; submitted; fal's request abc)");
+  CHECK(shown(TransportError{TransportFault::unreachable, "refused", true}) ==
+        "unreachable: refused (nothing sent)");
+  CHECK(shown(schema::Fault{ErrorKind::invalid_type, "/loras/0", "loras[0]", "No."}) ==
+        "invalid_type at /loras/0: No.");
+  CHECK(shown(SettingsFault{".env", 3, "PORT", "is no number", "write 8000"}) ==
+        to_string(SettingsFault{".env", 3, "PORT", "is no number", "write 8000"}));
+}
+
+TEST_CASE("a Result prints its value or its error") {
+  CHECK(shown(Result<Json>(Json(7))) == "7");
+  CHECK(shown(Result<Json>(Error{ErrorKind::no_image, "None."})) == "error: no_image: None.");
+  CHECK(shown(Result<Done>(Done())) == "done");
+  CHECK(shown(Result<int>(3)) == "3");
+}
+
+TEST_CASE("JSON prints as its text, and formats with a width") {
+  CHECK(shown(Json::array({1, "a", nullptr})) == R"([1,"a",null])");
+  CHECK(fmt::format("[{:>6}]", Json(true)) == "[  true]");
+  CHECK(fmt::format("{:.4}", ErrorKind::timed_out) == "time");
+}
+
+TEST_CASE("Notes and plans print what they hold, and leave out what says nothing") {
+  CHECK(shown(plan::Note{"size", "1x1 became 2x2"}) == "size: 1x1 became 2x2");
+  CHECK(shown(plan::Note{{}, "for all"}) == "for all");
+  CHECK(shown(some_plan()) ==
+        R"(Plan{jobs: [JobInput{input: {"prompt":"x","seed":7}, images: 2}], )"
+        R"(makes: image, intent: generation, response_format: url, n: 1, mask: either, )"
+        R"(size: "1024x768", )"
+        R"(preferences: FalPreferences{}, mappings: [Mapping{field: "size", )"
+        R"(property: "image_size", value: "square", why: "nearest"}], )"
+        R"(notes: [size: 1x1 became square]})");
+}
+
+TEST_CASE("sizes, ids and addresses print as they are written") {
+  CHECK(shown(SizeWish::parse("1024x768").value()) == "1024x768");
+  CHECK(shown(SizeWish::parse("16:9").value()) == "16:9");
+  CHECK(shown(SizeWish::parse("AUTO").value()) == "auto");
+  CHECK(shown(SizeWish()) == "none");
+  CHECK(shown(fal::EndpointId::parse("fal-ai/flux/dev").value()) == "fal-ai/flux/dev");
+  CHECK(shown(*Url::parse("HTTP://Host:81/a?b")) == "http://host:81/a?b");
+  const std::string hosts = "fal.media,*.fal.media,http://localhost:81";
+  CHECK(shown(fal::MediaHosts::parse(hosts).value()) == hosts);
+  CHECK(shown(media::Dimensions{3, 4}) == "3x4");
+  CHECK(shown(schema::Types{.integer = true, .string = true}) == "integer|string");
+}
+
+TEST_CASE("amounts print with their sign and their unit") {
+  CHECK(shown(Usd{25'000'000}) == "$0.025");
+  CHECK(shown(Usd{-5'000'000'000}) == "-$5.00");
+  CHECK(shown(Units{500'000'000}) == "0.5");
+  CHECK(shown(Price{Usd{1}, "images"}) == R"(Price{unit_price: $0.000000001, unit: "images"})");
+  CHECK(shown(Quantities{.images = 2}) == "Quantities{images: 2}");
+  CHECK(shown(Charge{"ann", 1, Usd{-1}}) ==
+        R"(Charge{owner: "ann", day: 1, amount: -$0.000000001})");
+  CHECK(shown(Balance{}) == "Balance{day: $0.00, week: $0.00, month: $0.00, total: $0.00}");
+  CHECK(shown(Spending{.key = "ann"}).starts_with(R"(Spending{day: 0, key: "ann", requests: 0)"));
+  CHECK(shown(SpendingQuery{}) == "SpendingQuery{first: 0, last: 0, by: day}");
+  CHECK(shown(Payer{.client = "ann"}) == R"(Payer{client: "ann"})");
+  CHECK(shown(Reservation{}) == "Reservation{held: $0.00, day: 0}");
+  CHECK(shown(BudgetStatus{}) == "BudgetStatus{spent: $0.00}");
+  CHECK(shown(SpendingAlert{.key = "ann"}) ==
+        R"(SpendingAlert{kind: budget_spent, key: "ann", spent: $0.00, limit: $0.00})");
+  CHECK(shown(Budget{Usd{5'000'000'000}, BudgetWindow::day}) == "5.00/day");
+}
+
+TEST_CASE("what is long, binary or a key prints short, readable and without it") {
+  CHECK(shown(Body("a\"\\\n\x01")) == R"("a\"\\\n\x01")");
+  CHECK(shown(Body(std::string(100'000, 'x'))).size() < 500);
+  HttpRequest request;
+  request.url = "https://queue.fal.run/fal-ai/flux/dev";
+  request.headers = {{"Authorization", "Key id:secret"}, {"Accept", "*/*"}};
+  CHECK(shown(request) ==
+        R"(HttpRequest{method: "GET", url: "https://queue.fal.run/fal-ai/flux/dev", )"
+        R"(headers: ["Authorization": "[key]", "Accept": "*/*"], )"
+        R"(max_silence: 0 ms})");
+  CHECK(shown(fal::UploadTarget{"https://up.fal.run/f?signature=s", "https://fal.media/f"})
+            .find("signature") == std::string::npos);
+  static_assert(!Printed<Secret> && !Printed<AccessKey> && !Printed<KeyRules> &&
+                !Printed<Settings> && !Printed<Proxy>);
+}
+
+TEST_CASE("requests, answers and receipts print their members by name") {
+  Wish request;
+  request.prompt = "a fox";
+  request.size = {SizeWish::Kind::ratio, 16, 9};
+  request.native = {{"seed", 7}};
+  request.images = {{.url = "https://example.com/a.png"}, {.bytes = "\x89PNG"}};
+  CHECK(shown(request) ==
+        R"(Wish{makes: image, intent: generation, prompt: "a fox", size: 16:9, )"
+        R"(images: [InputFile{url: "https://example.com/a.png"}, InputFile{bytes: "4 bytes"}], )"
+        R"(native: ["seed": 7]})");
+  openai::ImageResponse response;
+  response.data = {{Body("https://fal.media/1.png")}};
+  CHECK(shown(response).starts_with(
+      R"(ImageResponse{created: 0, data: [ImageData{content: "https://fal.media/1.png", is_url: true}])"));
+  JobReceipt receipt;
+  receipt.endpoint = "fal-ai/flux/dev";
+  receipt.submit = std::chrono::microseconds(1500);
+  CHECK(shown(receipt) == R"(JobReceipt{endpoint: "fal-ai/flux/dev", key_slot: 0, submits: 0, )"
+                          R"(submit: 1500 us, queue: 0 ms, inference: 0 ms, result: 0 ms})");
+  const DocumentStatus document{"a/b", true, false, WallTime(std::chrono::seconds(5)), ""};
+  CHECK(shown(document) == R"(DocumentStatus{endpoint: "a/b", available: true, fetched: 5 s})");
+  CHECK(shown(Outcome{Error{ErrorKind::cancelled, "Left."}, {}}).find("cancelled: Left.") !=
+        std::string::npos);
+}
+
+TEST_CASE("what is spoken and what is heard print their members by name") {
+  const Utterance said{"Good morning.", 0.5, 1.25, "A"};
+  CHECK(shown(said) == R"(Utterance{text: "Good morning.", start: 0.5, end: 1.25, speaker: "A"})");
+  CHECK(shown(Transcript{.text = "Good morning.", .language = "en", .segments = {said}})
+            .starts_with(R"(Transcript{text: "Good morning.", language: "en", segments: [Utter)"));
+  Wish wish{.makes = Medium::text};
+  wish.voice = "alloy";
+  wish.times = Times::words;
+  wish.images = {{.bytes = "RIFF", .medium = Medium::audio}};
+  CHECK(shown(wish) ==
+        R"(Wish{makes: text, intent: generation, size: none, voice: "alloy", )"
+        R"(times: "words", images: [InputFile{bytes: "4 bytes", medium: "audio"}]})");
+  CHECK(shown(openai::SpeechRequest{.wish = {}, .events = true}).ends_with("events: true}"));
+  CHECK(shown(openai::TranscriptRequest{}).find("format: json") != std::string::npos);
+  CHECK(shown(media::WavHead{.rate = 24000, .channels = 1, .bits = 16, .begin = 44, .size = 2}) ==
+        "WavHead{rate: 24000, channels: 1, bits: 16, begin: 44, size: 2}");
+  CHECK(shown(openai::Voice{"af_heart", "kokoro"}) == R"(Voice{id: "af_heart", model: "kokoro"})");
+}
+
+TEST_CASE("what the desk saw prints without keys") {
+  testing::SeenSubmit submit;
+  submit.endpoint = "fal-ai/flux/dev";
+  submit.key = "id:secret";
+  submit.status = 200;
+  submit.input = "{}";
+  CHECK(shown(submit) == R"(200 for fal-ai/flux/dev: {})");
+  CHECK(shown(testing::DeskStats()) == testing::to_json(testing::DeskStats()));
+  CHECK(shown(*testing::Fault::preset("rate_limited")) == "rate_limited");
+  CHECK(shown(testing::Picture{.width = 3, .height = 4}) == "3x4_0.png");
+}
+
+TEST_CASE("numbers print alike whatever the stream is set to") {
+  schema::FalLimits limits;
+  limits.min_width = 256.5;
+  std::ostringstream out;
+  out << std::hex << SizeWish{SizeWish::Kind::pixels, 1024, 768} << ' ' << limits;
+  CHECK(out.str() == "1024x768 FalLimits{min_width: 256.5}");
+}
+
+TEST_CASE("a run prints how it stands") {
+  RunStatus status{.phase = RunPhase::in_progress, .progress = 40};
+  status.record.id.bytes.fill(1);
+  CHECK(shown(status).find("phase: in_progress") != std::string::npos);
+  CHECK(shown(status).find("progress: 40") != std::string::npos);
+}
+
+TEST_CASE("doctest shows both sides of a failed check on a value") {
+  const Error error{ErrorKind::invalid_value, "No.", "size"};
+  CHECK(doctest::toString(error) == "invalid_value: No. (field size)");
+  CHECK(doctest::toString(Json(7)) == "7");
+  CHECK(doctest::toString(plan::Note{"n", "dropped"}) == "n: dropped");
+  CHECK(std::string(doctest::toString(some_plan()).c_str()) == streamed(some_plan()));
+  CHECK(doctest::toString(Result<Json>(error)) == "error: invalid_value: No. (field size)");
+}
+
+TEST_CASE("containers and pointers of values are not falproxy's to format") {
+  static_assert(!Printed<std::vector<Error>> && !Printed<std::optional<Error>>);
+  static_assert(!Printed<std::shared_ptr<Json>> && !Printed<int> && !Printed<std::string>);
+}
+
+TEST_CASE("each enum has a name for each of its values") {
+  check_names(ErrorKind::internal);
+  check_names(Json::Kind::object);
+  check_names(TransportFault::too_large);
+  check_names(LogLevel::error);
+  check_names(ResponseFormat::b64_json);
+  check_names(MaskConvention::either);
+  check_names(Completion::sync);
+  check_names(QueuePriority::low);
+  check_names(OutputAccess::forbid);
+  check_names(OnDisconnect::keep);
+  check_names(ImageUpload::inline_data);
+  check_names(NsfwResults::pass);
+  check_names(LogFormat::json);
+  check_names(UnknownPrice::assume);
+  check_names(KeyOutcome::account_blocked);
+  check_names(AccountStatus::State::out);
+  check_names(media::ImageType::avif);
+  check_names(Intent::variation);
+  check_names(SizeWish::Kind::ratio);
+  check_names(RunPhase::cancelled);
+  check_names(Times::words);
+  check_names(media::SoundType::webm);
+  check_names(openai::TranscriptFormat::diarized_json);
+  check_names(openai::FormGatherer::Files::sound);
+  check_names(openai::ImageEvent::Kind::completed);
+  check_names(Medium::mesh);
+  check_names(UnitKind::other);
+  check_names(BudgetWindow::total);
+  check_names(SpendingBy::user);
+  check_names(SpendingAlert::Kind::costly_job);
+  check_names(profile::Part::other);
+  check_names(profile::Role::speakers);
+  check_names(profile::LengthUnit::frames);
+  check_names(profile::SizeControl::resolution);
+  check_names(fal::QueueState::unknown);
+  check_names(fal::CancelAnswer::unclear);
+  check_names(fal::Fault::Cause::not_fal);
+  check_names(testing::Step::pricing);
+  check_names(testing::Wire::stream_stalls);
+  check_names(testing::DeskHost::elsewhere);
+  check_names(testing::FalDesk::Admission::close);
+  check_names(testing::Validation::submit);
+  check_names(testing::PictureFormat::webp);
+}
