@@ -188,10 +188,15 @@ Result<std::optional<Callback>> callback_of(const Call& call) {
   return std::optional(std::move(callback));
 }
 
-std::string to_details(const std::optional<Callback>& callback) {
-  if (!callback.has_value()) return "";
-  return ordered_json{{"callback", callback->url}, {"secret", callback->secret}}.dump(
-      -1, ' ', false, ordered_json::error_handler_t::replace);
+std::string to_details(const std::optional<Callback>& callback, const std::string& remixed) {
+  ordered_json details = ordered_json::object();
+  if (callback.has_value()) {
+    details["callback"] = callback->url;
+    details["secret"] = callback->secret;
+  }
+  if (!remixed.empty()) details["remixed_from_video_id"] = remixed;
+  if (details.empty()) return "";
+  return details.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 std::optional<Callback> callback_in(const std::string& details) {

@@ -48,7 +48,9 @@ struct Callback {
 /// What `X-Falproxy-Callback` asks for; none: nothing. Errors: invalid_value,
 /// unsupported_parameter, of that field.
 [[nodiscard]] Result<std::optional<Callback>> callback_of(const Call& call);
-[[nodiscard]] std::string to_details(const std::optional<Callback>& callback);
+/// LaterRun::details. `remixed`: the video's id that the new one is made of; empty: none.
+[[nodiscard]] std::string to_details(const std::optional<Callback>& callback,
+                                     const std::string& remixed);
 [[nodiscard]] std::optional<Callback> callback_in(const std::string& details);
 
 /// A run as /v1/falproxy/jobs shows it. `products`: if they are there, its answer is shown, too.

@@ -21,6 +21,7 @@ std::vector<std::string> endpoints_of(const std::vector<CatalogModel>& models) {
   for (const CatalogModel& model : models) {
     all.emplace(model.endpoint.str());
     if (model.edit_endpoint) all.emplace(model.edit_endpoint->str());
+    if (model.remix_endpoint) all.emplace(model.remix_endpoint->str());
   }
   return {all.begin(), all.end()};
 }

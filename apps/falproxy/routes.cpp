@@ -35,7 +35,7 @@ constexpr std::array<RouteRow, 36> api = {{
     {"GET", "videos/:id", "/v1/videos/{id}", For::key_holders, show_video},
     {"DELETE", "videos/:id", "/v1/videos/{id}", For::key_holders, delete_video},
     {"GET", "videos/:id/content", "/v1/videos/{id}/content", For::key_holders, show_video_content},
-    {"POST", "videos/:id/remix", "/v1/videos/{id}/remix", For::key_holders, refuse_video},
+    {"POST", "videos/:id/remix", "/v1/videos/{id}/remix", For::picture_makers, remix_video},
     {"GET", "metrics", "/metrics", For::the_operator, show_metrics},
     {"GET", "falproxy/status", "/v1/falproxy/status", For::key_holders, show_status},
     {"GET", "falproxy/keys", "/v1/falproxy/keys", For::the_operator, list_keys},

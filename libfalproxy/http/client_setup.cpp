@@ -55,7 +55,7 @@ Result<Setup> setup_of(const Settings& settings, const ModelSettingsMap& models)
   for (const ModelRoute& route : settings.models) {
     const auto own = models.find(route.name);
     ModelSettings said = own == models.end() ? ModelSettings() : own->second;
-    for (const std::string& id : {route.endpoint, route.edit_endpoint, said.edit}) {
+    for (const std::string& id : {route.endpoint, route.edit_endpoint, said.edit, said.remix}) {
       const auto endpoint = fal::EndpointId::parse(id.empty() ? route.endpoint : id);
       if (!endpoint) return unusable(endpoint.error().message, "SUPPORTED_MODELS");
     }

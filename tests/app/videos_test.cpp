@@ -234,6 +234,44 @@ TEST_CASE("a create that an SDK repeats makes one video") {
   CHECK(served.sim.submits().size() == 1);
 }
 
+TEST_CASE("a remix makes a new video of an earlier one, at the endpoint that the operator names") {
+  const test::Folder folder;
+  Environment models = video_models;
+  models["MODELS_FILE"] =
+      folder.write("models.json", R"({"clip": {"remix": "falsim/clip/video-to-video"}})");
+  const Served served(models);
+  const std::string first = make_a_video(served);
+  const std::string address = text_at(ended_video(served, first).body, "url");
+  REQUIRE(address.size() > 10);
+  const Received got = served.post("/v1/videos/" + first + "/remix", R"({"prompt":"a wolf"})");
+  CAPTURE(got.body);
+  REQUIRE(got.status == 200);
+  CHECK(text_at(got.body, "remixed_from_video_id") == first);
+  CHECK(text_at(got.body, "model") == "clip");
+  const std::string second = text_at(got.body, "id");
+  CHECK(second != first);
+  const Received ended = ended_video(served, second);
+  CHECK(text_at(ended.body, "status") == "completed");
+  CHECK(text_at(ended.body, "remixed_from_video_id") == first);
+  REQUIRE(served.sim.submits().size() == 2);
+  const auto& submit = served.sim.submits().back();
+  CHECK(submit.endpoint == "falsim/clip/video-to-video");
+  CHECK(text_at(submit.input, "video_url") == address);
+  CHECK(text_at(submit.input, "prompt") == "a wolf");
+}
+
+TEST_CASE("a remix that cannot be made is refused before anything is paid") {
+  const Served served(video_models);
+  const std::string first = make_a_video(served);
+  REQUIRE(text_at(ended_video(served, first).body, "status") == "completed");
+  const Received unset = served.post("/v1/videos/" + first + "/remix", R"({"prompt":"a wolf"})");
+  CHECK(unset.status == 400);
+  CHECK(text_at(unset.body, "error.message").find("MODELS_FILE") != std::string::npos);
+  const Received unknown = served.post("/v1/videos/video_1/remix", R"({"prompt":"a wolf"})");
+  CHECK(unknown.status == 404);
+  CHECK(served.sim.submits().size() == 1);
+}
+
 TEST_CASE("a client that waits gets the file itself") {
   const Served served(video_models);
   const Received got = served.post("/v1/videos/sync", fox_video);

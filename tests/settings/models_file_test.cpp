@@ -22,7 +22,7 @@ const std::vector<ModelRoute> configured = {
 TEST_CASE("every key of a model's settings is read") {
   const auto all = parse_models_file(R"({
     "flux-dev": {"defaults": {"num_inference_steps": 20, "loras": [{"path": "x"}]}, "overrides": {"enable_safety_checker": false},
-                 "response_format": "b64_json", "completion": "poll", "edit": "fal-ai/flux/dev/image-to-image", "mask": "black",
+                 "response_format": "b64_json", "completion": "poll", "edit": "fal-ai/flux/dev/image-to-image", "remix": "fal-ai/wan/remix", "mask": "black",
                  "fallback": ["flux-schnell", "nano"], "schema": "./my.json", "stream": true, "own_app": true,
                  "inputs": {"prompt": "my_text", "n": null}, "outputs": "render.frame"},
     "nano": {}
@@ -36,6 +36,7 @@ TEST_CASE("every key of a model's settings is read") {
   want.response_format = falproxy::ResponseFormat::b64_json;
   want.completion = falproxy::Completion::poll;
   want.edit = "fal-ai/flux/dev/image-to-image";
+  want.remix = "fal-ai/wan/remix";
   want.mask = falproxy::MaskConvention::black;
   want.fallback = {"flux-schnell", "nano"};
   want.schema = "./my.json";
@@ -103,6 +104,8 @@ TEST_CASE("each fault of a models file has its line, its place and a mend") {
             "flux-dev.edit", ".."},
            {"an edit endpoint that is a number", R"({"flux-dev": {"edit": 1}})", 1, "flux-dev.edit",
             "is not a string"},
+           {"a remix endpoint of one part", R"({"flux-dev": {"remix": "remix"}})", 1,
+            "flux-dev.remix", "owner/name"},
            {"two edit endpoints", R"({"nano": {"edit": "fal-ai/other/edit"}})", 1, "nano.edit",
             "differs"},
            {"a format nobody knows", R"({"nano": {"response_format": "b64"}})", 1,

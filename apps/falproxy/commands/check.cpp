@@ -25,6 +25,11 @@ std::string count_of(std::size_t count, std::string_view what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
+// Something that a request can be answered with.
+bool is_served(std::optional<Medium> makes) {
+  return makes.has_value() && makes != Medium::archive && makes != Medium::embedding;
+}
+
 struct Finding {
   Verdict state = Verdict::ok;
   std::string what;  // "model flux-dev"
@@ -132,17 +137,21 @@ class Check {
     for (const CatalogModel& model : models) {
       wanted.push_back({model.name, model.endpoint});
       if (model.edit_endpoint.has_value()) wanted.push_back({model.name, *model.edit_endpoint});
+      if (model.remix_endpoint.has_value()) wanted.push_back({model.name, *model.remix_endpoint});
     }
     const std::vector<Documents::Profile> profiles = documents.fetch(wanted);
     auto next = profiles.begin();
     for (const CatalogModel& model : models) {
       const Documents::Profile& own = *next++;
-      check_document(model, false, own);
+      check_document(model, "", own);
       std::vector<const Documents::Profile*> of_model{&own};
       if (model.edit_endpoint.has_value()) {
-        const Documents::Profile& edit = *next++;
-        check_document(model, true, edit);
-        of_model.push_back(&edit);
+        of_model.push_back(&*next++);
+        check_document(model, "edits", *of_model.back());
+      }
+      if (model.remix_endpoint.has_value()) {
+        of_model.push_back(&*next++);
+        check_document(model, "remixes", *of_model.back());
       }
       check_fields(model, "defaults", model.settings.defaults, of_model);
       check_fields(model, "overrides", model.settings.overrides, of_model);
@@ -151,10 +160,13 @@ class Check {
     }
   }
 
-  void check_document(const CatalogModel& model, bool edits, const Documents::Profile& document) {
-    const std::string what = fmt::format("model {}{}", model.name, edits ? " (edits)" : "");
+  // `use`: what the endpoint serves; empty: all that no other one does.
+  void check_document(const CatalogModel& model, std::string_view use,
+                      const Documents::Profile& document) {
+    const std::string what =
+        use.empty() ? "model " + model.name : fmt::format("model {} ({})", model.name, use);
     if (!document) {
-      const bool pinned = !edits && !model.settings.schema.empty();
+      const bool pinned = use.empty() && !model.settings.schema.empty();
       put({Verdict::fault, what, document.error().message,
            pinned
                ? "mend the file that MODELS_FILE names as its schema"
@@ -164,16 +176,26 @@ class Check {
     const profile::Profile& profile = **document;
     const profile::Summary summary = profile::describe(profile);
     put({Verdict::ok, what,
-         fmt::format("{}: {}, {}, up to {} a job", summary.endpoint, summary.category,
-                     size_words(summary),
-                     count_of(static_cast<std::size_t>(summary.max_n), "image"))});
-    if (profile.makes != Medium::image) {
-      put({Verdict::warning, what, "its document promises no image",
-           "choose an endpoint that makes images"});
+         fmt::format("{}: {}, {}", summary.endpoint, summary.category,
+                     profile.makes == Medium::image
+                         ? fmt::format("{}, up to {} a job", size_words(summary),
+                                       count_of(static_cast<std::size_t>(summary.max_n), "image"))
+                         : fmt::format("makes {}", profile.makes ? name_of(*profile.makes)
+                                                                 : "nothing that is known"))});
+    if (!is_served(profile.makes)) {
+      put({Verdict::warning, what, "its document promises nothing that can be answered",
+           "choose an endpoint that makes pictures, videos, sounds or text"});
     }
-    if (edits && !summary.takes_images) {
+    if (use == "edits" && !summary.takes_images) {
       put({Verdict::fault, what, "its document takes no image",
            "name an endpoint that edits, or none"});
+    }
+    const bool remixes = std::ranges::any_of(profile.media, [](const profile::MediaInput& input) {
+      return input.medium == Medium::video;
+    });
+    if (use == "remixes" && !remixes) {
+      put({Verdict::fault, what, "its document takes no video",
+           "name an endpoint that makes videos of videos, or none"});
     }
   }
 

@@ -39,6 +39,7 @@ serving::Response show_video(Call& call);
 serving::Response delete_video(Call& call);
 serving::Response show_video_content(Call& call);
 /// What OpenAI's API has and fal has not.
+serving::Response remix_video(Call& call);
 serving::Response refuse_video(Call& call);
 
 // jobs.cpp

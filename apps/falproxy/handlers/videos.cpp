@@ -50,10 +50,21 @@ Error not_found(std::string_view id) {
           .field = "video_id"};
 }
 
+// What a remix is made of.
+struct RemixedVideo {
+  std::string id;
+  std::string model;
+  std::string url;
+};
+
 class VideoCall final : public WishCall {
  public:
-  VideoCall(Call& call, Door::Admission admission, bool dry_run, bool waits)
-      : WishCall(call, Medium::video, std::move(admission), dry_run), call_(call), waits_(waits) {}
+  VideoCall(Call& call, Door::Admission admission, bool dry_run, bool waits,
+            std::optional<RemixedVideo> remixed)
+      : WishCall(call, Medium::video, std::move(admission), dry_run),
+        call_(call),
+        waits_(waits),
+        remixed_(std::move(remixed)) {}
   Response answer() override;
 
  private:
@@ -63,18 +74,24 @@ class VideoCall final : public WishCall {
 
   Call& call_;
   const bool waits_;
+  const std::optional<RemixedVideo> remixed_;
 };
 
 Response VideoCall::answer() {
   Result<Wish> read = read_wish(Intent::generation);
   if (read) read = openai::as_video(*std::move(read));
   if (!read) return fail(std::move(read).error());
+  if (remixed_.has_value()) {
+    read->model = remixed_->model;
+    read->images.push_back({.url = remixed_->url, .medium = Medium::video});
+  }
   record_.model = read->model.value_or("");
   if (dry_run_) return explain(*read);
   note_user(*read);
   if (!callback_) return fail(callback_.error());
   if (waits_) return wait_for_file(*std::move(read));
-  std::variant<Begun, Outcome> started = begin(*std::move(read), video_surface);
+  std::variant<Begun, Outcome> started =
+      begin(*std::move(read), video_surface, remixed_ ? remixed_->id : std::string());
   if (auto* outcome = std::get_if<Outcome>(&started)) {
     record_.receipt = std::move(outcome->receipt);
     return fail(outcome->response.error());
@@ -112,9 +129,9 @@ Response VideoCall::wait_for_file(Wish wish) {
   return *std::move(response);
 }
 
-Response make_video(Call& call, bool waits) {
+Response make_video(Call& call, bool waits, const std::optional<RemixedVideo>& remixed = {}) {
   return answer_wish(call, BodyKind::json_or_form, [&](Door::Admission admission, bool dry_run) {
-    return std::make_shared<VideoCall>(call, std::move(admission), dry_run, waits);
+    return std::make_shared<VideoCall>(call, std::move(admission), dry_run, waits, remixed);
   });
 }
 
@@ -184,6 +201,32 @@ Response show_video_content(Call& call) {
     const Product& video = status.products.front();
     Result<Response> file = relay_file(call, video.content.str(), type_of(video));
     return file ? *std::move(file) : call.fail(file.error());
+  });
+}
+
+Response remix_video(Call& call) {
+  return with_video(call, [&](const RunStatus& status) {
+    if (status.phase != RunPhase::completed) {
+      return call.fail({.kind = ErrorKind::invalid_value,
+                        .message = "This video is not completed: it cannot be remixed.",
+                        .field = "video_id"});
+    }
+    const RunRecord& record = status.record;
+    const std::string& name =
+        record.requested_model.empty() ? record.served_model : record.requested_model;
+    const Result<CatalogModel> model = call.door.parts().catalog.find(name);
+    if (!model) return call.fail(model.error());
+    if (!model->remix_endpoint.has_value()) {
+      return call.fail({.kind = ErrorKind::unsupported_parameter,
+                        .message = fmt::format(
+                            "Videos of the model '{}' cannot be remixed: its operator has set no "
+                            "\"remix\" endpoint for it in MODELS_FILE.",
+                            name.substr(0, 200)),
+                        .field = "model"});
+    }
+    return make_video(
+        call, false,
+        RemixedVideo{openai::video_id(record.id), name, status.products.front().content.str()});
   });
 }
 

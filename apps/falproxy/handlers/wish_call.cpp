@@ -195,14 +195,15 @@ std::optional<Error> WishCall::fault_of_callback() const {
                .field = "X-Falproxy-Callback"};
 }
 
-std::variant<Begun, Outcome> WishCall::begin(Wish wish, std::string surface) {
+std::variant<Begun, Outcome> WishCall::begin(Wish wish, std::string surface,
+                                             const std::string& remixed) {
   LaterCall later{.rules = rules_,
                   .admission = std::move(admission_),
                   .memory = memory_,
                   .record = record_,
                   .context = context(),
                   .run = {.surface = std::move(surface),
-                          .details = to_details(*callback_),
+                          .details = to_details(*callback_, remixed),
                           .keeps_prompt = rules_->settings.keep_prompts,
                           .tells_end = callback_->has_value()}};
   later.context.client_left = {};

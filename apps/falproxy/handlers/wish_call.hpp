@@ -61,8 +61,10 @@ class WishCall {
   [[nodiscard]] std::optional<Error> fault_of_callback() const;
   /// The parts of a form, counted as the whole body is.
   [[nodiscard]] Result<std::vector<openai::FormPart>> read_parts(openai::FormGatherer::Files files);
-  /// Begins a run that outlives the request; see begin_later(). What is not begun is not told yet.
-  [[nodiscard]] std::variant<Begun, Outcome> begin(Wish wish, std::string surface);
+  /// Begins a run that outlives the request; see begin_later() and to_details(). What is not begun
+  /// is not told yet.
+  [[nodiscard]] std::variant<Begun, Outcome> begin(Wish wish, std::string surface,
+                                                   const std::string& remixed = {});
   /// How a run that has begun stands. Errors: those of Runner::find(); run_not_found.
   [[nodiscard]] Result<RunStatus> status_of(const Begun& begun);
   /// The answer to a request whose run has begun.

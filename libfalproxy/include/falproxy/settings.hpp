@@ -131,8 +131,9 @@ struct ModelSettings {
   std::vector<std::pair<std::string, Json>> overrides = {};      ///< native fields, always sent
   std::optional<ResponseFormat> response_format = std::nullopt;  ///< none: DEFAULT_RESPONSE_FORMAT
   std::optional<Completion> completion = std::nullopt;           ///< none: FAL_COMPLETION
-  Teaching taught = {};   ///< `inputs` and `outputs`: what its names mean
-  std::string edit = {};  ///< endpoint id for edits, variations and generations with images
+  Teaching taught = {};    ///< `inputs` and `outputs`: what its names mean
+  std::string edit = {};   ///< endpoint id for edits, variations and generations with images
+  std::string remix = {};  ///< endpoint id for requests with a video, which is made anew
   std::optional<MaskConvention> mask = std::nullopt;  ///< none: told from the model's document
   std::vector<std::string> fallback = {};             ///< names of configured models, in order
   std::string schema = {};                            ///< a local file, relative to the models file

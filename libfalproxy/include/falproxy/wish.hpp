@@ -69,7 +69,7 @@ struct InputFile {
   /// `medium` says so; empty if `url` is set.
   std::string_view bytes = {};
   std::string name = {};          ///< the file's name, for messages
-  Medium medium = Medium::image;  ///< image or audio: which inputs it may go to
+  Medium medium = Medium::image;  ///< image, audio or video: which inputs it may go to
   /// The same address, bytes, name and medium, whoever owns the bytes.
   bool operator==(const InputFile& other) const noexcept {
     return url == other.url && bytes == other.bytes && name == other.name && medium == other.medium;
@@ -131,7 +131,7 @@ struct Wish {
   Times times = Times::none;  ///< to come with a text
   bool needs_times = false;   ///< a model that tells none cannot serve
   bool speakers = false;      ///< who speaks must be told
-  /// In the order of the request; pictures, or sounds if InputFile::medium says so.
+  /// In the order of the request; pictures, or a sound or a video if InputFile::medium says so.
   std::vector<InputFile> images = {};
   /// A PNG, or an address; as large as the first picture, as far as both came as bytes and no field
   /// of the model's own may hold the one that it belongs to.

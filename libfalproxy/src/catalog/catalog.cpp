@@ -263,7 +263,9 @@ struct Catalog::Impl {
       } else {
         next->pinned.emplace(model.name, std::make_shared<Document>(model.endpoint, text->second));
       }
-      if (model.edit_endpoint.has_value()) add_document(*model.edit_endpoint);
+      for (const auto& beside : {model.edit_endpoint, model.remix_endpoint}) {
+        if (beside.has_value()) add_document(*beside);
+      }
       if (model.settings.taught != Teaching{})
         next->taught.emplace(model.name, std::make_shared<TaughtProfiles>(model.settings.taught));
     }

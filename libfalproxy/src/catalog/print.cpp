@@ -8,7 +8,8 @@ std::ostream& operator<<(std::ostream& out, const StoredDocument& document) {
 
 std::ostream& operator<<(std::ostream& out, const CatalogModel& model) {
   return Printer(out, "CatalogModel")("name", model.name)("endpoint", model.endpoint)(
-             "edit_endpoint", model.edit_endpoint)("settings", model.settings)
+             "edit_endpoint", model.edit_endpoint)("remix_endpoint", model.remix_endpoint)(
+             "settings", model.settings)
       .end();
 }
 

@@ -358,7 +358,7 @@ Result<Plan> make_plan(const Wish& request, const profile::Profile& profile,
   }
   if (std::optional<Error> error = check_medium(draft)) return *std::move(error);
   for (const auto step : {read_size, send_overrides, send_native_fields, send_seconds, send_prompt,
-                          place_sound, place_images}) {
+                          place_recording, place_images}) {
     if (std::optional<Error> error = step(draft)) return *std::move(error);
   }
   if (request.makes == Medium::text) {

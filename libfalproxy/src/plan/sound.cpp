@@ -294,15 +294,16 @@ void make_room(Draft& draft) {
 
 // ---- where a sound goes
 
-// Of the inputs that could take it the one that it is meant for: what must be there comes first.
-const MediaInput* place_for_sound(const Draft& draft) {
+// Of the inputs that could take it the one that it is meant for: what must be there comes first. A
+// sound may go to an input of videos.
+const MediaInput* place_for_recording(const Draft& draft, Medium medium) {
   const MediaInput* best = nullptr;
-  const auto weight = [](const MediaInput& input) {
-    return (input.medium == Medium::audio ? 4 : 0) + (input.required ? 2 : 0) +
+  const auto weight = [&](const MediaInput& input) {
+    return (input.medium == medium ? 4 : 0) + (input.required ? 2 : 0) +
            (input.part == Part::source ? 1 : 0);
   };
   for (const MediaInput& input : draft.profile.media) {
-    if (input.medium != Medium::audio && input.medium != Medium::video) continue;
+    if (input.medium != medium && input.medium != Medium::video) continue;
     if (draft.has(draft.schema.input(input.name))) continue;
     if (best == nullptr || weight(input) > weight(*best)) best = &input;
   }
@@ -444,17 +445,24 @@ std::optional<Error> send_speech(Draft& draft) {
   return std::nullopt;
 }
 
-std::optional<Error> place_sound(Draft& draft) {
+std::optional<Error> place_recording(Draft& draft) {
   const std::vector<InputFile>& files = draft.request.images;
-  const auto file = std::ranges::find(files, Medium::audio, &InputFile::medium);
+  const auto is_recording = [](const InputFile& one) { return one.medium != Medium::image; };
+  const auto file = std::ranges::find_if(files, is_recording);
   if (file == files.end()) return std::nullopt;
-  if (std::ranges::count(files, Medium::audio, &InputFile::medium) > 1) {
+  if (std::ranges::count_if(files, is_recording) > 1) {
     return Error{ErrorKind::invalid_value,
                  fmt::format("Invalid 'file': there may be only one; {} came.",
                              count_of(files.size(), "file")),
                  "file"};
   }
-  const MediaInput* input = place_for_sound(draft);
+  const MediaInput* input = place_for_recording(draft, file->medium);
+  if (input == nullptr && file->medium == Medium::video) {
+    return Error{ErrorKind::unsupported_parameter,
+                 fmt::format("The model '{}' takes no video.",
+                             wording::shown(draft.request.model.value_or(""))),
+                 "video"};
+  }
   if (input == nullptr) {
     draft.drop("file", {}, "dropped: the model's own field says what it listens to");
     return std::nullopt;

@@ -15,7 +15,7 @@ namespace falproxy::inline v0::plan {
 /// Wish::output_format of a sound.
 [[nodiscard]] std::optional<Error> send_sound_format(Draft& draft);
 /// The sound that is listened to, as a placeholder and a slot.
-[[nodiscard]] std::optional<Error> place_sound(Draft& draft);
+[[nodiscard]] std::optional<Error> place_recording(Draft& draft);
 /// Language, task, times and speakers of a text.
 [[nodiscard]] std::optional<Error> send_listening(Draft& draft);
 

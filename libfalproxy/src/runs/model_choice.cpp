@@ -16,6 +16,11 @@ bool carries_images(const Wish& request) {
                              [](const InputFile& file) { return file.medium == Medium::image; });
 }
 
+bool carries_a_video(const Wish& request) {
+  return std::ranges::find(request.images, Medium::video, &InputFile::medium) !=
+         request.images.end();
+}
+
 bool takes_images(const profile::Profile& profile) {
   return std::ranges::any_of(profile.media, [](const profile::MediaInput& input) {
     using profile::Part;
@@ -114,6 +119,7 @@ plan::Note took_its_place(const CatalogModel& model, const CatalogModel& other) 
 }
 
 const fal::EndpointId& endpoint_for(const CatalogModel& model, const Wish& request) {
+  if (carries_a_video(request) && model.remix_endpoint.has_value()) return *model.remix_endpoint;
   const bool to_the_sibling = carries_images(request) && model.edit_endpoint.has_value();
   return to_the_sibling ? *model.edit_endpoint : model.endpoint;
 }

@@ -17,8 +17,10 @@ CatalogModel catalog_model(const ModelRoute& route, ModelSettings settings) {
   const std::string& edit = settings.edit.empty() ? route.edit_endpoint : settings.edit;
   std::optional<fal::EndpointId> edit_endpoint;
   if (!edit.empty()) edit_endpoint = checked_endpoint(edit);
+  std::optional<fal::EndpointId> remix_endpoint;
+  if (!settings.remix.empty()) remix_endpoint = checked_endpoint(settings.remix);
   return {route.name, checked_endpoint(route.endpoint), std::move(edit_endpoint),
-          std::move(settings)};
+          std::move(remix_endpoint), std::move(settings)};
 }
 
 fal::Addresses fal_addresses(const Settings& settings) {

@@ -112,14 +112,20 @@ class ModelsFileReader : JsonFileReader {
     read_word(value, into.mask, mask_conventions);
   }
 
-  void read_edit(const Json& value, ModelSettings& into) {
-    constexpr std::string_view mend =
-        R"(write an endpoint id such as "fal-ai/flux/dev/image-to-image")";
+  void read_endpoint(const Json& value, std::string_view example, std::string& into) {
+    const std::string mend = fmt::format("write an endpoint id such as \"{}\"", example);
     const std::optional<std::string_view> text = value.as_string();
-    if (!text.has_value()) return fault("is not a string", std::string(mend));
+    if (!text.has_value()) return fault("is not a string", mend);
     const EndpointSyntax endpoint = read_endpoint_syntax(trim(*text));
-    if (!endpoint.fault.empty()) return fault(endpoint.fault, std::string(mend));
-    into.edit = endpoint.id;
+    if (!endpoint.fault.empty()) return fault(endpoint.fault, mend);
+    into = endpoint.id;
+  }
+  void read_remix(const Json& value, ModelSettings& into) {
+    read_endpoint(value, "fal-ai/wan/v2.2-a14b/video-to-video", into.remix);
+  }
+  void read_edit(const Json& value, ModelSettings& into) {
+    read_endpoint(value, "fal-ai/flux/dev/image-to-image", into.edit);
+    if (into.edit.empty()) return;
     const ModelRoute* const known = route(path_.front());
     if (known != nullptr && !known->edit_endpoint.empty() && known->edit_endpoint != into.edit) {
       fault("differs from the edit endpoint in SUPPORTED_MODELS",
@@ -208,13 +214,13 @@ class ModelsFileReader : JsonFileReader {
     return found == models_->end() ? nullptr : &*found;
   }
 
-  static const Row<ModelSettings> rows[13];
+  static const Row<ModelSettings> rows[14];
   static const Row<FalPreferences> fal_rows[5];
 
   std::optional<std::span<const ModelRoute>> models_;
 };
 
-const ModelsFileReader::Row<ModelSettings> ModelsFileReader::rows[13] = {
+const ModelsFileReader::Row<ModelSettings> ModelsFileReader::rows[14] = {
     {"defaults", &ModelsFileReader::read_defaults},
     {"overrides", &ModelsFileReader::read_overrides},
     {"inputs", &ModelsFileReader::read_inputs},
@@ -222,6 +228,7 @@ const ModelsFileReader::Row<ModelSettings> ModelsFileReader::rows[13] = {
     {"response_format", &ModelsFileReader::read_response_format},
     {"completion", &ModelsFileReader::read_completion},
     {"edit", &ModelsFileReader::read_edit},
+    {"remix", &ModelsFileReader::read_remix},
     {"mask", &ModelsFileReader::read_mask},
     {"fallback", &ModelsFileReader::read_fallback},
     {"schema", &ModelsFileReader::read_schema},

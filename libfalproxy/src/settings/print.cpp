@@ -23,8 +23,9 @@ std::ostream& operator<<(std::ostream& out, const ModelSettings& settings) {
   return Printer(out, "ModelSettings")("defaults", settings.defaults)(
              "overrides", settings.overrides)("response_format", settings.response_format)(
              "completion", settings.completion)("taught", settings.taught)("edit", settings.edit)(
-             "mask", settings.mask)("fallback", settings.fallback)("schema", settings.schema)(
-             "stream", settings.stream)("own_app", settings.own_app)("fal", settings.fal)
+             "remix", settings.remix)("mask", settings.mask)("fallback", settings.fallback)(
+             "schema", settings.schema)("stream", settings.stream)("own_app", settings.own_app)(
+             "fal", settings.fal)
       .end();
 }
 
