@@ -45,7 +45,9 @@ TEST_CASE("what is typed after falproxy becomes a command and its options") {
              .named = true,
              .endpoint = "fal-ai/flux/dev",
              .request_file = "-",
-             .edit = true}},
+             .api = "edits"}},
+           {{"explain", "--api", "speech"},
+            {.command = Command::explain, .named = true, .api = "speech"}},
            {{"explain", "--model=a=b"},
             {.command = Command::explain, .named = true, .model = "a=b"}},
        }) {
@@ -83,6 +85,7 @@ TEST_CASE("what is mistyped is an error that names the word and the nearest righ
            {{"explain", "--model", ""}, "--model cannot be ''"},
            {{"demo", "--port", "x"}, "--port cannot be 'x'"},
            {{"demo", "--port", "65536"}, "--port cannot be '65536'"},
+           {{"explain", "--api", "pictures"}, "--api cannot be 'pictures'"},
            {{"check", "--json=yes"}, "--json takes no value"},
            {{"explain", "--schema", "a", "--endpoint", "b/c"},
             "--schema and --endpoint exclude each other"},

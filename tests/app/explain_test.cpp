@@ -100,7 +100,7 @@ TEST_CASE("explain needs no settings and no network where the document is a file
 TEST_CASE("explain fetches the document of any endpoint, with no settings") {
   FakeFal fal;
   const Json plan =
-      explained(with_two_models(fal), {.endpoint = "example/editor", .edit = true}, {},
+      explained(with_two_models(fal), {.endpoint = "example/editor", .api = "edits"}, {},
                 R"({"prompt": "a fox", "image_url": "https://example.com/a.png"})");
   CHECK(body_of(plan).find("image_url")->as_string() == "https://example.com/a.png");
   CHECK(fal.requests().size() == 1);
@@ -187,6 +187,31 @@ TEST_CASE(
     REQUIRE(json.has_value());
     CHECK(json->find("error")->find("message")->as_string()->find(c.part) !=
           std::string_view::npos);
+  }
+}
+
+TEST_CASE("explain knows requests for videos, speech and transcripts, too") {
+  struct Case {
+    std::string api, inputs, required, outputs, request, body;
+  };
+  for (
+      const Case& c : std::vector<Case>{
+          {"videos",
+           R"("prompt": {"type": "string"}, "duration": {"type": "string", "enum": ["5", "10"]})",
+           R"("prompt")", R"("video": {"type": "object"})",
+           R"({"prompt": "a fox", "seconds": "6"})", R"({"duration":"5","prompt":"a fox"})"},
+          {"speech",
+           R"("text": {"type": "string"}, "voice": {"type": "string", "enum": ["Aria", "Rachel"]})",
+           R"("text")", R"("audio": {"type": "object"})",
+           R"({"input": "a fox", "voice": "rachel"})", R"({"text":"a fox","voice":"Rachel"})"},
+          {"transcriptions", R"("audio_url": {"type": "string"})", R"("audio_url")",
+           R"("text": {"type": "string"})", R"({"file": "https://a.example/a.mp3"})",
+           R"({"audio_url":"https://a.example/a.mp3"})"}}) {
+    CAPTURE(c.api);
+    FakeFal fal;
+    fal.documents["example/other"] = document_of("example/other", c.inputs, c.required, c.outputs);
+    const Json plan = explained(fal, {.endpoint = "example/other", .api = c.api}, {}, c.request);
+    CHECK(body_of(plan).dump() == c.body);
   }
 }
 

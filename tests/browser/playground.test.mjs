@@ -230,6 +230,40 @@ describe('the playground', () => {
     assert.deepEqual(problems, []);
   });
 
+  it('shows jobs and cancels them, and what was spent', async () => {
+    const slow = await startServers({ simArgs: ['--job-time', '60000'] });
+    try {
+      const ask = (path, options) => fetch(slow.url + path, { ...options, headers: { authorization: `Bearer ${accessKey}`, prefer: 'respond-async', 'content-type': 'application/json' } });
+      const begun = await ask('/v1/images/generations', { method: 'POST', body: JSON.stringify({ model: 'flux', prompt: 'a fox' }) });
+      assert.equal(begun.status, 202);
+      const { id } = await begun.json();
+      await open({ at: slow.url });
+      await page.click('#tab-status');
+      await page.waitForFunction((job) => document.querySelector('#jobs').textContent.includes(job), id);
+      await page.click(`#jobs button[aria-label="Cancel ${id}"]`);
+      await page.waitForFunction(() => /cancelled/.test(document.querySelector('#jobs').textContent));
+      assert.equal(await page.locator('#jobs button').count(), 0);
+      assert.equal((await (await ask(`/v1/falproxy/jobs/${id}`)).json()).status, 'cancelled');
+      assert.deepEqual(await faults(), []);
+      assert.deepEqual(problems, []);
+    } finally {
+      await slow.stop();
+    }
+    await context.close();
+    await open();
+    await choose('flux');
+    await page.fill('#prompt', 'a spent fox');
+    await explained('a spent fox');
+    await page.click('#generate');
+    await page.waitForFunction(() => document.querySelectorAll('#results img').length === 1);
+    await page.click('#tab-status');
+    await page.waitForFunction(() => /flux/.test(document.querySelector('#usage').textContent));
+    assert.match(await page.textContent('#usage-sum'), /in the last 30 days/);
+    assert.ok(await page.locator('#usage-sum .chart').isVisible());
+    assert.deepEqual(await faults(), []);
+    assert.deepEqual(problems, []);
+  });
+
   it('says in the status why runs cannot be noted', async () => {
     const without = await startServers({ env: { STATE_DIR: '/dev/null/state' } });
     try {
@@ -483,7 +517,7 @@ describe('the playground', () => {
 
   it('is under 60 kB in all, compressed, with tags, and switched off by PLAYGROUND=false', async () => {
     let bytes = 0;
-    for (const file of ['', 'app.js', 'api.js', 'dom.js', 'fields.js', 'pictures.js', 'snippets.js', 'status.js', 'try.js', 'style.css', 'icon.svg']) {
+    for (const file of ['', 'app.js', 'api.js', 'dom.js', 'fields.js', 'jobs.js', 'pictures.js', 'snippets.js', 'status.js', 'try.js', 'usage.js', 'style.css', 'icon.svg']) {
       const answer = await fetch(`${servers.url}/playground/${file}`);
       assert.equal(answer.status, 200);
       assert.equal(answer.headers.get('content-encoding'), 'gzip');

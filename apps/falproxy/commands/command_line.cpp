@@ -18,13 +18,13 @@ struct CommandRow {
 };
 
 constexpr CommandRow commands[] = {
-    {Command::serve, "serve", "[--env FILE]", "serve the OpenAI images API (the default)"},
+    {Command::serve, "serve", "[--env FILE]", "serve OpenAI's APIs (the default)"},
     {Command::demo, "demo", "[--once] [--port N]",
      "serve with a stand-in for fal.ai, and make one image"},
     {Command::check, "check", "[--env FILE] [--json]",
      "check settings, documents and keys; exit status 1 where something is wrong"},
     {Command::explain, "explain",
-     "[--model NAME] [--schema FILE | --endpoint ID] [--edit] [--json] [REQUEST.json]",
+     "[--model NAME] [--schema FILE | --endpoint ID] [--api WORD] [--json] [REQUEST.json]",
      "show what a request becomes, without a job; exit status 1 where it would be refused"},
     {Command::models, "models", "[--env FILE] [--json] [--edits] [--profile DIR]",
      "show what the configured models take"},
@@ -90,7 +90,12 @@ void add_flags(CLI::App& app, Command command, CommandLine& into) {
              "the model's OpenAPI document, rather than fal's");
     add_text(app, "--endpoint", into.endpoint, "ID",
              "a fal endpoint, rather than a configured model's");
-    add_switch(app, "--edit", into.edit, "the request is one to /v1/images/edits");
+    app.add_option("--api", into.api, "what the request is for; images, if nothing is said")
+        ->type_name("WORD")
+        ->check(CLI::IsMember(
+            {"images", "edits", "videos", "speech", "transcriptions", "translations"}));
+    const auto edit = [&into](std::int64_t) { into.api = "edits"; };
+    app.add_flag_function("--edit", edit, "the same as --api edits")->disable_flag_override();
     app.add_option("request", into.request_file);
   }
   if (command == Command::demo) {

@@ -38,11 +38,12 @@ struct CommandLine {
   std::string schema_file = {};   ///< explain
   std::string endpoint = {};      ///< explain
   std::string request_file = {};  ///< explain; empty: a plain request; "-": standard input
-  bool edit = false;              ///< explain: the request is an edit
-  std::string job = {};           ///< jobs; empty: all
-  bool cancel = false;            ///< jobs: that one
-  std::string key_name = {};      ///< jobs; empty: the first access key
-  bool once = false;              ///< demo
+  /// explain: images, edits, videos, speech, transcriptions or translations.
+  std::string api = "images";
+  std::string job = {};                              ///< jobs; empty: all
+  bool cancel = false;                               ///< jobs: that one
+  std::string key_name = {};                         ///< jobs; empty: the first access key
+  bool once = false;                                 ///< demo
   std::optional<std::uint16_t> port = std::nullopt;  ///< demo
   bool operator==(const CommandLine&) const = default;
 };

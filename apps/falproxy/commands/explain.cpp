@@ -9,13 +9,14 @@
 #include "commands/documents.hpp"
 #include "commands/table.hpp"
 #include "falproxy/openai.hpp"
+#include "falproxy/openai_audio.hpp"
+#include "falproxy/openai_videos.hpp"
 #include "falproxy/options.hpp"
 #include "falproxy/schema.hpp"
 
 namespace falproxy::app {
 namespace {
 
-constexpr std::string_view plain_request = R"({"prompt": "a lighthouse at dusk"})";
 constexpr const char* placeholder = "not-needed-to-explain";
 
 // The model that --schema or --endpoint describes.
@@ -54,10 +55,58 @@ void configure_only(Configuration& configuration, const std::string& name, Descr
   if (model.document.has_value()) configuration.pinned.emplace(name, std::move(*model.document));
 }
 
+bool is_of_speech(const CommandLine& line) {
+  return line.api == "transcriptions" || line.api == "translations";
+}
+
+std::string plain_request(const CommandLine& line) {
+  if (line.api == "speech") return R"({"input": "The lighthouse keeper is asleep."})";
+  if (is_of_speech(line)) return R"({"file": "https://example.com/speech.mp3"})";
+  return R"({"prompt": "a lighthouse at dusk"})";
+}
+
 Result<std::string> read_request(const CommandLine& line, std::istream& in) {
-  if (line.request_file.empty()) return std::string(plain_request);
+  if (line.request_file.empty()) return plain_request(line);
   if (line.request_file != "-") return read_file(line.request_file);
   return std::string{std::istreambuf_iterator<char>(in), {}};
+}
+
+// A form's fields, written as JSON; `file` is an address.
+Result<Wish> read_transcript(const CommandLine& line, const std::string& body,
+                             const RequestLimits& limits) {
+  const Result<Json> json = Json::parse(body, limits.json);
+  if (!json || !json->is_object()) {
+    return Error{ErrorKind::invalid_json,
+                 "The request is no JSON object. Write a form's fields as its members, and in "
+                 "'file' the address of a sound."};
+  }
+  std::vector<openai::FormPart> parts;
+  for (const auto& [name, value] : json->members()) {
+    const auto text = std::make_shared<const std::string>(
+        value.as_string() ? std::string(*value.as_string()) : value.dump());
+    parts.push_back({.name = std::string(name),
+                     .file_name = std::nullopt,
+                     .content_type = {},
+                     .owner = text,
+                     .bytes = *text});
+  }
+  Result<openai::TranscriptRequest> request =
+      openai::parse_transcript(line.api == "translations", std::move(parts), limits);
+  if (!request) return std::move(request).error();
+  return std::move(request->wish);
+}
+
+Result<Wish> read_wish(const CommandLine& line, const std::string& body,
+                       const RequestLimits& limits, const Codecs& codecs) {
+  if (is_of_speech(line)) return read_transcript(line, body, limits);
+  if (line.api == "speech") {
+    Result<openai::SpeechRequest> request = openai::parse_speech(body, limits);
+    if (!request) return std::move(request).error();
+    return std::move(request->wish);
+  }
+  const Intent intent = line.api == "edits" ? Intent::edit : Intent::generation;
+  Result<Wish> wish = openai::parse_json(intent, body, limits, codecs);
+  return wish && line.api == "videos" ? openai::as_video(*std::move(wish)) : std::move(wish);
 }
 
 std::string plan_text(const plan::Plan& plan) {
@@ -116,8 +165,7 @@ int run_explain(const CommandLine& line, const Surroundings& surroundings) {
   const Result<std::string> body = read_request(line, surroundings.in);
   if (!body) return fail(surroundings, body.error().message);
   const Settings& settings = configuration->settings;
-  Result<Wish> request = openai::parse_json(line.edit ? Intent::edit : Intent::generation, *body,
-                                            request_limits(settings), surroundings.codecs);
+  Result<Wish> request = read_wish(line, *body, request_limits(settings), surroundings.codecs);
   if (!request) return refuse(line, surroundings, request.error(), line.model);
   if (!line.model.empty()) request->model = line.model;
   if (model.has_value()) {

@@ -2,8 +2,12 @@
 
 import { getJson } from './api.js';
 import { byId, element, fill, say } from './dom.js';
+import { showJobs } from './jobs.js';
+import { showUsage } from './usage.js';
 
 const everyMilliseconds = 2000;
+const usageEveryMilliseconds = 30_000;
+let usageShown = -Infinity;
 let timer = null;
 
 function age(seconds) {
@@ -65,6 +69,11 @@ async function refresh() {
     say(byId('status-problem'), status.state?.degraded ?? '');
   } catch (problem) {
     say(byId('status-problem'), problem.message);
+  }
+  await showJobs();
+  if (performance.now() - usageShown > usageEveryMilliseconds) {
+    usageShown = performance.now();
+    await showUsage();
   }
   if (timer !== null) timer = setTimeout(refresh, everyMilliseconds);
 }
