@@ -235,7 +235,7 @@ TEST_CASE("a create that an SDK repeats makes one video") {
 }
 
 TEST_CASE("a remix makes a new video of an earlier one, at the endpoint that the operator names") {
-  const test::Folder folder;
+  const testing::Folder folder;
   Environment models = video_models;
   models["MODELS_FILE"] =
       folder.write("models.json", R"({"clip": {"remix": "falsim/clip/video-to-video"}})");
@@ -254,7 +254,7 @@ TEST_CASE("a remix makes a new video of an earlier one, at the endpoint that the
   CHECK(text_at(ended.body, "status") == "completed");
   CHECK(text_at(ended.body, "remixed_from_video_id") == first);
   REQUIRE(served.sim.submits().size() == 2);
-  const auto& submit = served.sim.submits().back();
+  const auto submit = served.sim.submits().back();
   CHECK(submit.endpoint == "falsim/clip/video-to-video");
   CHECK(text_at(submit.input, "video_url") == address);
   CHECK(text_at(submit.input, "prompt") == "a wolf");

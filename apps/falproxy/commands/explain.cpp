@@ -71,6 +71,15 @@ Result<std::string> read_request(const CommandLine& line, std::istream& in) {
   return std::string{std::istreambuf_iterator<char>(in), {}};
 }
 
+// A request for speech or of it must name its model.
+std::string with_model(std::string body, const std::string& model) {
+  const Result<Json> json = Json::parse(body);
+  if (model.empty() || !json || !json->is_object() || json->find("model")) return body;
+  std::vector<std::pair<std::string, Json>> members{{"model", Json::string(model)}};
+  for (const auto& [name, value] : json->members()) members.emplace_back(name, value);
+  return Json::object(members).dump();
+}
+
 // A form's fields, written as JSON; `file` is an address.
 Result<Wish> read_transcript(const CommandLine& line, const std::string& body,
                              const RequestLimits& limits) {
@@ -96,11 +105,12 @@ Result<Wish> read_transcript(const CommandLine& line, const std::string& body,
   return std::move(request->wish);
 }
 
-Result<Wish> read_wish(const CommandLine& line, const std::string& body,
+// `model`: if the request names none; empty: none.
+Result<Wish> read_wish(const CommandLine& line, const std::string& body, const std::string& model,
                        const RequestLimits& limits, const Codecs& codecs) {
-  if (is_of_speech(line)) return read_transcript(line, body, limits);
+  if (is_of_speech(line)) return read_transcript(line, with_model(body, model), limits);
   if (line.api == "speech") {
-    Result<openai::SpeechRequest> request = openai::parse_speech(body, limits);
+    Result<openai::SpeechRequest> request = openai::parse_speech(with_model(body, model), limits);
     if (!request) return std::move(request).error();
     return std::move(request->wish);
   }
@@ -165,7 +175,9 @@ int run_explain(const CommandLine& line, const Surroundings& surroundings) {
   const Result<std::string> body = read_request(line, surroundings.in);
   if (!body) return fail(surroundings, body.error().message);
   const Settings& settings = configuration->settings;
-  Result<Wish> request = read_wish(line, *body, request_limits(settings), surroundings.codecs);
+  Result<Wish> request =
+      read_wish(line, *body, line.model.empty() && model.has_value() ? "model" : line.model,
+                request_limits(settings), surroundings.codecs);
   if (!request) return refuse(line, surroundings, request.error(), line.model);
   if (!line.model.empty()) request->model = line.model;
   if (model.has_value()) {

@@ -57,9 +57,9 @@ struct CatalogModel {
   /// Requests without pictures; all, where there is no edit_endpoint.
   fal::EndpointId endpoint;
   std::optional<fal::EndpointId> edit_endpoint;  ///< for requests that carry pictures
-  /// For requests that carry a video; none: the model takes none.
-  std::optional<fal::EndpointId> remix_endpoint;
   ModelSettings settings;  ///< what MODELS_FILE says of it; all empty where it says nothing
+  /// For requests that carry a video; none: the model takes none.
+  std::optional<fal::EndpointId> remix_endpoint = std::nullopt;
   bool operator==(const CatalogModel&) const = default;
 };
 /// For people, in one line.

@@ -20,7 +20,7 @@ CatalogModel catalog_model(const ModelRoute& route, ModelSettings settings) {
   std::optional<fal::EndpointId> remix_endpoint;
   if (!settings.remix.empty()) remix_endpoint = checked_endpoint(settings.remix);
   return {route.name, checked_endpoint(route.endpoint), std::move(edit_endpoint),
-          std::move(remix_endpoint), std::move(settings)};
+          std::move(settings), std::move(remix_endpoint)};
 }
 
 fal::Addresses fal_addresses(const Settings& settings) {
