@@ -144,6 +144,13 @@ bool prefers_async(const serving::RequestHead& head) {
   });
 }
 
+std::string callback_secret(const Codecs& codecs, std::string_view key) {
+  const Digest secret = hmac_sha256(codecs, key, "falproxy callback");
+  std::string text;
+  codecs.encode_base64({reinterpret_cast<const char*>(secret.data()), secret.size()}, text);
+  return text;
+}
+
 Result<std::optional<Callback>> callback_of(const Call& call) {
   constexpr const char* field = "X-Falproxy-Callback";
   const std::string_view url = call.field("x-falproxy-callback");
@@ -170,19 +177,18 @@ Result<std::optional<Callback>> callback_of(const Call& call) {
                                         field),
                  .field = field};
   }
-  const Codecs& codecs = call.door.parts().codecs;
   Callback callback{.url = std::string(url), .secret = {}};
   for (const auto& [name, key] : configured_keys(call.rules->settings)) {
-    if (name != call.caller.client) continue;
-    const Digest secret = hmac_sha256(codecs, key->reveal(), "falproxy callback");
-    codecs.encode_base64({reinterpret_cast<const char*>(secret.data()), secret.size()},
-                         callback.secret);
+    if (name == call.caller.client)
+      callback.secret = callback_secret(call.door.parts().codecs, key->reveal());
+  }
+  for (const StoredKey& key : call.door.parts().stored_keys.all()) {
+    if (callback.secret.empty() && key.rules.name == call.caller.client)
+      callback.secret = key.callback_secret;
   }
   if (callback.secret.empty()) {
     return Error{.kind = ErrorKind::unsupported_parameter,
-                 .message =
-                     "A key that was made over the network is not kept, so that nothing can "
-                     "be signed for it. Send a configured key.",
+                 .message = "Nothing can be signed for this key. Send another one.",
                  .field = field};
   }
   return std::optional(std::move(callback));

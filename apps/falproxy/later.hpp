@@ -45,6 +45,8 @@ struct Callback {
   std::string url;
   std::string secret;  ///< of Standard Webhooks: base64
 };
+/// Of an access key, in base64: what its callbacks are signed with.
+[[nodiscard]] std::string callback_secret(const Codecs& codecs, std::string_view key);
 /// What `X-Falproxy-Callback` asks for; none: nothing. Errors: invalid_value,
 /// unsupported_parameter, of that field.
 [[nodiscard]] Result<std::optional<Callback>> callback_of(const Call& call);

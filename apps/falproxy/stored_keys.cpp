@@ -38,6 +38,7 @@ std::string text_of(const std::vector<StoredKey>& keys) {
     rows.push_back(Json::object({{"name", key.rules.name},
                                  {"digest", hex_of(key.digest)},
                                  {"prefix", key.prefix},
+                                 {"callback_secret", key.callback_secret},
                                  {"rules", to_json(key.rules)}}));
   }
   return Json::object({{"keys", Json::array(rows)}}).dump();
@@ -53,8 +54,8 @@ std::vector<StoredKey> keys_in(const std::string& text) {
     const std::optional<Digest> digest = digest_in(row["digest"].as_string().value_or(""));
     Result<KeyRules> rules = parse_key_rules(name, row["rules"]);
     if (!digest || !rules) continue;
-    keys.push_back(
-        {*std::move(rules), *digest, std::string(row["prefix"].as_string().value_or(""))});
+    keys.push_back({*std::move(rules), *digest, std::string(row["prefix"].as_string().value_or("")),
+                    std::string(row["callback_secret"].as_string().value_or(""))});
   }
   return keys;
 }

@@ -21,7 +21,8 @@ namespace falproxy::app {
 struct StoredKey {
   KeyRules rules;  ///< without the key
   Digest digest{};
-  std::string prefix;  ///< the first letters of the key, to recognise it by
+  std::string prefix;           ///< the first letters of the key, to recognise it by
+  std::string callback_secret;  ///< as callback_secret() of the key
 };
 
 /// Thread-safe. A change is in the store before it counts. Waits for the store on `clock`.

@@ -255,6 +255,27 @@ TEST_CASE("the end of a job is told, signed as Standard Webhooks are, again unti
   CHECK(served.log().find(std::string(access_key)) == std::string::npos);
 }
 
+TEST_CASE("a key that was made over the network has its callbacks signed, too") {
+  const Listener listener(std::vector<int>{});
+  const Served served(
+      Environment{{"CALLBACK_HOSTS", listener.origin()}, {"ADMIN_KEY", "the-operators-own-key"}});
+  const Received made = RawClient(served.port())
+                            .exchange(test::post("/v1/falproxy/keys", R"({"name":"bob"})",
+                                                 key_field("the-operators-own-key")));
+  const std::string key = text_at(made.body, "key");
+  REQUIRE(key.size() > 10);
+  const Received begun =
+      RawClient(served.port())
+          .exchange(test::post(pictures_route, lighthouse,
+                               key_field(key) + respond_async + listener.field()));
+  CAPTURE(begun.body);
+  REQUIRE(begun.status == 202);
+  wait_until([&] { return listener.calls().size() == 1; });
+  const Listener::Call call = listener.calls().front();
+  const std::string secret = *OpensslCodecs().decode_base64(base64_hmac(key, "falproxy callback"));
+  CHECK(call.signature == "v1," + base64_hmac(secret, call.id + "." + call.time + "." + call.body));
+}
+
 TEST_CASE("a callback that cannot be made is refused before anything is paid") {
   const Served served(Environment{{"CALLBACK_HOSTS", "hooks.example.com"}});
   const auto fault = [&](const std::string& address, const std::string& more = respond_async) {

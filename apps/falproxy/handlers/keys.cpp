@@ -11,6 +11,7 @@
 
 #include "base/fmt.hpp"
 #include "handlers/handlers.hpp"
+#include "later.hpp"
 #include "stored_keys.hpp"
 
 namespace falproxy::app {
@@ -155,7 +156,8 @@ Response make_key(Call& call) {
   const std::string key = new_key();
   if (key.empty()) return call.fail({ErrorKind::internal, "The system gives no random bytes."});
   const Door::Parts& parts = call.door.parts();
-  StoredKey stored{*rules, parts.codecs.sha256(key), key.substr(0, shown_letters)};
+  StoredKey stored{*rules, parts.codecs.sha256(key), key.substr(0, shown_letters),
+                   callback_secret(parts.codecs, key)};
   if (const Result<Done> added = parts.stored_keys.add(std::move(stored)); !added)
     return call.fail(added.error());
   call.door.keys_changed();
