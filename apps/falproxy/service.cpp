@@ -24,6 +24,9 @@
 #include "falproxy/key_ring.hpp"
 #include "falproxy/openssl_codecs.hpp"
 #include "falproxy/runner.hpp"
+#include "media/folder_store.hpp"
+#include "media/media_keeper.hpp"
+#include "media/s3_store.hpp"
 #include "metrics.hpp"
 #include "prices.hpp"
 #include "process.hpp"
@@ -47,6 +50,8 @@ constexpr Milliseconds fault_pause{250};
 constexpr Seconds longest_pause{60};
 // What reports are made from is kept so long.
 constexpr Day spending_days = 400;
+// For the files of MEDIA_STORE.
+constexpr std::size_t file_threads = 2;
 // After the grace: for cancelling at fal, and then for what fal no longer is waited for to end.
 constexpr Milliseconds cancel_time{3'500};
 constexpr Milliseconds last_time{1'000};
@@ -69,6 +74,7 @@ struct Service::Impl {
        std::unique_ptr<EndingWaiter> waits, std::unique_ptr<HttpTransport> to_fal, State noting)
       : settings(std::move(configuration.settings)),
         proxies(configuration.proxies.describe()),
+        aws(std::move(configuration.aws)),
         log(log_options(settings, options.colours), std::move(options.write_log)),
         memory(settings.max_body_memory),
         reactors(serving::make_reactors({.max_fibers = room.fibers})),
@@ -108,6 +114,7 @@ struct Service::Impl {
                 .log = log_line(),
                 .purse = &budgets},
                runner_options_with_debug(settings)),
+        keeper(make_keeper()),
         callbacks({.runner = runner,
                    .transport = *transport,
                    .clock = clock,
@@ -129,6 +136,7 @@ struct Service::Impl {
               .spending = *state.spending,
               .users = users,
               .stored_keys = stored_keys,
+              .media = keeper.get(),
               .state = [this] { return state.status(); },
               .gauges = [this] { return gauges(); }},
              settings) {
@@ -158,6 +166,34 @@ struct Service::Impl {
     if (opened) return std::move(opened).value();
     log.line(LogLevel::warning, opened.error().message);
     return nullptr;
+  }
+
+  std::unique_ptr<MediaKeeper> make_keeper() {
+    if (!settings.media_store) return nullptr;
+    files.emplace(file_threads);
+    return std::make_unique<MediaKeeper>(
+        MediaKeeper::Parts{
+            .runner = runner,
+            .clock = clock,
+            .codecs = codecs,
+            .executor = pool,
+            .background = background,
+            .index = state.media,
+            .texts = *state.spending,
+            .log = log_line(),
+            .make_store = [this, place = *settings.media_store] { return make_store(place); }},
+        *settings.media_store);
+  }
+
+  Result<std::shared_ptr<MediaStore>> make_store(const MediaPlace& place) {
+    if (!place.is_folder()) {
+      auto bucket = S3Store::create(place, aws, *transport, clock);
+      if (!bucket) return std::move(bucket).error();
+      return std::shared_ptr<MediaStore>(*std::move(bucket));
+    }
+    auto folder = FolderStore::create(place.folder, *files);
+    if (!folder) return std::move(folder).error();
+    return std::shared_ptr<MediaStore>(*std::move(folder));
   }
 
   static const media::MaskConverter* masks() {
@@ -266,6 +302,11 @@ struct Service::Impl {
     pool.run_blocking([] { ::malloc_trim(0); });
   }
 
+  // On a fiber.
+  void keep_media(const std::stop_token& stop) {
+    if (keeper != nullptr) serving::safely([&] { keeper->run(stop); });
+  }
+
   // On a fiber. What an earlier process has left at fal.
   void follow_earlier_runs(const std::stop_token& stop) {
     serving::safely([&] {
@@ -315,6 +356,7 @@ struct Service::Impl {
   // In the order of who needs whom.
   Settings settings;
   const std::string proxies;
+  const AwsIdentity aws;
   Log log;
   Metrics metrics;
   MemoryBudget memory;
@@ -335,13 +377,16 @@ struct Service::Impl {
   Runner runner;
   Users users;
   Background background;
+  std::optional<serving::Offload> files;  // a slow disk holds up nothing but files
+  std::unique_ptr<MediaKeeper> keeper;
   Callbacks callbacks;
   Door door;
   std::unique_ptr<serving::Server> server;
   std::unique_ptr<serving::Server> metrics_server;
   std::atomic<bool> stopped{false};
   std::stop_source stop_chores;
-  std::binary_semaphore refreshing{1}, following{1}, telling{1}, accounting{1}, alerting{1};
+  std::binary_semaphore refreshing{1}, following{1}, telling{1}, accounting{1}, alerting{1},
+      keeping{1};
   std::size_t most_busy = 0;  // that fiber's: requests, since memory was given back
 };
 
@@ -413,6 +458,7 @@ void Service::start() {
   impl.start(&Impl::tell_ends, impl.telling);
   impl.start(&Impl::keep_accounts, impl.accounting);
   impl.start(&Impl::send_alerts, impl.alerting);
+  impl.start(&Impl::keep_media, impl.keeping);
   impl.log.line(LogLevel::info, "listening on " + impl.server->address());
   if (!impl.metrics_server) return;
   impl.metrics_server->start();
@@ -430,10 +476,10 @@ void Service::reload(Configuration configuration) {
   if (next.host != now.host || next.port != now.port || next.metrics_host != now.metrics_host ||
       next.metrics_port != now.metrics_port || next.schema_cache_dir != now.schema_cache_dir ||
       next.ssl_cert_file != now.ssl_cert_file || next.state_dir != now.state_dir ||
-      configuration.proxies.describe() != impl_->proxies) {
+      next.media_store != now.media_store || configuration.proxies.describe() != impl_->proxies) {
     impl_->log.line(LogLevel::warning,
                     "HOST, PORT, METRICS_HOST, METRICS_PORT, SCHEMA_CACHE_DIR, SSL_CERT_FILE, "
-                    "STATE_DIR and the proxies change with a restart only");
+                    "STATE_DIR, MEDIA_STORE and the proxies change with a restart only");
   }
   const Capacity room = capacity(next.max_in_flight, raise_process_limits());
   next.max_in_flight = room.in_flight;
@@ -486,6 +532,7 @@ void Service::stop(Milliseconds grace) {
   impl.telling.acquire();
   impl.accounting.acquire();
   impl.alerting.acquire();
+  impl.keeping.acquire();
   impl.metrics_server.reset();
 }
 

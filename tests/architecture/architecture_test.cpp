@@ -83,6 +83,7 @@ std::string room_of_header(const std::string& name) {
                                                         {"purse", "spending"},
                                                         {"budgets", "spending"},
                                                         {"spending_store", "state"},
+                                                        {"media_index", "state"},
                                                         {"key_ring", "keys"},
                                                         {"schema", "schema"},
                                                         {"catalog", "catalog"},

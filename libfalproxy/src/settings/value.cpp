@@ -15,9 +15,15 @@ namespace falproxy::inline v0 {
 
 void SettingValue::fault(std::string message, std::string mend) {
   SettingsFault fault = place_;
-  fault.message = std::move(message);
+  fault.message = subject_ + std::move(message);
   fault.mend = std::move(mend);
   faults_.push_back(std::move(fault));
+}
+
+SettingValue SettingValue::part(std::string_view name, std::string_view text) const {
+  SettingValue piece(text, place_, faults_);
+  piece.subject_ = fmt::format("{} ", name);
+  return piece;
 }
 
 void SettingValue::boolean(bool& into) {

@@ -31,6 +31,10 @@ class SettingValue {
   }  ///< without blanks around it
   [[nodiscard]] std::string_view raw() const noexcept { return raw_; }
   void fault(std::string message, std::string mend);
+  /// How many there are so far, those of other variables included.
+  [[nodiscard]] std::size_t faults() const noexcept { return faults_.size(); }
+  /// A piece of it, whose faults begin with `name`. `text` must outlive it.
+  [[nodiscard]] SettingValue part(std::string_view name, std::string_view text) const;
 
   void boolean(bool& into);
 
@@ -69,6 +73,7 @@ class SettingValue {
   std::string_view raw_;
   std::string_view text_;
   SettingsFault place_;
+  std::string subject_ = {};  // what the faults begin with
   std::vector<SettingsFault>& faults_;
 };
 
