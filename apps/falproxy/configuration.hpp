@@ -10,7 +10,7 @@
 #include "falproxy/proxies.hpp"
 #include "falproxy/result.hpp"
 #include "falproxy/settings.hpp"
-#include "media/aws_signature.hpp"
+#include "media_store/aws_signature.hpp"
 
 namespace falproxy::app {
 

@@ -14,7 +14,7 @@
 #include "base/hmac.hpp"
 #include "base/text.hpp"
 #include "falproxy/fal.hpp"
-#include "media/media_keeper.hpp"
+#include "media_store/media_keeper.hpp"
 #include "serving/reactor.hpp"
 
 namespace falproxy::app {

@@ -14,6 +14,7 @@
 #include "alerts.hpp"
 #include "base/finally.hpp"
 #include "base/fmt.hpp"
+#include "base/handed.hpp"
 #include "base/random.hpp"
 #include "callbacks.hpp"
 #include "disk_store.hpp"
@@ -24,9 +25,9 @@
 #include "falproxy/key_ring.hpp"
 #include "falproxy/openssl_codecs.hpp"
 #include "falproxy/runner.hpp"
-#include "media/folder_store.hpp"
-#include "media/media_keeper.hpp"
-#include "media/s3_store.hpp"
+#include "media_store/folder_store.hpp"
+#include "media_store/media_keeper.hpp"
+#include "media_store/s3_store.hpp"
 #include "metrics.hpp"
 #include "prices.hpp"
 #include "process.hpp"
@@ -48,6 +49,8 @@ namespace {
 constexpr Milliseconds fault_pause{250};
 // What has expired is forgotten at least as often.
 constexpr Seconds longest_pause{60};
+constexpr Seconds longest_look{60};
+constexpr std::size_t most_followed = 1'000;
 // What reports are made from is kept so long.
 constexpr Day spending_days = 400;
 // For the files of MEDIA_STORE.
@@ -223,6 +226,7 @@ struct Service::Impl {
     gauges.accounts = keys.status(clock.now());
     gauges.documents = catalog.status();
     gauges.state = state.status();
+    if (keeper != nullptr) gauges.media = keeper->status();
     return gauges;
   }
 
@@ -307,9 +311,39 @@ struct Service::Impl {
     if (keeper != nullptr) serving::safely([&] { keeper->run(stop); });
   }
 
+  // Runs that an earlier process has left, and that somebody may ask for.
+  std::vector<RunRecord> left_open() {
+    if (keeper == nullptr) return {};
+    const TimePoint until = clock.now() + longest_look;
+    const Handed<Result<std::vector<RunRecord>, StoreError>> found;
+    state.store->find(RunQuery::of_open(most_followed), until, found.callback());
+    const auto records = found.wait(clock, until);
+    return records && *records ? **records : std::vector<RunRecord>();
+  }
+
+  // What they have made meanwhile.
+  void keep_files_of(const std::vector<RunRecord>& records) {
+    for (const RunRecord& record : records) {
+      const auto status = runner.find(record.owner, record.id);
+      if (!status || !status->has_value() || (*status)->phase != RunPhase::completed ||
+          (*status)->response_format != ResponseFormat::url)
+        continue;
+      std::vector<Product> products = (*status)->products;
+      std::vector<plan::Note> notes;
+      keeper->keep(products,
+                   {.client = record.owner,
+                    .model = record.served_model,
+                    .run = record.id,
+                    .prompt = record.prompt,
+                    .is_repeat = true},
+                   notes);
+    }
+  }
+
   // On a fiber. What an earlier process has left at fal.
   void follow_earlier_runs(const std::stop_token& stop) {
     serving::safely([&] {
+      const std::vector<RunRecord> open = left_open();
       Result<Recovered, StoreError> recovered = runner.recover(stop);
       for (; !recovered && !stop.stop_requested(); recovered = runner.recover(stop)) {
         log.line(LogLevel::error,
@@ -318,6 +352,7 @@ struct Service::Impl {
         clock.sleep_until(clock.now() + fault_pause, stop);
       }
       const Recovered runs = recovered ? *recovered : Recovered();
+      if (keeper != nullptr) keep_files_of(open);
       if (runs.found == 0) return;
       log.line(
           LogLevel::info,

@@ -557,8 +557,9 @@ void SqliteStore::Impl::read_beside(TimePoint deadline, std::function<int(T&)> r
 
 void SqliteStore::charge(std::vector<Charge> charges, Durability durability, TimePoint deadline,
                          Callback<Done> done) {
+  const std::size_t size = 256 * (1 + charges.size());
   impl_->write_beside(
-      durability == Durability::lazy, deadline, 256 * (1 + charges.size()),
+      durability == Durability::lazy, deadline, size,
       [&rows = impl_->spending_rows, charges = std::move(charges)] { return rows.charge(charges); },
       std::move(done));
 }

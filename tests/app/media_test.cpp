@@ -17,9 +17,9 @@
 
 #include "falproxy/openssl_codecs.hpp"
 #include "falproxy/sqlite_store.hpp"
+#include "file_answer.hpp"
 #include "folder.hpp"
-#include "media/file_answer.hpp"
-#include "media/media_links.hpp"
+#include "media_store/media_links.hpp"
 #include "program.hpp"
 #include "served.hpp"
 
@@ -29,7 +29,7 @@ namespace {
 using namespace test;
 namespace fs = std::filesystem;
 
-const std::string pictures = "/v1/images/generations";
+const std::string picture_route = "/v1/images/generations";
 const std::string by_address =
     R"({"model":"flux","prompt":"a lighthouse","response_format":"url","size":"64x64","output_format":"png"})";
 
@@ -63,7 +63,7 @@ struct Keeping {
   [[nodiscard]] std::string kept(const std::string& body = by_address,
                                  std::string_view key = access_key) const {
     RawClient client(served.port());
-    const Received got = client.exchange(test::post(pictures, body, key_field(key)));
+    const Received got = client.exchange(test::post(picture_route, body, key_field(key)));
     CAPTURE(got.body);
     REQUIRE(got.status == 200);
     const std::string address = text_at(got.body, "data.0.url");
@@ -178,8 +178,8 @@ TEST_CASE("a range is read as RFC 9110 says") {
 
 TEST_CASE("base64 is answered as ever, and nothing is kept of it") {
   const Keeping world;
-  const Received got =
-      world.served.post(pictures, R"({"model":"flux","prompt":"a","response_format":"b64_json"})");
+  const Received got = world.served.post(
+      picture_route, R"({"model":"flux","prompt":"a","response_format":"b64_json"})");
   CHECK(got.status == 200);
   CHECK_FALSE(text_at(got.body, "data.0.b64_json").empty());
   CHECK(at(world.listed().body, "data").size() == 0);
@@ -238,7 +238,7 @@ TEST_CASE("prompts stand in the records only with KEEP_PROMPTS") {
   CHECK(at(world.listed().body, "data.0").find("prompt").has_value() == false);
 }
 
-TEST_CASE("deleting one of two equal pictures of two owners leaves the other") {
+TEST_CASE("deleting one of two equal picture_route of two owners leaves the other") {
   const Keeping world("", {{"ACCESS_KEYS", "ann=ann-has-a-long-key,bob=bob-has-a-long-key"}});
   const std::string same =
       R"({"model":"flux","prompt":"the same","response_format":"url","output_format":"png","seed":7})";
@@ -299,17 +299,34 @@ TEST_CASE("a signed address opens until it ends") {
 TEST_CASE("with access signed or key what fal keeps is not public either") {
   for (const char* const access : {"signed", "key"}) {
     CAPTURE(access);
-    const Keeping world(std::string("?access=") + access);
+    Keeping world(std::string("?access=") + access,
+                  {{"SUPPORTED_MODELS", "flux:fal-ai/flux/dev,vidu:vidu/q2/text-to-image"}});
     const std::string address = world.kept();
     CHECK(world.ask(address, key_field()).status == 200);
     const falsim::SeenSubmit submit = world.served.sim.submits().front();
     CHECK(std::string(submit.headers.find("x-fal-object-lifecycle-preference").value_or("")) ==
           R"({"initial_acl":{"default":"forbid","rules":[]}})");
-    // Base64 is fetched with a signed link, too.
+    // Base64 of a model that gives addresses alone is fetched with a signed link, too.
     const Received base64 = world.served.post(
-        pictures, R"({"model":"vidu","prompt":"a","response_format":"b64_json"})");
+        picture_route, R"({"model":"vidu","prompt":"a","response_format":"b64_json"})");
+    CHECK(base64.status == 200);
     CHECK(world.served.sim.stats().misplaced_keys.empty());
-    static_cast<void>(base64);
+    // What is not kept opens with such a link, for who may have it, and in no other way.
+    world.served.sim.add_fault(falsim::Fault::preset("media_404").value());
+    const std::string lost = text_at(
+        world.served
+            .post(picture_route, R"({"model":"flux","prompt":"lost","response_format":"url"})")
+            .body,
+        "data.0.url");
+    world.wait_until_kept();
+    world.served.sim.clear_faults();
+    const Received away = world.ask(lost, key_field());
+    REQUIRE(away.status == 302);
+    const std::string link = Url::parse(away.header("location")).value().target;
+    RawClient fal(Url::parse(away.header("location")).value().port);
+    CHECK(fal.exchange(test::get(link)).status == 200);
+    RawClient stranger(Url::parse(away.header("location")).value().port);
+    CHECK(stranger.exchange(test::get(link.substr(0, link.find('?')))).status == 403);
   }
 }
 
@@ -318,7 +335,7 @@ TEST_CASE("a file that is not kept yet is had from fal") {
   world.served.wait_for_documents();
   world.served.sim.add_fault(
       {.name = "slow", .step = falsim::Step::media, .delay = Milliseconds(20'000)});
-  const Received got = world.served.post(pictures, by_address);
+  const Received got = world.served.post(picture_route, by_address);
   const std::string address = text_at(got.body, "data.0.url");
   REQUIRE(address.find("/media/") != std::string::npos);
   const Received file = world.ask(address);
@@ -330,7 +347,7 @@ TEST_CASE("a file that is not kept yet is had from fal") {
 TEST_CASE("a file that fal does not have is lost, and its answer stays") {
   Keeping world;
   world.served.sim.add_fault(falsim::Fault::preset("media_404").value());
-  const Received got = world.served.post(pictures, by_address);
+  const Received got = world.served.post(picture_route, by_address);
   CHECK(got.status == 200);
   const std::string address = text_at(got.body, "data.0.url");
   world.wait_until_kept();
@@ -343,7 +360,7 @@ TEST_CASE("without a place that takes files answers go on with fal's addresses a
     testing::Folder other;
     const std::string file = other.write("file", "");
     const Keeping world("", {{"MEDIA_STORE", "dir:" + file}});
-    const Received got = world.served.post(pictures, by_address);
+    const Received got = world.served.post(picture_route, by_address);
     CHECK(got.status == 200);
     CHECK(text_at(got.body, "data.0.url").starts_with(world.served.sim.url()));
     CHECK(got.header("x-falproxy-notes").find("cannot keep files") != std::string::npos);
@@ -359,12 +376,12 @@ TEST_CASE("without a place that takes files answers go on with fal's addresses a
     // The first one that fails is had from fal, and whoever comes then is told.
     const std::string other =
         R"({"model":"flux","prompt":"other","response_format":"url","output_format":"png"})";
-    const std::string first = text_at(world.served.post(pictures, other).body, "data.0.url");
+    const std::string first = text_at(world.served.post(picture_route, other).body, "data.0.url");
     REQUIRE(eventually([&] {
       return world.served.log().find("answers have fal's own addresses") != std::string::npos;
     }));
     CHECK(world.ask(first).status == 302);
-    const Received next = world.served.post(pictures, by_address);
+    const Received next = world.served.post(picture_route, by_address);
     CHECK(next.status == 200);
     CHECK(text_at(next.body, "data.0.url").starts_with(world.served.sim.url()));
     CHECK(next.header("x-falproxy-notes").find("cannot keep files") != std::string::npos);
@@ -401,7 +418,8 @@ TEST_CASE("at max_bytes and at media_quota the oldest go first") {
 TEST_CASE("a file that is too large for the place is not kept") {
   const Keeping world("?max_bytes=1000", {},
                       {.job_time = Milliseconds(0), .picture_bytes = 100'000});
-  const std::string address = text_at(world.served.post(pictures, by_address).body, "data.0.url");
+  const std::string address =
+      text_at(world.served.post(picture_route, by_address).body, "data.0.url");
   world.wait_until_kept();
   CHECK(world.ask(address).status == 302);
   CHECK(world.files() == 0);
@@ -432,8 +450,8 @@ TEST_CASE(
 TEST_CASE("a repeated request is answered with the same address, and kept once") {
   const Keeping world;
   const std::string fields = "Idempotency-Key: k-1\r\n";
-  const Received once = world.served.post(pictures, by_address, fields);
-  const Received again = world.served.post(pictures, by_address, fields);
+  const Received once = world.served.post(picture_route, by_address, fields);
+  const Received again = world.served.post(picture_route, by_address, fields);
   CHECK(again.header("idempotent-replayed") == "true");
   CHECK(text_at(again.body, "data.0.url") == text_at(once.body, "data.0.url"));
   world.wait_until_kept();
@@ -443,7 +461,7 @@ TEST_CASE("a repeated request is answered with the same address, and kept once")
 TEST_CASE("a picture that stands in the result is kept before its answer") {
   const Keeping world("", {{"SUPPORTED_MODELS", "flux:fal-ai/flux/dev"}});
   const Received got = world.served.post(
-      pictures,
+      picture_route,
       R"({"model":"flux","prompt":"a","response_format":"url","output_format":"png","sync_mode":true})");
   CAPTURE(got.body.substr(0, 300));
   CHECK(got.status == 200);
@@ -457,7 +475,7 @@ TEST_CASE("an address is what PUBLIC_URL says, else what the request calls the s
   CHECK(called.kept().starts_with("http://"));
   RawClient client(called.served.port());
   const Received behind =
-      client.exchange("POST " + pictures +
+      client.exchange("POST " + picture_route +
                       " HTTP/1.1\r\nHost: pictures.example.com\r\nX-Forwarded-Proto: "
                       "https\r\n" +
                       key_field() + "Content-Type: application/json\r\nContent-Length: " +
@@ -491,7 +509,7 @@ TEST_CASE("a video and an asynchronous picture are kept when they are made") {
   CHECK(content.body == film);
   world.served.sim.clear_faults();
 
-  const Received job = world.served.post(pictures, by_address, "Prefer: respond-async\r\n");
+  const Received job = world.served.post(picture_route, by_address, "Prefer: respond-async\r\n");
   REQUIRE(job.status == 202);
   REQUIRE(eventually([&] {
     return text_at(world.served.get(job.header("location")).body, "response.data.0.url")
@@ -515,7 +533,7 @@ TEST_CASE("a process that is killed while it keeps files serves no half one, and
   for (int i = 0; i < requests; ++i) {
     RawClient client(program->port());
     const Received got =
-        client.exchange(test::post(pictures,
+        client.exchange(test::post(picture_route,
                                    R"({"model":"flux","prompt":"number )" + std::to_string(i) +
                                        R"(","response_format":"url","output_format":"png"})",
                                    key_field()));

@@ -7,7 +7,7 @@
 #include "base/fmt.hpp"
 #include "handlers/handlers.hpp"
 #include "later.hpp"
-#include "media/media_keeper.hpp"
+#include "media_store/media_keeper.hpp"
 #include "paging.hpp"
 
 namespace falproxy::app {

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "base/fmt.hpp"
+#include "file_answer.hpp"
 #include "handlers/handlers.hpp"
 #include "later.hpp"
-#include "media/file_answer.hpp"
-#include "media/media_keeper.hpp"
+#include "media_store/media_keeper.hpp"
 #include "paging.hpp"
 
 namespace falproxy::app {

@@ -8,11 +8,11 @@
 
 #include "base/fmt.hpp"
 #include "falproxy/openai_videos.hpp"
+#include "file_answer.hpp"
 #include "handlers/handlers.hpp"
 #include "handlers/wish_call.hpp"
 #include "later.hpp"
-#include "media/file_answer.hpp"
-#include "media/media_keeper.hpp"
+#include "media_store/media_keeper.hpp"
 #include "paging.hpp"
 #include "relay.hpp"
 

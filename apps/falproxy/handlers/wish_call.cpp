@@ -12,7 +12,7 @@
 #include "falproxy/openai.hpp"
 #include "falproxy/plan.hpp"
 #include "handlers/handlers.hpp"
-#include "media/media_keeper.hpp"
+#include "media_store/media_keeper.hpp"
 #include "serving/head.hpp"
 #include "serving/reactor.hpp"
 

@@ -73,7 +73,11 @@ class SettingValue {
   std::string_view raw_;
   std::string_view text_;
   SettingsFault place_;
-  std::string subject_ = {};  // what the faults begin with
+  /// What it is called where it is written.
+  [[nodiscard]] std::string_view called() const noexcept {
+    return subject_.empty() ? std::string_view(place_.variable) : subject_;
+  }
+  std::string subject_ = {};  // of a piece: its name
   std::vector<SettingsFault>& faults_;
 };
 

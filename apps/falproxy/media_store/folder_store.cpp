@@ -1,4 +1,4 @@
-#include "media/folder_store.hpp"
+#include "media_store/folder_store.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>

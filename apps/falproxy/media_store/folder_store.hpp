@@ -6,7 +6,7 @@
 #include <string>
 
 #include "falproxy/executor.hpp"
-#include "media/media_store.hpp"
+#include "media_store/media_store.hpp"
 
 namespace falproxy::app {
 

@@ -1,4 +1,4 @@
-#include "media/media_names.hpp"
+#include "media_store/media_names.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "media/media_keeper.hpp"
+#include "media_store/media_keeper.hpp"
 
 #include <algorithm>
 #include <deque>
@@ -13,8 +13,8 @@
 #include "base/fmt.hpp"
 #include "base/handed.hpp"
 #include "falproxy/media.hpp"
-#include "media/media_fetch.hpp"
-#include "media/media_names.hpp"
+#include "media_store/media_fetch.hpp"
+#include "media_store/media_names.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -25,7 +25,7 @@ constexpr Seconds tick{5}, source_rest{30};
 constexpr int ticks_between_cleanings = 12;
 constexpr std::chrono::hours patience_with_source{1};
 // Files on their way at once, and those that wait for that, which hold nothing but their records.
-constexpr std::size_t most_at_once = 6, most_waiting = 10'000;
+constexpr std::size_t most_at_once = 3, most_waiting = 10'000;
 constexpr std::size_t taken_at_once = 200;
 constexpr Seconds pauses[] = {Seconds(1), Seconds(4), Seconds(15)};
 
@@ -656,8 +656,8 @@ Result<std::vector<MediaRecord>> MediaKeeper::list(const std::string& owner, std
     };
     while (is_behind() && clock.now() < until) impl_->changed.wait(guard, clock, until, {});
   }
-  Result<std::vector<MediaRecord>> found = impl_->look_up(
-      {.by = MediaQuery::By::owner, .owner = owner, .after = std::move(after), .limit = limit});
+  Result<std::vector<MediaRecord>> found =
+      impl_->look_up({.by = MediaQuery::By::owner, .owner = owner, .after = after, .limit = limit});
   if (!found) return found;
   const std::lock_guard guard(impl_->mutex);
   for (MediaRecord& record : *found) {

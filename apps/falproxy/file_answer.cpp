@@ -1,4 +1,4 @@
-#include "media/file_answer.hpp"
+#include "file_answer.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -7,8 +7,8 @@
 
 #include "base/fmt.hpp"
 #include "base/text.hpp"
-#include "media/media_fetch.hpp"
-#include "media/media_names.hpp"
+#include "media_store/media_fetch.hpp"
+#include "media_store/media_names.hpp"
 
 namespace falproxy::app {
 

@@ -1,11 +1,11 @@
-#include "media/s3_store.hpp"
+#include "media_store/s3_store.hpp"
 
 #include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "base/fmt.hpp"
-#include "media/media_names.hpp"
+#include "media_store/media_names.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -39,7 +39,7 @@ class S3Writer final : public MediaWriter {
     if (upload_.empty()) return;
     AwsRequest request = store_.request("DELETE", name_);
     request.query = {{"uploadId", upload_}};
-    static_cast<void>(store_.send(std::move(request), {}, wait_));
+    static_cast<void>(store_.send(request, {}, wait_));
   }
 
   Result<Done> write(std::string_view bytes) override {
@@ -55,7 +55,7 @@ class S3Writer final : public MediaWriter {
     if (upload_.empty()) {
       AwsRequest request = store_.request("PUT", name_);
       request.fields = about(type);
-      const auto put = store_.send(std::move(request), Body(std::exchange(piece_, {})), wait_);
+      const auto put = store_.send(request, Body(std::exchange(piece_, {})), wait_);
       if (put) return Done{};
       return put.error();
     }
@@ -69,7 +69,7 @@ class S3Writer final : public MediaWriter {
     list += "</CompleteMultipartUpload>";
     AwsRequest request = store_.request("POST", name_);
     request.query = {{"uploadId", upload_}};
-    const auto done = store_.send(std::move(request), Body(std::move(list)), wait_);
+    const auto done = store_.send(request, Body(std::move(list)), wait_);
     if (!done) return done.error();
     // It may fail after its head, which says 200, is out.
     if (!element(done->body, "Code").empty())
@@ -93,7 +93,7 @@ class S3Writer final : public MediaWriter {
     AwsRequest request = store_.request("POST", name_);
     request.query = {{"uploads", ""}};
     request.fields = about(type_of_name(name_));
-    const auto begun = store_.send(std::move(request), {}, wait_);
+    const auto begun = store_.send(request, {}, wait_);
     if (!begun) return begun.error();
     upload_ = element(begun->body, "UploadId");
     if (!upload_.empty()) return Done{};
@@ -104,7 +104,7 @@ class S3Writer final : public MediaWriter {
   Result<Done> put_part() {
     AwsRequest request = store_.request("PUT", name_);
     request.query = {{"partNumber", std::to_string(tags_.size() + 1)}, {"uploadId", upload_}};
-    const auto put = store_.send(std::move(request), Body(std::exchange(piece_, {})), wait_);
+    const auto put = store_.send(request, Body(std::exchange(piece_, {})), wait_);
     if (!put) return put.error();
     tags_.emplace_back(put->head.headers.find("etag").value_or(""));
     return Done{};
@@ -117,7 +117,7 @@ class S3Writer final : public MediaWriter {
   std::vector<std::string> tags_;
 };
 
-S3Store::S3Store(MediaPlace place, AwsIdentity identity, Url endpoint, Transport& transport,
+S3Store::S3Store(MediaPlace place, AwsIdentity identity, const Url& endpoint, Transport& transport,
                  Clock& clock)
     : place_(std::move(place)),
       identity_(std::move(identity)),
@@ -140,7 +140,7 @@ Result<std::unique_ptr<S3Store>> S3Store::create(const MediaPlace& place, AwsIde
   Url endpoint = Url::parse(base).value_or(Url{});
   if (place.virtual_host) endpoint.host = fmt::format("{}.{}", place.bucket, endpoint.host);
   return std::unique_ptr<S3Store>(
-      new S3Store(place, std::move(identity), std::move(endpoint), transport, clock));
+      new S3Store(place, std::move(identity), endpoint, transport, clock));
 }
 
 std::string S3Store::place() const {
@@ -154,7 +154,7 @@ AwsRequest S3Store::request(std::string method, const std::string& name) const {
   return {.method = std::move(method), .host = host_, .path = path + percent_encode(name)};
 }
 
-Result<HttpResponse> S3Store::send(AwsRequest request, Body body, const StoreWait& wait) {
+Result<HttpResponse> S3Store::send(const AwsRequest& request, Body body, const StoreWait& wait) {
   HttpRequest http{
       .method = request.method, .url = origin_ + request.path, .body = std::move(body)};
   if (!request.query.empty()) http.url += "?" + aws_query(request.query);

@@ -1,4 +1,4 @@
-#include "media/media_fetch.hpp"
+#include "media_store/media_fetch.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -18,8 +18,9 @@
 #include "falproxy/runner.hpp"
 #include "falproxy/settings.hpp"
 #include "falproxy/spending_store.hpp"
-#include "media/media_links.hpp"
-#include "media/media_store.hpp"
+#include "media_store/media_links.hpp"
+#include "media_store/media_status.hpp"
+#include "media_store/media_store.hpp"
 
 namespace falproxy::app {
 
@@ -34,15 +35,6 @@ struct MediaOccasion {
   std::optional<Usd> cost = {};            ///< of all of them together
   std::optional<std::uint64_t> quota = {};
   bool is_repeat = false;  ///< they may have been answered before
-};
-
-/// How it stands; for metrics and the status page.
-struct MediaStatus {
-  std::string place = {};
-  std::uint64_t files = 0, bytes = 0;  ///< that are kept
-  std::uint64_t waiting = 0;           ///< about to be, as far as this process knows
-  std::uint64_t stored = 0, lost = 0;  ///< since the start
-  std::string trouble = {};            ///< why nothing is kept now; empty: it is
 };
 
 /// Thread-safe. What waits is called on fibers.

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "door.hpp"
-#include "media/media_keeper.hpp"
+#include "media_store/media_keeper.hpp"
 
 namespace falproxy::app {
 

@@ -7,7 +7,7 @@
 
 #include "falproxy/media_index.hpp"
 #include "falproxy/runner.hpp"
-#include "media/media_store.hpp"
+#include "media_store/media_store.hpp"
 
 namespace falproxy::app {
 

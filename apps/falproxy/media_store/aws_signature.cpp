@@ -1,4 +1,4 @@
-#include "media/aws_signature.hpp"
+#include "media_store/aws_signature.hpp"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>

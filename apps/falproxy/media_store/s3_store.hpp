@@ -9,8 +9,8 @@
 
 #include "falproxy/settings.hpp"
 #include "falproxy/transport.hpp"
-#include "media/aws_signature.hpp"
-#include "media/media_store.hpp"
+#include "media_store/aws_signature.hpp"
+#include "media_store/media_store.hpp"
 
 namespace falproxy::app {
 
@@ -38,12 +38,14 @@ class S3Store final : public MediaStore {
  private:
   friend class S3Writer;
   using Fields = std::vector<std::pair<std::string, std::string>>;
-  S3Store(MediaPlace place, AwsIdentity identity, Url endpoint, Transport& transport, Clock& clock);
+  S3Store(MediaPlace place, AwsIdentity identity, const Url& endpoint, Transport& transport,
+          Clock& clock);
 
   [[nodiscard]] AwsRequest request(std::string method, const std::string& name) const;
   /// What came of a signed request. Errors: internal, also for an answer of 300 or more but 404 to
   /// a DELETE.
-  [[nodiscard]] Result<HttpResponse> send(AwsRequest request, Body body, const StoreWait& wait);
+  [[nodiscard]] Result<HttpResponse> send(const AwsRequest& request, Body body,
+                                          const StoreWait& wait);
 
   const MediaPlace place_;
   const AwsIdentity identity_;

@@ -1,4 +1,4 @@
-#include "media/media_links.hpp"
+#include "media_store/media_links.hpp"
 
 #include <unistd.h>
 
