@@ -514,7 +514,7 @@ void Service::reload(Configuration configuration) {
       next.media_store != now.media_store || configuration.proxies.describe() != impl_->proxies) {
     impl_->log.line(LogLevel::warning,
                     "HOST, PORT, METRICS_HOST, METRICS_PORT, SCHEMA_CACHE_DIR, SSL_CERT_FILE, "
-                    "STATE_DIR, MEDIA_STORE and the proxies change with a restart only");
+                    "MEDIA_STORE, STATE_DIR and the proxies change with a restart only");
   }
   const Capacity room = capacity(next.max_in_flight, raise_process_limits());
   next.max_in_flight = room.in_flight;
