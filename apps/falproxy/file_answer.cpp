@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t piece_bytes = 256u << 10;
 constexpr Seconds link_life{300}, link_cached{240}, longest_wait{3}, longest_sign{10};
-constexpr std::int64_t year_seconds = 365 * 86'400;
+constexpr std::int64_t year_seconds = std::int64_t{365} * 86'400;
 
 std::optional<std::uint64_t> number_in(std::string_view text) {
   std::uint64_t number = 0;
