@@ -281,8 +281,8 @@ TEST_CASE("with access signed an address opens as it was given, and in no other 
 }
 
 TEST_CASE("a signed address opens until it ends") {
-  const OpensslCodecs codecs;
-  const MediaLinks links(codecs, "a secret",
+  const OpensslCodecs openssl;
+  const MediaLinks links(openssl, "a secret",
                          {.access = MediaAccess::signed_link, .link_life = std::chrono::hours(1)});
   const WallTime now{Seconds(1'000'000)};
   const MediaRecord record{.id = links.id_of("ann", "https://a/b.png"), .extension = "png"};
@@ -291,7 +291,7 @@ TEST_CASE("a signed address opens until it ends") {
   CHECK(links.opens(record.id, address, now + std::chrono::minutes(59)));
   CHECK_FALSE(links.opens(record.id, address, now + std::chrono::hours(1)));
   CHECK_FALSE(links.opens(links.id_of("bob", "https://a/b.png"), address, now));
-  const MediaLinks others(codecs, "another secret", {.access = MediaAccess::signed_link});
+  const MediaLinks others(openssl, "another secret", {.access = MediaAccess::signed_link});
   CHECK_FALSE(others.opens(record.id, address, now));
   CHECK(others.id_of("ann", "https://a/b.png") != record.id);
 }
