@@ -26,7 +26,8 @@ using Faults = std::vector<SettingsFault>;
 bool is_secret(std::string_view name, std::string_view value) {
   const bool key = std::ranges::any_of(
       all_settings(), [&](const SettingInfo& info) { return info.secret && info.name == name; });
-  return key || (to_lower(name).ends_with("_proxy") && value.find('@') != std::string_view::npos);
+  return key || name == "AWS_SECRET_ACCESS_KEY" || name == "AWS_SESSION_TOKEN" ||
+         (to_lower(name).ends_with("_proxy") && value.find('@') != std::string_view::npos);
 }
 
 Result<EnvFile, Faults> read_env_file(const std::optional<std::string>& env_file) {
@@ -260,6 +261,23 @@ Result<Proxies, Faults> load_proxies(const EnvFile& env, const Environment& envi
   return *std::move(proxies);
 }
 
+AwsIdentity load_aws(const EnvFile& env, const Environment& environment) {
+  const auto value = [&](const char* name) {
+    const std::optional<Given> given = find_given(name, env, environment);
+    return given ? given->value : std::string();
+  };
+  AwsIdentity identity{.key_id = value("AWS_ACCESS_KEY_ID"),
+                       .secret = Secret(value("AWS_SECRET_ACCESS_KEY")),
+                       .session_token = Secret(value("AWS_SESSION_TOKEN"))};
+  for (const char* const name : {"AWS_REGION", "AWS_DEFAULT_REGION"}) {
+    const std::string region = value(name);
+    if (region.empty()) continue;
+    identity.region = region;
+    break;
+  }
+  return identity;
+}
+
 }  // namespace
 
 Environment take_process_environment() {
@@ -322,6 +340,7 @@ Result<Configuration, std::vector<SettingsFault>> load_configuration(
   }
   Configuration configuration{.settings = std::move(*settings),
                               .proxies = *std::move(proxies),
+                              .aws = load_aws(*env, environment),
                               .warnings = std::move(warnings)};
   std::ranges::move(value_warnings(configuration.settings, *env, environment),
                     std::back_inserter(configuration.warnings));

@@ -10,6 +10,7 @@
 #include "falproxy/proxies.hpp"
 #include "falproxy/result.hpp"
 #include "falproxy/settings.hpp"
+#include "media_store/aws_signature.hpp"
 
 namespace falproxy::app {
 
@@ -26,6 +27,8 @@ struct Configuration {
   std::map<std::string, std::string> pinned = {};  ///< text of ModelSettings::schema, by model name
   /// HTTPS_PROXY and its like: no settings of falproxy's, but read where those are.
   Proxies proxies = {};
+  /// AWS_ACCESS_KEY_ID and its like, for MEDIA_STORE in a bucket: no settings of falproxy's either.
+  AwsIdentity aws = {};
   std::vector<SettingsFault> warnings = {};
 };
 

@@ -39,6 +39,7 @@
 namespace falproxy::app {
 
 class Door;
+class MediaKeeper;
 struct Call;
 
 /// Who may have what a row of the table answers with.
@@ -110,6 +111,7 @@ class Door final : public serving::Application {
     SpendingStore& spending;             ///< for reports
     Users& users;                        ///< whom they tell apart
     StoredKeys& stored_keys;             ///< that the operator has made
+    MediaKeeper* media;                  ///< keeps the files of answers; null: nobody does
     std::function<StoreStatus()> state;  ///< of the store that runs are noted in
     std::function<Gauges()> gauges;      ///< but for what the door itself knows
   };
@@ -137,6 +139,9 @@ class Door final : public serving::Application {
   /// did.
   void tell(RequestRecord record, const Error* error, const Rules& rules);
 
+  /// The answer to a request whose key is wrong or missing: late, if many were wrong.
+  serving::Response wrong_key(Call& call, const Error& error);
+
   /// One picture request of those that may run at once, held until its answer is out.
   struct Admission {
     Place in_flight;  ///< of MAX_IN_FLIGHT
@@ -150,7 +155,6 @@ class Door final : public serving::Application {
   serving::Response answer(const RouteRow& row, serving::Request& request);
   serving::Response failure(std::string_view request_id, std::string_view route,
                             const Error& error);
-  serving::Response wrong_key(Call& call, const Error& error);
   /// Gives it an id and the fields of every answer, unless it has them.
   void identify(serving::Request& request, const Rules& rules);
   [[nodiscard]] std::shared_ptr<const Rules> rules() const;

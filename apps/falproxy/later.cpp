@@ -14,6 +14,7 @@
 #include "base/hmac.hpp"
 #include "base/text.hpp"
 #include "falproxy/fal.hpp"
+#include "media_store/media_keeper.hpp"
 #include "serving/reactor.hpp"
 
 namespace falproxy::app {
@@ -59,6 +60,27 @@ bool goes_on(const LaterCall& call, const Outcome& outcome) {
          outcome.response.error().submitted;
 }
 
+void keep_files(Door& door, const LaterCall& call, const Receipt& receipt,
+                std::optional<std::string> prompt) {
+  MediaKeeper* const keeper = door.parts().media;
+  if (keeper == nullptr) return;
+  const std::string& client = call.record.client;
+  const auto status = door.parts().runner.find(client, call.run.id);
+  if (!status || !status->has_value() || (*status)->response_format != ResponseFormat::url) return;
+  const KeyRules* const row = call.rules->access.rules_of(client);
+  std::vector<Product> products = (*status)->products;
+  std::vector<plan::Note> notes;  // nobody hears them any more
+  keeper->keep(products,
+               {.client = client,
+                .request_id = call.record.request_id,
+                .model = receipt.served_model,
+                .run = call.run.id,
+                .prompt = std::move(prompt),
+                .cost = cost_of(receipt),
+                .quota = row != nullptr ? row->media_quota : std::nullopt},
+               notes);
+}
+
 void tell_end(Door& door, LaterCall& call, const Outcome& outcome, TimePoint began) {
   // The first was another request's; the second has not ended.
   if (outcome.receipt.recovered || goes_on(call, outcome)) return;
@@ -82,6 +104,8 @@ std::variant<Begun, Outcome> begin_later(Door& door, Wish wish, LaterCall call) 
   const auto held = std::make_shared<LaterCall>(std::move(call));
   const auto asked = std::make_shared<Wish>(std::move(wish));
   const TimePoint began = serving::steady_now();
+  const std::optional<std::string> prompt =
+      held->run.keeps_prompt ? asked->prompt : std::optional<std::string>();
   const RunId id = held->run.id = draw_id();
   held->run.noted = [start](const RunId& noted) { start->tell([&] { start->noted = noted; }); };
   held->run.taken = [start](const Underway& now) { start->tell([&] { start->underway = now; }); };
@@ -93,6 +117,8 @@ std::variant<Begun, Outcome> begin_later(Door& door, Wish wish, LaterCall call) 
       outcome = door.parts().runner.handle(std::move(*asked), held->context);
     } catch (...) {  // it is told as what stands above
     }
+    if (outcome.response && !outcome.receipt.recovered)
+      serving::safely([&] { keep_files(door, *held, outcome.receipt, prompt); });
     bool is_awaited = false;
     start->tell([&] {
       is_awaited = start->is_awaited;

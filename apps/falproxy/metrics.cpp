@@ -110,6 +110,16 @@ void write_state(Writer& writer, const StoreStatus& state) {
                 state.degraded.empty() ? 0 : 1);
 }
 
+void write_media(Writer& writer, const MediaStatus& media) {
+  writer.single("media_files", "gauge", "Files of answers that are kept now.", media.files);
+  writer.single("media_bytes", "gauge", "Bytes of them.", media.bytes);
+  writer.single("media_waiting", "gauge", "Files that are about to be kept.", media.waiting);
+  writer.single("media_kept_total", "counter", "Files that were kept.", media.stored);
+  writer.single("media_lost_total", "counter", "Files that could not be kept.", media.lost);
+  writer.single("media_degraded", "gauge", "1 where files cannot be kept in MEDIA_STORE.",
+                media.trouble.empty() ? 0 : 1);
+}
+
 void write_gauges(Writer& writer, const Gauges& gauges) {
   writer.single("uptime_seconds", "gauge", "Since the start.", gauges.uptime.count());
   writer.single("in_flight", "gauge", "Image requests that run now.", gauges.in_flight);
@@ -251,6 +261,7 @@ std::string Metrics::exposition(const Gauges& gauges) const {
   write_accounts(writer, gauges.accounts);
   write_documents(writer, gauges.documents, gauges.now);
   write_state(writer, gauges.state);
+  if (gauges.media) write_media(writer, *gauges.media);
   write_gauges(writer, gauges);
   return writer.take();
 }

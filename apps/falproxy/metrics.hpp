@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -19,6 +20,7 @@
 #include "falproxy/runner.hpp"
 #include "falproxy/state_store.hpp"
 #include "log.hpp"
+#include "media_store/media_status.hpp"
 
 namespace falproxy::app {
 
@@ -42,6 +44,7 @@ struct Gauges {
   std::vector<AccountStatus> accounts;
   std::vector<DocumentStatus> documents;
   StoreStatus state;
+  std::optional<MediaStatus> media;  ///< none: no files are kept
 };
 
 /// Thread-safe.

@@ -9,7 +9,7 @@ namespace {
 
 // A new address is a line here and a function in handlers/. Each is known with /v1, /api/v1 and
 // the like before it, and without.
-constexpr std::array<RouteRow, 36> api = {{
+constexpr std::array<RouteRow, 40> api = {{
     {"GET", "health", "/health", For::everybody, health},
     {"GET", "ready", "/ready", For::everybody, ready},
     {"GET", "models", "/v1/models", For::model_readers, list_models},
@@ -43,6 +43,10 @@ constexpr std::array<RouteRow, 36> api = {{
     {"PATCH", "falproxy/keys/:name", "/v1/falproxy/keys/{name}", For::the_operator, change_key},
     {"DELETE", "falproxy/keys/:name", "/v1/falproxy/keys/{name}", For::the_operator, remove_key},
     {"GET", "falproxy/usage", "/v1/falproxy/usage", For::key_holders, show_usage},
+    {"GET", "media/:file", "/media/{id}", For::everybody, show_file},
+    {"GET", "falproxy/media", "/v1/falproxy/media", For::key_holders, list_media},
+    {"GET", "falproxy/media/:id", "/v1/falproxy/media/{id}", For::key_holders, show_media},
+    {"DELETE", "falproxy/media/:id", "/v1/falproxy/media/{id}", For::key_holders, delete_media},
     {"GET", "/", "/", For::everybody, go_to_page},
     {"GET", "playground", "/", For::everybody, show_page},
     {"GET", "playground/*file", "/", For::everybody, show_page},

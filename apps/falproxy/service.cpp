@@ -14,6 +14,7 @@
 #include "alerts.hpp"
 #include "base/finally.hpp"
 #include "base/fmt.hpp"
+#include "base/handed.hpp"
 #include "base/random.hpp"
 #include "callbacks.hpp"
 #include "disk_store.hpp"
@@ -24,6 +25,9 @@
 #include "falproxy/key_ring.hpp"
 #include "falproxy/openssl_codecs.hpp"
 #include "falproxy/runner.hpp"
+#include "media_store/folder_store.hpp"
+#include "media_store/media_keeper.hpp"
+#include "media_store/s3_store.hpp"
 #include "metrics.hpp"
 #include "prices.hpp"
 #include "process.hpp"
@@ -45,8 +49,12 @@ namespace {
 constexpr Milliseconds fault_pause{250};
 // What has expired is forgotten at least as often.
 constexpr Seconds longest_pause{60};
+constexpr Seconds longest_look{60};
+constexpr std::size_t most_followed = 1'000;
 // What reports are made from is kept so long.
 constexpr Day spending_days = 400;
+// For the files of MEDIA_STORE.
+constexpr std::size_t file_threads = 2;
 // After the grace: for cancelling at fal, and then for what fal no longer is waited for to end.
 constexpr Milliseconds cancel_time{3'500};
 constexpr Milliseconds last_time{1'000};
@@ -69,6 +77,7 @@ struct Service::Impl {
        std::unique_ptr<EndingWaiter> waits, std::unique_ptr<HttpTransport> to_fal, State noting)
       : settings(std::move(configuration.settings)),
         proxies(configuration.proxies.describe()),
+        aws(std::move(configuration.aws)),
         log(log_options(settings, options.colours), std::move(options.write_log)),
         memory(settings.max_body_memory),
         reactors(serving::make_reactors({.max_fibers = room.fibers})),
@@ -108,6 +117,7 @@ struct Service::Impl {
                 .log = log_line(),
                 .purse = &budgets},
                runner_options_with_debug(settings)),
+        keeper(make_keeper()),
         callbacks({.runner = runner,
                    .transport = *transport,
                    .clock = clock,
@@ -129,6 +139,7 @@ struct Service::Impl {
               .spending = *state.spending,
               .users = users,
               .stored_keys = stored_keys,
+              .media = keeper.get(),
               .state = [this] { return state.status(); },
               .gauges = [this] { return gauges(); }},
              settings) {
@@ -160,6 +171,34 @@ struct Service::Impl {
     return nullptr;
   }
 
+  std::unique_ptr<MediaKeeper> make_keeper() {
+    if (!settings.media_store) return nullptr;
+    files.emplace(file_threads);
+    return std::make_unique<MediaKeeper>(
+        MediaKeeper::Parts{
+            .runner = runner,
+            .clock = clock,
+            .codecs = codecs,
+            .executor = pool,
+            .background = background,
+            .index = state.media,
+            .texts = *state.spending,
+            .log = log_line(),
+            .make_store = [this, place = *settings.media_store] { return make_store(place); }},
+        *settings.media_store);
+  }
+
+  Result<std::shared_ptr<MediaStore>> make_store(const MediaPlace& place) {
+    if (!place.is_folder()) {
+      auto bucket = S3Store::create(place, aws, *transport, clock);
+      if (!bucket) return std::move(bucket).error();
+      return std::shared_ptr<MediaStore>(*std::move(bucket));
+    }
+    auto folder = FolderStore::create(place.folder, *files);
+    if (!folder) return std::move(folder).error();
+    return std::shared_ptr<MediaStore>(*std::move(folder));
+  }
+
   static const media::MaskConverter* masks() {
 #ifdef FALPROXY_WITH_PNG
     static const PngMasks png;
@@ -187,6 +226,7 @@ struct Service::Impl {
     gauges.accounts = keys.status(clock.now());
     gauges.documents = catalog.status();
     gauges.state = state.status();
+    if (keeper != nullptr) gauges.media = keeper->status();
     return gauges;
   }
 
@@ -266,9 +306,44 @@ struct Service::Impl {
     pool.run_blocking([] { ::malloc_trim(0); });
   }
 
+  // On a fiber.
+  void keep_media(const std::stop_token& stop) {
+    if (keeper != nullptr) serving::safely([&] { keeper->run(stop); });
+  }
+
+  // Runs that an earlier process has left, and that somebody may ask for.
+  std::vector<RunRecord> left_open() {
+    if (keeper == nullptr) return {};
+    const TimePoint until = clock.now() + longest_look;
+    const Handed<Result<std::vector<RunRecord>, StoreError>> found;
+    state.store->find(RunQuery::of_open(most_followed), until, found.callback());
+    const auto records = found.wait(clock, until);
+    return records && *records ? **records : std::vector<RunRecord>();
+  }
+
+  // What they have made meanwhile.
+  void keep_files_of(const std::vector<RunRecord>& records) {
+    for (const RunRecord& record : records) {
+      const auto status = runner.find(record.owner, record.id);
+      if (!status || !status->has_value() || (*status)->phase != RunPhase::completed ||
+          (*status)->response_format != ResponseFormat::url)
+        continue;
+      std::vector<Product> products = (*status)->products;
+      std::vector<plan::Note> notes;
+      keeper->keep(products,
+                   {.client = record.owner,
+                    .model = record.served_model,
+                    .run = record.id,
+                    .prompt = record.prompt,
+                    .is_repeat = true},
+                   notes);
+    }
+  }
+
   // On a fiber. What an earlier process has left at fal.
   void follow_earlier_runs(const std::stop_token& stop) {
     serving::safely([&] {
+      const std::vector<RunRecord> open = left_open();
       Result<Recovered, StoreError> recovered = runner.recover(stop);
       for (; !recovered && !stop.stop_requested(); recovered = runner.recover(stop)) {
         log.line(LogLevel::error,
@@ -277,6 +352,7 @@ struct Service::Impl {
         clock.sleep_until(clock.now() + fault_pause, stop);
       }
       const Recovered runs = recovered ? *recovered : Recovered();
+      if (keeper != nullptr) keep_files_of(open);
       if (runs.found == 0) return;
       log.line(
           LogLevel::info,
@@ -315,6 +391,7 @@ struct Service::Impl {
   // In the order of who needs whom.
   Settings settings;
   const std::string proxies;
+  const AwsIdentity aws;
   Log log;
   Metrics metrics;
   MemoryBudget memory;
@@ -335,13 +412,16 @@ struct Service::Impl {
   Runner runner;
   Users users;
   Background background;
+  std::optional<serving::Offload> files;  // a slow disk holds up nothing but files
+  std::unique_ptr<MediaKeeper> keeper;
   Callbacks callbacks;
   Door door;
   std::unique_ptr<serving::Server> server;
   std::unique_ptr<serving::Server> metrics_server;
   std::atomic<bool> stopped{false};
   std::stop_source stop_chores;
-  std::binary_semaphore refreshing{1}, following{1}, telling{1}, accounting{1}, alerting{1};
+  std::binary_semaphore refreshing{1}, following{1}, telling{1}, accounting{1}, alerting{1},
+      keeping{1};
   std::size_t most_busy = 0;  // that fiber's: requests, since memory was given back
 };
 
@@ -413,6 +493,7 @@ void Service::start() {
   impl.start(&Impl::tell_ends, impl.telling);
   impl.start(&Impl::keep_accounts, impl.accounting);
   impl.start(&Impl::send_alerts, impl.alerting);
+  impl.start(&Impl::keep_media, impl.keeping);
   impl.log.line(LogLevel::info, "listening on " + impl.server->address());
   if (!impl.metrics_server) return;
   impl.metrics_server->start();
@@ -430,10 +511,10 @@ void Service::reload(Configuration configuration) {
   if (next.host != now.host || next.port != now.port || next.metrics_host != now.metrics_host ||
       next.metrics_port != now.metrics_port || next.schema_cache_dir != now.schema_cache_dir ||
       next.ssl_cert_file != now.ssl_cert_file || next.state_dir != now.state_dir ||
-      configuration.proxies.describe() != impl_->proxies) {
+      next.media_store != now.media_store || configuration.proxies.describe() != impl_->proxies) {
     impl_->log.line(LogLevel::warning,
                     "HOST, PORT, METRICS_HOST, METRICS_PORT, SCHEMA_CACHE_DIR, SSL_CERT_FILE, "
-                    "STATE_DIR and the proxies change with a restart only");
+                    "MEDIA_STORE, STATE_DIR and the proxies change with a restart only");
   }
   const Capacity room = capacity(next.max_in_flight, raise_process_limits());
   next.max_in_flight = room.in_flight;
@@ -486,6 +567,7 @@ void Service::stop(Milliseconds grace) {
   impl.telling.acquire();
   impl.accounting.acquire();
   impl.alerting.acquire();
+  impl.keeping.acquire();
   impl.metrics_server.reset();
 }
 

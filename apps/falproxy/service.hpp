@@ -39,8 +39,8 @@ class Service {
   [[nodiscard]] std::uint16_t metrics_port() const noexcept;  ///< 0: none
 
   /// Swaps a checked configuration in; requests in flight finish on what they began with. HOST,
-  /// PORT, METRICS_HOST, METRICS_PORT, SCHEMA_CACHE_DIR, SSL_CERT_FILE, STATE_DIR and the proxies
-  /// stay as they are until a restart; the log says so.
+  /// PORT, METRICS_HOST, METRICS_PORT, SCHEMA_CACHE_DIR, SSL_CERT_FILE, STATE_DIR, MEDIA_STORE
+  /// and the proxies stay as they are until a restart; the log says so.
   void reload(Configuration configuration);
 
   /// Accepts no more, lets what runs finish for at most `grace`, then cancels it, also at fal; what

@@ -111,6 +111,7 @@ Result<State> open_state(const Settings& settings, const Environment& environmen
   if (const std::string& notice = (*opened)->notice(); !notice.empty())
     state.notice = "STATE_DIR: " + notice;
   state.spending = opened->get();
+  state.media = opened->get();
   state.store = *std::move(opened);
   state.place = folder->string();
   return state;

@@ -8,6 +8,7 @@
 
 #include "configuration.hpp"
 #include "falproxy/log.hpp"
+#include "falproxy/media_index.hpp"
 #include "falproxy/result.hpp"
 #include "falproxy/settings.hpp"
 #include "falproxy/spending_store.hpp"
@@ -25,6 +26,7 @@ struct State {
   std::unique_ptr<StateStore> store = {};  ///< not null
   /// What was spent, beside the runs; not null.
   SpendingStore* spending = nullptr;
+  MediaIndex* media = nullptr;  ///< what is known of kept files; null: there is no place for it
   std::unique_ptr<SpendingStore> own_spending = {};  ///< if `store` keeps none
   std::string place = {};                            ///< for the operator: where that is
   std::string notice = {};   ///< what the operator should look after, in one line; empty: nothing

@@ -63,6 +63,29 @@ CREATE TABLE texts(
   name TEXT NOT NULL PRIMARY KEY,
   text TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+)sql"},
+                                   // The order of `row` is that in which they came.
+                                   {R"sql(
+CREATE TABLE media(
+  row INTEGER PRIMARY KEY,
+  id BLOB NOT NULL UNIQUE,
+  state INTEGER NOT NULL,
+  owner TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  expires INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  content_type TEXT NOT NULL,
+  extension TEXT NOT NULL,
+  model TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  run BLOB,
+  source TEXT NOT NULL,
+  cost INTEGER,
+  prompt TEXT
+) STRICT;
+CREATE INDEX media_by_owner ON media(owner);
+CREATE INDEX media_by_expires ON media(expires);
+CREATE INDEX media_waiting ON media(row) WHERE state = 0;
 )sql"}};
 
 }  // namespace

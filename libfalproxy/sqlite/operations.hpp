@@ -98,9 +98,9 @@ struct Erasure final : Change {
   StateStore::Callback<Done> done = {};
 };
 
-/// Spending that is read.
+/// What is kept beside the runs, and is read.
 template <class T>
-struct SpendingLook final : Look {
+struct LookBeside final : Look {
   using Look::Look;
   int look() override { return read(found); }
   void succeed() override { done(std::move(found)); }
@@ -111,8 +111,8 @@ struct SpendingLook final : Look {
   StateStore::Callback<T> done = {};
 };
 
-/// Spending that is written.
-struct SpendingChange final : Change {
+/// The same, and is written.
+struct ChangeBeside final : Change {
   using Change::Change;
   Written apply(RowWriter&) override { return {.code = write()}; }
   void succeed() override { done(Done()); }

@@ -1,6 +1,8 @@
 #include "spending_rows.hpp"
 
-#include <utility>
+#include <string>
+
+#include "prepare_all.hpp"
 
 namespace falproxy::inline v0::sqlite {
 namespace {
@@ -10,14 +12,6 @@ std::string sum_by(const std::string& column, const std::string& order) {
          ", sum(requests), sum(failures), sum(artifacts), sum(unpriced), sum(units), sum(cost) "
          "FROM spending WHERE day >= ?1 AND day <= ?2 AND (?3 IS NULL OR client = ?3) GROUP BY " +
          column + " ORDER BY " + order + " LIMIT " + std::to_string(most_spending_rows);
-}
-
-int prepare_all(const Database& database,
-                const std::vector<std::pair<Statement*, std::string>>& all) {
-  for (const auto& [statement, sql] : all) {
-    if (const int code = statement->prepare(database, sql.c_str()); code != SQLITE_OK) return code;
-  }
-  return SQLITE_OK;
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "base/fmt.hpp"
 #include "connect.hpp"
 #include "files.hpp"
+#include "media_rows.hpp"
 #include "operations.hpp"
 #include "rows.hpp"
 #include "spending_rows.hpp"
@@ -57,10 +58,10 @@ struct SqliteStore::Impl : std::enable_shared_from_this<Impl> {
   [[nodiscard]] std::optional<StoreError> add(std::shared_ptr<Change> change);
   [[nodiscard]] std::optional<StoreError> add(std::shared_ptr<Look> lookup);
 
-  void change_spending(bool lazy, TimePoint deadline, std::size_t size, std::function<int()> write,
-                       Callback<Done> done);
+  void write_beside(bool lazy, TimePoint deadline, std::size_t size, std::function<int()> write,
+                    Callback<Done> done);
   template <class T>
-  void read_spending(TimePoint deadline, std::function<int(T&)> read, Callback<T> done);
+  void read_beside(TimePoint deadline, std::function<int(T&)> read, Callback<T> done);
 
   // Under the lock.
   [[nodiscard]] std::optional<StoreError> refusal(TimePoint deadline) const;
@@ -99,6 +100,8 @@ struct SqliteStore::Impl : std::enable_shared_from_this<Impl> {
   RowReader reader;
   SpendingWriter spending_rows;
   SpendingReader spending_reader;
+  MediaWriter media_rows;
+  MediaReader media_reader;
   Statement begin_it, commit_it;
   bool is_full = true;     // PRAGMA synchronous
   bool is_shaken = false;  // a transaction failed: who knows how much of the log is on the disk
@@ -163,6 +166,8 @@ int SqliteStore::Impl::prepare() {
   if (code == SQLITE_OK) code = reader.prepare(reading);
   if (code == SQLITE_OK) code = spending_rows.prepare(writing);
   if (code == SQLITE_OK) code = spending_reader.prepare(reading);
+  if (code == SQLITE_OK) code = media_rows.prepare(writing);
+  if (code == SQLITE_OK) code = media_reader.prepare(reading);
   if (code == SQLITE_OK) code = begin_it.prepare(writing, "BEGIN IMMEDIATE");
   if (code == SQLITE_OK) code = commit_it.prepare(writing, "COMMIT");
   if (code != SQLITE_OK) return code;
@@ -532,9 +537,9 @@ void SqliteStore::forget_expired(WallTime now, TimePoint deadline, Callback<std:
   if (const std::optional<StoreError> why = impl_->add(change)) change->done(*why);
 }
 
-void SqliteStore::Impl::change_spending(bool lazy, TimePoint deadline, std::size_t size,
-                                        std::function<int()> write, Callback<Done> done) {
-  const auto change = std::make_shared<SpendingChange>(deadline, lazy);
+void SqliteStore::Impl::write_beside(bool lazy, TimePoint deadline, std::size_t size,
+                                     std::function<int()> write, Callback<Done> done) {
+  const auto change = std::make_shared<ChangeBeside>(deadline, lazy);
   change->write = std::move(write);
   change->size = size;
   change->done = std::move(done);
@@ -542,9 +547,9 @@ void SqliteStore::Impl::change_spending(bool lazy, TimePoint deadline, std::size
 }
 
 template <class T>
-void SqliteStore::Impl::read_spending(TimePoint deadline, std::function<int(T&)> read,
-                                      Callback<T> done) {
-  const auto look = std::make_shared<SpendingLook<T>>(deadline);
+void SqliteStore::Impl::read_beside(TimePoint deadline, std::function<int(T&)> read,
+                                    Callback<T> done) {
+  const auto look = std::make_shared<LookBeside<T>>(deadline);
   look->read = std::move(read);
   look->done = std::move(done);
   if (const std::optional<StoreError> why = add(look)) look->done(*why);
@@ -553,14 +558,14 @@ void SqliteStore::Impl::read_spending(TimePoint deadline, std::function<int(T&)>
 void SqliteStore::charge(std::vector<Charge> charges, Durability durability, TimePoint deadline,
                          Callback<Done> done) {
   const std::size_t size = 256 * (1 + charges.size());
-  impl_->change_spending(
+  impl_->write_beside(
       durability == Durability::lazy, deadline, size,
       [&rows = impl_->spending_rows, charges = std::move(charges)] { return rows.charge(charges); },
       std::move(done));
 }
 
 void SqliteStore::balances(Day today, TimePoint deadline, Callback<std::vector<Balance>> done) {
-  impl_->read_spending<std::vector<Balance>>(
+  impl_->read_beside<std::vector<Balance>>(
       deadline,
       [&rows = impl_->spending_reader, today](auto& all) { return rows.balances(today, all); },
       std::move(done));
@@ -568,7 +573,7 @@ void SqliteStore::balances(Day today, TimePoint deadline, Callback<std::vector<B
 
 void SqliteStore::add(Spending spending, TimePoint deadline, Callback<Done> done) {
   const std::size_t size = 256 + spending.key.size() + spending.model.size() + spending.user.size();
-  impl_->change_spending(
+  impl_->write_beside(
       true, deadline, size,
       [&rows = impl_->spending_rows, spending = std::move(spending)] { return rows.add(spending); },
       std::move(done));
@@ -576,21 +581,21 @@ void SqliteStore::add(Spending spending, TimePoint deadline, Callback<Done> done
 
 void SqliteStore::sum(const SpendingQuery& query, TimePoint deadline,
                       Callback<std::vector<Spending>> done) {
-  impl_->read_spending<std::vector<Spending>>(
+  impl_->read_beside<std::vector<Spending>>(
       deadline,
       [&rows = impl_->spending_reader, query](auto& sums) { return rows.sum(query, sums); },
       std::move(done));
 }
 
 void SqliteStore::forget_spending(Day day, TimePoint deadline, Callback<Done> done) {
-  impl_->change_spending(
+  impl_->write_beside(
       true, deadline, 256,
       [&rows = impl_->spending_rows, day] { return rows.forget_spending(day); }, std::move(done));
 }
 
 void SqliteStore::put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) {
   const std::size_t size = 256 + name.size() + text.size();
-  impl_->change_spending(
+  impl_->write_beside(
       false, deadline, size,
       [&rows = impl_->spending_rows, name = std::move(name), text = std::move(text)] {
         return rows.put(name, text);
@@ -599,11 +604,47 @@ void SqliteStore::put(std::string name, std::string text, TimePoint deadline, Ca
 }
 
 void SqliteStore::get(std::string name, TimePoint deadline, Callback<std::string> done) {
-  impl_->read_spending<std::string>(
+  impl_->read_beside<std::string>(
       deadline,
       [&rows = impl_->spending_reader, name = std::move(name)](std::string& text) {
         return rows.get(name, text);
       },
+      std::move(done));
+}
+
+void SqliteStore::note(std::vector<MediaRecord> records, TimePoint deadline, Callback<Done> done) {
+  std::size_t size = 256;
+  for (const MediaRecord& record : records)
+    size += 512 + record.source.size() + record.prompt.value_or("").size();
+  impl_->write_beside(
+      true, deadline, size,
+      [&rows = impl_->media_rows, records = std::move(records)] { return rows.note(records); },
+      std::move(done));
+}
+
+void SqliteStore::change(const MediaRecord& record, TimePoint deadline, Callback<Done> done) {
+  impl_->write_beside(
+      true, deadline, 512, [&rows = impl_->media_rows, record] { return rows.change(record); },
+      std::move(done));
+}
+
+void SqliteStore::forget(const RunId& id, TimePoint deadline, Callback<Done> done) {
+  impl_->write_beside(
+      true, deadline, 256, [&rows = impl_->media_rows, id] { return rows.forget(id); },
+      std::move(done));
+}
+
+void SqliteStore::look_up(const MediaQuery& query, TimePoint deadline,
+                          Callback<std::vector<MediaRecord>> done) {
+  impl_->read_beside<std::vector<MediaRecord>>(
+      deadline,
+      [&rows = impl_->media_reader, query](auto& found) { return rows.look_up(query, found); },
+      std::move(done));
+}
+
+void SqliteStore::totals(TimePoint deadline, Callback<std::vector<MediaTotal>> done) {
+  impl_->read_beside<std::vector<MediaTotal>>(
+      deadline, [&rows = impl_->media_reader](auto& all) { return rows.totals(all); },
       std::move(done));
 }
 

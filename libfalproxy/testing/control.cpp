@@ -20,7 +20,7 @@ constexpr Word<Step> steps[] = {
     {"run", Step::run},           {"model_stream", Step::model_stream},
     {"document", Step::document}, {"upload_initiate", Step::upload_initiate},
     {"upload", Step::upload},     {"media", Step::media},
-    {"pricing", Step::pricing},
+    {"pricing", Step::pricing},   {"sign", Step::sign},
 };
 constexpr Word<Wire> wires[] = {
     {"none", Wire::none},

@@ -118,6 +118,11 @@ std::shared_ptr<Job> JobDesk::make_job(const Visit& visit, const Model& model, j
   job->seed = seed_of(input, static_cast<std::int64_t>(next_seed_++));
   job->input = std::move(input);
   job->change = change;
+  const std::string_view wished = visit.request.header("x-fal-object-lifecycle-preference");
+  for (const char* const access : {"forbid", "hide"}) {
+    if (wished.find("\"default\":\"" + std::string(access) + "\"") != std::string_view::npos)
+      job->access = access;
+  }
   job->queue_time = change.queue_time.value_or(queue_time_);
   job->job_time = change.job_time.value_or(job_time_);
   return job;
@@ -305,14 +310,16 @@ void JobDesk::partial_later(ExchangeId exchange, int number, TimePoint before) {
 
 json JobDesk::picture_result(const Job& job, const std::string& origin,
                              std::uint32_t variant_shift) {
+  // As everything else of a file, who may have it stands in its name.
+  const std::string name = job.access.empty() ? job.id : job.access + "." + job.id;
   if (std::optional<json> heard = write_transcript(*job.model, job.input)) return *std::move(heard);
   if (const std::optional<Sound> sound = plan_sound(*job.model, job.input)) {
     const std::string& host = job.change.elsewhere_images ? elsewhere_ : origin;
-    return write_sound(*sound, Storage::address(host, job.id, *sound));
+    return write_sound(*sound, Storage::address(host, name, *sound));
   }
   if (const std::optional<Video> video = plan_video(*job.model, job.input)) {
     const std::string& host = job.change.elsewhere_images ? elsewhere_ : origin;
-    return write_video(*video, Storage::address(host, job.id, *video), job.seed);
+    return write_video(*video, Storage::address(host, name, *video), job.seed);
   }
   PicturePlan plan = plan_pictures(*job.model, job.input, job.seed);
   for (Picture& picture : plan.pictures) {
@@ -324,7 +331,7 @@ json JobDesk::picture_result(const Job& job, const std::string& origin,
                       {job.seed, job.inference_seconds(timeline_.now())},
                       [&](const Picture& picture, std::size_t index) {
                         return plan.data_uri ? storage_.data_uri(picture)
-                                             : Storage::address(host, job.id, index, picture);
+                                             : Storage::address(host, name, index, picture);
                       });
 }
 

@@ -42,7 +42,8 @@ struct Job {
   JobChange change;
   Milliseconds queue_time{0};
   Milliseconds job_time{0};
-  bool direct = false;  ///< of fal.run: not in the queue, and not to be found by its id
+  std::string access = {};  ///< to its files: "forbid", "hide", or empty: anybody's
+  bool direct = false;      ///< of fal.run: not in the queue, and not to be found by its id
 
   JobState state = JobState::in_queue;
   std::uint64_t place = 0;  ///< among all jobs that ever waited for this app

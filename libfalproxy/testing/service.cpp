@@ -154,6 +154,8 @@ void Service::serve(const Visit& visit) {
           visit, fault != nullptr && fault->elsewhere_upload ? names_.elsewhere : visit.origin);
     case Step::upload:
       return storage_.upload(visit);
+    case Step::sign:
+      return storage_.sign(visit);
     default:
       return storage_.media(visit);
   }

@@ -87,9 +87,24 @@ void Storage::give(const Visit& visit, std::string_view type, Body file) {
   answers_.reply(visit.exchange, std::move(reply));
 }
 
+void Storage::sign(const Visit& visit) {
+  const nlohmann::json body = nlohmann::json::parse(visit.request.body, nullptr, false);
+  const std::string url = visit.request.parameter("url").value_or("");
+  const bool timed = body.is_object() && body.contains("expiration_seconds") &&
+                     body["expiration_seconds"].is_number_integer();
+  if (!timed || url.find("/files/") == std::string::npos || url.find('?') != std::string::npos)
+    return answers_.problem(visit.exchange, 400, "url and expiration_seconds are required", {});
+  answers_.json(visit.exchange, 200, {{"signed_url", url + "?identity=falsim"}}, {});
+}
+
 void Storage::media(const Visit& visit) {
   ++stats_.media_requests;
   const std::string_view path = visit.request.path;
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  if (visit.request.parameter("identity") != "falsim") {
+    if (name.starts_with("forbid.")) return answers_.problem(visit.exchange, 403, "Forbidden", {});
+    if (name.starts_with("hide.")) return answers_.problem(visit.exchange, 404, "Not Found", {});
+  }
   if (const auto found = files_.find(path); found != files_.end() && found->second->complete) {
     const std::shared_ptr<File>& file = found->second;
     Body bytes;

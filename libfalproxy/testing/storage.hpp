@@ -26,6 +26,8 @@ class Storage {
   void initiate(const Visit& visit, const std::string& upload_origin);
   void upload(const Visit& visit);
   void media(const Visit& visit);
+  /// A link that opens a file whoever may have it.
+  void sign(const Visit& visit);
 
   /// The address of a picture; its file is made when it is fetched.
   [[nodiscard]] static std::string address(const std::string& origin, std::string_view job,

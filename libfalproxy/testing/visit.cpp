@@ -16,6 +16,7 @@ constexpr Fixed fixed_routes[] = {
     {"PUT", "/upload/", Step::upload},
     {"GET", "/files/", Step::media},
     {"GET", "/v1/models/pricing", Step::pricing},
+    {"POST", "/v1/storage/files/sign", Step::sign},
 };
 
 struct JobRoute {

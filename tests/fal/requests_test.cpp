@@ -169,6 +169,22 @@ TEST_CASE("an upload is begun with the key and done without it") {
   CHECK(put.headers.find("content-type") == "image/png");
 }
 
+TEST_CASE("a link to a file that is not public is signed with the key, and is on a host of fal's") {
+  const HttpRequest sign = fal::sign_request(
+      addresses, key, "https://v3b.fal.media/files/b/1.png?a", std::chrono::seconds(300));
+  CHECK(sign.method == "POST");
+  CHECK(sign.url ==
+        addresses.api + "/storage/files/sign?url=https%3A%2F%2Fv3b.fal.media%2Ffiles%2Fb%2F1.png");
+  CHECK(sign.body.str() == R"({"expiration_seconds":300})");
+  check_key(sign);
+  const auto hosts = *fal::MediaHosts::parse("*.fal.media");
+  CHECK(fal::parse_signed(R"({"signed_url":"https://v3b.fal.media/1.png?identity=x"})", hosts)
+            .value() == "https://v3b.fal.media/1.png?identity=x");
+  CHECK(fal::parse_signed(R"({"signed_url":"https://evil.example/1.png"})", hosts).error().kind ==
+        ErrorKind::upstream_untrusted_url);
+  CHECK(fal::parse_signed("{}", hosts).error().kind == ErrorKind::upstream_failed);
+}
+
 TEST_CASE("pictures are not uploaded to a host that nobody configured") {
   const auto hosts = *fal::MediaHosts::parse("*.fal.media");
   const auto parse = [&](const std::string& url) {

@@ -22,7 +22,8 @@ TEST_CASE("every member of a key's row is read") {
     "team-a": {"key": "the-key-of-team-a", "budget": "5.00/day", "models": ["flux*", "nano"],
                "rate_limit": "60/min", "max_in_flight": 4, "expires": "2027-01-01",
                "unknown_price": "0.10", "on_state_loss": "allow", "max_job_cost": "0.50",
-               "user_header": "X-OpenWebUI-User-Id"},
+               "user_header": "X-OpenWebUI-User-Id",
+               "media_quota": 5000000},
     "default": {"budget": "1/month"},
     "ann": {"models": ["flux"]},
     "*": {"budget": "100/total", "unknown_price": "allow"}
@@ -47,7 +48,8 @@ TEST_CASE("every member of a key's row is read") {
                                 .assumed_cost = *Usd::parse("0.1"),
                                 .allow_state_loss = true,
                                 .max_job_cost = Usd::parse("0.5"),
-                                .user_header = "X-OpenWebUI-User-Id"});
+                                .user_header = "X-OpenWebUI-User-Id",
+                                .media_quota = 5'000'000});
 }
 
 TEST_CASE("what is wrong in KEYS_FILE is told with its line and its field, and without the key") {
@@ -68,6 +70,7 @@ TEST_CASE("what is wrong in KEYS_FILE is told with its line and its field, and w
       {"{\"a\": {\"key\": \"0123456789abcdef\",\n\"max_in_flight\": 0}}", 2, "a.max_in_flight"},
       {"{\"a\": {\"key\": \"0123456789abcdef\",\n\"unknown_price\": \"no\"}}", 2,
        "a.unknown_price"},
+      {"{\"a\": {\"key\": \"0123456789abcdef\",\n\"media_quota\": \"5GB\"}}", 2, "a.media_quota"},
       {"{\"a\": {\"key\": \"0123456789abcdef\",\n\"user_header\": \"a: b\"}}", 2, "a.user_header"},
       {"{\"a\": {\"key\": \"0123456789abcdef\",\n\"key\": \"0123456789abcdeg\"}}", 2, "a.key"},
       {"{\n\"ann\": {\"key\": \"0123456789abcdef\"}}", 2, "ann.key"},

@@ -595,3 +595,59 @@ TEST_CASE("two servers cannot have one port") {
   REQUIRE_FALSE(read);
   CHECK(read.error().front().variable == "METRICS_PORT");
 }
+
+TEST_CASE("a place for kept files is read with its parameters") {
+  using falproxy::MediaAccess;
+  using falproxy::MediaPlace;
+  const auto place = [](const std::string& text) {
+    return read_good(std::string(needed) + "MEDIA_STORE=" + text + "\n").media_store;
+  };
+  CHECK_FALSE(read_good(needed).media_store.has_value());
+  CHECK_FALSE(place("none").has_value());
+  CHECK(place("dir:/var/lib/media") == MediaPlace{.folder = "/var/lib/media"});
+  CHECK(place("dir:./a%20b?ttl_days=0&max_bytes=5MB&access=signed&link_hours=2") ==
+        MediaPlace{.folder = "./a b",
+                   .ttl = std::chrono::days(0),
+                   .max_bytes = 5'000'000,
+                   .access = MediaAccess::signed_link,
+                   .link_life = std::chrono::hours(2)});
+  CHECK(place("s3://my-bucket") == MediaPlace{.bucket = "my-bucket"});
+  CHECK(place("s3://my-bucket/a/b/?endpoint=https%3A%2F%2Fs3.example.com&region=eu-1&"
+              "virtual_host=true&access=key") == MediaPlace{.bucket = "my-bucket",
+                                                            .prefix = "a/b",
+                                                            .endpoint = "https://s3.example.com",
+                                                            .region = "eu-1",
+                                                            .virtual_host = true,
+                                                            .access = MediaAccess::key});
+  CHECK(read_good(std::string(needed) + "PUBLIC_URL=https://a.example/b/\n").public_url ==
+        "https://a.example/b");
+}
+
+TEST_CASE("what is wrong with a place for kept files is told with its parameter") {
+  struct Case {
+    std::string text, message, mend;
+  };
+  for (const Case& c : {
+           Case{"/var/lib/media", "is no place for files", "write dir:/path"},
+           Case{"dir:", "names no folder", "write dir:/path"},
+           Case{"s3://A", "names no bucket", "write s3://bucket"},
+           Case{"dir:/a?ttl=3", "has a parameter that it does not know", "it knows ttl_days"},
+           Case{"dir:/a?region=x", "has a parameter that it does not know", "it knows ttl_days"},
+           Case{"dir:/a?ttl_days=soon", "ttl_days is not a whole number", "from 0 to"},
+           Case{"dir:/a?max_bytes=lots", "max_bytes is not a size", "GiB"},
+           Case{"dir:/a?acces=key", "has a parameter that it does not know",
+                "did you mean access?"},
+           Case{"dir:/a?access=open", "access is not one of", "write access=public"},
+           Case{"s3://bucket?endpoint=https://a/b", "endpoint has a path", "https://host"},
+       }) {
+    CAPTURE(c.text);
+    const auto faults = read_bad(std::string(needed) + "MEDIA_STORE=" + c.text + "\n");
+    REQUIRE(faults.size() == 1);
+    CHECK(faults[0].variable == "MEDIA_STORE");
+    CHECK(faults[0].message.starts_with(c.message));
+    CHECK(faults[0].mend.find(c.mend) != std::string::npos);
+  }
+  const auto faults = read_bad(std::string(needed) + "MEDIA_STORE=dir:/a\nSTATE_DIR=none\n");
+  REQUIRE(faults.size() == 1);
+  CHECK(faults[0].message.starts_with("needs STATE_DIR"));
+}

@@ -39,8 +39,9 @@ TEST_CASE("a file of the version without spending gets its tables, and keeps its
   }
   sqlite::Database database;
   REQUIRE(database.open(folder.file().string(), SQLITE_OPEN_READWRITE, "") == SQLITE_OK);
-  REQUIRE(database.run("DROP TABLE charges; DROP TABLE spending; DROP TABLE texts; "
-                       "PRAGMA user_version=1") == SQLITE_OK);
+  REQUIRE(
+      database.run("DROP TABLE charges; DROP TABLE spending; DROP TABLE texts; DROP TABLE media; "
+                   "PRAGMA user_version=1") == SQLITE_OK);
   database.close();
   const auto store = tests::opened(folder);
   tests::check_spending_laws(*store);

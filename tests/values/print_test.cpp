@@ -117,6 +117,11 @@ TEST_CASE("amounts print with their sign and their unit") {
   CHECK(shown(Balance{}) == "Balance{day: $0.00, week: $0.00, month: $0.00, total: $0.00}");
   CHECK(shown(Spending{.key = "ann"}).starts_with(R"(Spending{day: 0, key: "ann", requests: 0)"));
   CHECK(shown(SpendingQuery{}) == "SpendingQuery{first: 0, last: 0, by: day}");
+  CHECK(shown(MediaTotal{.owner = "ann"}) == R"(MediaTotal{owner: "ann", files: 0, bytes: 0})");
+  CHECK(shown(MediaQuery{.owner = "ann"}).starts_with("MediaQuery{by: id, id: 0"));
+  CHECK(shown(MediaRecord{.owner = "ann"}).find(R"(owner: "ann")") != std::string::npos);
+  CHECK(shown(MediaRecord{.prompt = "secret"}).find("secret") == std::string::npos);
+  CHECK(shown(MediaPlace{.folder = "here"}).find("access: public") != std::string::npos);
   CHECK(shown(Payer{.client = "ann"}) == R"(Payer{client: "ann"})");
   CHECK(shown(Reservation{}) == "Reservation{held: $0.00, day: 0}");
   CHECK(shown(BudgetStatus{}) == "BudgetStatus{spent: $0.00}");
@@ -256,6 +261,9 @@ TEST_CASE("each enum has a name for each of its values") {
   check_names(UnitKind::other);
   check_names(BudgetWindow::total);
   check_names(SpendingBy::user);
+  check_names(MediaState::lost);
+  check_names(MediaQuery::By::waiting);
+  check_names(MediaAccess::key);
   check_names(SpendingAlert::Kind::costly_job);
   check_names(profile::Part::other);
   check_names(profile::Role::speakers);
@@ -264,7 +272,7 @@ TEST_CASE("each enum has a name for each of its values") {
   check_names(fal::QueueState::unknown);
   check_names(fal::CancelAnswer::unclear);
   check_names(fal::Fault::Cause::not_fal);
-  check_names(testing::Step::pricing);
+  check_names(testing::Step::sign);
   check_names(testing::Wire::stream_stalls);
   check_names(testing::DeskHost::elsewhere);
   check_names(testing::FalDesk::Admission::close);

@@ -60,6 +60,7 @@ class Check {
     if (const std::string ways = configuration->proxies.describe(); !ways.empty())
       put({Verdict::ok, "proxies", ways});
     check_state(settings);
+    check_media(*configuration);
     auto documents =
         Documents::create(surroundings_, *configuration, Documents::Cache::passed_over);
     if (!documents) {
@@ -109,6 +110,26 @@ class Check {
     SettingsFault place = fault;
     place.mend.clear();
     put({state, "settings", to_string(place), fault.mend});
+  }
+
+  void check_media(const Configuration& configuration) {
+    if (!configuration.settings.media_store) return;
+    const MediaPlace& place = *configuration.settings.media_store;
+    if (!place.is_folder()) {
+      if (!configuration.aws.key_id.empty() && !configuration.aws.secret.empty()) {
+        put({Verdict::ok, "media", fmt::format("files are kept in the bucket {}", place.bucket)});
+      } else {
+        put({Verdict::fault, "media",
+             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not both set",
+             "set both, in the environment or in the file"});
+      }
+    } else if (const std::string fault = fault_of_writing(place.folder); fault.empty()) {
+      put({Verdict::ok, "media", fmt::format("files are kept in {}", place.folder)});
+    } else {
+      put({Verdict::warning, "media",
+           fmt::format("files cannot be kept in {}: {}", place.folder, fault),
+           "let falproxy write there, make room on the disk, or name another folder"});
+    }
   }
 
   void check_state(const Settings& settings) {

@@ -47,6 +47,15 @@ serving::Response list_jobs(Call& call);
 serving::Response show_job(Call& call);
 serving::Response cancel_job(Call& call);
 
+// media.cpp
+serving::Response show_file(Call& call);
+serving::Response list_media(Call& call);
+serving::Response show_media(Call& call);
+serving::Response delete_media(Call& call);
+/// "https://host" of the addresses of kept files: PUBLIC_URL, else as the request calls the server.
+/// Empty: it calls it nothing that can be an address.
+[[nodiscard]] std::string public_origin(const serving::RequestHead& head, const Settings& settings);
+
 // audio.cpp
 serving::Response speak(Call& call);
 serving::Response transcribe(Call& call);

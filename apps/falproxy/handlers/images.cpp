@@ -92,6 +92,7 @@ Response ImageCall::begin_job(Wish image) {
 Response ImageCall::answer_to(Outcome outcome) {
   record_.receipt = std::move(outcome.receipt);
   if (!outcome.response) return failure(std::move(outcome.response).error());
+  keep(*outcome.response);
   openai::ImageResponse made = openai::image_response(*std::move(outcome.response));
   made.usage.cost = cost_of(record_.receipt);
   Response response{.body = openai::write(made), .undelivered = std::move(outcome.undelivered)};

@@ -7,6 +7,7 @@
 #include "base/fmt.hpp"
 #include "handlers/handlers.hpp"
 #include "later.hpp"
+#include "media_store/media_keeper.hpp"
 #include "paging.hpp"
 
 namespace falproxy::app {
@@ -40,6 +41,9 @@ Response with_run(Call& call, F&& find) {
                       .stop = call.request.stop()};
   Result<std::vector<Product>> products = call.door.parts().runner.products_of(**status, context);
   if (!products) return call.fail(products.error());
+  if (MediaKeeper* const keeper = call.door.parts().media)
+    keeper->show(*products, call.caller.client,
+                 public_origin(call.request.head(), call.rules->settings));
   return answered(job_json(**status, *std::move(products)));
 }
 

@@ -35,6 +35,13 @@ void add_server(ordered_json& status, const Gauges& gauges) {
   if (gauges.state.records) status["state"]["records"] = *gauges.state.records;
   status["state"]["open"] = gauges.state.open;
   status["state"]["degraded"] = gauges.state.degraded;
+  if (gauges.media) {
+    status["media"] = {{"place", gauges.media->place},
+                       {"files", gauges.media->files},
+                       {"bytes", gauges.media->bytes},
+                       {"waiting", gauges.media->waiting},
+                       {"degraded", gauges.media->trouble}};
+  }
   status["accounts"] = ordered_json::array();
   for (const AccountStatus& account : gauges.accounts) {
     ordered_json row = {

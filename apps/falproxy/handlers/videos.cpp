@@ -8,9 +8,11 @@
 
 #include "base/fmt.hpp"
 #include "falproxy/openai_videos.hpp"
+#include "file_answer.hpp"
 #include "handlers/handlers.hpp"
 #include "handlers/wish_call.hpp"
 #include "later.hpp"
+#include "media_store/media_keeper.hpp"
 #include "paging.hpp"
 #include "relay.hpp"
 
@@ -25,6 +27,14 @@ constexpr std::size_t usual_count = 20;
 constexpr std::size_t most = 100;
 // Poll helpers keep the first pace that they are told.
 constexpr const char* pace_of_polls = "3000";
+
+// With the addresses of kept files, if there are any.
+RunStatus shown(Call& call, RunStatus status) {
+  if (MediaKeeper* const keeper = call.door.parts().media)
+    keeper->show(status.products, call.caller.client,
+                 public_origin(call.request.head(), call.rules->settings));
+  return status;
+}
 
 Response video_answer(const RunStatus& status) {
   Response response = json_answer(openai::write_video(status));
@@ -155,7 +165,8 @@ Response create_video(Call& call) { return make_video(call, false); }
 Response create_video_and_wait(Call& call) { return make_video(call, true); }
 
 Response show_video(Call& call) {
-  return with_video(call, [](const RunStatus& status) { return video_answer(status); });
+  return with_video(call,
+                    [&](const RunStatus& status) { return video_answer(shown(call, status)); });
 }
 
 Response list_videos(Call& call) {
@@ -169,6 +180,7 @@ Response list_videos(Call& call) {
   if (!runs) return call.fail(runs.error());
   const bool has_more = runs->size() > page->limit;
   if (has_more) runs->pop_back();
+  for (RunStatus& run : *runs) run = shown(call, std::move(run));
   return json_answer(openai::write_videos(*runs, has_more));
 }
 
@@ -199,6 +211,12 @@ Response show_video_content(Call& call) {
     if (variant == "thumbnail" || variant == "spritesheet")
       return missing(fmt::format("fal's model made no {}.", variant));
     const Product& video = status.products.front();
+    if (MediaKeeper* const keeper = call.door.parts().media) {
+      const auto kept = keeper->find_source(call.caller.client, video.content.str());
+      if (kept && kept->state == MediaState::kept) {
+        if (std::optional<Response> answer = file_answer(call, *kept)) return *std::move(answer);
+      }
+    }
     Result<Response> file = relay_file(call, video.content.str(), type_of(video));
     return file ? *std::move(file) : call.fail(file.error());
   });

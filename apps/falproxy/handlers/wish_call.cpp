@@ -12,6 +12,7 @@
 #include "falproxy/openai.hpp"
 #include "falproxy/plan.hpp"
 #include "handlers/handlers.hpp"
+#include "media_store/media_keeper.hpp"
 #include "serving/head.hpp"
 #include "serving/reactor.hpp"
 
@@ -238,6 +239,23 @@ void WishCall::note_user(const Wish& wish) {
   append_client(call, rules_, record_.client, request_.head());
   const std::string user = call.user.empty() ? wish.user.value_or("") : call.user;
   record_.user = parts_.users.told_as(record_.client, user, std::chrono::system_clock::now());
+  if (rules_->settings.keep_prompts && parts_.media != nullptr) prompt_ = wish.prompt;
+}
+
+void WishCall::keep(std::vector<Product>& products) {
+  if (parts_.media == nullptr) return;
+  const KeyRules* const row = rules_->access.rules_of(record_.client);
+  const Receipt& receipt = record_.receipt;
+  parts_.media->keep(products,
+                     {.client = record_.client,
+                      .origin = public_origin(request_.head(), rules_->settings),
+                      .request_id = request_.id,
+                      .model = receipt.served_model,
+                      .prompt = prompt_,
+                      .cost = cost_of(receipt),
+                      .quota = row != nullptr ? row->media_quota : std::nullopt,
+                      .is_repeat = receipt.recovered},
+                     record_.receipt.notes);
 }
 
 Facts WishCall::facts() const {

@@ -75,8 +75,11 @@ class WishCall {
   serving::Response failure(Error error);
 
   [[nodiscard]] CallContext context();
-  /// Whom the client asks for goes into the record, for reports.
+  /// Whom the client asks for goes into the record, for reports; and what it asks for is
+  /// remembered, if prompts are kept.
   void note_user(const Wish& wish);
+  /// Before an answer with addresses: they become those of kept files, if files are kept.
+  void keep(std::vector<Product>& products);
   /// Of the answer, once the jobs have ended.
   [[nodiscard]] Facts facts() const;
   /// What the client is told of a request that was stopped though the client is there: the server
@@ -101,7 +104,8 @@ class WishCall {
   const std::shared_ptr<MemoryShare> memory_;  ///< may outlive it
   const Result<std::optional<Callback>> callback_;
   RequestRecord record_;
-  bool streams_ = false;  ///< and has not been told yet
+  std::optional<std::string> prompt_;  ///< if prompts are kept
+  bool streams_ = false;               ///< and has not been told yet
 };
 
 /// Checks what the head tells, lets the request in and answers it; `make(admission, dry_run)` gives

@@ -289,6 +289,14 @@ inline constexpr std::size_t most_priced = 50;
 /// GET: the model's OpenAPI document. Public: it takes no key.
 [[nodiscard]] HttpRequest schema_request(const Addresses& fal, const EndpointId& endpoint);
 
+/// POST: a link to a file of fal's that opens it for `lifetime` (a week at most), whoever may have
+/// it otherwise. The key is one of the account whose job made the file. A query of `url` is left
+/// out.
+[[nodiscard]] HttpRequest sign_request(const Addresses& fal, const Secret& key,
+                                       std::string_view url, std::chrono::seconds lifetime);
+/// The link. Errors: upstream_failed; upstream_untrusted_url, if it is on no host of `media`.
+[[nodiscard]] Result<std::string> parse_signed(std::string_view body, const MediaHosts& media);
+
 /// Storage upload: initiate (with the key), then PUT the bytes to `upload_url` (without it), then
 /// use `file_url`.
 [[nodiscard]] HttpRequest upload_initiate_request(const Addresses& fal, const Secret& key,

@@ -30,6 +30,7 @@ enum class Step {
   upload,  ///< PUT of the bytes
   media,
   pricing,  ///< GET {api}/models/pricing
+  sign,     ///< POST {api}/storage/files/sign
 };
 /// As written above.
 [[nodiscard]] std::string_view name_of(Step value) noexcept;

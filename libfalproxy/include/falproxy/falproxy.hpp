@@ -28,6 +28,7 @@
 #include "falproxy/key_ring.hpp"
 #include "falproxy/log.hpp"
 #include "falproxy/media.hpp"
+#include "falproxy/media_index.hpp"
 #include "falproxy/memory_store.hpp"
 #include "falproxy/money.hpp"
 #include "falproxy/openai.hpp"

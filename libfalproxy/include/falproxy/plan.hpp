@@ -134,6 +134,10 @@ struct Options {
   /// name and the intent decide.
   std::vector<ResponseFormatRule> default_response_format = {};
   NsfwResults nsfw_results = NsfwResults::leave_out;  ///< NSFW_RESULTS
+  /// To a job's files, where the model's settings say nothing; none: fal's own default.
+  std::optional<OutputAccess> output_access = std::nullopt;
+  /// Who runs the plan can fetch files that are not public: base64 is no obstacle then.
+  bool opens_files = false;
   bool data_uris = true;  ///< ask for sync_mode where base64 is wanted and the model has it
 };
 

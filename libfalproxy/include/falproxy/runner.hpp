@@ -221,7 +221,9 @@ class Runner {
     /// UPLOAD_TTL_SECONDS; 0: as long as fal keeps what names no lifetime.
     std::chrono::seconds upload_ttl{3600};
     std::string default_model = {};  ///< DEFAULT_MODEL; empty: the first of the catalog
-    plan::Options plan = {};         ///< for plan::make_plan() and plan::Selection
+    /// Files at fal may not be public: each is fetched with a link that fal signs for the account.
+    bool opens_files = false;
+    plan::Options plan = {};  ///< for plan::make_plan() and plan::Selection
     /// DEBUG_MODE: takes lines without secrets and base64, from several threads at once; empty:
     /// off, and no line is made.
     std::function<void(std::string_view)> debug = {};
@@ -286,6 +288,12 @@ class Runner {
   /// download_failed, cancelled.
   [[nodiscard]] Result<Done> pass_on(const std::string& url, std::string_view range,
                                      const CallContext& context, ResponseSink& sink);
+
+  /// A link to a file of fal's that opens it for `lifetime` (a week at most), though it may not be
+  /// public: fal signs it with a key of the account whose job made it. Of `context` only `deadline`
+  /// and `stop` count. Errors: upstream_untrusted_url, download_failed, cancelled.
+  [[nodiscard]] Result<std::string> link_to(const std::string& url, std::chrono::seconds lifetime,
+                                            const CallContext& context);
 
   /// Follows the jobs that an earlier process, which used the same store, has left at fal, until
   /// they end or `stop` is requested (then fal goes on with them). One that somebody may still ask

@@ -111,6 +111,36 @@ enum class LogFormat {
 /// As written above.
 [[nodiscard]] std::string_view name_of(LogFormat value) noexcept;
 
+/// Who may have the files that are kept: `access` of MEDIA_STORE.
+enum class MediaAccess {
+  open,         ///< `public`, which is its name: whoever has the address
+  signed_link,  ///< `signed`, which is its name: whoever has the address, for a time
+  key           ///< who sends the access key whose file it is
+};
+/// As written above.
+[[nodiscard]] std::string_view name_of(MediaAccess value) noexcept;
+
+/// Where the files of answers are kept: MEDIA_STORE.
+struct MediaPlace {
+  std::string folder = {};    ///< `dir:`; empty: it is a bucket
+  std::string bucket = {};    ///< `s3://`; empty: it is a folder
+  std::string prefix = {};    ///< of the names in the bucket, without a slash at the end
+  std::string endpoint = {};  ///< an origin; empty: Amazon's, of the region
+  std::string region = {};    ///< empty: AWS_REGION, else us-east-1
+  bool virtual_host = false;  ///< the bucket stands in the host's name
+  std::chrono::days ttl{30};  ///< `ttl_days`: how long a file is kept; 0: without an end
+  std::size_t max_bytes = 50'000'000'000;  ///< of all files together; the oldest go first
+  MediaAccess access = MediaAccess::open;  ///< who may have them
+  std::chrono::hours link_life{7 * 24};    ///< `link_hours`, of MediaAccess::signed_link
+  bool operator==(const MediaPlace&) const = default;
+
+  [[nodiscard]] bool is_folder() const noexcept { return bucket.empty(); }  ///< else a bucket
+  /// What fal keeps is not public either.
+  [[nodiscard]] bool is_private() const noexcept { return access != MediaAccess::open; }
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const MediaPlace& place);
+
 /// One entry of SUPPORTED_MODELS: `name:endpoint` or `name:endpoint+edit-endpoint`. The name is all
 /// before the first ':'.
 struct ModelRoute {
@@ -192,6 +222,9 @@ struct KeyRules {
   bool allow_state_loss = false;  ///< `on_state_loss`: go on, though what was spent is forgotten
   std::optional<Usd> max_job_cost = std::nullopt;  ///< none: no limit
   std::string user_header = {};  ///< the field that names who asks; empty: the request's `user`
+  /// `media_quota`: of the files that are kept for it, the oldest of which go first; none: no limit
+  /// of its own.
+  std::optional<std::uint64_t> media_quota = std::nullopt;
   bool operator==(const KeyRules&) const = default;
 };
 /// Reads the JSON of KEYS_FILE; rows without a key have a name of `others`, which holds those of
@@ -267,6 +300,11 @@ struct Settings {
   int max_jobs_per_account = 0;                ///< 0: no limit
   std::size_t max_download_bytes = 64u << 20;  ///< MAX_DOWNLOAD_BYTES, of one picture for b64_json
   std::string ssl_cert_file = {};              ///< PEM; empty: the system's
+
+  // Kept files.
+  std::optional<MediaPlace> media_store = std::nullopt;  ///< MEDIA_STORE; none: nothing is kept
+  std::string public_url =
+      {};  ///< PUBLIC_URL, without a slash at the end; empty: as a request says
 
   // Money.
   std::string prices_file = {};  ///< PRICES_FILE; empty: none

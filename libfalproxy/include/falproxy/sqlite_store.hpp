@@ -1,4 +1,5 @@
-// sqlite_store.hpp: records of runs, and what was spent, in a file, for one process on one machine.
+// sqlite_store.hpp: records of runs, of what was spent and of kept files, in one file, for one
+// process on one machine.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +10,7 @@
 
 #include "falproxy/clock.hpp"
 #include "falproxy/log.hpp"
+#include "falproxy/media_index.hpp"
 #include "falproxy/spending_store.hpp"
 #include "falproxy/state_store.hpp"
 
@@ -21,9 +23,9 @@ namespace falproxy::inline v0 {
 /// The folder holds `falproxy.db`, SQLite's files beside it, and `falproxy.lock`, which keeps other
 /// processes out as long as the store lives, and is gone with the process. What is damaged is
 /// renamed to `falproxy.db.damaged-` and the time, and never deleted.
-class SqliteStore final : public StateStore, public SpendingStore {
+class SqliteStore final : public StateStore, public SpendingStore, public MediaIndex {
  public:
-  /// Of both stores.
+  /// Of all three.
   template <class T>
   using Callback = StateStore::Callback<T>;
   /// As they are when the store is opened.
@@ -51,7 +53,7 @@ class SqliteStore final : public StateStore, public SpendingStore {
   [[nodiscard]] const std::string& notice() const noexcept;
 
   /// @{
-  /// As StateStore and SpendingStore say.
+  /// As StateStore, SpendingStore and MediaIndex say.
   void write(const RunRecord& record, Durability durability, TimePoint deadline,
              Callback<Done> done) override;
   void erase(const RunId& id, TimePoint deadline, Callback<Done> done) override;
@@ -69,6 +71,13 @@ class SqliteStore final : public StateStore, public SpendingStore {
   void forget_spending(Day day, TimePoint deadline, Callback<Done> done) override;
   void put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) override;
   void get(std::string name, TimePoint deadline, Callback<std::string> done) override;
+
+  void note(std::vector<MediaRecord> records, TimePoint deadline, Callback<Done> done) override;
+  void change(const MediaRecord& record, TimePoint deadline, Callback<Done> done) override;
+  void forget(const RunId& id, TimePoint deadline, Callback<Done> done) override;
+  void look_up(const MediaQuery& query, TimePoint deadline,
+               Callback<std::vector<MediaRecord>> done) override;
+  void totals(TimePoint deadline, Callback<std::vector<MediaTotal>> done) override;
   /// @}
 
  private:

@@ -53,4 +53,27 @@ HttpRequest upload_request(const UploadTarget& target, std::string_view content_
           .body = std::move(bytes)};
 }
 
+HttpRequest sign_request(const Addresses& fal, const Secret& key, std::string_view url,
+                         std::chrono::seconds lifetime) {
+  const std::string file = percent_encode(url.substr(0, url.find('?')));
+  return {.method = "POST",
+          .url = fmt::format("{}/storage/files/sign?url={}", fal.api, file),
+          .headers = {{"Authorization", "Key " + std::string(key.reveal())},
+                      {"Content-Type", "application/json"},
+                      {"Accept", "application/json"}},
+          .body = Body(fmt::format(R"({{"expiration_seconds":{}}})", lifetime.count()))};
+}
+
+Result<std::string> parse_signed(std::string_view body, const MediaHosts& media) {
+  const Result<Json> json = Json::parse(body);
+  const std::string link(json ? (*json)["signed_url"].as_string().value_or("") : "");
+  const std::optional<Url> url = Url::parse(link);
+  if (!url.has_value()) {
+    return Error{ErrorKind::upstream_failed, "fal gave an answer that holds no link to its file."};
+  }
+  if (media.allow(*url)) return link;
+  return Error{ErrorKind::upstream_untrusted_url,
+               "fal gave a link outside the configured hosts (FAL_MEDIA_HOSTS)."};
+}
+
 }  // namespace falproxy::inline v0::fal

@@ -253,8 +253,10 @@ void choose_response_format(Draft& draft) {
 std::optional<Error> tell_access(Draft& draft) {
   Plan& plan = draft.plan;
   plan.preferences = draft.settings.fal;
+  if (!plan.preferences.output_access) plan.preferences.output_access = draft.options.output_access;
   const OutputAccess access = plan.preferences.output_access.value_or(OutputAccess::allow);
-  if (access == OutputAccess::allow || plan.uses_sync_mode) return std::nullopt;
+  if (access == OutputAccess::allow || plan.uses_sync_mode || draft.options.opens_files)
+    return std::nullopt;
   if (plan.response_format == ResponseFormat::b64_json) {
     return Error{ErrorKind::unsupported_parameter,
                  "This model's pictures are not public ('output_access' in MODELS_FILE), so that "

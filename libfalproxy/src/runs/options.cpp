@@ -11,6 +11,10 @@ fal::EndpointId checked_endpoint(const std::string& id) {
   return fal::EndpointId::parse(id).value();
 }
 
+bool keeps_in_private(const Settings& settings) {
+  return settings.media_store.has_value() && settings.media_store->is_private();
+}
+
 }  // namespace
 
 CatalogModel catalog_model(const ModelRoute& route, ModelSettings settings) {
@@ -42,7 +46,10 @@ plan::Options plan_options(const Settings& settings) {
   return {.max_images = settings.max_images_per_request,
           .strict_parameters = settings.strict_parameters,
           .default_response_format = settings.default_response_format,
-          .nsfw_results = settings.nsfw_results};
+          .nsfw_results = settings.nsfw_results,
+          .output_access = keeps_in_private(settings) ? std::optional(OutputAccess::forbid)
+                                                      : std::optional<OutputAccess>(),
+          .opens_files = keeps_in_private(settings)};
 }
 
 RequestLimits request_limits(const Settings& settings) {
@@ -67,6 +74,7 @@ Runner::Options runner_options(const Settings& settings) {
       .keep_metadata = settings.keep_metadata,
       .upload_ttl = settings.upload_ttl,
       .default_model = settings.default_model,
+      .opens_files = keeps_in_private(settings),
       .plan = plan_options(settings)};
 }
 

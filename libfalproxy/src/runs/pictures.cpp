@@ -7,6 +7,7 @@
 #include "base/fmt.hpp"
 #include "media/picture_end.hpp"
 #include "runs/faults.hpp"
+#include "runs/links.hpp"
 #include "runs/side_by_side.hpp"
 
 namespace falproxy::inline v0::runs {
@@ -108,7 +109,8 @@ class Download {
       : world_(world),
         form_(form),
         patience_(patience),
-        request_{.url = address,
+        address_(address),
+        request_{.url = opened(world, address, patience.deadline(), patience.stop()),
                  .headers = {{"Accept", "image/*"}},
                  .max_silence = longest_download_silence},
         retry_(policy, world.parts.clock.now(), patience.deadline()) {}
@@ -154,7 +156,7 @@ class Download {
       why_ = "it could not be fetched";
     }
     world_.tally.upstream_faults.fetch_add(1);
-    world_.debug([&] { return fmt::format("GET {} -> {}", request_.url, why_); });
+    world_.debug([&] { return fmt::format("GET {} -> {}", address_, why_); });
     return std::nullopt;
   }
 
@@ -169,12 +171,13 @@ class Download {
   // The address is public: who cannot wait any longer may fetch the picture there.
   Error failed(std::string_view why) const {
     return {ErrorKind::download_failed,
-            fmt::format("The image was made, but {}. It is at {}", why, request_.url)};
+            fmt::format("The image was made, but {}. It is at {}", why, address_)};
   }
 
   const World& world_;
   const Form form_;
   const Patience& patience_;
+  const std::string address_;
   const HttpRequest request_;
   Retry retry_;
   std::string why_;
@@ -245,7 +248,8 @@ std::vector<Result<Picture>> make_pictures(const World& world,
 Result<Done> pass_on(const World& world, const std::string& address, std::string_view range,
                      const CallContext& context, ResponseSink& sink) {
   if (std::optional<Error> fault = fault_of_address(world, address)) return *std::move(fault);
-  HttpRequest request{.url = address, .max_silence = longest_download_silence};
+  HttpRequest request{.url = opened(world, address, context.deadline, context.stop),
+                      .max_silence = longest_download_silence};
   if (!range.empty()) request.headers.add("Range", std::string(range));
   const Result<Done, TransportError> sent =
       world.parts.transport.send(request, context.deadline, context.stop, sink);

@@ -9,6 +9,7 @@
 #include "base/retry.hpp"
 #include "falproxy/media.hpp"
 #include "runs/faults.hpp"
+#include "runs/links.hpp"
 
 namespace falproxy::inline v0::runs {
 namespace {
@@ -91,8 +92,9 @@ Result<Done> relay(const World& world, const std::string& address, const Patienc
                  "from (FAL_MEDIA_HOSTS)."};
   }
   Clock& clock = world.parts.clock;
-  const HttpRequest request{
-      .url = address, .headers = {{"Accept", "*/*"}}, .max_silence = longest_silence};
+  const HttpRequest request{.url = opened(world, address, patience.deadline(), patience.stop()),
+                            .headers = {{"Accept", "*/*"}},
+                            .max_silence = longest_silence};
   Retry retry(retry_policies::download, clock.now(), patience.deadline());
   std::size_t handed_on = 0;
   while (!patience.stop().stop_requested()) {

@@ -11,6 +11,7 @@
 #include "runs/faults.hpp"
 #include "runs/later.hpp"
 #include "runs/ledger.hpp"
+#include "runs/links.hpp"
 #include "runs/model_choice.hpp"
 #include "runs/pictures.hpp"
 #include "runs/recall.hpp"
@@ -205,6 +206,13 @@ Result<Done> Runner::relay(const std::string& url, const CallContext& context,
                            const std::function<bool(std::string_view)>& take) {
   return with_world([&](const World& world) {
     return runs::relay(world, url, Patience(context.deadline, context.stop), take);
+  });
+}
+
+Result<std::string> Runner::link_to(const std::string& url, std::chrono::seconds lifetime,
+                                    const CallContext& context) {
+  return with_world([&](const World& world) {
+    return runs::signed_link(world, url, lifetime, context.deadline, context.stop);
   });
 }
 

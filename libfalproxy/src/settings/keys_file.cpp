@@ -180,11 +180,18 @@ class KeysFileReader : JsonFileReader {
     into.user_header = std::string(text);
   }
 
-  static const Row rows[10];
+  void read_media_quota(const Json& value, KeyRules& into) {
+    const std::int64_t bytes = value.as_integer().value_or(0);
+    if (bytes < 1)
+      return fault("is not a number of bytes", "write a whole number from 1, without quotes");
+    into.media_quota = static_cast<std::uint64_t>(bytes);
+  }
+
+  static const Row rows[11];
   static const Row common_rows[4];
 };
 
-const KeysFileReader::Row KeysFileReader::rows[10] = {
+const KeysFileReader::Row KeysFileReader::rows[11] = {
     {"key", &KeysFileReader::read_key},
     {"budget", &KeysFileReader::read_budget},
     {"models", &KeysFileReader::read_models},
@@ -195,6 +202,7 @@ const KeysFileReader::Row KeysFileReader::rows[10] = {
     {"on_state_loss", &KeysFileReader::read_state_loss},
     {"max_job_cost", &KeysFileReader::read_max_job_cost},
     {"user_header", &KeysFileReader::read_user_header},
+    {"media_quota", &KeysFileReader::read_media_quota},
 };
 const KeysFileReader::Row KeysFileReader::common_rows[4] = {
     {"budget", &KeysFileReader::read_budget},
@@ -252,6 +260,7 @@ Json to_json(const KeyRules& rules) {
   if (rules.allow_state_loss) add("on_state_loss", "allow");
   if (rules.max_job_cost) add("max_job_cost", rules.max_job_cost->to_string());
   if (!rules.user_header.empty()) add("user_header", rules.user_header);
+  if (rules.media_quota) add("media_quota", static_cast<std::int64_t>(*rules.media_quota));
   return Json::object(members);
 }
 

@@ -10,6 +10,16 @@ std::string_view name_of(OnDisconnect value) noexcept { return name_in(on_discon
 std::string_view name_of(UnknownPrice value) noexcept { return name_in(unknown_prices, value); }
 std::string_view name_of(ImageUpload value) noexcept { return name_in(image_uploads, value); }
 
+std::string_view name_of(MediaAccess value) noexcept { return name_in(media_accesses, value); }
+
+std::ostream& operator<<(std::ostream& out, const MediaPlace& place) {
+  return Printer(out, "MediaPlace")("folder", place.folder)("bucket", place.bucket)(
+             "prefix", place.prefix)("endpoint", place.endpoint)("region", place.region)(
+             "virtual_host", place.virtual_host)("ttl", place.ttl)("max_bytes", place.max_bytes)(
+             "access", place.access)("link_life", place.link_life)
+      .end();
+}
+
 std::ostream& operator<<(std::ostream& out, const SettingsFault& fault) {
   return out << to_string(fault);
 }

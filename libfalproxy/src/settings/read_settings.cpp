@@ -80,6 +80,15 @@ void check_state(const Settings& settings, const Variable& variable,
   faults.push_back(std::move(fault));
 }
 
+void check_media_store(const Settings& settings, const Variable& variable,
+                       std::vector<SettingsFault>& faults) {
+  if (!settings.media_store || settings.state_dir != "none") return;
+  SettingsFault fault = variable.place;
+  fault.message = "needs STATE_DIR, which is none: what is kept is noted there";
+  fault.mend = "name a folder in STATE_DIR, or leave MEDIA_STORE out";
+  faults.push_back(std::move(fault));
+}
+
 }  // namespace
 
 std::string to_string(const SettingsFault& fault) {
@@ -115,6 +124,7 @@ Result<Settings, std::vector<SettingsFault>> read_settings(
   check_default_model(settings, find_variable("DEFAULT_MODEL", env, environment), faults);
   check_metrics_port(settings, find_variable("METRICS_PORT", env, environment), faults);
   check_state(settings, find_variable("STATE_DIR", env, environment), faults);
+  check_media_store(settings, find_variable("MEDIA_STORE", env, environment), faults);
   if (faults.empty()) return settings;
   std::ranges::stable_sort(
       faults, {}, [](const SettingsFault& fault) { return std::tie(fault.file, fault.line); });

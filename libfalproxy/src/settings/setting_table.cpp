@@ -136,6 +136,13 @@ constexpr SettingRow rows[] = {
     {{"SSL_CERT_FILE", "", "PEM file of the certificate authorities to trust; else the system's"},
      [](Value& v, Settings& s) { s.ssl_cert_file = std::string(v.text()); }},
 
+    // Kept files.
+    {{"MEDIA_STORE", "",
+      "where the files of answers are kept: dir:/path or s3://bucket, with ?parameters"},
+     read_media_store},
+    {{"PUBLIC_URL", "", "what clients call this server, in the addresses of kept files"},
+     [](Value& v, Settings& s) { v.address(s.public_url); }},
+
     // Money.
     {{"PRICES_FILE", "",
       "JSON file with prices that fal does not tell, or that are others for you"},

@@ -15,9 +15,15 @@ namespace falproxy::inline v0 {
 
 void SettingValue::fault(std::string message, std::string mend) {
   SettingsFault fault = place_;
-  fault.message = std::move(message);
+  fault.message = subject_.empty() ? std::move(message) : fmt::format("{} {}", subject_, message);
   fault.mend = std::move(mend);
   faults_.push_back(std::move(fault));
+}
+
+SettingValue SettingValue::part(std::string_view name, std::string_view text) const {
+  SettingValue piece(text, place_, faults_);
+  piece.subject_ = std::string(name);
+  return piece;
 }
 
 void SettingValue::boolean(bool& into) {
@@ -85,7 +91,7 @@ std::optional<std::size_t> SettingValue::one_of(std::span<const std::string_view
   }
   const std::string_view near = nearest(text_, words);
   fault(fmt::format("is not one of {}", fmt::join(words, ", ")),
-        fmt::format("write {}={}", place_.variable, near.empty() ? words.front() : near));
+        fmt::format("write {}={}", called(), near.empty() ? words.front() : near));
   return std::nullopt;
 }
 
@@ -94,7 +100,7 @@ void SettingValue::address(std::string& into) {
   while (base.ends_with('/')) base.remove_suffix(1);
   if (!Url::parse(base).has_value() || base.find('?') != std::string_view::npos) {
     fault("is not an http or https address",
-          fmt::format("write it like {}=https://host[:port][/path], without '?'", place_.variable));
+          fmt::format("write it like {}=https://host[:port][/path], without '?'", called()));
     return;
   }
   into = std::string(base);

@@ -31,6 +31,10 @@ class SettingValue {
   }  ///< without blanks around it
   [[nodiscard]] std::string_view raw() const noexcept { return raw_; }
   void fault(std::string message, std::string mend);
+  /// How many there are so far, those of other variables included.
+  [[nodiscard]] std::size_t faults() const noexcept { return faults_.size(); }
+  /// A piece of it, whose faults begin with `name`. `text` must outlive it.
+  [[nodiscard]] SettingValue part(std::string_view name, std::string_view text) const;
 
   void boolean(bool& into);
 
@@ -69,6 +73,11 @@ class SettingValue {
   std::string_view raw_;
   std::string_view text_;
   SettingsFault place_;
+  /// What it is called where it is written.
+  [[nodiscard]] std::string_view called() const noexcept {
+    return subject_.empty() ? std::string_view(place_.variable) : subject_;
+  }
+  std::string subject_ = {};  // of a piece: its name
   std::vector<SettingsFault>& faults_;
 };
 

@@ -18,4 +18,7 @@ inline constexpr NamedValue<OnDisconnect> on_disconnects[] = {{"cancel", OnDisco
 inline constexpr NamedValue<ImageUpload> image_uploads[] = {{"storage", ImageUpload::storage},
                                                             {"inline", ImageUpload::inline_data}};
 
+inline constexpr NamedValue<MediaAccess> media_accesses[] = {
+    {"public", MediaAccess::open}, {"signed", MediaAccess::signed_link}, {"key", MediaAccess::key}};
+
 }  // namespace falproxy::inline v0

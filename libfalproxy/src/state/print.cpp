@@ -1,4 +1,5 @@
 #include "base/printer.hpp"
+#include "falproxy/media_index.hpp"
 #include "falproxy/state_store.hpp"
 
 namespace falproxy::inline v0 {
@@ -57,6 +58,27 @@ std::ostream& operator<<(std::ostream& out, const StoreStatus& status) {
   return Printer(out, "StoreStatus")("name", status.name)("records", status.records)(
              "open", status.open)("waiting", status.waiting)("written", status.written)(
              "commits", status.commits)("degraded", status.degraded)
+      .end();
+}
+
+std::ostream& operator<<(std::ostream& out, const MediaRecord& record) {
+  return Printer(out, "MediaRecord")("id", record.id)("state", record.state)("owner", record.owner)(
+             "created", record.created)("expires", record.expires)("size", record.size)(
+             "content_type", record.content_type)("extension", record.extension)(
+             "model", record.model)("request_id", record.request_id)("run", record.run)(
+             "source", record.source)("cost", record.cost)
+      .end();
+}
+
+std::ostream& operator<<(std::ostream& out, const MediaQuery& query) {
+  return Printer(out, "MediaQuery")("by", query.by)("id", query.id)("owner", query.owner)(
+             "after", query.after)("now", query.now)("limit", query.limit)
+      .end();
+}
+
+std::ostream& operator<<(std::ostream& out, const MediaTotal& total) {
+  return Printer(out, "MediaTotal")("owner", total.owner)("files", total.files)("bytes",
+                                                                                total.bytes)
       .end();
 }
 

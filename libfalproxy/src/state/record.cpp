@@ -2,6 +2,7 @@
 
 #include "base/enum_names.hpp"
 #include "base/text.hpp"
+#include "falproxy/media_index.hpp"
 #include "falproxy/state_store.hpp"
 
 namespace falproxy::inline v0 {
@@ -78,5 +79,15 @@ RunQuery RunQuery::of_owner(std::string owner, std::size_t limit) {
 }
 
 RunQuery RunQuery::of_open(std::size_t limit) { return {.by = By::open, .limit = limit}; }
+
+std::string_view name_of(MediaState value) noexcept {
+  constexpr std::string_view names[] = {"waiting", "kept", "lost"};
+  return name_at(names, value);
+}
+
+std::string_view name_of(MediaQuery::By value) noexcept {
+  constexpr std::string_view names[] = {"id", "owner", "oldest", "expired", "waiting"};
+  return name_at(names, value);
+}
 
 }  // namespace falproxy::inline v0

@@ -1,0 +1,23 @@
+// links.hpp: addresses of fal's files that open though the files are not public.
+#pragma once
+
+#include <chrono>
+#include <stop_token>
+#include <string>
+
+#include "runs/driver.hpp"
+
+namespace falproxy::inline v0::runs {
+
+/// Signs it with the keys of one account after the other. Errors: upstream_untrusted_url (it is on
+/// no host of fal's), download_failed (no account may sign it, or fal does not answer), cancelled.
+[[nodiscard]] Result<std::string> signed_link(const World& world, const std::string& address,
+                                              std::chrono::seconds lifetime, TimePoint deadline,
+                                              const std::stop_token& stop);
+
+/// Where the file is to be fetched: a signed link if files may not be public, and there is one;
+/// else `address`.
+[[nodiscard]] std::string opened(const World& world, const std::string& address, TimePoint deadline,
+                                 const std::stop_token& stop);
+
+}  // namespace falproxy::inline v0::runs
