@@ -129,6 +129,7 @@ struct Service::Impl {
               .spending = *state.spending,
               .users = users,
               .stored_keys = stored_keys,
+              .store = *state.store,
               .state = [this] { return state.status(); },
               .gauges = [this] { return gauges(); }},
              settings) {

@@ -94,6 +94,7 @@ Response SpeechCall::answer() {
       parts_.executor, body->size(), [&] { return openai::parse_speech(*body, rules_->limits); });
   if (!asked) return failure(std::move(asked).error());
   asked_ = *std::move(asked);
+  name_model(asked_.wish);
   record_.model = asked_.wish.model.value_or("");
   if (dry_run_) return explain(asked_.wish);
   note_user(asked_.wish);
@@ -229,6 +230,7 @@ class TranscriptCall final : public WishCall {
 Response TranscriptCall::answer() {
   Result<openai::TranscriptRequest> asked = read_form();
   if (!asked) return failure(std::move(asked).error());
+  name_model(asked->wish);
   record_.model = asked->wish.model.value_or("");
   if (dry_run_) return explain(asked->wish);
   note_user(asked->wish);

@@ -172,6 +172,13 @@ class KeysFileReader : JsonFileReader {
       fault("is not an amount of dollars", R"(write it like "0.50", in quotes)");
   }
 
+  void read_llm_reserve(const Json& value, KeyRules& into) {
+    const std::optional<Usd> amount = Usd::parse(value.as_string().value_or(""));
+    if (!amount.has_value())
+      return fault("is not an amount of dollars", R"(write it like "0.05", in quotes)");
+    into.llm_reserve = *amount;
+  }
+
   void read_user_header(const Json& value, KeyRules& into) {
     const std::string_view text = value.as_string().value_or("");
     if (!is_field_name(text)) {
@@ -180,11 +187,11 @@ class KeysFileReader : JsonFileReader {
     into.user_header = std::string(text);
   }
 
-  static const Row rows[10];
+  static const Row rows[11];
   static const Row common_rows[4];
 };
 
-const KeysFileReader::Row KeysFileReader::rows[10] = {
+const KeysFileReader::Row KeysFileReader::rows[11] = {
     {"key", &KeysFileReader::read_key},
     {"budget", &KeysFileReader::read_budget},
     {"models", &KeysFileReader::read_models},
@@ -194,6 +201,7 @@ const KeysFileReader::Row KeysFileReader::rows[10] = {
     {"unknown_price", &KeysFileReader::read_unknown_price},
     {"on_state_loss", &KeysFileReader::read_state_loss},
     {"max_job_cost", &KeysFileReader::read_max_job_cost},
+    {"llm_reserve", &KeysFileReader::read_llm_reserve},
     {"user_header", &KeysFileReader::read_user_header},
 };
 const KeysFileReader::Row KeysFileReader::common_rows[4] = {
@@ -251,6 +259,8 @@ Json to_json(const KeyRules& rules) {
                              : Json(name_of(rules.unknown_price)));
   if (rules.allow_state_loss) add("on_state_loss", "allow");
   if (rules.max_job_cost) add("max_job_cost", rules.max_job_cost->to_string());
+  if (rules.llm_reserve != KeyRules().llm_reserve)
+    add("llm_reserve", rules.llm_reserve.to_string());
   if (!rules.user_header.empty()) add("user_header", rules.user_header);
   return Json::object(members);
 }
