@@ -223,4 +223,23 @@ TEST_CASE("Azure's addresses name the model, and win over the body") {
   }
 }
 
+TEST_CASE("a deployment names the model of a form and of a speech, too, which may name none") {
+  Served served(Environment{{"SUPPORTED_MODELS",
+                             "nano:fal-ai/nano-banana+fal-ai/nano-banana/edit,"
+                             "tts/one:falsim/storyteller"}});
+  const std::string body =
+      "--b\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\nblue\r\n"
+      "--b\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\n" +
+      served.sim.url() + "/files/a.png\r\n--b--\r\n";
+  RawClient client(served.port());
+  client.send("POST /openai/deployments/nano/images/edits?api-version=1 HTTP/1.1\r\nHost: a\r\n" +
+              key_field() + "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: " +
+              std::to_string(body.size()) + "\r\n\r\n" + body);
+  CHECK(client.receive().status == 200);
+  CHECK(served.sim.submits().back().endpoint == "fal-ai/nano-banana/edit");
+  CHECK(served.post("/openai/deployments/tts%2Fone/audio/speech", R"({"input":"Good morning."})")
+            .status == 200);
+  CHECK(served.sim.submits().back().endpoint == "falsim/storyteller");
+}
+
 }  // namespace falproxy::app

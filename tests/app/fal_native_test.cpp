@@ -250,4 +250,24 @@ TEST_CASE(
   }));
 }
 
+TEST_CASE("a restart still knows whose a job is, and asks fal for it") {
+  const testing::Folder folder;
+  Environment settings = native_models;
+  settings["STATE_DIR"] = folder.path();
+  std::string id;
+  {
+    Served served(settings);
+    id = text_at(by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev", fox).body,
+                 "request_id");
+  }
+  Served served(settings);
+  const std::string job = std::string(queue) + "fal-ai/flux/requests/" + id;
+  served.wait_for_documents();
+  const std::uint64_t before = served.sim.stats().requests;
+  CHECK(by_proxy(served, "GET", job, {}, "other-key-of-16-letters").status == 404);
+  CHECK(served.sim.stats().requests == before);
+  CHECK(by_proxy(served, "GET", job).status == 404);  // this falsim does not know it
+  CHECK(served.sim.stats().requests > before);
+}
+
 }  // namespace falproxy::app

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "folder.hpp"
 #include "served.hpp"
 
 namespace falproxy::app {
@@ -236,6 +237,24 @@ TEST_CASE("a response of a chat model passes whole") {
   const Received streamed =
       served.post(responses, R"({"model":"gpt-5","input":"hello","stream":true})");
   CHECK(events_in(streamed.body).back().type == "response.completed");
+}
+
+TEST_CASE("a restart finds the pictures of earlier responses") {
+  const testing::Folder folder;
+  Environment settings = response_models;
+  settings["STATE_DIR"] = folder.path();
+  std::string resp;
+  {
+    Served served(settings);
+    resp = text_at(served.post(responses, with_input("\"a fox\"") + with_tool).body, "id");
+  }
+  Served served(settings);
+  const Received got = served.post(
+      responses,
+      with_input("\"make it blue\",\"previous_response_id\":\"" + resp + "\"") + with_tool);
+  CAPTURE(got.body.substr(0, 300));
+  CHECK(got.status == 200);
+  CHECK(served.sim.submits().back().endpoint == "fal-ai/nano-banana/edit");
 }
 
 }  // namespace falproxy::app

@@ -73,6 +73,7 @@ export async function startServers({ simArgs = [], env = {} } = {}) {
     url: proxy.value,
     sim: sim.value.FAL_QUEUE_URL,
     log: proxy.printed,
+    pid: proxy.child.pid,
     async stop() {
       await stop(proxy);
       await stop(sim);

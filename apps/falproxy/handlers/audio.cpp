@@ -89,12 +89,12 @@ class SpeechCall final : public WishCall {
 
 Response SpeechCall::answer() {
   Result<std::string> body = read_text();
+  if (body) body = with_named_model(*std::move(body));
   if (!body) return failure(std::move(body).error());
   Result<openai::SpeechRequest> asked = run_by_size(
       parts_.executor, body->size(), [&] { return openai::parse_speech(*body, rules_->limits); });
   if (!asked) return failure(std::move(asked).error());
   asked_ = *std::move(asked);
-  name_model(asked_.wish);
   record_.model = asked_.wish.model.value_or("");
   if (dry_run_) return explain(asked_.wish);
   note_user(asked_.wish);
@@ -230,7 +230,6 @@ class TranscriptCall final : public WishCall {
 Response TranscriptCall::answer() {
   Result<openai::TranscriptRequest> asked = read_form();
   if (!asked) return failure(std::move(asked).error());
-  name_model(asked->wish);
   record_.model = asked->wish.model.value_or("");
   if (dry_run_) return explain(asked->wish);
   note_user(asked->wish);
@@ -244,6 +243,7 @@ Response TranscriptCall::answer() {
 Result<openai::TranscriptRequest> TranscriptCall::read_form() {
   Result<std::vector<openai::FormPart>> parts = read_parts(openai::FormGatherer::Files::sound);
   if (!parts) return std::move(parts).error();
+  name_model(*parts);
   return run_by_size(parts_.executor, record_.request_bytes, [&] {
     return openai::parse_transcript(translate_, *std::move(parts), rules_->limits);
   });

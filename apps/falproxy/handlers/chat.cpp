@@ -88,6 +88,7 @@ void ChatCall::choose_forms(const openai::ChatRequest& chat) {
   answer_.id = new_talk_id("chatcmpl-");
   answer_.created = unix_now();
   answer_.model = record_.model;
+  if (answer_.model.empty()) answer_.model = rules_->settings.default_model;
   if (answer_.model.empty()) answer_.model = parts_.catalog.models().front().name;
   choices_ = chat.choices;
   include_usage_ = chat.include_usage;

@@ -8,6 +8,7 @@
 #include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
+#include "falproxy/chat_router.hpp"
 #include "falproxy/form_reader.hpp"
 #include "falproxy/openai.hpp"
 #include "falproxy/plan.hpp"
@@ -143,6 +144,25 @@ Result<Wish> WishCall::read_wish(Intent intent) {
   if (!wish) return wish;
   if (std::optional<Error> fault = settle_model(*wish)) return *std::move(fault);
   return wish;
+}
+
+void WishCall::name_model(std::vector<openai::FormPart>& parts) const {
+  const std::string_view deployment = request_.parameter(serving::deployment_parameter);
+  if (deployment.empty()) return;
+  std::erase_if(parts, [](const openai::FormPart& part) { return part.name == "model"; });
+  openai::FormPart model;
+  model.name = "model";
+  model.owner = std::make_shared<const std::string>(deployment);
+  model.bytes = *model.owner;
+  parts.push_back(std::move(model));
+}
+
+Result<std::string> WishCall::with_named_model(std::string body) const {
+  const std::string_view deployment = request_.parameter(serving::deployment_parameter);
+  if (deployment.empty()) return body;
+  const Result<std::optional<router::NamedModel>> found = router::find_model(body);
+  if (!found) return found.error();
+  return router::with_model(body, *found, deployment);
 }
 
 std::optional<Error> WishCall::settle_model(Wish& wish) const {

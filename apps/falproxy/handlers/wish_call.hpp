@@ -60,6 +60,8 @@ class WishCall {
   [[nodiscard]] Result<Wish> read_wish(Intent intent);
   /// The address may name the model, as Azure's clients write it, and then decides.
   void name_model(Wish& wish) const;
+  void name_model(std::vector<openai::FormPart>& parts) const;
+  [[nodiscard]] Result<std::string> with_named_model(std::string body) const;
   /// Does that, too. Errors: unknown_model, of the name of a chat model.
   [[nodiscard]] std::optional<Error> settle_model(Wish& wish) const;
   /// X-Falproxy-Callback came with a request that waits for its answer.
