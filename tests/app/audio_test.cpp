@@ -99,7 +99,7 @@ TEST_CASE("speech comes as its true type, whatever was asked for") {
     if (c.type == "audio/wav") CHECK(type == media::SoundType::wav);
     if (c.type == "audio/mpeg") CHECK(type == media::SoundType::mp3);
     // 22 characters are 1466 ms, of 24 samples of two bytes each.
-    const std::size_t samples = 1466 * 48;
+    const std::size_t samples = std::size_t{1466} * 48;
     if (c.type.starts_with("audio/pcm")) CHECK(answer.body.size() == samples);
     if (c.type == "audio/wav") CHECK(answer.body.size() == samples + 44);
   }

@@ -133,7 +133,8 @@ TEST_CASE("another key takes a chat that fal refuses for its key, and nobody hea
            {403, R"({"detail":"User is locked. Reason: Exhausted balance."})"},
            {402, R"({"error":{"message":"Insufficient credits","code":402}})"},
            {429, R"({"detail":"Reached concurrent requests limit of 2"})"}}) {
-    CAPTURE(status);
+    const int answered = status;
+    CAPTURE(answered);
     Served served(routed);
     served.sim.add_fault(at_router(status, body, "one-id:one-secret"));
     CHECK(served.post(completions, say("gpt", "a")).status == 200);

@@ -43,8 +43,8 @@ Received below(const Served& served, const std::string& method, const std::strin
 constexpr const char* queue = "https://queue.fal.run/";
 
 // Waits for the end; the result.
-Received result_of(const Served& served, const std::string& id) {
-  const std::string job = std::string(queue) + "fal-ai/flux/requests/" + id;
+Received result_of(const Served& served, const std::string& fal_id) {
+  const std::string job = std::string(queue) + "fal-ai/flux/requests/" + fal_id;
   for (int tries = 0; tries < 1'000; ++tries) {
     const Received status = by_proxy(served, "GET", job + "/status?logs=1");
     if (text_at(status.body, "status") == "COMPLETED") break;
@@ -61,7 +61,7 @@ TEST_CASE("fal's client submits, asks and fetches through the proxy, with this s
       by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev?fal_max_queue_length=5", fox);
   CAPTURE(submitted.body);
   REQUIRE(submitted.status == 200);
-  const std::string id = text_at(submitted.body, "request_id");
+  const std::string fal_id = text_at(submitted.body, "request_id");
   const auto seen = served.sim.submits().at(0);
   CHECK(seen.input == fox);
   CHECK(seen.headers.find("authorization")->starts_with("Key "));
@@ -70,7 +70,7 @@ TEST_CASE("fal's client submits, asks and fetches through the proxy, with this s
   CHECK_FALSE(seen.headers.find("cookie"));
   CHECK_FALSE(seen.headers.find("x-fal-target-url"));
   CHECK(text_at(submitted.body, "status_url").starts_with(served.sim.url()));
-  const Received result = result_of(served, id);
+  const Received result = result_of(served, fal_id);
   CHECK(result.status == 200);
   CHECK(text_at(result.body, "images.0.url").starts_with(served.sim.url()));
   CHECK_FALSE(result.header("x-fal-request-id").empty());
@@ -85,12 +85,12 @@ TEST_CASE("below /fal/queue the addresses of a job lead back here") {
   const Received submitted =
       below(served, "POST", "/fal/queue/fal-ai/flux/dev", fox, "X-Forwarded-Proto: https\r\n");
   REQUIRE(submitted.status == 200);
-  const std::string id = text_at(submitted.body, "request_id");
-  const std::string here = "https://a.example/fal/queue/fal-ai/flux/requests/" + id;
+  const std::string fal_id = text_at(submitted.body, "request_id");
+  const std::string here = "https://a.example/fal/queue/fal-ai/flux/requests/" + fal_id;
   CHECK(text_at(submitted.body, "status_url") == here + "/status");
   CHECK(text_at(submitted.body, "response_url") == here);
   CHECK(text_at(submitted.body, "cancel_url") == here + "/cancel");
-  const std::string path = "/fal/queue/fal-ai/flux/requests/" + id;
+  const std::string path = "/fal/queue/fal-ai/flux/requests/" + fal_id;
   CHECK(eventually([&] {
     return text_at(below(served, "GET", path + "/status").body, "status") == "COMPLETED";
   }));
@@ -119,11 +119,11 @@ TEST_CASE("a job is its submitter's: to others, and if nobody has it, fal is not
   Served served(native_models);
   const Received submitted = by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev", fox);
   const std::string job = std::string(queue) + "fal-ai/flux/requests/";
-  const std::string id = text_at(submitted.body, "request_id");
+  const std::string fal_id = text_at(submitted.body, "request_id");
   const std::uint64_t before = served.sim.stats().requests;
   for (const Received& got :
-       {by_proxy(served, "GET", job + id + "/status", {}, "other-key-of-16-letters"),
-        by_proxy(served, "PUT", job + id + "/cancel", {}, "other-key-of-16-letters"),
+       {by_proxy(served, "GET", job + fal_id + "/status", {}, "other-key-of-16-letters"),
+        by_proxy(served, "PUT", job + fal_id + "/cancel", {}, "other-key-of-16-letters"),
         by_proxy(served, "GET", job + "00000000-0000-4000-8000-000000000000")}) {
     CHECK(got.status == 404);
     CHECK(got.body == R"({"status":"NOT_FOUND"})");
@@ -138,9 +138,9 @@ TEST_CASE("a job is cancelled by who submitted it, with the key that did") {
   for (int i = 0; i < 4; ++i) {
     const Received submitted =
         by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev", fox);
-    const std::string id = text_at(submitted.body, "request_id");
+    const std::string fal_id = text_at(submitted.body, "request_id");
     const Received cancelled =
-        by_proxy(served, "PUT", std::string(queue) + "fal-ai/flux/requests/" + id + "/cancel");
+        by_proxy(served, "PUT", std::string(queue) + "fal-ai/flux/requests/" + fal_id + "/cancel");
     CHECK(cancelled.status == 202);
   }
   CHECK(served.sim.stats().cancelled == 4);
@@ -254,14 +254,14 @@ TEST_CASE("a restart still knows whose a job is, and asks fal for it") {
   const testing::Folder folder;
   Environment settings = native_models;
   settings["STATE_DIR"] = folder.path();
-  std::string id;
+  std::string fal_id;
   {
     Served served(settings);
-    id = text_at(by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev", fox).body,
-                 "request_id");
+    fal_id = text_at(by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev", fox).body,
+                     "request_id");
   }
   Served served(settings);
-  const std::string job = std::string(queue) + "fal-ai/flux/requests/" + id;
+  const std::string job = std::string(queue) + "fal-ai/flux/requests/" + fal_id;
   served.wait_for_documents();
   const std::uint64_t before = served.sim.stats().requests;
   CHECK(by_proxy(served, "GET", job, {}, "other-key-of-16-letters").status == 404);

@@ -111,8 +111,8 @@ TEST_CASE("the events of a response come in OpenAI's order, numbered without hol
     CHECK(text_at(events[i].data, "type") == order[i]);
     CHECK(at(events[i].data, "sequence_number").as_integer() == static_cast<std::int64_t>(i));
   }
-  const std::string id = text_at(events[0].data, "response.id");
-  CHECK(id == text_at(events[12].data, "response.id"));
+  const std::string frame_id = text_at(events[0].data, "response.id");
+  CHECK(frame_id == text_at(events[12].data, "response.id"));
   CHECK(text_at(events[2].data, "item.id") == text_at(events[6].data, "item.id"));
   CHECK(text_at(events[6].data, "item.result").starts_with("iVBOR"));
   CHECK(text_at(events[12].data, "response.output.0.result").starts_with("iVBOR"));
@@ -205,7 +205,8 @@ TEST_CASE("what needs a store of responses, and what nobody could use, is refuse
            {R"("prompt":{"id":"pmpt_1"})", "prompt"},
            {R"("text":{"format":{"type":"json_schema"}})", "text.format"},
            {R"("tool_choice":{"type":"function","name":"f"})", "tool_choice"}}) {
-    CAPTURE(member);
+    const std::string asked = member;
+    CAPTURE(asked);
     const Received got = served.post(responses, with_input("\"a\"," + member) + with_tool);
     CHECK(got.status == 400);
     CHECK(text_at(got.body, "error.param") == param);

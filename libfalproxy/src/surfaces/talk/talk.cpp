@@ -68,9 +68,7 @@ class MessageReader {
     }
     if (type == "text" || type == "input_text" || type == "output_text") {
       add_text(text_of(part, "text"));
-    } else if (part.contains("image_url")) {
-      take_picture(part);
-    } else if (type == "image" && part.contains("url")) {
+    } else if (part.contains("image_url") || (type == "image" && part.contains("url"))) {
       take_picture(part);
     } else if (!type.empty() && type != "refusal" && type != "reasoning") {
       leftovers_.emplace_back(name_, fmt::format("a part of the type '{}' has no use for a picture",
