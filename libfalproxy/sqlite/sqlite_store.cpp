@@ -552,8 +552,9 @@ void SqliteStore::Impl::read_spending(TimePoint deadline, std::function<int(T&)>
 
 void SqliteStore::charge(std::vector<Charge> charges, Durability durability, TimePoint deadline,
                          Callback<Done> done) {
+  const std::size_t size = 256 * (1 + charges.size());
   impl_->change_spending(
-      durability == Durability::lazy, deadline, 256 * (1 + charges.size()),
+      durability == Durability::lazy, deadline, size,
       [&rows = impl_->spending_rows, charges = std::move(charges)] { return rows.charge(charges); },
       std::move(done));
 }

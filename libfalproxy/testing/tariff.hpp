@@ -27,7 +27,7 @@ struct Tariff {
 [[nodiscard]] inline std::string billed_units(std::string_view endpoint,
                                               const std::vector<Picture>& pictures) {
   if (!tariff_of(endpoint).by_area) return std::to_string(pictures.size());
-  constexpr std::uint64_t megapixel = std::uint64_t{1024} * 1024;
+  constexpr std::uint64_t megapixel = 1 << 20;
   std::uint64_t units = 0;
   for (const Picture& picture : pictures)
     units += (std::uint64_t{picture.width} * picture.height + megapixel - 1) / megapixel;

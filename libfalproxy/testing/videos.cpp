@@ -78,8 +78,7 @@ void put_big(std::string& out, std::uint64_t value, int bytes) {
 }
 
 void put_id(std::string& out, std::uint32_t id) {
-  const int bytes = (std::bit_width(id) + 7) / 8;
-  put_big(out, id, static_cast<int>(bytes));
+  put_big(out, id, (static_cast<int>(std::bit_width(id)) + 7) / 8);
 }
 
 std::string element(std::uint32_t id, std::string_view content) {

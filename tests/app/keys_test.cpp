@@ -70,8 +70,8 @@ TEST_CASE("a model outside of a key's list is refused before anything is paid, a
 
   std::string name;
   for (const Json& model : at(all.body, "data").elements()) {
-    const std::string id(*model["id"].as_string());
-    if (!id.starts_with("fl")) name = id;
+    const std::string_view listed_name = *model["id"].as_string();
+    if (!listed_name.starts_with("fl")) name = listed_name;
   }
   REQUIRE_FALSE(name.empty());
   CHECK(listed.body.find("\"" + name + "\"") == std::string::npos);
@@ -162,8 +162,8 @@ TEST_CASE("of ten thousand keys each is found, and no other text is") {
     const std::string number = std::to_string(i);
     settings.keys.push_back({.name = "k" + number, .key = Secret("key-number-" + number)});
   }
-  const OpensslCodecs codecs;
-  const AccessBook book(settings, codecs);
+  const OpensslCodecs hashes;
+  const AccessBook book(settings, hashes);
   const auto check = [&](const std::string& key) {
     RequestHead head;
     head.fields.push_back({"authorization", key});

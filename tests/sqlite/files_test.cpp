@@ -220,7 +220,7 @@ TEST_CASE("a damaged store is set aside, kept as it was, and a new one is begun"
 TEST_CASE("a large file whose end is missing is set aside when it is opened") {
   const tests::Folder folder;
   fill(folder, 1, 20'000);  // too large for a look at every page
-  fs::resize_file(folder.file(), fs::file_size(folder.file()) - 2 * 4096);
+  fs::resize_file(folder.file(), fs::file_size(folder.file()) - 8192);
   const auto store = tests::opened(folder);
   CHECK(store->notice().find("its end is missing") != std::string::npos);
   CHECK(damaged_in(folder.store()).size() == 1);

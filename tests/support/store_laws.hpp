@@ -403,9 +403,9 @@ inline void law_what_is_too_large_or_senseless_is_refused(StateStore& store) {
 }
 
 inline void law_each_callback_is_called_once_and_may_call_again(StateStore& store) {
-  constexpr unsigned threads = 4, each = 50;
-  std::vector<Answer<Done>> writes(threads * each);
-  std::vector<Answer<std::vector<RunRecord>>> finds(threads * each);
+  constexpr unsigned threads = 4, each = 50, all = threads * each;
+  std::vector<Answer<Done>> writes(all);
+  std::vector<Answer<std::vector<RunRecord>>> finds(all);
   std::vector<std::thread> writers;
   for (unsigned t = 0; t < threads; ++t) {
     writers.emplace_back([&, t] {
@@ -420,16 +420,16 @@ inline void law_each_callback_is_called_once_and_may_call_again(StateStore& stor
     });
   }
   for (std::thread& writer : writers) writer.join();
-  for (unsigned i = 0; i < threads * each; ++i) {
+  for (unsigned i = 0; i < all; ++i) {
     CHECK(writes[i].wait().has_value());
     CHECK(numbers(finds[i].wait()) == std::to_string(i + 1));
   }
-  for (unsigned i = 0; i < threads * each; ++i) {
+  for (unsigned i = 0; i < all; ++i) {
     CHECK(writes[i].calls() == 1);
     CHECK(finds[i].calls() == 1);
   }
   CHECK(store.status().waiting == 0);
-  CHECK(store.status().written == threads * each);
+  CHECK(store.status().written == all);
 }
 
 inline void law_writes_of_one_thread_keep_their_order(StateStore& store) {
