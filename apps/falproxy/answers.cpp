@@ -6,6 +6,8 @@
 
 #include "base/fmt.hpp"
 #include "base/text.hpp"
+#include "base/utf8.hpp"
+#include "falproxy/json.hpp"
 #include "falproxy/openai.hpp"
 #include "log.hpp"
 #include "serving/head.hpp"
@@ -55,7 +57,8 @@ void Cors::append(std::string& fields, const RequestHead* head) const {
 
 void Cors::append_preflight(std::string& fields, const RequestHead& head) const {
   const std::string_view asked = head.find("access-control-request-headers").value_or("");
-  append_field(fields, "Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE, OPTIONS");
+  append_field(fields, "Access-Control-Allow-Methods",
+               "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
   append_field(fields, "Access-Control-Allow-Headers",
                is_name_list(asked) ? asked : "authorization, content-type");
   append_field(fields, "Access-Control-Max-Age", "86400");
@@ -120,10 +123,18 @@ void append_underway(std::string& fields, const Underway& underway) {
   if (!ids.empty()) append_safe_field(fields, "x-fal-request-id", ids);
 }
 
-serving::Response error_answer(const Error& error, std::string_view model,
-                               std::string_view user_agent, Medium makes) {
+bool speaks_fal(std::string_view route) noexcept { return route.starts_with("/fal/"); }
+
+Body fal_error(const Error& error) {
+  return Body(Json::object({{"detail", cut(error.message, 4096)}}).dump());
+}
+
+bool repeats_all(std::string_view user_agent) noexcept { return user_agent.starts_with("ai/"); }
+
+serving::Response error_answer(const Error& error, std::string_view model, bool once,
+                               Medium makes) {
   openai::ErrorRow row = openai::describe(error.kind);
-  if (error.submitted && row.status > 407 && user_agent.starts_with("ai/")) row.status = 400;
+  if (error.submitted && row.status > 407 && once) row.status = 400;
   serving::Response answer{.status = row.status,
                            .body = Body(openai::write_error(error, model, makes))};
   std::optional<Milliseconds> retry_after = error.retry_after;

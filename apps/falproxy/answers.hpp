@@ -74,12 +74,19 @@ void append_facts(std::string& fields, const Facts& facts);
 /// What is known of them once fal has a job.
 void append_underway(std::string& fields, const Underway& underway);
 
-/// An error as it goes to an OpenAI client. `model`: as asked for. `user_agent`: programs built on
-/// the AI SDK send again what is answered with 408, 409, 429 or 500 and more, whatever the answer
-/// says; a failure after fal took a job, which may be billed, has the status 400 for them. `makes`:
+/// Of fal's own API, whose clients read the message at `detail`.
+[[nodiscard]] bool speaks_fal(std::string_view route) noexcept;
+/// An error in fal's words.
+[[nodiscard]] Body fal_error(const Error& error);
+
+/// Programs built on the AI SDK send again what is answered with 408, 409, 429 or 500 and more,
+/// whatever the answer says.
+[[nodiscard]] bool repeats_all(std::string_view user_agent) noexcept;
+
+/// An error as it goes to an OpenAI client. `model`: as asked for. `once`: a failure after fal took
+/// a job, which may be billed, has the status 400, which nobody sends again by himself. `makes`:
 /// see openai::write_error().
 [[nodiscard]] serving::Response error_answer(const Error& error, std::string_view model = {},
-                                             std::string_view user_agent = {},
-                                             Medium makes = Medium::image);
+                                             bool once = false, Medium makes = Medium::image);
 
 }  // namespace falproxy::app

@@ -63,7 +63,7 @@ Door::Door(Parts parts, Settings settings)
       limiter_(limits_of(settings)),
       rules_(std::make_shared<const Rules>(std::move(settings), parts_.codecs,
                                            parts_.stored_keys.all())),
-      models_(ModelList::make(parts_.catalog, parts_.budgets, started_)) {}
+      models_(ModelList::make(parts_.catalog, parts_.budgets, rules_->settings, started_)) {}
 
 std::vector<serving::Route> Door::routes(std::span<const RouteRow> table) {
   std::vector<serving::Route> routes;
@@ -114,17 +114,21 @@ Gauges Door::gauges() const {
 // Whoever asks while another makes it anew gets the one before.
 std::shared_ptr<const ModelList> Door::models() {
   std::shared_ptr<const ModelList> list;
+  std::shared_ptr<const Rules> rules;
   {
     const std::lock_guard lock(mutex_);
     const TimePoint now = steady_now();
     if (models_->is_complete() && now < models_checked_ + models_interval) return models_;
     models_checked_ = now;
     list = models_;
+    rules = rules_;
   }
-  if (!list->is_outdated(parts_.catalog, parts_.budgets) || listing_.exchange(true)) return list;
+  if (!list->is_outdated(parts_.catalog, parts_.budgets, rules->settings) ||
+      listing_.exchange(true))
+    return list;
   const Finally made([this] { listing_ = false; });
   parts_.executor.run_blocking(
-      [&] { list = ModelList::make(parts_.catalog, parts_.budgets, started_); });
+      [&] { list = ModelList::make(parts_.catalog, parts_.budgets, rules->settings, started_); });
   const std::lock_guard lock(mutex_);
   return models_ = list;
 }
@@ -169,6 +173,7 @@ Response Door::answer(const RouteRow& row, Request& request) {
 
 Response Door::failure(std::string_view request_id, std::string_view route, const Error& error) {
   Response answer = error_answer(error);
+  if (speaks_fal(route)) answer.body = fal_error(error);
   parts_.metrics.count_reply(route, answer.status);
   parts_.log.request(shortened({.time = std::chrono::system_clock::now(),
                                 .request_id = std::string(request_id),
@@ -225,7 +230,9 @@ void Door::tell(RequestRecord record, const Error* error, const Rules& rules) {
   const std::string& served =
       record.receipt.served_model.empty() ? record.model : record.receipt.served_model;
   const auto& models = rules.settings.models;
-  const bool known = std::ranges::find(models, served, &ModelRoute::name) != models.end();
+  const auto& chats = rules.settings.chat_models;
+  const bool known = std::ranges::find(models, served, &ModelRoute::name) != models.end() ||
+                     std::ranges::find(chats, served, &ChatRoute::name) != chats.end();
   parts_.metrics.record(record, known);
   if (!record.client.empty()) {
     // What its jobs cost was noted when they ended.

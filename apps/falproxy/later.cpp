@@ -1,7 +1,5 @@
 #include "later.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -14,6 +12,7 @@
 #include "base/hmac.hpp"
 #include "base/text.hpp"
 #include "falproxy/fal.hpp"
+#include "keepsakes.hpp"
 #include "media_store/media_keeper.hpp"
 #include "serving/reactor.hpp"
 
@@ -24,12 +23,6 @@ using nlohmann::ordered_json;
 
 constexpr std::string_view id_prefix = "job_";
 constexpr std::size_t longest_callback = 2'000;
-
-RunId draw_id() {
-  RunId id;
-  if (::getentropy(id.bytes.data(), id.bytes.size()) != 0) throw std::bad_alloc();
-  return id;
-}
 
 // So long a request waits for fal to take or refuse its job: what fal refuses has a status of its
 // own then.
@@ -106,7 +99,7 @@ std::variant<Begun, Outcome> begin_later(Door& door, Wish wish, LaterCall call) 
   const TimePoint began = serving::steady_now();
   const std::optional<std::string> prompt =
       held->run.keeps_prompt ? asked->prompt : std::optional<std::string>();
-  const RunId id = held->run.id = draw_id();
+  const RunId id = held->run.id = draw_run_id();
   held->run.noted = [start](const RunId& noted) { start->tell([&] { start->noted = noted; }); };
   held->run.taken = [start](const Underway& now) { start->tell([&] { start->underway = now; }); };
   const bool runs = door.parts().background.begin([=, &door](const std::stop_token& stop) {

@@ -49,6 +49,13 @@ openai::ModelEntry entry_of(const CatalogModel& model, WallTime created) {
           .owned_by = std::string(app.substr(0, app.find('/')))};
 }
 
+openai::ModelEntry chat_entry(std::string_view name, WallTime created) {
+  return {.id = std::string(name),
+          .created = std::chrono::floor<Seconds>(created.time_since_epoch()).count(),
+          .owned_by = "openrouter",
+          .is_chat = true};
+}
+
 }  // namespace
 
 std::optional<Usd> estimate_of(const plan::Plan& plan, std::string_view endpoint,
@@ -70,12 +77,14 @@ ModelList::Source ModelList::source_of(const Catalog& catalog) {
   return source;
 }
 
-bool ModelList::is_outdated(const Catalog& catalog, const Budgets& budgets) const {
-  return budgets.prices() != prices_ || source_of(catalog) != source_;
+bool ModelList::is_outdated(const Catalog& catalog, const Budgets& budgets,
+                            const Settings& settings) const {
+  return budgets.prices() != prices_ || source_of(catalog) != source_ ||
+         chats_ != settings.chat_models;
 }
 
 std::shared_ptr<const ModelList> ModelList::make(const Catalog& catalog, const Budgets& budgets,
-                                                 WallTime created) {
+                                                 const Settings& settings, WallTime created) {
   auto list = std::make_shared<ModelList>();
   list->prices_ = budgets.prices();
   for (const CatalogModel& model : catalog.models()) {
@@ -98,6 +107,12 @@ std::shared_ptr<const ModelList> ModelList::make(const Catalog& catalog, const B
     entry.details = Json::object(details);
     list->each_.emplace(model.name, piece(openai::write_model(entry)));
   }
+  list->chats_ = settings.chat_models;
+  for (const ChatRoute& chat : list->chats_) {
+    if (chat.name.find('*') != std::string::npos) continue;
+    list->entries_.push_back(chat_entry(chat.name, created));
+    list->each_.emplace(chat.name, piece(openai::write_model(list->entries_.back())));
+  }
   list->all_ = piece(openai::write_models(list->entries_));
   return list;
 }
@@ -119,6 +134,10 @@ Piece plain_model(const CatalogModel& model, std::string_view id, WallTime creat
   entry.id = id;
   entry.details = Json::object({{"endpoint", Json::string(model.endpoint.str())}});
   return piece(openai::write_model(entry));
+}
+
+Piece plain_chat_model(std::string_view id, WallTime created) {
+  return piece(openai::write_model(chat_entry(id, created)));
 }
 
 }  // namespace falproxy::app

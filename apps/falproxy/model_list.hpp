@@ -28,10 +28,12 @@ class ModelList {
   /// `created`: what the models say of themselves; fal's documents do not.
   [[nodiscard]] static std::shared_ptr<const ModelList> make(const Catalog& catalog,
                                                              const Budgets& budgets,
+                                                             const Settings& settings,
                                                              WallTime created);
 
   /// Making it again would give something else.
-  [[nodiscard]] bool is_outdated(const Catalog& catalog, const Budgets& budgets) const;
+  [[nodiscard]] bool is_outdated(const Catalog& catalog, const Budgets& budgets,
+                                 const Settings& settings) const;
 
   [[nodiscard]] const Piece& all() const noexcept { return all_; }
   /// As all(), of those that `may_use` says yes to.
@@ -48,6 +50,7 @@ class ModelList {
   [[nodiscard]] static Source source_of(const Catalog& catalog);
 
   Source source_;
+  std::vector<ChatRoute> chats_;
   std::shared_ptr<const PriceTable> prices_;
   std::vector<openai::ModelEntry> entries_;
   Piece all_;
@@ -57,5 +60,7 @@ class ModelList {
 
 /// The answer to GET /v1/models/{id} for a model that is not in the list, by the name asked for.
 [[nodiscard]] Piece plain_model(const CatalogModel& model, std::string_view id, WallTime created);
+/// The same for a chat model.
+[[nodiscard]] Piece plain_chat_model(std::string_view id, WallTime created);
 
 }  // namespace falproxy::app

@@ -26,6 +26,17 @@ void Pipe::end(Result<Done> how) {
   ring(std::move(lock));
 }
 
+void Pipe::begin() {
+  std::unique_lock lock(mutex_);
+  begun_ = true;
+  ring(std::move(lock));
+}
+
+void Pipe::wait_to_begin() {
+  std::unique_lock lock(mutex_);
+  while (!begun_ && bytes_.empty() && !end_) changed_.wait(lock, clock_, no_deadline, {});
+}
+
 std::string Pipe::look(std::size_t least) {
   std::unique_lock lock(mutex_);
   while (bytes_.size() < least && !end_) changed_.wait(lock, clock_, no_deadline, {});

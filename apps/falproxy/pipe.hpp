@@ -26,8 +26,12 @@ class Pipe {
   /// Waits for room. False: nobody reads any more, or `stop` was requested.
   [[nodiscard]] bool push(std::string_view bytes, const std::stop_token& stop);
   void end(Result<Done> how);
+  /// There will be something: wait_to_begin() returns.
+  void begin();
 
   // The reader's side.
+  /// Until begin(), a byte or the end.
+  void wait_to_begin();
   /// The first `least` bytes of what comes, or all of it; they stay.
   [[nodiscard]] std::string look(std::size_t least);
   /// What has come; waits for something. Empty: the end.
@@ -45,6 +49,7 @@ class Pipe {
   Bell changed_;
   std::string bytes_;
   std::optional<Result<Done>> end_;
+  bool begun_ = false;
   bool closed_ = false;
 };
 

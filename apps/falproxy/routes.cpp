@@ -9,7 +9,7 @@ namespace {
 
 // A new address is a line here and a function in handlers/. Each is known with /v1, /api/v1 and
 // the like before it, and without.
-constexpr std::array<RouteRow, 40> api = {{
+constexpr std::array<RouteRow, 52> api = {{
     {"GET", "health", "/health", For::everybody, health},
     {"GET", "ready", "/ready", For::everybody, ready},
     {"GET", "models", "/v1/models", For::model_readers, list_models},
@@ -17,6 +17,11 @@ constexpr std::array<RouteRow, 40> api = {{
     {"POST", "images/generations", "/v1/images/generations", For::picture_makers, generate},
     {"POST", "images/edits", "/v1/images/edits", For::picture_makers, edit},
     {"POST", "images/variations", "/v1/images/variations", For::picture_makers, vary},
+    {"POST", "chat/completions", "/v1/chat/completions", For::picture_makers, chat},
+    {"POST", "responses", "/v1/responses", For::picture_makers, respond},
+    {"POST", "embeddings", "/v1/embeddings", For::picture_makers, embed},
+    {"POST", "images", "/v1/images", For::picture_makers, make_openrouter_images},
+    {"GET", "images/models", "/v1/images/models", For::model_readers, list_openrouter_models},
     {"GET", "falproxy/jobs", "/v1/falproxy/jobs", For::key_holders, list_jobs},
     {"GET", "falproxy/jobs/:id", "/v1/falproxy/jobs/{id}", For::key_holders, show_job},
     {"DELETE", "falproxy/jobs/:id", "/v1/falproxy/jobs/{id}", For::key_holders, cancel_job},
@@ -36,6 +41,13 @@ constexpr std::array<RouteRow, 40> api = {{
     {"DELETE", "videos/:id", "/v1/videos/{id}", For::key_holders, delete_video},
     {"GET", "videos/:id/content", "/v1/videos/{id}/content", For::key_holders, show_video_content},
     {"POST", "videos/:id/remix", "/v1/videos/{id}/remix", For::picture_makers, remix_video},
+    {"GET", "fal/proxy", "/fal/proxy", For::picture_makers, pass_to_fal},
+    {"POST", "fal/proxy", "/fal/proxy", For::picture_makers, pass_to_fal},
+    {"PUT", "fal/proxy", "/fal/proxy", For::picture_makers, pass_to_fal},
+    {"GET", "fal/queue/*rest", "/fal/queue", For::picture_makers, queue_at_fal},
+    {"POST", "fal/queue/*rest", "/fal/queue", For::picture_makers, queue_at_fal},
+    {"PUT", "fal/queue/*rest", "/fal/queue", For::picture_makers, queue_at_fal},
+    {"POST", "fal/run/*rest", "/fal/run", For::picture_makers, run_at_fal},
     {"GET", "metrics", "/metrics", For::the_operator, show_metrics},
     {"GET", "falproxy/status", "/v1/falproxy/status", For::key_holders, show_status},
     {"GET", "falproxy/keys", "/v1/falproxy/keys", For::the_operator, list_keys},

@@ -140,6 +140,7 @@ struct Service::Impl {
               .users = users,
               .stored_keys = stored_keys,
               .media = keeper.get(),
+              .store = *state.store,
               .state = [this] { return state.status(); },
               .gauges = [this] { return gauges(); }},
              settings) {

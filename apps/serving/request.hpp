@@ -188,10 +188,14 @@ class Application {
   virtual Response refuse(Request* request, const Error& error) = 0;
 };
 
+inline constexpr std::string_view deployment_parameter = "deployment";
+
 /// Immutable. The first row that has both path and method is taken. An address is compared segment
 /// by segment, as it was sent: an encoded slash does not end a segment. Doubled slashes and one at
 /// the end count for nothing; neither do leading segments `api`, `openai` and `v1`, in addresses
-/// and in patterns, since clients are told so many different base addresses.
+/// and in patterns, since clients are told so many different base addresses. What begins with
+/// `deployments/NAME` then, as Azure's clients write it, is the address behind that; NAME is the
+/// parameter `deployment_parameter`.
 class Router {
  public:
   explicit Router(std::vector<Route> routes);

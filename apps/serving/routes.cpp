@@ -19,15 +19,25 @@ std::vector<std::string_view> segments_in(std::string_view path) {
   return segments;
 }
 
-// None: it cannot be decoded, so that nobody has this address.
-std::optional<Segments> decoded(std::string_view path) {
+struct Address {
   Segments segments;
+  std::string deployment;  // empty: it names none
+};
+
+// None: it cannot be decoded, so that nobody has this address.
+std::optional<Address> decoded(std::string_view path) {
+  Address address;
+  Segments& segments = address.segments;
   for (const std::string_view segment : segments_in(path)) {
     std::optional<std::string> text = percent_decode(segment);
     if (!text) return std::nullopt;
     segments.push_back(std::move(*text));
   }
-  return segments;
+  if (segments.size() > 2 && segments.front() == "deployments") {
+    address.deployment = std::move(segments[1]);
+    segments.erase(segments.begin(), segments.begin() + 2);
+  }
+  return address;
 }
 
 // None: `path` is not of this pattern.
@@ -67,14 +77,16 @@ Router::Router(std::vector<Route> routes) {
 
 Match Router::find(std::string_view method, std::string_view path) const {
   Match found;
-  const std::optional<Segments> segments = decoded(path);
-  for (std::size_t i = 0; segments && i < rows_.size(); ++i) {
-    std::optional<Parameters> parameters = match(rows_[i].segments, *segments);
+  std::optional<Address> address = decoded(path);
+  for (std::size_t i = 0; address && i < rows_.size(); ++i) {
+    std::optional<Parameters> parameters = match(rows_[i].segments, address->segments);
     if (!parameters) continue;
     found.path_known = true;
     if (!has_method(rows_[i].route, method)) continue;
     found.route = &rows_[i].route;
     found.parameters = *std::move(parameters);
+    if (!address->deployment.empty())
+      found.parameters.emplace_back(deployment_parameter, std::move(address->deployment));
     break;
   }
   return found;
@@ -82,9 +94,9 @@ Match Router::find(std::string_view method, std::string_view path) const {
 
 std::string Router::allowed_methods(std::string_view path) const {
   std::string methods;
-  const std::optional<Segments> segments = decoded(path);
+  const std::optional<Address> address = decoded(path);
   for (const Row& row : rows_) {
-    if (!segments || !match(row.segments, *segments)) continue;
+    if (!address || !match(row.segments, address->segments)) continue;
     methods.append(row.route.method).append(row.route.method == "GET" ? ", HEAD, " : ", ");
   }
   return methods + "OPTIONS";

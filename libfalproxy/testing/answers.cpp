@@ -91,8 +91,12 @@ bool Answers::event(ExchangeId exchange, const nlohmann::json& data) {
   }
 }
 
-bool Answers::comment(ExchangeId exchange) {
-  wires_->send(exchange, ": ping\n\n");
+bool Answers::comment(ExchangeId exchange, std::string_view text) {
+  return bytes(exchange, ": " + std::string(text) + "\n\n");
+}
+
+bool Answers::bytes(ExchangeId exchange, std::string_view bytes) {
+  wires_->send(exchange, bytes);
   return wires_->alive(exchange);
 }
 

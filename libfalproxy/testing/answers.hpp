@@ -35,7 +35,9 @@ class Answers {
   /// text/event-stream. False: the client is gone, or a fault has ended or silenced the stream.
   bool open_events(ExchangeId exchange, std::string_view request_id);
   bool event(ExchangeId exchange, const nlohmann::json& data);
-  bool comment(ExchangeId exchange);
+  bool comment(ExchangeId exchange, std::string_view text = "ping");
+  /// Bytes of a stream as they are. False: the client is gone.
+  bool bytes(ExchangeId exchange, std::string_view bytes);
   void close_events(ExchangeId exchange);
 
  private:

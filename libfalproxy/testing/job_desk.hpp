@@ -27,6 +27,7 @@ class JobDesk {
           const Models& models, const DeskOptions& options);
 
   void set_times(Milliseconds queue_time, Milliseconds job_time);
+  [[nodiscard]] Milliseconds job_time() const noexcept { return job_time_; }
   void set_elsewhere(std::string origin) { elsewhere_ = std::move(origin); }
 
   /// The model of a submit, run or /stream; null: no such endpoint.

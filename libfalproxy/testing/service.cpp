@@ -36,7 +36,8 @@ Service::Service(Timeline& timeline, const DeskOptions& options, const Models& m
       faults_(options.random_seed),
       answers_(timeline),
       storage_(answers_, stats_, encoder, options.picture_bytes),
-      desk_(timeline, answers_, storage_, stats_, models, options) {}
+      desk_(timeline, answers_, storage_, stats_, models, options),
+      router_(timeline, answers_, desk_, stats_) {}
 
 void Service::connect(DeskWires& wires, FalDesk::Names names) {
   wires_ = &wires;
@@ -69,6 +70,7 @@ FalDesk::Admission Service::admit(const DeskRequest& head) {
 void Service::gone(ExchangeId exchange) {
   answers_.forget(exchange);
   desk_.gone(exchange);
+  router_.gone(exchange);
 }
 
 void Service::serve(ExchangeId exchange, const DeskRequest& request) {
@@ -171,6 +173,10 @@ void Service::serve_input(const Visit& visit) {
     desk_.remember(visit, endpoint, {}, status);
     answers_.json(visit.exchange, status, body, {}, {{"x-fal-billable-units", "0"}});
   };
+  if (RouterDesk::serves(visit.route.endpoint)) {
+    desk_.remember(visit, endpoint, {}, 200);
+    return router_.answer(visit, input);
+  }
   if (model == nullptr) {
     return refuse(404, {{"detail", visit.route.step == Step::model_stream
                                        ? "Path /stream not found"

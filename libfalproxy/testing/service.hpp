@@ -12,6 +12,7 @@
 #include "falproxy/fal_desk.hpp"
 #include "faults.hpp"
 #include "job_desk.hpp"
+#include "router.hpp"
 #include "storage.hpp"
 #include "visit.hpp"
 
@@ -64,6 +65,7 @@ class Service {
   Answers answers_;
   Storage storage_;
   JobDesk desk_;
+  RouterDesk router_;
 };
 
 }  // namespace falproxy::inline v0::testing

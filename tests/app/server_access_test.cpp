@@ -282,7 +282,7 @@ TEST_CASE("an unknown address and a wrong method are JSON errors") {
   const Served server;
   RawClient client(server.port());
   for (const char* path :
-       {"/v1/ddmodels", "/v2/models", "/v1/images", "/v1/images/generations/x", "/%zz"}) {
+       {"/v1/ddmodels", "/v2/models", "/v1/pictures", "/v1/images/generations/x", "/%zz"}) {
     CAPTURE(path);
     const Received got = client.exchange(test::get(path));
     CHECK(got.status == 404);

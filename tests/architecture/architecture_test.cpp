@@ -75,6 +75,10 @@ std::string room_of_header(const std::string& name) {
                                                         {"settings", "settings"},
                                                         {"openai", "surfaces"},
                                                         {"openai_audio", "surfaces"},
+                                                        {"openai_chat", "surfaces"},
+                                                        {"openai_responses", "surfaces"},
+                                                        {"chat_router", "surfaces"},
+                                                        {"openrouter", "surfaces"},
                                                         {"openai_videos", "surfaces"},
                                                         {"fal", "fal"},
                                                         {"media", "media"},
@@ -209,10 +213,11 @@ TEST_CASE(
 // Of apps/falproxy: a header, or a folder of them, and what may include it besides the file of its
 // own name. What does not stand here is for all above serving/.
 const std::map<std::string, std::set<std::string>> included_by{
-    {"door.hpp", {"routes", "handlers", "service", "later", "relay", "file_answer"}},
+    {"door.hpp", {"routes", "handlers", "service", "later", "relay", "file_answer", "passage"}},
     {"file_answer.hpp", {"handlers"}},
     {"later.hpp", {"handlers", "callbacks"}},
     {"relay.hpp", {"handlers"}},
+    {"passage.hpp", {"handlers"}},
     {"feed.hpp", {"handlers"}},
     {"handlers", {"routes", "handlers"}},
     {"routes.hpp", {"service"}},

@@ -108,6 +108,16 @@ TEST_CASE("transcripts and requests for them are equal by all that they say") {
   CHECK(openai::TranscriptRequest{} != openai::TranscriptRequest{.wish = {}, .words = true});
   CHECK(media::WavHead{.rate = 1} != media::WavHead{.rate = 2});
   CHECK(openai::Voice{"a", "m"} != openai::Voice{"a", "n"});
+  CHECK(openai::Chore{"a", "m"} != openai::Chore{"a", "n"});
+  CHECK(openai::ChatRequest{} != openai::ChatRequest{.choices = 2});
+  CHECK(openai::TalkPicture{} != openai::TalkPicture{.address = "https://a"});
+  CHECK(openai::ChatAnswer{} != openai::ChatAnswer{.text = "a"});
+  CHECK(openai::ResponseRequest{} != openai::ResponseRequest{.model = "a"});
+  CHECK(openai::ResponseAnswer{} != openai::ResponseAnswer{.model = "a"});
+  CHECK(router::NamedModel{"a", 1, 2} != router::NamedModel{"a", 1, 3});
+  CHECK(ChatRoute{"a", "b/c"} != ChatRoute{"a", "b/d"});
+  CHECK(Forwarded{"a"} != Forwarded{"b"});
+  CHECK(ForwardedRequest{} != ForwardedRequest{.counted = false});
   Wish a, b;
   a.voice = "alloy";
   CHECK(a != b);

@@ -188,6 +188,18 @@ TEST_CASE("what is spoken and what is heard print their members by name") {
   CHECK(shown(media::WavHead{.rate = 24000, .channels = 1, .bits = 16, .begin = 44, .size = 2}) ==
         "WavHead{rate: 24000, channels: 1, bits: 16, begin: 44, size: 2}");
   CHECK(shown(openai::Voice{"af_heart", "kokoro"}) == R"(Voice{id: "af_heart", model: "kokoro"})");
+  CHECK(shown(openai::Chore{"title", "A fox"}) == R"(Chore{kind: "title", answer: "A fox"})");
+  CHECK(shown(openai::ChatRequest{}).find("choices: 1") != std::string::npos);
+  CHECK(shown(openai::TalkPicture{.address = "https://a"}) ==
+        R"(TalkPicture{address: "https://a"})");
+  CHECK(shown(openai::ChatAnswer{.model = "flux"}).find("flux") != std::string::npos);
+  CHECK(shown(openai::ResponseRequest{.model = "gpt"}).find("gpt") != std::string::npos);
+  CHECK(shown(openai::ResponseAnswer{.model = "gpt"}).find("gpt") != std::string::npos);
+  CHECK(shown(router::NamedModel{"gpt", 1, 6}) == R"(NamedModel{name: "gpt", begin: 1, end: 6})");
+  CHECK(shown(ChatRoute{"gpt", "openai/gpt-5"}) == "gpt:openai/gpt-5");
+  CHECK(shown(Forwarded{"ab"}) == R"(Forwarded{account: "ab"})");
+  CHECK(shown(ForwardedRequest{.request = {.url = "https://a"}}).find("https://a") !=
+        std::string::npos);
 }
 
 TEST_CASE("what the desk saw prints without keys") {
@@ -243,6 +255,7 @@ TEST_CASE("each enum has a name for each of its values") {
   check_names(OutputAccess::forbid);
   check_names(OnDisconnect::keep);
   check_names(ImageUpload::inline_data);
+  check_names(ChatImages::both);
   check_names(NsfwResults::pass);
   check_names(LogFormat::json);
   check_names(UnknownPrice::assume);

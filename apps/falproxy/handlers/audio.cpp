@@ -89,6 +89,7 @@ class SpeechCall final : public WishCall {
 
 Response SpeechCall::answer() {
   Result<std::string> body = read_text();
+  if (body) body = with_named_model(*std::move(body));
   if (!body) return failure(std::move(body).error());
   Result<openai::SpeechRequest> asked = run_by_size(
       parts_.executor, body->size(), [&] { return openai::parse_speech(*body, rules_->limits); });
@@ -242,6 +243,7 @@ Response TranscriptCall::answer() {
 Result<openai::TranscriptRequest> TranscriptCall::read_form() {
   Result<std::vector<openai::FormPart>> parts = read_parts(openai::FormGatherer::Files::sound);
   if (!parts) return std::move(parts).error();
+  name_model(*parts);
   return run_by_size(parts_.executor, record_.request_bytes, [&] {
     return openai::parse_transcript(translate_, *std::move(parts), rules_->limits);
   });

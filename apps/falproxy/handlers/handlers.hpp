@@ -56,6 +56,24 @@ serving::Response delete_media(Call& call);
 /// Empty: it calls it nothing that can be an address.
 [[nodiscard]] std::string public_origin(const serving::RequestHead& head, const Settings& settings);
 
+// chat.cpp
+serving::Response chat(Call& call);
+
+// responses.cpp
+serving::Response respond(Call& call);
+
+// openrouter.cpp
+serving::Response make_openrouter_images(Call& call);
+serving::Response list_openrouter_models(Call& call);
+
+// fal_native.cpp
+serving::Response pass_to_fal(Call& call);
+serving::Response queue_at_fal(Call& call);
+serving::Response run_at_fal(Call& call);
+
+// embeddings.cpp
+serving::Response embed(Call& call);
+
 // audio.cpp
 serving::Response speak(Call& call);
 serving::Response transcribe(Call& call);

@@ -12,9 +12,8 @@
 #include "base/utf8.hpp"
 #include "falproxy/form_reader.hpp"
 #include "falproxy/plan.hpp"
-#include "feed.hpp"
 #include "handlers/handlers.hpp"
-#include "handlers/wish_call.hpp"
+#include "handlers/run_call.hpp"
 #include "later.hpp"
 #include "serving/head.hpp"
 #include "serving/reactor.hpp"
@@ -40,19 +39,22 @@ std::string surface_of(Intent intent) {
 }
 
 // One picture request that was let in.
-class ImageCall final : public WishCall {
+class ImageCall final : public RunCall {
  public:
   ImageCall(Call& call, Intent intent, Door::Admission admission, bool dry_run)
-      : WishCall(call, Medium::image, std::move(admission), dry_run), intent_(intent) {}
+      : RunCall(call, Medium::image, std::move(admission), dry_run), intent_(intent) {}
 
   Response answer() override;
 
  private:
   Response begin_job(Wish image);
-  Response while_it_runs(Wish image, Feed::Kind kind);
-  Response events_at_once(Feed& feed);
-  Body last_events(Feed& feed, const Facts& facts);
-  Response answer_to(Outcome outcome);
+  [[nodiscard]] Feed::Write event_writer() const override {
+    return [intent = intent_](const Product& product, std::optional<int> preview) {
+      return openai::write(openai::image_event(product, intent, preview));
+    };
+  }
+  Body last_events(Feed& feed, const Facts& facts) override;
+  Response answer_to(Outcome outcome) override;
 
   const Intent intent_;
 };
@@ -66,14 +68,9 @@ Response ImageCall::answer() {
   if (!callback_) return failure(callback_.error());
   if (prefers_async(request_.head()) && !image->stream) return begin_job(std::move(image).value());
   if (const auto fault = fault_of_callback()) return failure(*fault);
-  request_.hold_when_client_leaves(repeat_hold);
-  if (image->stream) {
-    image->response_format = ResponseFormat::b64_json;
-    return while_it_runs(std::move(image).value(), Feed::Kind::events);
-  }
-  if (rules_->settings.keepalive.count() > 0)
-    return while_it_runs(std::move(image).value(), Feed::Kind::blanks);
-  return answer_to(parts_.runner.handle(std::move(image).value(), context()));
+  const bool events = image->stream;
+  if (events) image->response_format = ResponseFormat::b64_json;
+  return answer_by_run(std::move(image).value(), events);
 }
 
 // The answer is an address at which the run can be asked for.
@@ -99,67 +96,6 @@ Response ImageCall::answer_to(Outcome outcome) {
   append_facts(response.fields, facts());
   record_.answer_bytes = response.body.size();
   done(response.status, outcome.shortfall ? &*outcome.shortfall : nullptr);
-  return response;
-}
-
-// The jobs run on a fiber of their own, beside the one that writes what they tell.
-Response ImageCall::while_it_runs(Wish image, Feed::Kind kind) {
-  static serving::FiberClock clock;
-  const bool events = kind == Feed::Kind::events;
-  const auto feed = std::make_shared<Feed>(
-      clock, kind, events ? Milliseconds(Feed::comment_interval) : rules_->settings.keepalive,
-      [intent = intent_](const Product& product, std::optional<int> preview) {
-        return openai::write(openai::image_event(product, intent, preview));
-      });
-  const auto asked = std::make_shared<Wish>(std::move(image));
-  CallContext call = context();
-  call.progress = feed.get();
-  const bool runs = request_.run_beside([this, feed, asked, call = std::move(call)] {
-    try {
-      feed->end(parts_.runner.handle(std::move(*asked), call));
-    } catch (...) {
-      feed->end({.response = Error{.kind = ErrorKind::internal, .message = "falproxy failed."},
-                 .receipt = {}});
-    }
-  });
-  if (!runs)
-    return failure({.kind = ErrorKind::overloaded, .message = "The server has no room left."});
-  if (!feed->wait_to_begin()) {
-    // Nothing is out: a failure has a status of its own, which SDKs act on.
-    return events && feed->outcome().response ? events_at_once(*feed)
-                                              : answer_to(std::move(feed->outcome()));
-  }
-  Response response;
-  if (events) {
-    response.content_type = Feed::event_type;
-    response.fields = event_fields;
-  }
-  if (const auto underway = feed->underway()) append_underway(response.fields, *underway);
-  response.stream = [this, feed, events](Request& out) {
-    streams_ = true;
-    // Also for a client that has left: it may come back for what its jobs bring.
-    for (Body part = feed->next(); !part.empty(); part = feed->next())
-      static_cast<void>(out.write(part));
-    if (!events) {
-      const Response last = answer_to(std::move(feed->outcome()));
-      if (!out.write(last.body) && last.undelivered) last.undelivered();
-      return;
-    }
-    record_.receipt = std::move(feed->outcome().receipt);
-    const bool sent = out.write(last_events(*feed, facts()));
-    if (!sent && feed->outcome().undelivered) feed->outcome().undelivered();
-  };
-  return response;
-}
-
-Response ImageCall::events_at_once(Feed& feed) {
-  record_.receipt = std::move(feed.outcome().receipt);
-  const Facts told = facts();
-  Response response{.content_type = std::string(Feed::event_type),
-                    .fields = event_fields,
-                    .undelivered = feed.outcome().undelivered};
-  append_facts(response.fields, told);
-  response.body = last_events(feed, told);
   return response;
 }
 

@@ -1,4 +1,5 @@
 #include "base/fmt.hpp"
+#include "chat_models.hpp"
 #include "handlers/handlers.hpp"
 
 namespace falproxy::app {
@@ -32,6 +33,8 @@ Response show_model(Call& call) {
   // A name that a pattern serves, or an endpoint's id (ALLOW_ANY_MODEL).
   if (const Result<CatalogModel> model = call.door.parts().catalog.find(id); seen && model)
     return json_answer(plain_model(*model, id, call.door.started()));
+  if (seen && chat_model(call.rules->settings, id))
+    return json_answer(plain_chat_model(id, call.door.started()));
   return call.fail(Error{.kind = ErrorKind::model_not_found,
                          .message = fmt::format("The model '{}' does not exist", id.substr(0, 200)),
                          .field = "model"});

@@ -8,9 +8,11 @@
 #include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
+#include "falproxy/chat_router.hpp"
 #include "falproxy/form_reader.hpp"
 #include "falproxy/openai.hpp"
 #include "falproxy/plan.hpp"
+#include "handlers/chat_passage.hpp"
 #include "handlers/handlers.hpp"
 #include "media_store/media_keeper.hpp"
 #include "serving/head.hpp"
@@ -139,7 +141,46 @@ Result<std::string> WishCall::read_text() {
 }
 
 Result<Wish> WishCall::read_wish(Intent intent) {
-  return is_form_ ? read_form(intent) : read_json(intent);
+  Result<Wish> wish = is_form_ ? read_form(intent) : read_json(intent);
+  if (!wish) return wish;
+  if (std::optional<Error> fault = settle_model(*wish)) return *std::move(fault);
+  return wish;
+}
+
+void WishCall::name_model(std::vector<openai::FormPart>& parts) const {
+  const std::string_view deployment = request_.parameter(serving::deployment_parameter);
+  if (deployment.empty()) return;
+  std::erase_if(parts, [](const openai::FormPart& part) { return part.name == "model"; });
+  openai::FormPart model;
+  model.name = "model";
+  model.owner = std::make_shared<const std::string>(deployment);
+  model.bytes = *model.owner;
+  parts.push_back(std::move(model));
+}
+
+Result<std::string> WishCall::with_named_model(std::string body) const {
+  const std::string_view deployment = request_.parameter(serving::deployment_parameter);
+  if (deployment.empty()) return body;
+  const Result<std::optional<router::NamedModel>> found = router::find_model(body);
+  if (!found) return found.error();
+  return router::with_model(body, *found, deployment);
+}
+
+std::optional<Error> WishCall::settle_model(Wish& wish) const {
+  name_model(wish);
+  if (!wish.model) return std::nullopt;
+  const std::optional<ChatModel> chat = chat_model(rules_->settings, *wish.model);
+  if (!chat || (chat->name != *wish.model && parts_.catalog.find(*wish.model))) return std::nullopt;
+  return Error{.kind = ErrorKind::unknown_model,
+               .message = fmt::format("'{}' is a chat model, which makes no files: use it at "
+                                      "/v1/chat/completions.",
+                                      wish.model->substr(0, 200)),
+               .field = "model"};
+}
+
+void WishCall::name_model(Wish& wish) const {
+  const std::string_view deployment = request_.parameter(serving::deployment_parameter);
+  if (!deployment.empty()) wish.model = deployment;
 }
 
 Result<Wish> WishCall::read_json(Intent intent) {
@@ -281,6 +322,24 @@ CallContext WishCall::context() {
   return context;
 }
 
+Response WishCall::pass_on(Call& call, std::string text, const ChatModel& model,
+                           std::string_view operation) {
+  if (dry_run_) {
+    return failure({.kind = ErrorKind::unsupported_parameter,
+                    .message = "A chat model's request is handed on as it is: there is nothing to "
+                               "explain.",
+                    .field = "x-falproxy-explain"});
+  }
+  static_cast<void>(memory_->resize(text.size()));
+  note_user({});
+  return pass_to_router({.call = call,
+                         .context = context(),
+                         .record = record_,
+                         .fail = [this](Error error) { return failure(std::move(error)); },
+                         .done = [this](int status, const Error* error) { done(status, error); }},
+                        std::move(text), model, operation);
+}
+
 Response WishCall::explain(const Wish& wish) {
   const Result<plan::Plan> plan = parts_.runner.plan(wish, context());
   if (!plan) return failure(plan.error());
@@ -306,12 +365,17 @@ Error WishCall::explained(Error error) const {
 }
 
 Response WishCall::failure(Error error) {
-  error = explained(std::move(error));
+  error = worded(explained(std::move(error)));
+  if (error.kind == ErrorKind::unknown_model &&
+      !request_.parameter(serving::deployment_parameter).empty())
+    error.kind = ErrorKind::deployment_not_found;
   const Facts told = facts();
   const bool ids_told =
       std::ranges::any_of(told, [](const auto& fact) { return fact.first == "x-fal-request-id"; });
   if (ids_told) error.fal_request_id.clear();
-  Response response = error_answer(error, record_.model, field("user-agent"), makes_);
+  const bool once = repeats_are_dear_ || repeats_all(field("user-agent"));
+  Response response = error_answer(error, record_.model, once, makes_);
+  if (speaks_fal(record_.route)) response.body = fal_error(error);
   // A failure has been through some of the way, too.
   if (record_.receipt.total.count() > 0 || error.kind == ErrorKind::insufficient_quota)
     append_facts(response.fields, told);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "answers.hpp"
+#include "chat_models.hpp"
 #include "door.hpp"
 #include "falproxy/json.hpp"
 #include "falproxy/memory_budget.hpp"
@@ -57,6 +58,12 @@ class WishCall {
  protected:
   /// The body as openai::parse_json() or parse_form() reads it.
   [[nodiscard]] Result<Wish> read_wish(Intent intent);
+  /// The address may name the model, as Azure's clients write it, and then decides.
+  void name_model(Wish& wish) const;
+  void name_model(std::vector<openai::FormPart>& parts) const;
+  [[nodiscard]] Result<std::string> with_named_model(std::string body) const;
+  /// Does that, too. Errors: unknown_model, of the name of a chat model.
+  [[nodiscard]] std::optional<Error> settle_model(Wish& wish) const;
   /// X-Falproxy-Callback came with a request that waits for its answer.
   [[nodiscard]] std::optional<Error> fault_of_callback() const;
   /// The parts of a form, counted as the whole body is.
@@ -71,8 +78,13 @@ class WishCall {
   serving::Response begun_answer(const Begun& begun, int status, Body body);
   /// The whole body, counted; memory_ has room for what it becomes once it is parsed.
   [[nodiscard]] Result<std::string> read_text();
+  /// Hands the request on to fal's router for chat models; see pass_to_router().
+  serving::Response pass_on(Call& call, std::string text, const ChatModel& model,
+                            std::string_view operation);
   serving::Response explain(const Wish& wish);
   serving::Response failure(Error error);
+  /// In the words of the surface, whose fields may have other names.
+  [[nodiscard]] virtual Error worded(Error error) const { return error; }
 
   [[nodiscard]] CallContext context();
   /// Whom the client asks for goes into the record, for reports; and what it asks for is
@@ -106,6 +118,8 @@ class WishCall {
   RequestRecord record_;
   std::optional<std::string> prompt_;  ///< if prompts are kept
   bool streams_ = false;               ///< and has not been told yet
+  /// Clients of this API send again whatever is not answered with 400 to 407.
+  bool repeats_are_dear_ = false;
 };
 
 /// Checks what the head tells, lets the request in and answers it; `make(admission, dry_run)` gives

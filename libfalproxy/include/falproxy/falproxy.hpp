@@ -19,6 +19,7 @@
 
 #include "falproxy/budgets.hpp"
 #include "falproxy/catalog.hpp"
+#include "falproxy/chat_router.hpp"
 #include "falproxy/clock.hpp"
 #include "falproxy/codecs.hpp"
 #include "falproxy/executor.hpp"
@@ -33,7 +34,10 @@
 #include "falproxy/money.hpp"
 #include "falproxy/openai.hpp"
 #include "falproxy/openai_audio.hpp"
+#include "falproxy/openai_chat.hpp"
+#include "falproxy/openai_responses.hpp"
 #include "falproxy/openai_videos.hpp"
+#include "falproxy/openrouter.hpp"
 #include "falproxy/options.hpp"
 #include "falproxy/plain_codecs.hpp"
 #include "falproxy/plan.hpp"

@@ -246,6 +246,7 @@ struct ModelEntry {
   std::int64_t created = 0;                    ///< Unix time in seconds
   std::string owned_by;                        ///< the owner in the fal endpoint id: "fal-ai"
   std::optional<Json> details = std::nullopt;  ///< becomes the member `falproxy`
+  bool is_chat = false;                        ///< it writes, and makes no files
   bool operator==(const ModelEntry&) const = default;
 };
 /// For people, in one line.

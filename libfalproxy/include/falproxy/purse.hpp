@@ -44,6 +44,9 @@ class Purse {
   struct Job {
     std::string endpoint;  ///< fal's endpoint id
     Quantities expected;   ///< of it
+    /// A call of a chat model, whose cost nobody knows before: KeyRules::llm_reserve is taken for
+    /// it, and Ended::units are dollars.
+    bool by_tokens = false;
   };
   /// One reservation for each of the jobs, or none of them. When it returns they outlast the
   /// process. May block. Errors: insufficient_quota; invalid_value, if a job may cost too much or

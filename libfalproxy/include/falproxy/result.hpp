@@ -34,7 +34,9 @@ enum class ErrorKind {
   unsupported_parameter,  ///< the field is OpenAI's, but this request or model cannot have it
   unsupported_value,      ///< the value is OpenAI's, but this model cannot have it
   unknown_model,          ///< the `model` of an image request is not configured
-  model_not_found,        ///< GET /v1/models/{id} of a model that is not configured
+  model_not_found,        ///< a model that is not configured, of GET /v1/models/{id} or of a chat
+  deployment_not_found,   ///< Azure's address names a model that is not configured
+  response_not_found,     ///< no such earlier response, or it is somebody else's
   run_not_found,          ///< no such job or video, or it is somebody else's
   edit_unsupported,       ///< the model takes no image, and no edit endpoint is configured for it
   unsupported_file,       ///< an uploaded file is no whole png, jpeg, webp, gif or avif

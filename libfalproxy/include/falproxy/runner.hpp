@@ -171,6 +171,25 @@ struct Recovered {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const Recovered& recovered);
 
+/// A request that goes to fal as its client wrote it.
+struct ForwardedRequest {
+  HttpRequest request = {};  ///< without Authorization
+  /// Forwarded::account of an earlier one, whose key alone will do; empty: whose turn it is.
+  std::string account = {};
+  bool counted = true;  ///< against MAX_JOBS_PER_ACCOUNT, as long as it takes
+  bool operator==(const ForwardedRequest&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const ForwardedRequest& request);
+
+/// What became of it.
+struct Forwarded {
+  std::string account = {};  ///< KeyLease::fingerprint() of the key that fal has answered
+  bool operator==(const Forwarded&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Forwarded& forwarded);
+
 /// Thread-safe; a call blocks its thread until the request is answered.
 class Runner {
  public:
@@ -294,6 +313,16 @@ class Runner {
   /// and `stop` count. Errors: upstream_untrusted_url, download_failed, cancelled.
   [[nodiscard]] Result<std::string> link_to(const std::string& url, std::chrono::seconds lifetime,
                                             const CallContext& context);
+
+  /// Sends a request to fal and hands its answer to `sink` as it comes, of whatever status. While
+  /// fal refuses it for its key (401, 402, 403, 429), it goes out again with another one, and
+  /// nothing is handed on; what may have arrived is never sent again. Of a failure at most 64 KiB
+  /// are handed on, without the key. Of `context` only `deadline` and `stop` count. Errors: those
+  /// of KeyRing::acquire_or_wait(), and keys_out or keys_resting if fal has refused all keys;
+  /// upstream_unreachable; upstream_failed, timed_out and cancelled, with Error::submitted, where
+  /// the answer is missing or not whole.
+  [[nodiscard]] Result<Forwarded> forward(const ForwardedRequest& request,
+                                          const CallContext& context, ResponseSink& sink);
 
   /// Follows the jobs that an earlier process, which used the same store, has left at fal, until
   /// they end or `stop` is requested (then fal goes on with them). One that somebody may still ask

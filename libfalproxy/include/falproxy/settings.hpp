@@ -154,6 +154,26 @@ struct ModelRoute {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const ModelRoute& route);
 
+/// One entry of LLM_MODELS: `name:upstream-id`, or an id of the router's that is its own name.
+struct ChatRoute {
+  /// As ModelRoute::name; no name of SUPPORTED_MODELS.
+  std::string name;
+  std::string upstream;  ///< the router's id; empty: the name that was asked for
+  bool operator==(const ChatRoute&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const ChatRoute& route);
+
+/// How an answer of chat shows a picture: CHAT_IMAGES.
+enum class ChatImages {
+  automatic,  ///< `auto`: `images` alone for who asks for them in `modalities`, else `both`
+  images,     ///< the member `images`
+  markdown,   ///< Markdown in `content`
+  both        ///< both
+};
+/// As written above.
+[[nodiscard]] std::string_view name_of(ChatImages value) noexcept;
+
 /// What MODELS_FILE says of one model. Every member may be absent.
 struct ModelSettings {
   /// Native fields, sent unless the request says otherwise.
@@ -221,7 +241,8 @@ struct KeyRules {
   Usd assumed_cost = {};          ///< of a job, for UnknownPrice::assume
   bool allow_state_loss = false;  ///< `on_state_loss`: go on, though what was spent is forgotten
   std::optional<Usd> max_job_cost = std::nullopt;  ///< none: no limit
-  std::string user_header = {};  ///< the field that names who asks; empty: the request's `user`
+  Usd llm_reserve = {50'000'000};  ///< of a call of a chat model, until its cost is known
+  std::string user_header = {};    ///< the field that names who asks; empty: the request's `user`
   /// `media_quota`: of the files that are kept for it, the oldest of which go first; none: no limit
   /// of its own.
   std::optional<std::uint64_t> media_quota = std::nullopt;
@@ -283,8 +304,13 @@ struct Settings {
   ImageUpload image_upload = ImageUpload::storage;  ///< IMAGE_UPLOAD
   bool keep_metadata = false;                       ///< KEEP_METADATA: EXIF and its like, too
   std::chrono::seconds upload_ttl{3600};            ///< UPLOAD_TTL_SECONDS
-  bool allow_any_model = false;  ///< ALLOW_ANY_MODEL: endpoint ids are models, too
-  std::string models_file = {};  ///< empty: none
+  bool allow_any_model = false;             ///< ALLOW_ANY_MODEL: endpoint ids are models, too
+  std::string models_file = {};             ///< empty: none
+  std::vector<ChatRoute> chat_models = {};  ///< LLM_MODELS, in order
+  /// CHAT_TASK_MODEL: one of `chat_models`; empty: chores are answered without a model.
+  std::string chat_task_model = {};
+  ChatImages chat_images = ChatImages::automatic;  ///< CHAT_IMAGES
+  bool fal_native = true;                          ///< FAL_NATIVE: fal's own API is served, too
 
   // fal. Addresses are http(s) URLs without a slash at the end; the list of hosts is well-formed.
   std::string fal_queue_url = "https://queue.fal.run";                           ///< FAL_QUEUE_URL

@@ -26,6 +26,10 @@ std::string_view name_of(ErrorKind kind) noexcept {
       return "unknown_model";
     case model_not_found:
       return "model_not_found";
+    case deployment_not_found:
+      return "deployment_not_found";
+    case response_not_found:
+      return "response_not_found";
     case run_not_found:
       return "run_not_found";
     case edit_unsupported:

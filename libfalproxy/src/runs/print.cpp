@@ -83,4 +83,14 @@ std::ostream& operator<<(std::ostream& out, const Outcome& outcome) {
   return printer("receipt", outcome.receipt)("shortfall", outcome.shortfall).end();
 }
 
+std::ostream& operator<<(std::ostream& out, const ForwardedRequest& request) {
+  return Printer(out, "ForwardedRequest")("request", request.request)("account", request.account)(
+             "counted", request.counted)
+      .end();
+}
+
+std::ostream& operator<<(std::ostream& out, const Forwarded& forwarded) {
+  return Printer(out, "Forwarded")("account", forwarded.account).end();
+}
+
 }  // namespace falproxy::inline v0

@@ -9,6 +9,7 @@
 #include "runs/course.hpp"
 #include "runs/driver.hpp"
 #include "runs/faults.hpp"
+#include "runs/forward.hpp"
 #include "runs/later.hpp"
 #include "runs/ledger.hpp"
 #include "runs/links.hpp"
@@ -200,6 +201,12 @@ Result<Done> Runner::pass_on(const std::string& url, std::string_view range,
                              const CallContext& context, ResponseSink& sink) {
   return with_world(
       [&](const World& world) { return runs::pass_on(world, url, range, context, sink); });
+}
+
+Result<Forwarded> Runner::forward(const ForwardedRequest& request, const CallContext& context,
+                                  ResponseSink& sink) {
+  return with_world(
+      [&](const World& world) { return runs::forward(world, request, context, sink); });
 }
 
 Result<Done> Runner::relay(const std::string& url, const CallContext& context,

@@ -172,6 +172,13 @@ class KeysFileReader : JsonFileReader {
       fault("is not an amount of dollars", R"(write it like "0.50", in quotes)");
   }
 
+  void read_llm_reserve(const Json& value, KeyRules& into) {
+    const std::optional<Usd> amount = Usd::parse(value.as_string().value_or(""));
+    if (!amount.has_value())
+      return fault("is not an amount of dollars", R"(write it like "0.05", in quotes)");
+    into.llm_reserve = *amount;
+  }
+
   void read_user_header(const Json& value, KeyRules& into) {
     const std::string_view text = value.as_string().value_or("");
     if (!is_field_name(text)) {
@@ -187,11 +194,11 @@ class KeysFileReader : JsonFileReader {
     into.media_quota = static_cast<std::uint64_t>(bytes);
   }
 
-  static const Row rows[11];
+  static const Row rows[12];
   static const Row common_rows[4];
 };
 
-const KeysFileReader::Row KeysFileReader::rows[11] = {
+const KeysFileReader::Row KeysFileReader::rows[12] = {
     {"key", &KeysFileReader::read_key},
     {"budget", &KeysFileReader::read_budget},
     {"models", &KeysFileReader::read_models},
@@ -201,6 +208,7 @@ const KeysFileReader::Row KeysFileReader::rows[11] = {
     {"unknown_price", &KeysFileReader::read_unknown_price},
     {"on_state_loss", &KeysFileReader::read_state_loss},
     {"max_job_cost", &KeysFileReader::read_max_job_cost},
+    {"llm_reserve", &KeysFileReader::read_llm_reserve},
     {"user_header", &KeysFileReader::read_user_header},
     {"media_quota", &KeysFileReader::read_media_quota},
 };
@@ -259,6 +267,8 @@ Json to_json(const KeyRules& rules) {
                              : Json(name_of(rules.unknown_price)));
   if (rules.allow_state_loss) add("on_state_loss", "allow");
   if (rules.max_job_cost) add("max_job_cost", rules.max_job_cost->to_string());
+  if (rules.llm_reserve != KeyRules().llm_reserve)
+    add("llm_reserve", rules.llm_reserve.to_string());
   if (!rules.user_header.empty()) add("user_header", rules.user_header);
   if (rules.media_quota) add("media_quota", static_cast<std::int64_t>(*rules.media_quota));
   return Json::object(members);

@@ -227,6 +227,39 @@ void read_supported_models(SettingValue& value, Settings& into) {
   if (!any) value.fault("holds no model", std::string(form));
 }
 
+void read_chat_models(SettingValue& value, Settings& into) {
+  constexpr const char* form =
+      "write name:owner/model or owner/model, for example gpt:openai/gpt-4.1-mini, or * for any";
+  bool any = false;
+  for_each_entry(value.text(), ",\n", [&](std::string_view entry, int position) {
+    any = true;
+    // The router's ids may have a ':' of their own: deepseek/deepseek-r1:free.
+    const std::size_t colon = entry.find(':');
+    const bool is_alias =
+        colon != std::string_view::npos && entry.find('/', colon) != std::string_view::npos;
+    const std::string_view name = is_alias ? trim(entry.substr(0, colon)) : entry;
+    const std::string_view upstream = is_alias ? trim(entry.substr(colon + 1)) : std::string_view();
+    const bool is_pattern = name.find('*') != std::string_view::npos;
+    const std::string_view id = upstream.empty() ? name : upstream;
+    if (const std::string fault = model_name_fault(name); !fault.empty()) {
+      value.fault(fmt::format("entry {} {}", position, fault), form);
+    } else if (!(is_pattern && upstream.empty()) &&
+               (id.find('/') == std::string_view::npos || !model_name_fault(id).empty())) {
+      value.fault(
+          fmt::format("entry {} has no id of the router's, which looks like owner/model", position),
+          form);
+    } else if (std::ranges::find(into.chat_models, name, &ChatRoute::name) !=
+                   into.chat_models.end() ||
+               std::ranges::find(into.models, name, &ModelRoute::name) != into.models.end()) {
+      value.fault(fmt::format("entry {} repeats a name", position),
+                  "give each model a name of its own, in SUPPORTED_MODELS and here");
+    } else {
+      into.chat_models.push_back({std::string(name), std::string(upstream)});
+    }
+  });
+  if (!any) value.fault("holds no model", form);
+}
+
 void read_default_response_format(SettingValue& value, Settings& into) {
   for_each_entry(value.text(), ",\n", [&](std::string_view entry, int position) {
     const std::size_t sign = entry.rfind('=');

@@ -14,6 +14,8 @@ void read_admin_key(SettingValue& value, Settings& into);
 void read_access_keys(SettingValue& value, Settings& into);
 void read_ai_keys(SettingValue& value, Settings& into);
 void read_supported_models(SettingValue& value, Settings& into);
+/// After read_supported_models().
+void read_chat_models(SettingValue& value, Settings& into);
 void read_default_response_format(SettingValue& value, Settings& into);
 void read_cors_origins(SettingValue& value, Settings& into);
 void read_media_hosts(SettingValue& value, Settings& into);

@@ -8,6 +8,7 @@ std::string_view name_of(LogFormat value) noexcept { return name_in(log_formats,
 std::string_view name_of(NsfwResults value) noexcept { return name_in(nsfw_results, value); }
 std::string_view name_of(OnDisconnect value) noexcept { return name_in(on_disconnects, value); }
 std::string_view name_of(UnknownPrice value) noexcept { return name_in(unknown_prices, value); }
+std::string_view name_of(ChatImages value) noexcept { return name_in(chat_images, value); }
 std::string_view name_of(ImageUpload value) noexcept { return name_in(image_uploads, value); }
 
 std::string_view name_of(MediaAccess value) noexcept { return name_in(media_accesses, value); }
@@ -27,6 +28,10 @@ std::ostream& operator<<(std::ostream& out, const SettingsFault& fault) {
 std::ostream& operator<<(std::ostream& out, const ModelRoute& route) {
   return out << route.name << ':' << route.endpoint << (route.edit_endpoint.empty() ? "" : "+")
              << route.edit_endpoint;
+}
+
+std::ostream& operator<<(std::ostream& out, const ChatRoute& route) {
+  return out << route.name << (route.upstream.empty() ? "" : ":") << route.upstream;
 }
 
 std::ostream& operator<<(std::ostream& out, const ModelSettings& settings) {

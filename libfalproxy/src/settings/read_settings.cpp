@@ -57,6 +57,17 @@ void check_default_model(Settings& settings, const Variable& variable,
   faults.push_back(std::move(fault));
 }
 
+void check_chat_task_model(const Settings& settings, const Variable& variable,
+                           std::vector<SettingsFault>& faults) {
+  const std::string& name = settings.chat_task_model;
+  const auto serves = [&name](const ChatRoute& model) { return matches_pattern(model.name, name); };
+  if (name.empty() || std::ranges::any_of(settings.chat_models, serves)) return;
+  SettingsFault fault = variable.place;
+  fault.message = "is no name in LLM_MODELS";
+  fault.mend = "write one of its names, or leave it out";
+  faults.push_back(std::move(fault));
+}
+
 void check_metrics_port(const Settings& settings, const Variable& variable,
                         std::vector<SettingsFault>& faults) {
   const auto everywhere = [](std::string_view host) {
@@ -122,6 +133,7 @@ Result<Settings, std::vector<SettingsFault>> read_settings(
     }
   }
   check_default_model(settings, find_variable("DEFAULT_MODEL", env, environment), faults);
+  check_chat_task_model(settings, find_variable("CHAT_TASK_MODEL", env, environment), faults);
   check_metrics_port(settings, find_variable("METRICS_PORT", env, environment), faults);
   check_state(settings, find_variable("STATE_DIR", env, environment), faults);
   check_media_store(settings, find_variable("MEDIA_STORE", env, environment), faults);

@@ -107,6 +107,16 @@ constexpr SettingRow rows[] = {
      [](Value& v, Settings& s) { v.boolean(s.allow_any_model); }},
     {{"MODELS_FILE", "", "JSON file with settings of single models"},
      [](Value& v, Settings& s) { s.models_file = std::string(v.text()); }},
+    {{"LLM_MODELS", "",
+      "chat models of fal's router: name:owner/model or owner/model, separated by ','; *: any"},
+     read_chat_models},
+    {{"CHAT_TASK_MODEL", "",
+      "one of LLM_MODELS for titles and tags of chats with image models; else no model is asked"},
+     [](Value& v, Settings& s) { v.word(s.chat_task_model); }},
+    {{"CHAT_IMAGES", "auto", "auto, images, markdown or both: how a chat shows images"},
+     [](Value& v, Settings& s) { v.choice(s.chat_images, chat_images); }},
+    {{"FAL_NATIVE", "true", "serve fal's own API below /fal"},
+     [](Value& v, Settings& s) { v.boolean(s.fal_native); }},
 
     // fal.
     {{"FAL_COMPLETION", "stream", "stream, poll or sync: how the end of a job is learned of"},

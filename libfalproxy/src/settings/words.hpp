@@ -15,6 +15,10 @@ inline constexpr NamedValue<UnknownPrice> unknown_prices[] = {{"refuse", Unknown
                                                               {"assume", UnknownPrice::assume}};
 inline constexpr NamedValue<OnDisconnect> on_disconnects[] = {{"cancel", OnDisconnect::cancel},
                                                               {"keep", OnDisconnect::keep}};
+inline constexpr NamedValue<ChatImages> chat_images[] = {{"auto", ChatImages::automatic},
+                                                         {"images", ChatImages::images},
+                                                         {"markdown", ChatImages::markdown},
+                                                         {"both", ChatImages::both}};
 inline constexpr NamedValue<ImageUpload> image_uploads[] = {{"storage", ImageUpload::storage},
                                                             {"inline", ImageUpload::inline_data}};
 

@@ -165,7 +165,15 @@ Reservation Budgets::Impl::expect(const Job& job, const Rows& for_rows) const {
     if (const auto price = prices->find(job.endpoint); price != prices->end())
       made.price = price->second;
   }
-  if (made.price) made.units = expected_units(*made.price, job.expected);
+  if (job.by_tokens) {
+    // Whose key it is decides, and not the row of all together.
+    const bool has_row = !for_rows.empty() && for_rows.front()->name != all_together;
+    const Usd reserve = has_row ? for_rows.front()->llm_reserve : KeyRules().llm_reserve;
+    made.price = Price{.unit_price = Usd{1'000'000'000}, .unit = "dollars"};
+    made.units = Units{reserve.nano};
+  } else if (made.price) {
+    made.units = expected_units(*made.price, job.expected);
+  }
   if (made.units) made.estimate = cost(made.price->unit_price, *made.units);
   for (const KeyRules* row : for_rows) {
     if (!row->budget) continue;

@@ -80,6 +80,10 @@ ErrorRow describe(ErrorKind kind) noexcept {
       return {400, image_user_error, "invalid_value", false};
     case model_not_found:
       return {404, request_error, "model_not_found", false};
+    case deployment_not_found:
+      return {404, request_error, "DeploymentNotFound", false};
+    case response_not_found:
+      return {400, request_error, "previous_response_not_found", false};
     case run_not_found:
       return {404, request_error, "not_found", false};
     case edit_unsupported:

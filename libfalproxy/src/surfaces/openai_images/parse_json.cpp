@@ -5,6 +5,7 @@
 #include "falproxy/openai.hpp"
 #include "json/access.hpp"
 #include "surfaces/openai_images/fields.hpp"
+#include "surfaces/openai_images/members.hpp"
 #include "surfaces/openai_images/pictures.hpp"
 #include "wish/files.hpp"
 #include "wish/wording.hpp"
@@ -55,25 +56,6 @@ void look_at(const Raw& value, Strings& strings) {
   }
 }
 
-std::optional<Error> check_strings(const Raw& members, std::size_t body_size,
-                                   const RequestLimits& limits) {
-  std::size_t picture_bytes = 0;
-  for (auto member = members.begin(); member != members.end(); ++member) {
-    Strings strings{.picture = is_picture_field(member.key())};
-    look_at(*member, strings);
-    if (strings.nul || has_nul(member.key())) {
-      const std::string name = shown(member.key());
-      return Error{ErrorKind::invalid_value,
-                   fmt::format("Invalid '{}': text must not hold the character NUL.", name), name};
-    }
-    picture_bytes += strings.picture_bytes;
-  }
-  if (body_size - std::min(body_size, picture_bytes) <= limits.max_text_bytes) return std::nullopt;
-  return Error{ErrorKind::body_too_large,
-               fmt::format("The request body holds more than {} bytes besides pictures.",
-                           limits.max_text_bytes)};
-}
-
 // The one member of `value` that says where the picture is; null: none does.
 Raw* address_in(Raw& value, std::string& field) {
   for (const char* name : {"image_url", "url", "b64_json"}) {
@@ -106,7 +88,43 @@ Result<InputFile> read_picture(Raw& value, std::string field, const PictureReade
   return reader.from_text(address->get_ref<const std::string&>(), field);
 }
 
-// Moves the pictures that stand in `members` under `name`, one or an array of them, into `request`.
+Result<InputFile> checked(const InputFile& picture, std::string_view field,
+                          const PictureReader& reader) {
+  if (!picture.url.empty()) return reader.from_text(picture.url, field);
+  return reader.from_bytes(picture.owner, picture.bytes, picture.name, field);
+}
+
+}  // namespace
+
+Result<Raw> parse_members(std::string_view body, const RequestLimits& limits) {
+  if (trim(body).empty()) return unreadable("it is empty", {});
+  JsonLimits json_limits = limits.json;
+  json_limits.unique_names = true;
+  Result<Raw> members = parse_raw(body, json_limits);
+  if (!members) return unreadable(members.error().message, members.error().field);
+  if (!members->is_object()) return unreadable(fmt::format("it is {}", name_of_type(*members)), {});
+  return members;
+}
+
+std::optional<Error> check_strings(const Raw& members, std::size_t body_size,
+                                   const RequestLimits& limits) {
+  std::size_t picture_bytes = 0;
+  for (auto member = members.begin(); member != members.end(); ++member) {
+    Strings strings{.picture = is_picture_field(member.key())};
+    look_at(*member, strings);
+    if (strings.nul || has_nul(member.key())) {
+      const std::string name = shown(member.key());
+      return Error{ErrorKind::invalid_value,
+                   fmt::format("Invalid '{}': text must not hold the character NUL.", name), name};
+    }
+    picture_bytes += strings.picture_bytes;
+  }
+  if (body_size - std::min(body_size, picture_bytes) <= limits.max_text_bytes) return std::nullopt;
+  return Error{ErrorKind::body_too_large,
+               fmt::format("The request body holds more than {} bytes besides pictures.",
+                           limits.max_text_bytes)};
+}
+
 std::optional<Error> take_pictures(Raw& members, const std::string& name,
                                    const PictureReader& reader, Wish& request) {
   const auto found = members.find(name);
@@ -134,13 +152,6 @@ std::optional<Error> take_pictures(Raw& members, const std::string& name,
   return std::nullopt;
 }
 
-Result<InputFile> checked(const InputFile& picture, std::string_view field,
-                          const PictureReader& reader) {
-  if (!picture.url.empty()) return reader.from_text(picture.url, field);
-  return reader.from_bytes(picture.owner, picture.bytes, picture.name, field);
-}
-
-// What is left of `members` once OpenAI's pictures are in `request`.
 std::optional<Error> read_rest(Raw& members, const PictureReader& reader,
                                const RequestLimits& limits, Wish& request) {
   if (auto fault = attach_pictures(members, reader, request)) return fault;
@@ -148,16 +159,10 @@ std::optional<Error> read_rest(Raw& members, const PictureReader& reader,
   return reader.check(request);
 }
 
-}  // namespace
-
 Result<Wish> parse_json(Intent intent, std::string_view body, const RequestLimits& limits,
                         const Codecs& codecs, MemoryBudget* memory) {
-  if (trim(body).empty()) return unreadable("it is empty", {});
-  JsonLimits json_limits = limits.json;
-  json_limits.unique_names = true;
-  Result<Raw> members = parse_raw(body, json_limits);
-  if (!members) return unreadable(members.error().message, members.error().field);
-  if (!members->is_object()) return unreadable(fmt::format("it is {}", name_of_type(*members)), {});
+  Result<Raw> members = parse_members(body, limits);
+  if (!members) return std::move(members).error();
   if (auto fault = check_strings(*members, body.size(), limits)) return std::move(*fault);
 
   Wish request{.intent = intent};

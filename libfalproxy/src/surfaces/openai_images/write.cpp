@@ -7,47 +7,10 @@
 #include "base/fmt.hpp"
 #include "falproxy/openai.hpp"
 #include "json/access.hpp"
+#include "surfaces/json_text.hpp"
 
 namespace falproxy::inline v0::openai {
 namespace {
-
-// JSON text that is built around large pieces, which are shared and not copied.
-class JsonText {
- public:
-  JsonText() { text_.reserve(512); }
-
-  void add(std::string_view text) { text_.append(text); }
-
-  /// `content` as a JSON string.
-  void add_string(const Body& content) {
-    const bool plain = std::ranges::all_of(
-        content.pieces(), [](const Piece& piece) { return stands_for_itself(piece.bytes); });
-    if (!plain) {
-      text_ += json_string(content.str());
-      return;
-    }
-    text_ += '"';
-    for (const Piece& piece : content.pieces()) {
-      if (piece.bytes.size() < worth_sharing) {
-        text_.append(piece.bytes);
-      } else {
-        body_.append(std::exchange(text_, {}));
-        body_.append(piece);
-      }
-    }
-    text_ += '"';
-  }
-
-  [[nodiscard]] Body take() {
-    body_.append(std::exchange(text_, {}));
-    return std::move(body_);
-  }
-
- private:
-  static constexpr std::size_t worth_sharing = 4096;
-  Body body_;
-  std::string text_;
-};
 
 std::string usage_text(const Usage& usage) {
   const std::int64_t input = usage.input_text_tokens + usage.input_image_tokens;
@@ -81,7 +44,7 @@ nlohmann::ordered_json model_object(const ModelEntry& model) {
   object["created"] = model.created;
   object["owned_by"] = model.owned_by;
   object["name"] = model.id;
-  object["supported_endpoint_types"] = {"image-generation"};
+  object["supported_endpoint_types"] = {model.is_chat ? "openai" : "image-generation"};
   if (model.details.has_value()) object["falproxy"] = Json::Access::raw(*model.details);
   return object;
 }

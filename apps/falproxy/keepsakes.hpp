@@ -1,0 +1,43 @@
+// keepsakes.hpp: what is remembered of a request though it is no run: addresses of pictures that a
+// talk goes on with, and which account has a job of fal's own API.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "falproxy/clock.hpp"
+#include "falproxy/codecs.hpp"
+#include "falproxy/result.hpp"
+#include "falproxy/state_store.hpp"
+
+namespace falproxy::app {
+
+/// Kept in the state store, so that a restart or another process finds it. Thread-safe; waits for
+/// the store.
+class Keepsakes {
+ public:
+  /// `kind`: whose they are, as part of their owner: those of one kind and client do not meet
+  /// others, nor runs.
+  Keepsakes(StateStore& store, std::string_view kind) : store_(store), kind_(kind) {}
+
+  /// Kept for so long. Its id, owner and times are filled in here. False: it is not kept.
+  bool keep(const std::string& client, const RunId& id, RunRecord record, Seconds time) const;
+  /// None: there is none, or it is another client's. Errors: overloaded (the store is slow, or
+  /// fails).
+  [[nodiscard]] Result<std::optional<RunRecord>> find(const std::string& client,
+                                                      const RunId& id) const;
+
+ private:
+  [[nodiscard]] std::string owner_of(const std::string& client) const;
+
+  StateStore& store_;
+  const std::string kind_;
+};
+
+/// Nobody can guess it.
+[[nodiscard]] RunId draw_run_id();
+/// That of a name that somebody else gives, such as fal's of a job.
+[[nodiscard]] RunId run_id_of(std::string_view name, const Codecs& codecs);
+
+}  // namespace falproxy::app

@@ -1,0 +1,88 @@
+#include "passage.hpp"
+
+#include <charconv>
+#include <utility>
+
+#include "base/text.hpp"
+#include "serving/reactor.hpp"
+
+namespace falproxy::app {
+
+using serving::Request;
+using serving::Response;
+
+bool Passage::begin(const std::shared_ptr<Passage>& passage, Call& call, ForwardedRequest request,
+                    CallContext context) {
+  Runner& runner = call.door.parts().runner;
+  const auto sent = std::make_shared<ForwardedRequest>(std::move(request));
+  return call.request.run_beside([passage, sent, &runner, context = std::move(context)] {
+    Result<Forwarded> how = Error{.kind = ErrorKind::internal, .message = "falproxy failed."};
+    try {
+      how = runner.forward(*sent, context, *passage);
+    } catch (...) {  // no memory: the client sees that the answer ends too early
+    }
+    serving::safely([&] {
+      if (passage->watch_.end) passage->watch_.end(how);
+    });
+    passage->pipe_.end(how ? Result<Done>(Done{}) : Result<Done>(how.error()));
+  });
+}
+
+bool Passage::head(HttpHead head) {
+  if (watch_.head) watch_.head(head);
+  head_ = std::move(head);
+  pipe_.begin();
+  return true;
+}
+
+bool Passage::data(std::string_view bytes) {
+  if (watch_.data) watch_.data(bytes);
+  return pipe_.push(bytes, stop_);
+}
+
+Result<HttpHead> Passage::head() {
+  pipe_.wait_to_begin();
+  if (head_.has_value()) return *head_;
+  const Result<Done> how = pipe_.ending();
+  if (!how) return how.error();
+  return Error{.kind = ErrorKind::upstream_failed, .message = "fal's answer is empty."};
+}
+
+std::string Passage::whole(std::size_t most) {
+  std::string text;
+  for (std::string bytes = pipe_.take(); !bytes.empty(); bytes = pipe_.take()) {
+    text += bytes.substr(0, most - text.size());
+  }
+  return text;
+}
+
+bool Passage::write_to(Request& out) {
+  bool goes_on = out.write({});  // the head does not wait for the first byte
+  for (std::string bytes = goes_on ? pipe_.take() : std::string(); !bytes.empty();
+       bytes = pipe_.take()) {
+    goes_on = out.write(Body(std::move(bytes)));
+    if (!goes_on) break;
+  }
+  pipe_.close();
+  if (!goes_on) return false;
+  if (pipe_.ending()) return true;
+  out.cut();
+  return false;
+}
+
+Response passed_head(const HttpHead& head) {
+  Response response{.status = head.status,
+                    .content_type = std::string(head.headers.find("content-type").value_or(""))};
+  for (const auto& [name, value] : head.headers) {
+    const std::string lower = to_lower(name);
+    if (lower.starts_with("x-fal-") || lower == "retry-after")
+      append_safe_field(response.fields, lower, value);
+    if (lower != "content-length") continue;
+    std::uint64_t length = 0;
+    const auto [end, fault] = std::from_chars(value.data(), value.data() + value.size(), length);
+    if (fault == std::errc() && end == value.data() + value.size()) response.length = length;
+  }
+  return response;
+}
+
+}  // namespace falproxy::app
