@@ -185,6 +185,29 @@ TEST_CASE("base64 is answered as ever, and nothing is kept of it") {
   CHECK(at(world.listed().body, "data").size() == 0);
 }
 
+TEST_CASE("a chat shows a kept picture, and fal is given its own address of it to edit") {
+  for (const std::string access : {"", "?access=signed"}) {
+    CAPTURE(access);
+    const Keeping world(access,
+                        {{"SUPPORTED_MODELS", "nano:fal-ai/nano-banana+fal-ai/nano-banana/edit"}});
+    world.served.wait_for_documents();
+    const std::string ask = R"({"model":"nano","messages":[{"role":"user","content":"a fox"})";
+    const Received first = world.served.post("/v1/chat/completions", ask + "]}");
+    CAPTURE(first.body.substr(0, 300));
+    REQUIRE(first.status == 200);
+    const std::string shown = text_at(first.body, "choices.0.message.content");
+    REQUIRE(shown.find("/media/") != std::string::npos);
+    const Received second = world.served.post(
+        "/v1/chat/completions", ask + R"(,{"role":"assistant","content":")" + shown +
+                                    R"("},{"role":"user","content":"make it blue"}]})");
+    CHECK(second.status == 200);
+    const auto submit = world.served.sim.submits().back();
+    CHECK(submit.endpoint == "fal-ai/nano-banana/edit");
+    CHECK(submit.input.find("/media/") == std::string::npos);
+    CHECK(submit.input.find(world.served.sim.url()) != std::string::npos);
+  }
+}
+
 TEST_CASE("kept files are listed, shown and deleted by their owner alone") {
   const Keeping world("", {{"ACCESS_KEYS", "ann=ann-has-a-long-key,bob=bob-has-a-long-key"},
                            {"KEEP_PROMPTS", "true"}});

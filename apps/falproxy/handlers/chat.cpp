@@ -121,6 +121,7 @@ Response ChatCall::answer_chore(const openai::ChatRequest& chat) {
 
 // To each choice as many as to the others.
 void ChatCall::distribute() {
+  keep_pictures();
   const std::size_t choices =
       std::clamp<std::size_t>(pictures_.size(), 1, static_cast<std::size_t>(choices_));
   const std::size_t each = (pictures_.size() + choices - 1) / choices;

@@ -8,6 +8,7 @@
 #include "base/fmt.hpp"
 #include "base/text.hpp"
 #include "falproxy/fal.hpp"
+#include "handlers/handlers.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -107,11 +108,6 @@ std::string query_of(std::string_view target) {
   return at == std::string_view::npos ? std::string() : std::string(target.substr(at));
 }
 
-std::string origin_here(const Call& call) {
-  const std::string_view proto = call.field("x-forwarded-proto");
-  return std::string(proto == "https" ? "https" : "http") + "://" + std::string(call.field("host"));
-}
-
 }  // namespace
 
 Result<FalTarget> proxied_target(const Call& call) {
@@ -162,7 +158,7 @@ std::optional<std::string> model_of(const Call& call, const FalTarget& target) {
 std::string with_addresses_here(std::string text, const Call& call) {
   auto answer = ordered_json::parse(text, nullptr, false);
   if (!answer.is_object()) return text;
-  const std::string here = origin_here(call) + "/fal/queue";
+  const std::string here = public_origin(call.request.head(), call.rules->settings) + "/fal/queue";
   for (const char* name : {"status_url", "response_url", "cancel_url"}) {
     const auto found = answer.find(name);
     if (found == answer.end() || !found->is_string()) continue;

@@ -182,6 +182,7 @@ Outcome ResponseCall::run(Wish wish, const CallContext& context) {
 }
 
 void ResponseCall::fill() {
+  keep_pictures();
   answer_.product = products_.front();
   if (!has_tool_) answer_.text = openai::markdown_of(pictures_);
   answer_.picture = std::move(pictures_.front());

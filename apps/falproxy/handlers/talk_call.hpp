@@ -20,7 +20,7 @@ class TalkCall : public RunCall {
     return openai::talk_error(std::move(error), talk_);
   }
 
-  /// An address is one of a picture that was made here: on a media host.
+  /// An address is one of a picture that was made here: on a media host, or of a kept file.
   [[nodiscard]] bool is_ours(std::string_view address) const;
   /// The model is there, and makes no text. Errors: model_not_found, deployment_not_found.
   [[nodiscard]] std::optional<Error> fault_of_model(const Wish& wish) const;
@@ -35,6 +35,9 @@ class TalkCall : public RunCall {
     return [](const Product&, std::optional<int>) { return Body(); };
   }
 
+  /// Before an answer with addresses: see keep().
+  void keep_pictures();
+
   /// Of an answer that shows base64.
   bool fetches_ = true;
   /// A picture that could not be fetched is shown by its address.
@@ -46,8 +49,11 @@ class TalkCall : public RunCall {
  private:
   [[nodiscard]] Result<openai::TalkPicture> picture_of(const Product& product,
                                                        const CallContext& context);
+  /// fal's address of a file that is kept here; any other address stays as it is.
+  [[nodiscard]] std::string address_at_fal(const std::string& address);
 
   const char* const talk_;
+  const std::string kept_files_;  ///< where addresses of kept files begin; empty: none are kept
   std::vector<plan::Note> notes_;
 };
 
