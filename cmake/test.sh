@@ -14,7 +14,7 @@ cmake --build --preset release
 report="$top/build/release/tests.xml"
 rm -f "$report"
 status=0
-ctest --preset release --output-junit "$report" "$@" || status=$?
+ctest --preset release -j "$(nproc)" --output-junit "$report" "$@" || status=$?
 [ -f "$report" ] || exit "$status"
 
 # Whatever a test leaves out, it says in a line that begins with "skipped: ".
