@@ -60,7 +60,6 @@ void keep_files(Door& door, const LaterCall& call, const Receipt& receipt,
   const std::string& client = call.record.client;
   const auto status = door.parts().runner.find(client, call.run.id);
   if (!status || !status->has_value() || (*status)->response_format != ResponseFormat::url) return;
-  const KeyRules* const row = call.rules->access.rules_of(client);
   std::vector<Product> products = (*status)->products;
   std::vector<plan::Note> notes;  // nobody hears them any more
   keeper->keep(products,
@@ -70,7 +69,7 @@ void keep_files(Door& door, const LaterCall& call, const Receipt& receipt,
                 .run = call.run.id,
                 .prompt = std::move(prompt),
                 .cost = cost_of(receipt),
-                .quota = row != nullptr ? row->media_quota : std::nullopt},
+                .is_answer = false},
                notes);
 }
 

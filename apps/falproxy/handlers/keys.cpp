@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/fmt.hpp"
+#include "base/hex.hpp"
 #include "handlers/handlers.hpp"
 #include "later.hpp"
 #include "stored_keys.hpp"
@@ -40,9 +41,7 @@ Error no_such_key(std::string_view name) {
 std::string new_key() {
   std::array<unsigned char, 24> random{};
   if (::getentropy(random.data(), random.size()) != 0) return {};
-  std::string key = "fp-";
-  for (const unsigned char byte : random) key += fmt::format("{:02x}", byte);
-  return key;
+  return "fp-" + hex(random);
 }
 
 // Where a key is configured; empty: it is not.
