@@ -11,6 +11,7 @@
 #include "base/fmt.hpp"
 #include "base/hmac.hpp"
 #include "base/text.hpp"
+#include "base/unix_time.hpp"
 #include "falproxy/fal.hpp"
 #include "keepsakes.hpp"
 #include "media_store/media_keeper.hpp"
@@ -235,18 +236,15 @@ std::optional<Callback> callback_in(const std::string& details) {
 }
 
 Body job_json(const RunStatus& status, std::optional<std::vector<Product>> products) {
-  const auto seconds = [](WallTime time) {
-    return std::chrono::floor<Seconds>(time.time_since_epoch()).count();
-  };
   const RunRecord& record = status.record;
   ordered_json job{{"id", job_id(record.id)},
                    {"object", "falproxy.job"},
                    {"status", name_of(status.phase)},
-                   {"created_at", seconds(record.created)}};
+                   {"created_at", unix_seconds(record.created)}};
   const bool ended = !(status.phase == RunPhase::queued || status.phase == RunPhase::in_progress);
   if (ended) {
-    job["completed_at"] = seconds(record.changed);
-    job["expires_at"] = seconds(record.expires);
+    job["completed_at"] = unix_seconds(record.changed);
+    job["expires_at"] = unix_seconds(record.expires);
   }
   job["model"] = record.requested_model.empty() ? record.served_model : record.requested_model;
   job["request"] = record.surface;

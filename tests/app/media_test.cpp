@@ -565,14 +565,14 @@ TEST_CASE("two writers of one file do not write into each other's") {
   const std::string whole(1'000'000, 'a');
   {
     auto first = store->begin(name, {}).value();
-    auto second = store->begin(name, {}).value();
     REQUIRE(first->write(whole));
+    auto second = store->begin(name, {}).value();
     REQUIRE(second->write("half"));
     REQUIRE(first->finish("image/png"));
     CHECK(store->open(name)->size() == whole.size());
   }
   REQUIRE(store->open(name) != nullptr);
-  CHECK(store->open(name)->read(0, whole.size()) == whole);
+  CHECK((store->open(name)->read(0, whole.size()) == whole));
 }
 
 TEST_CASE("a reload changes nothing of MEDIA_STORE, neither for files nor for what fal is told") {
@@ -672,6 +672,13 @@ TEST_CASE("at a start the oldest go, if max_bytes is less than before") {
                     [](const falsim::Falsim&) { return Environment(); });
   REQUIRE(eventually([&] { return next.get(addresses[0]).status == 404; }));
   CHECK(next.get(addresses[1]).status == 200);
+}
+
+TEST_CASE("as long as STATE_DIR cannot be used, nobody is told that there are no files") {
+  const testing::Folder other;
+  const Keeping world("", {{"STATE_DIR", other.write("file", "")}});
+  CHECK(world.listed().status == 503);
+  CHECK(world.ask("/media/00000000000000000000000000000000.png").status == 503);
 }
 
 TEST_CASE("if files are not public and cannot be kept, answers have links that open them") {

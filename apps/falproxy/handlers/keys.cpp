@@ -11,6 +11,7 @@
 
 #include "base/fmt.hpp"
 #include "base/hex.hpp"
+#include "base/unix_time.hpp"
 #include "handlers/handlers.hpp"
 #include "later.hpp"
 #include "stored_keys.hpp"
@@ -68,7 +69,7 @@ Json described(const Call& call, const KeyRules& rules, const std::string& place
   const BudgetStatus status = call.door.parts().budgets.status(rules.name);
   const auto time = [&](const char* name, const std::optional<WallTime>& when) {
     if (!when) return;
-    members.emplace_back(name, std::chrono::floor<Seconds>(when->time_since_epoch()).count());
+    members.emplace_back(name, unix_seconds(*when));
   };
   if (status.budget) members.emplace_back("spent_usd", status.spent.to_string());
   time("window_ends", status.window_ends);
