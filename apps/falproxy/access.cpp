@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/fmt.hpp"
+#include "base/hmac.hpp"
 #include "base/name_pattern.hpp"
 #include "base/text.hpp"
 
@@ -26,13 +27,6 @@ std::size_t head_of(const Digest& digest) {
   std::size_t head = 0;
   std::memcpy(&head, digest.data(), sizeof head);
   return head;
-}
-
-// In the same time whatever they are.
-bool is_same(const Digest& a, const Digest& b) {
-  unsigned difference = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) difference |= static_cast<unsigned>(a[i] ^ b[i]);
-  return difference == 0;
 }
 
 Error no_key() {
@@ -96,7 +90,7 @@ const AccessBook::Holder* AccessBook::find(std::string_view key) const {
   const Holder* found = nullptr;
   const auto [begin, end] = holders_.equal_range(head_of(digest));
   for (auto at = begin; at != end; ++at) {
-    if (is_same(at->second.digest, digest)) found = &at->second;
+    if (is_same_secret(at->second.digest, digest)) found = &at->second;
   }
   return found;
 }

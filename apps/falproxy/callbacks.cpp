@@ -64,11 +64,13 @@ HttpRequest callback_request(const RunStatus& status, const Callback& callback,
   return request;
 }
 
-void Callbacks::reload(const std::string& hosts) {
+void Callbacks::reload(const Settings& settings) {
+  const std::string& hosts = settings.callback_hosts;
   Result<fal::MediaHosts> parsed = fal::MediaHosts::parse(hosts);
   {
     const std::lock_guard lock(mutex_);
     calls_anybody_ = parsed.has_value() && !hosts.empty();
+    origin_ = settings.public_url;
     hosts_ = parsed ? *std::move(parsed) : fal::MediaHosts();
   }
   wake();
@@ -159,14 +161,18 @@ void Callbacks::tell(const RunStatus& status, const std::stop_token& stop) {
   if (why.empty() || gives_up) parts_.runner.told(status);
 }
 
-std::string Callbacks::attempt(const RunStatus& status, const std::stop_token& stop) {
+std::string Callbacks::attempt(RunStatus status, const std::stop_token& stop) {
   const std::optional<Callback> callback = callback_in(status.details);
   if (!callback.has_value()) return "";
   const std::optional<Url> url = Url::parse(callback->url);
+  std::string origin;
   {
     const std::lock_guard lock(mutex_);
+    origin = origin_;
     if (!url.has_value() || !hosts_.allow(*url)) return "its host is not in CALLBACK_HOSTS";
   }
+  if (parts_.media != nullptr)
+    parts_.media->show(status.products, status.record.owner, origin, stop);
   const auto wall = std::chrono::floor<Seconds>(parts_.clock.wall_now().time_since_epoch());
   const HttpRequest request = callback_request(status, *callback, parts_.codecs, wall.count());
   const auto answer =

@@ -17,8 +17,10 @@
 #include "falproxy/http.hpp"
 #include "falproxy/log.hpp"
 #include "falproxy/runner.hpp"
+#include "falproxy/settings.hpp"
 #include "falproxy/transport.hpp"
 #include "later.hpp"
+#include "media_store/media_keeper.hpp"
 
 namespace falproxy::app {
 
@@ -35,14 +37,14 @@ class Callbacks {
     Clock& clock;
     const Codecs& codecs;
     Background& background;
+    MediaKeeper* media;  ///< null: no files are kept
     LogLine log;
   };
-  /// `hosts`: CALLBACK_HOSTS.
-  Callbacks(Parts parts, const std::string& hosts) : parts_(std::move(parts)) { reload(hosts); }
+  Callbacks(Parts parts, const Settings& settings) : parts_(std::move(parts)) { reload(settings); }
   Callbacks(const Callbacks&) = delete;
   Callbacks& operator=(const Callbacks&) = delete;
 
-  void reload(const std::string& hosts);
+  void reload(const Settings& settings);
   /// A run has ended whose end is to be told.
   void wake();
   /// On a fiber, until `stop`. What an earlier process did not tell is told, too.
@@ -58,13 +60,14 @@ class Callbacks {
   [[nodiscard]] TimePoint tell_due();
   void tell(const RunStatus& status, const std::stop_token& stop);
   /// Why it is to be told another time; empty: it is told, or never will be.
-  [[nodiscard]] std::string attempt(const RunStatus& status, const std::stop_token& stop);
+  [[nodiscard]] std::string attempt(RunStatus status, const std::stop_token& stop);
 
   const Parts parts_;
   std::mutex mutex_;
   Bell woken_;
   bool is_woken_ = true;
   fal::MediaHosts hosts_;
+  std::string origin_;  // of kept files; empty: not known
   bool calls_anybody_ = false;
   std::map<RunId, Attempts> attempts_;  // of what is not told yet
   std::set<RunId> under_way_;

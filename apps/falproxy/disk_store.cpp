@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/fmt.hpp"
+#include "base/hex.hpp"
 #include "folders.hpp"
 #include "process.hpp"
 
@@ -93,11 +94,7 @@ Result<std::unique_ptr<DiskStore>> DiskStore::create(std::filesystem::path direc
 // Of all that a file says, so that its age is not believed either where a bit is wrong.
 std::string DiskStore::hash_of(const std::string& endpoint, std::int64_t milliseconds,
                                std::string_view text) const {
-  std::string hex;
-  for (const std::uint8_t byte :
-       codecs_.sha256(fmt::format("{} {}\n{}", endpoint, milliseconds, text)))
-    fmt::format_to(std::back_inserter(hex), "{:02x}", byte);
-  return hex;
+  return hex(codecs_.sha256(fmt::format("{} {}\n{}", endpoint, milliseconds, text)));
 }
 
 std::filesystem::path DiskStore::path_of(const std::string& endpoint) const {

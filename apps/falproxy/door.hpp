@@ -131,6 +131,7 @@ class Door final : public serving::Application {
 
   // For handlers.
   [[nodiscard]] const Parts& parts() const noexcept { return parts_; }
+  [[nodiscard]] std::shared_ptr<const Rules> rules() const;
   [[nodiscard]] bool draining() const noexcept { return draining_.load(); }
   [[nodiscard]] Gauges gauges() const;
   /// As the catalogue is now.
@@ -158,7 +159,6 @@ class Door final : public serving::Application {
                             const Error& error);
   /// Gives it an id and the fields of every answer, unless it has them.
   void identify(serving::Request& request, const Rules& rules);
-  [[nodiscard]] std::shared_ptr<const Rules> rules() const;
   void take(Settings settings);
 
   const Parts parts_;

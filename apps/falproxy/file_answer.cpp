@@ -37,14 +37,13 @@ Response redirect(const std::string& where, std::string_view caching) {
 }
 
 // A file never changes under its address, but it may end.
-std::string caching_of(const MediaRecord& record, const MediaPlace& place, WallTime now) {
+std::string caching_of(const MediaRecord& record, bool is_private, WallTime now) {
   std::int64_t seconds = year_seconds;
   if (record.expires != WallTime::max()) {
     const auto left = std::chrono::floor<Seconds>(record.expires - now).count();
     seconds = std::clamp<std::int64_t>(left, 0, year_seconds);
   }
-  return fmt::format("{}, max-age={}, immutable", place.is_private() ? "private" : "public",
-                     seconds);
+  return fmt::format("{}, max-age={}, immutable", is_private ? "private" : "public", seconds);
 }
 
 void append_about(std::string& fields, const MediaRecord& record) {
@@ -70,14 +69,14 @@ void write_file(Request& out, MediaReader& file, ByteRange range) {
   }
 }
 
-Response open_answer(Call& call, const MediaRecord& record, const MediaPlace& place,
+Response open_answer(Call& call, const MediaRecord& record, bool is_private,
                      std::shared_ptr<MediaReader> file) {
   const std::uint64_t size = file->size();
   const std::string tag = fmt::format("\"{}\"", record.id.to_string());
   Response response{.content_type = record.content_type};
   append_field(response.fields, "ETag", tag);
   append_field(response.fields, "Cache-Control",
-               caching_of(record, place, std::chrono::system_clock::now()));
+               caching_of(record, is_private, std::chrono::system_clock::now()));
   append_about(response.fields, record);
   if (names_tag(call.field("if-none-match"), tag)) {
     response.status = 304;
@@ -152,7 +151,7 @@ bool names_tag(std::string_view field, std::string_view tag) {
   return found;
 }
 
-std::optional<Response> file_answer(Call& call, const MediaRecord& given) {
+std::optional<Response> file_answer(Call& call, const MediaRecord& given, bool only_with_key) {
   MediaKeeper& keeper = *call.door.parts().media;
   MediaRecord record = given;
   if (record.state == MediaState::waiting) {
@@ -166,7 +165,8 @@ std::optional<Response> file_answer(Call& call, const MediaRecord& given) {
   if (record.state == MediaState::kept && store != nullptr) {
     const std::string name = name_of_file(record);
     if (std::shared_ptr<MediaReader> file = store->open(name))
-      return open_answer(call, record, keeper.place(), std::move(file));
+      return open_answer(call, record, only_with_key || keeper.place().is_private(),
+                         std::move(file));
     if (const auto link = store->link(name, call.request.head().method, link_life)) {
       return redirect(*link, fmt::format("private, max-age={}", link_cached.count()));
     }

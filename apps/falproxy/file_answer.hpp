@@ -7,8 +7,10 @@
 namespace falproxy::app {
 
 /// The file of a record to a GET or HEAD: the bytes that are asked for, a redirect to the bucket,
-/// or one to fal as long as it is not kept. None: it is nowhere any more.
-[[nodiscard]] std::optional<serving::Response> file_answer(Call& call, const MediaRecord& record);
+/// or one to fal as long as it is not kept. `only_with_key`: its address does not open it alone, so
+/// that no shared cache may have it. None: it is nowhere any more.
+[[nodiscard]] std::optional<serving::Response> file_answer(Call& call, const MediaRecord& record,
+                                                           bool only_with_key);
 
 /// What a range asks for of a file of `size` bytes.
 struct ByteRange {

@@ -11,6 +11,7 @@
 #include "base/fmt.hpp"
 #include "base/hmac.hpp"
 #include "base/text.hpp"
+#include "base/unix_time.hpp"
 #include "falproxy/fal.hpp"
 #include "keepsakes.hpp"
 #include "media_store/media_keeper.hpp"
@@ -60,7 +61,6 @@ void keep_files(Door& door, const LaterCall& call, const Receipt& receipt,
   const std::string& client = call.record.client;
   const auto status = door.parts().runner.find(client, call.run.id);
   if (!status || !status->has_value() || (*status)->response_format != ResponseFormat::url) return;
-  const KeyRules* const row = call.rules->access.rules_of(client);
   std::vector<Product> products = (*status)->products;
   std::vector<plan::Note> notes;  // nobody hears them any more
   keeper->keep(products,
@@ -70,7 +70,7 @@ void keep_files(Door& door, const LaterCall& call, const Receipt& receipt,
                 .run = call.run.id,
                 .prompt = std::move(prompt),
                 .cost = cost_of(receipt),
-                .quota = row != nullptr ? row->media_quota : std::nullopt},
+                .is_answer = false},
                notes);
 }
 
@@ -236,18 +236,15 @@ std::optional<Callback> callback_in(const std::string& details) {
 }
 
 Body job_json(const RunStatus& status, std::optional<std::vector<Product>> products) {
-  const auto seconds = [](WallTime time) {
-    return std::chrono::floor<Seconds>(time.time_since_epoch()).count();
-  };
   const RunRecord& record = status.record;
   ordered_json job{{"id", job_id(record.id)},
                    {"object", "falproxy.job"},
                    {"status", name_of(status.phase)},
-                   {"created_at", seconds(record.created)}};
+                   {"created_at", unix_seconds(record.created)}};
   const bool ended = !(status.phase == RunPhase::queued || status.phase == RunPhase::in_progress);
   if (ended) {
-    job["completed_at"] = seconds(record.changed);
-    job["expires_at"] = seconds(record.expires);
+    job["completed_at"] = unix_seconds(record.changed);
+    job["expires_at"] = unix_seconds(record.expires);
   }
   job["model"] = record.requested_model.empty() ? record.served_model : record.requested_model;
   job["request"] = record.surface;

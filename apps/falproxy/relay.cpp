@@ -7,8 +7,9 @@
 #include <utility>
 
 #include "base/fmt.hpp"
-#include "falproxy/media.hpp"
 #include "falproxy/transport.hpp"
+#include "media_store/media_fetch.hpp"
+#include "media_store/media_names.hpp"
 #include "pipe.hpp"
 #include "serving/reactor.hpp"
 
@@ -31,20 +32,12 @@ std::optional<std::uint64_t> length_of(const HttpHead& head) {
   return length;
 }
 
-// What the bytes are, if they tell; else as fal said, or as the CDN says. A container that may hold
-// sounds or videos holds a video if that is known.
-std::string type_of(const HttpHead& head, std::string_view first, std::string known) {
-  constexpr std::string_view unknown = "application/octet-stream";
-  if (head.status == 200) {
-    const std::string_view seen = media::mime_type(first);
-    constexpr std::string_view sound = "audio/";
-    if (seen.starts_with(sound) && known.starts_with("video/"))
-      return known == "video/quicktime" ? known : "video/" + std::string(seen.substr(sound.size()));
-    if (seen != unknown) return std::string(seen);
-  }
-  if (!known.empty() && known != unknown) return known;
-  const std::string_view said = head.headers.find("content-type").value_or("");
-  return said.empty() ? std::string(unknown) : std::string(said);
+// What the bytes are, if they tell; else as fal said, or as the CDN says.
+std::string type_of(const HttpHead& head, std::string_view first, std::string_view known) {
+  std::string type = plain_type(known);
+  if (type.empty() || type == "application/octet-stream")
+    type = plain_type(head.headers.find("content-type").value_or(""));
+  return type_of_bytes(head.status == 200 ? first : std::string_view(), std::move(type));
 }
 
 Error fault_of(const HttpHead& head) {
@@ -82,7 +75,7 @@ struct Relay {
 
 }  // namespace
 
-Result<Response> relay_file(Call& call, const std::string& url, std::string content_type,
+Result<Response> relay_file(Call& call, const std::string& url, const std::string& content_type,
                             std::function<void(bool whole)> ended) {
   static serving::FiberClock clock;
   Runner& runner = call.door.parts().runner;
@@ -112,7 +105,7 @@ Result<Response> relay_file(Call& call, const std::string& url, std::string cont
     return fault_of(*head);
   }
   Response response{.status = head->status,
-                    .content_type = type_of(*head, first, std::move(content_type)),
+                    .content_type = type_of(*head, first, content_type),
                     .length = length_of(*head)};
   for (const char* name : {"Content-Range", "ETag", "Last-Modified", "Accept-Ranges"}) {
     if (const auto value = head->headers.find(name))

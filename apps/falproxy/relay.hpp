@@ -13,7 +13,7 @@ namespace falproxy::app {
 /// hears, once the answer is out, whether it is whole; it may be empty. Errors: result_expired,
 /// download_failed, upstream_untrusted_url, overloaded.
 [[nodiscard]] Result<serving::Response> relay_file(Call& call, const std::string& url,
-                                                   std::string content_type,
+                                                   const std::string& content_type,
                                                    std::function<void(bool whole)> ended = {});
 
 }  // namespace falproxy::app

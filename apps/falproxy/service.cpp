@@ -47,6 +47,8 @@ namespace {
 
 // After what must not happen, before it is tried again.
 constexpr Milliseconds fault_pause{250};
+// Before files are looked after again.
+constexpr Seconds media_pause{5};
 // What has expired is forgotten at least as often.
 constexpr Seconds longest_pause{60};
 constexpr Seconds longest_look{60};
@@ -123,8 +125,9 @@ struct Service::Impl {
                    .clock = clock,
                    .codecs = codecs,
                    .background = background,
+                   .media = keeper.get(),
                    .log = log_line()},
-                  settings.callback_hosts),
+                  settings),
         door({.runner = runner,
               .catalog = catalog,
               .keys = keys,
@@ -185,6 +188,12 @@ struct Service::Impl {
             .index = state.media,
             .texts = *state.spending,
             .log = log_line(),
+            .quota_of =
+                [this](const std::string& owner) {
+                  const std::shared_ptr<const Rules> rules = door.rules();
+                  const KeyRules* const row = rules->access.rules_of(owner);
+                  return row != nullptr ? row->media_quota : std::nullopt;
+                },
             .make_store = [this, place = *settings.media_store] { return make_store(place); }},
         *settings.media_store);
   }
@@ -195,9 +204,10 @@ struct Service::Impl {
       if (!bucket) return std::move(bucket).error();
       return std::shared_ptr<MediaStore>(*std::move(bucket));
     }
-    auto folder = FolderStore::create(place.folder, *files);
-    if (!folder) return std::move(folder).error();
-    return std::shared_ptr<MediaStore>(*std::move(folder));
+    std::optional<Result<std::unique_ptr<FolderStore>>> folder;
+    files->run_blocking([&] { folder.emplace(FolderStore::create(place.folder, *files)); });
+    if (!*folder) return std::move(*folder).error();
+    return std::shared_ptr<MediaStore>(**std::move(folder));
   }
 
   static const media::MaskConverter* masks() {
@@ -309,7 +319,10 @@ struct Service::Impl {
 
   // On a fiber.
   void keep_media(const std::stop_token& stop) {
-    if (keeper != nullptr) serving::safely([&] { keeper->run(stop); });
+    while (keeper != nullptr && !stop.stop_requested()) {
+      serving::safely([&] { keeper->run(stop); });
+      clock.sleep_until(clock.now() + media_pause, stop);
+    }
   }
 
   // Runs that an earlier process has left, and that somebody may ask for.
@@ -336,7 +349,8 @@ struct Service::Impl {
                     .model = record.served_model,
                     .run = record.id,
                     .prompt = record.prompt,
-                    .is_repeat = true},
+                    .is_repeat = true,
+                    .is_answer = false},
                    notes);
     }
   }
@@ -517,6 +531,7 @@ void Service::reload(Configuration configuration) {
                     "HOST, PORT, METRICS_HOST, METRICS_PORT, SCHEMA_CACHE_DIR, SSL_CERT_FILE, "
                     "MEDIA_STORE, STATE_DIR and the proxies change with a restart only");
   }
+  next.media_store = now.media_store;  // what keeps files, and what jobs are told, go together
   const Capacity room = capacity(next.max_in_flight, raise_process_limits());
   next.max_in_flight = room.in_flight;
   for (const SettingsFault& warning : configuration.warnings)
@@ -530,7 +545,7 @@ void Service::reload(Configuration configuration) {
   impl_->alerts.reload(std::string(next.alert_url.reveal()));
   impl_->keys.reload(next.ai_keys, key_ring_options(next));
   impl_->runner.reload(impl_->runner_options_with_debug(next));
-  impl_->callbacks.reload(next.callback_hosts);
+  impl_->callbacks.reload(next);
   impl_->door.reload(next);
   now = std::move(next);
 }

@@ -6,18 +6,13 @@
 #include "base/finally.hpp"
 #include "base/fmt.hpp"
 #include "base/handed.hpp"
+#include "base/hex.hpp"
 
 namespace falproxy::app {
 namespace {
 
 constexpr const char* stored = "keys";
 constexpr Seconds longest_store_wait{5};
-
-std::string hex_of(const Digest& digest) {
-  std::string text;
-  for (const std::uint8_t byte : digest) text += fmt::format("{:02x}", byte);
-  return text;
-}
 
 std::optional<Digest> digest_in(std::string_view text) {
   Digest digest{};
@@ -36,7 +31,7 @@ std::string text_of(const std::vector<StoredKey>& keys) {
   rows.reserve(keys.size());
   for (const StoredKey& key : keys) {
     rows.push_back(Json::object({{"name", key.rules.name},
-                                 {"digest", hex_of(key.digest)},
+                                 {"digest", hex(key.digest)},
                                  {"prefix", key.prefix},
                                  {"callback_secret", key.callback_secret},
                                  {"rules", to_json(key.rules)}}));

@@ -255,6 +255,29 @@ TEST_CASE("the end of a job is told, signed as Standard Webhooks are, again unti
   CHECK(served.log().find(std::string(access_key)) == std::string::npos);
 }
 
+TEST_CASE("the end of a job is told with addresses that open, if files are not public") {
+  for (const char* const origin : {"", "https://pictures.example.com"}) {
+    CAPTURE(origin);
+    const testing::Folder folder;
+    const Listener listener;
+    const Served served(
+        Environment{{"CALLBACK_HOSTS", listener.origin()},
+                    {"STATE_DIR", folder.at("state")},
+                    {"PUBLIC_URL", origin},
+                    {"MEDIA_STORE", "dir:" + folder.at("media") + "?access=signed"}},
+        falsim::Falsim::start(Served::quick()).value(),
+        [](const falsim::Falsim& sim) { return Environment{{"FAL_API_URL", sim.api_url()}}; });
+    begin_job(served, lighthouse, respond_async + listener.field());
+    wait_until([&] { return listener.calls().size() == 1; });
+    const std::string address = text_at(listener.calls().front().body, "data.response.data.0.url");
+    CAPTURE(address);
+    const bool is_own = address.starts_with("https://pictures.example.com/media/") &&
+                        address.find("expires=") != std::string::npos;
+    CHECK(is_own == !std::string_view(origin).empty());
+    CHECK((is_own || address.find("?identity=") != std::string::npos));
+  }
+}
+
 TEST_CASE("a key that was made over the network has its callbacks signed, too") {
   const Listener listener(std::vector<int>{});
   const Served served(

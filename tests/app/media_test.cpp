@@ -19,6 +19,7 @@
 #include "falproxy/sqlite_store.hpp"
 #include "file_answer.hpp"
 #include "folder.hpp"
+#include "media_store/folder_store.hpp"
 #include "media_store/media_links.hpp"
 #include "program.hpp"
 #include "served.hpp"
@@ -261,7 +262,7 @@ TEST_CASE("prompts stand in the records only with KEEP_PROMPTS") {
   CHECK(at(world.listed().body, "data.0").find("prompt").has_value() == false);
 }
 
-TEST_CASE("deleting one of two equal picture_route of two owners leaves the other") {
+TEST_CASE("deleting one of two equal pictures of two owners leaves the other") {
   const Keeping world("", {{"ACCESS_KEYS", "ann=ann-has-a-long-key,bob=bob-has-a-long-key"}});
   const std::string same =
       R"({"model":"flux","prompt":"the same","response_format":"url","output_format":"png","seed":7})";
@@ -393,7 +394,7 @@ TEST_CASE("without a place that takes files answers go on with fal's addresses a
   SUBCASE("it fails later") {
     const Keeping world;
     static_cast<void>(world.kept());
-    const fs::path incoming = world.folder.path() / "media" / "incoming";
+    const fs::path incoming = world.folder.path() / "media" / ".falproxy-incoming";
     fs::remove_all(incoming);
     std::ofstream(incoming) << "no folder";
     // The first one that fails is had from fal, and whoever comes then is told.
@@ -463,11 +464,16 @@ TEST_CASE(
     (*store)->note({old}, std::chrono::steady_clock::now() + Seconds(5), [](const auto&) {});
   }
   const std::string expired = folder.write("media/ab/ab345678901234567890123456789012.png", "old");
-  const std::string half = folder.write("media/incoming/half.png", "half");
+  const std::string half =
+      folder.write("media/.falproxy-incoming/cd345678901234567890123456789012.png.7", "half");
+  const std::string others = folder.write("media/incoming/half.png", "a stranger's");
+  const std::string notes = folder.write("media/.falproxy-incoming/notes.txt", "a stranger's");
   const Served served(
       {{"STATE_DIR", folder.at("state")}, {"MEDIA_STORE", "dir:" + folder.at("media")}});
   REQUIRE(eventually([&] { return !fs::exists(expired) && !fs::exists(half); }));
   CHECK(served.get("/media/ab345678901234567890123456789012.png").status == 404);
+  CHECK(fs::exists(others));
+  CHECK(fs::exists(notes));
 }
 
 TEST_CASE("a repeated request is answered with the same address, and kept once") {
@@ -504,6 +510,12 @@ TEST_CASE("an address is what PUBLIC_URL says, else what the request calls the s
                       key_field() + "Content-Type: application/json\r\nContent-Length: " +
                       std::to_string(by_address.size()) + "\r\n\r\n" + by_address);
   CHECK(text_at(behind.body, "data.0.url").starts_with("https://pictures.example.com/media/"));
+  const Received nameless = client.exchange(
+      "POST " + picture_route + " HTTP/1.1\r\nHost: a!b\r\n" + key_field() +
+      "Content-Type: application/json\r\nContent-Length: " + std::to_string(by_address.size()) +
+      "\r\n\r\n" + by_address);
+  CHECK(text_at(nameless.body, "data.0.url").starts_with(called.served.sim.url()));
+  CHECK(nameless.header("x-falproxy-notes").find("PUBLIC_URL") != std::string::npos);
   const Keeping told("", {{"PUBLIC_URL", "https://pictures.example.com/here/"}});
   CHECK(told.kept().starts_with("https://pictures.example.com/here/media/"));
 }
@@ -530,7 +542,12 @@ TEST_CASE("a video and an asynchronous picture are kept when they are made") {
   CHECK(content.status == 200);
   CHECK(content.header("content-type") == "video/webm");
   CHECK(content.body == film);
+  CHECK(content.header("cache-control").starts_with("private, "));
   world.served.sim.clear_faults();
+
+  // Who deletes the video has its file deleted.
+  CHECK(world.ask(video, key_field(), "DELETE").status == 200);
+  CHECK(world.ask(address).status == 404);
 
   const Received job = world.served.post(picture_route, by_address, "Prefer: respond-async\r\n");
   REQUIRE(job.status == 202);
@@ -538,6 +555,139 @@ TEST_CASE("a video and an asynchronous picture are kept when they are made") {
     return text_at(world.served.get(job.header("location")).body, "response.data.0.url")
                .find("/media/") != std::string::npos;
   }));
+}
+
+TEST_CASE("two writers of one file do not write into each other's") {
+  const testing::Folder folder;
+  InlineExecutor here;
+  const auto store = FolderStore::create(folder.path(), here).value();
+  const std::string name = "ab345678901234567890123456789012.png";
+  const std::string whole(1'000'000, 'a');
+  {
+    auto first = store->begin(name, {}).value();
+    REQUIRE(first->write(whole));
+    auto second = store->begin(name, {}).value();
+    REQUIRE(second->write("half"));
+    REQUIRE(first->finish("image/png"));
+    CHECK(store->open(name)->size() == whole.size());
+  }
+  REQUIRE(store->open(name) != nullptr);
+  CHECK((store->open(name)->read(0, whole.size()) == whole));
+}
+
+TEST_CASE("a reload changes nothing of MEDIA_STORE, neither for files nor for what fal is told") {
+  const Keeping world;
+  static_cast<void>(world.kept());
+  const std::string& sim = world.served.sim.api_url();
+  auto next = load_configuration(
+      "/dev/null", world.served.environment(world.with("?access=signed", {{"FAL_API_URL", sim}})));
+  REQUIRE(next.has_value());
+  world.served.service->reload(std::move(next).value());
+  CHECK(world.kept(R"({"model":"flux","prompt":"b","response_format":"url"})").find("expires=") ==
+        std::string::npos);
+  CHECK_FALSE(world.served.sim.submits()
+                  .back()
+                  .headers.find("x-fal-object-lifecycle-preference")
+                  .has_value());
+}
+
+namespace {
+
+// A file of fal's that waits to be kept, as an earlier process has left it.
+struct LeftWaiting {
+  LeftWaiting() {
+    Served served;
+    address = text_at(served.post(picture_route, by_address).body, "data.0.url");
+    served.service.reset();
+    sim.emplace(std::move(served.sim));
+    record.source = address;
+    auto store = SqliteStore::open({.folder = folder.path() / "state"});
+    REQUIRE(store.has_value());
+    (*store)->note({record}, std::chrono::steady_clock::now() + Seconds(5), [](const auto&) {});
+  }
+  [[nodiscard]] std::unique_ptr<Served> go_on() {
+    return std::make_unique<Served>(Environment{{"STATE_DIR", folder.at("state")},
+                                                {"MEDIA_STORE", "dir:" + folder.at("media")}},
+                                    *std::exchange(sim, std::nullopt),
+                                    [](const falsim::Falsim&) { return Environment(); });
+  }
+
+  testing::Folder folder;
+  std::string address;
+  MediaRecord record{.id = RunId::parse("ab345678901234567890123456789012").value(),
+                     .owner = "default",
+                     .created = std::chrono::system_clock::now() - std::chrono::hours(2),
+                     .extension = "png"};
+  std::optional<falsim::Falsim> sim;
+};
+
+}  // namespace
+
+TEST_CASE("a server that stops while it fetches an old file loses it not") {
+  LeftWaiting left;
+  left.sim->add_fault({.name = "slow", .step = falsim::Step::media, .delay = Milliseconds(20'000)});
+  auto served = left.go_on();
+  REQUIRE(eventually([&] { return served->sim.stats().media_requests > 0; }));
+  served->service->stop(Milliseconds(0));
+  served->service.reset();
+  served->sim.clear_faults();
+  left.sim.emplace(std::move(served->sim));
+  served = left.go_on();
+  REQUIRE(eventually(
+      [&] { return served->get("/media/ab345678901234567890123456789012.png").status == 200; }));
+}
+
+TEST_CASE("a file that the store does not take holds up no other") {
+  LeftWaiting left;
+  fs::create_directories(left.folder.path() / "media/ab/ab345678901234567890123456789012.png/in");
+  const auto served = left.go_on();
+  REQUIRE(eventually([&] {
+    return served->log().find("is not kept") != std::string::npos ||
+           served->log().find("fal's own") != std::string::npos;
+  }));
+  const Received got = served->post(picture_route, by_address);
+  CHECK(got.header("x-falproxy-notes").empty());
+  CHECK(text_at(got.body, "data.0.url").find("/media/") != std::string::npos);
+  CHECK(served->log().find("answers have fal's own") == std::string::npos);
+}
+
+TEST_CASE("at a start the oldest go, if max_bytes is less than before") {
+  const testing::Folder folder;
+  const auto with = [&](const std::string& parameters) {
+    return Environment{{"STATE_DIR", folder.at("state")},
+                       {"MEDIA_STORE", "dir:" + folder.at("media") + parameters}};
+  };
+  auto served = std::make_unique<Served>(
+      with(""), falsim::FalsimOptions{.job_time = Milliseconds(0), .picture_bytes = 100'000});
+  std::vector<std::string> addresses;
+  for (const char* const prompt : {"one", "two"}) {
+    const Received got = served->post(picture_route, R"({"model":"flux","response_format":"url",)"
+                                                     R"("output_format":"png","prompt":")" +
+                                                         std::string(prompt) + "\"}");
+    addresses.push_back(Keeping::path_of(text_at(got.body, "data.0.url")));
+    REQUIRE(eventually([&] { return served->get(addresses.back()).status == 200; }));
+  }
+  served->service.reset();
+  const Served next(with("?max_bytes=150000"), std::move(served->sim),
+                    [](const falsim::Falsim&) { return Environment(); });
+  REQUIRE(eventually([&] { return next.get(addresses[0]).status == 404; }));
+  CHECK(next.get(addresses[1]).status == 200);
+}
+
+TEST_CASE("as long as STATE_DIR cannot be used, nobody is told that there are no files") {
+  const testing::Folder other;
+  const Keeping world("", {{"STATE_DIR", other.write("file", "")}});
+  CHECK(world.listed().status == 503);
+  CHECK(world.ask("/media/00000000000000000000000000000000.png").status == 503);
+}
+
+TEST_CASE("if files are not public and cannot be kept, answers have links that open them") {
+  const testing::Folder other;
+  const Keeping world("", {{"MEDIA_STORE", "dir:" + other.write("file", "") + "?access=key"}});
+  const Received got = world.served.post(picture_route, by_address);
+  const Url link = Url::parse(text_at(got.body, "data.0.url")).value();
+  CHECK(got.header("x-falproxy-notes").find("cannot keep files") != std::string::npos);
+  CHECK(RawClient(link.port).exchange(test::get(link.target)).status == 200);
 }
 
 TEST_CASE("a process that is killed while it keeps files serves no half one, and goes on") {
@@ -567,8 +717,8 @@ TEST_CASE("a process that is killed while it keeps files serves no half one, and
     program->signal(SIGKILL);
     REQUIRE(program->wait(Seconds(20)) == 128 + SIGKILL);
     for (const auto& entry : fs::recursive_directory_iterator(folder.path() / "media")) {
-      if (entry.path().parent_path().filename() == "incoming" || !entry.is_regular_file() ||
-          entry.path().extension() != ".png")
+      if (entry.path().parent_path().filename() == ".falproxy-incoming" ||
+          !entry.is_regular_file() || entry.path().extension() != ".png")
         continue;
       CHECK(entry.file_size() >= bytes);
     }

@@ -23,6 +23,44 @@ TEST_CASE("why fal cannot be reached is for the operator only") {
   world.check_closed();
 }
 
+TEST_CASE(
+    "a link that fal does not give at once is asked for again, and nothing is fetched without") {
+  GatewayWorld world({catalog_model("flux", "fal-ai/flux/dev")}, {.opens_files = true});
+  int refused = 1;
+  std::vector<std::string> fetched;
+  world.fal.fault = [&](const HttpRequest& request) -> std::optional<Script> {
+    if (request.url.find("/storage/files/sign") != std::string::npos) {
+      if (refused-- > 0) return answer(500, "{}");
+      return answer(200, R"({"signed_url":"https://v3.fal.media/files/job-1.png?signed"})");
+    }
+    if (request.url.find("/files/") != std::string::npos) fetched.push_back(request.url);
+    return std::nullopt;
+  };
+  Wish wish = request_for("flux");
+  wish.response_format = ResponseFormat::b64_json;
+  CHECK(world.handle(std::move(wish)).response.has_value());
+  const std::vector<std::string> once{"https://v3.fal.media/files/job-1.png?signed"};
+  CHECK(fetched == once);
+
+  const CallContext context{.deadline = world.clock.now() + 60s};
+  std::string file;
+  refused = 1;
+  CHECK(world.runner.relay("https://v3.fal.media/files/job-1.png", context,
+                           [&](std::string_view bytes) { return !file.append(bytes).empty(); }));
+  CHECK(file == world.fal.picture);
+  struct Nothing final : ResponseSink {
+    bool head(HttpHead) override { return false; }
+    bool data(std::string_view) override { return false; }
+  } sink;
+  refused = 1;
+  fetched.clear();
+  const auto passed =
+      world.runner.pass_on("https://v3.fal.media/files/job-1.png", "", context, sink);
+  REQUIRE_FALSE(passed);
+  CHECK(passed.error().kind == ErrorKind::download_failed);
+  CHECK(fetched.empty());
+}
+
 TEST_CASE("a transport that throws is the same error for one job and for several") {
   ThreadExecutor threads;
   for (const int n : {1, 2, 4}) {

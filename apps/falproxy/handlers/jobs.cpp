@@ -43,7 +43,7 @@ Response with_run(Call& call, F&& find) {
   if (!products) return call.fail(products.error());
   if (MediaKeeper* const keeper = call.door.parts().media)
     keeper->show(*products, call.caller.client,
-                 public_origin(call.request.head(), call.rules->settings));
+                 public_origin(call.request.head(), call.rules->settings), call.request.stop());
   return answered(job_json(**status, *std::move(products)));
 }
 

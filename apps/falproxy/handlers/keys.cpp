@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "base/fmt.hpp"
+#include "base/hex.hpp"
+#include "base/unix_time.hpp"
 #include "handlers/handlers.hpp"
 #include "later.hpp"
 #include "stored_keys.hpp"
@@ -40,9 +42,7 @@ Error no_such_key(std::string_view name) {
 std::string new_key() {
   std::array<unsigned char, 24> random{};
   if (::getentropy(random.data(), random.size()) != 0) return {};
-  std::string key = "fp-";
-  for (const unsigned char byte : random) key += fmt::format("{:02x}", byte);
-  return key;
+  return "fp-" + hex(random);
 }
 
 // Where a key is configured; empty: it is not.
@@ -69,7 +69,7 @@ Json described(const Call& call, const KeyRules& rules, const std::string& place
   const BudgetStatus status = call.door.parts().budgets.status(rules.name);
   const auto time = [&](const char* name, const std::optional<WallTime>& when) {
     if (!when) return;
-    members.emplace_back(name, std::chrono::floor<Seconds>(when->time_since_epoch()).count());
+    members.emplace_back(name, unix_seconds(*when));
   };
   if (status.budget) members.emplace_back("spent_usd", status.spent.to_string());
   time("window_ends", status.window_ends);

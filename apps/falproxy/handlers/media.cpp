@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/fmt.hpp"
+#include "base/unix_time.hpp"
 #include "file_answer.hpp"
 #include "handlers/handlers.hpp"
 #include "later.hpp"
@@ -28,13 +29,15 @@ Error not_found(std::string_view id) {
           .field = "id"};
 }
 
+Error not_ready() {
+  return {.kind = ErrorKind::overloaded,
+          .message = "What is known of kept files cannot be read now. Try again.",
+          .retry_after = Milliseconds(1000)};
+}
+
 Error not_kept() {
   return {.kind = ErrorKind::run_not_found,
           .message = "This server keeps no files: its operator has not set MEDIA_STORE."};
-}
-
-std::int64_t unix_seconds(WallTime time) {
-  return std::chrono::floor<Seconds>(time.time_since_epoch()).count();
 }
 
 ordered_json described(const MediaRecord& record, const MediaLinks& links,
@@ -78,7 +81,7 @@ Response with_record(Call& call, F&& answer) {
   if (!record) return call.fail(record.error());
   if (!record->has_value()) return call.fail(not_found(name));
   const std::shared_ptr<const MediaLinks> links = keeper->links();
-  if (links == nullptr) return call.fail(not_found(name));
+  if (links == nullptr) return call.fail(not_ready());
   return answer(*keeper, *links, **record);
 }
 
@@ -113,22 +116,24 @@ Response show_file(Call& call) {
   const std::string_view name = call.request.parameter("file");
   MediaKeeper* const keeper = call.door.parts().media;
   const std::optional<RunId> id = id_in_file_name(name);
-  const std::shared_ptr<const MediaLinks> links = keeper != nullptr ? keeper->links() : nullptr;
-  if (!id || links == nullptr) return call.fail(not_found(name));
+  if (!id || keeper == nullptr) return call.fail(not_found(name));
+  const std::shared_ptr<const MediaLinks> links = keeper->links();
+  if (links == nullptr) return call.fail(not_ready());
   const Result<std::optional<MediaRecord>> record = keeper->find(*id);
   if (!record) return call.fail(record.error());
   // Who may not have it is not told either that it is there.
   const MediaRecord about = record->value_or(MediaRecord{.id = *id});
   if (std::optional<Response> refused = refusal(call, *links, about)) return *std::move(refused);
   if (!record->has_value()) return call.fail(not_found(name));
-  std::optional<Response> file = file_answer(call, about);
+  std::optional<Response> file = file_answer(call, about, false);
   return file ? *std::move(file) : call.fail(not_found(name));
 }
 
 Response list_media(Call& call) {
   MediaKeeper* const keeper = call.door.parts().media;
-  const std::shared_ptr<const MediaLinks> links = keeper != nullptr ? keeper->links() : nullptr;
-  if (links == nullptr) return call.fail(not_kept());
+  if (keeper == nullptr) return call.fail(not_kept());
+  const std::shared_ptr<const MediaLinks> links = keeper->links();
+  if (links == nullptr) return call.fail(not_ready());
   const Result<Page> page = page_of(call.request.head(), usual_count, most);
   if (!page) return call.fail(page.error());
   if (page->oldest_first) {

@@ -28,12 +28,12 @@ constexpr std::size_t most = 100;
 // Poll helpers keep the first pace that they are told.
 constexpr const char* pace_of_polls = "3000";
 
-// With the addresses of kept files, if there are any.
-RunStatus shown(Call& call, RunStatus status) {
-  if (MediaKeeper* const keeper = call.door.parts().media)
-    keeper->show(status.products, call.caller.client,
-                 public_origin(call.request.head(), call.rules->settings));
-  return status;
+// With the addresses of kept files, if there are any. False: they cannot be looked up now.
+bool show_kept(Call& call, RunStatus& status) {
+  MediaKeeper* const keeper = call.door.parts().media;
+  return keeper != nullptr && keeper->show(status.products, call.caller.client,
+                                           public_origin(call.request.head(), call.rules->settings),
+                                           call.request.stop());
 }
 
 Response video_answer(const RunStatus& status) {
@@ -165,8 +165,10 @@ Response create_video(Call& call) { return make_video(call, false); }
 Response create_video_and_wait(Call& call) { return make_video(call, true); }
 
 Response show_video(Call& call) {
-  return with_video(call,
-                    [&](const RunStatus& status) { return video_answer(shown(call, status)); });
+  return with_video(call, [&](RunStatus status) {
+    show_kept(call, status);
+    return video_answer(status);
+  });
 }
 
 Response list_videos(Call& call) {
@@ -180,12 +182,24 @@ Response list_videos(Call& call) {
   if (!runs) return call.fail(runs.error());
   const bool has_more = runs->size() > page->limit;
   if (has_more) runs->pop_back();
-  for (RunStatus& run : *runs) run = shown(call, std::move(run));
+  for (RunStatus& run : *runs) {
+    if (!show_kept(call, run)) break;
+  }
   return json_answer(openai::write_videos(*runs, has_more));
 }
 
 Response delete_video(Call& call) {
   return with_video(call, [&](const RunStatus& status) {
+    MediaKeeper* const keeper = call.door.parts().media;
+    for (const Product& product : status.products) {
+      const auto kept = keeper != nullptr
+                            ? keeper->find_source(call.caller.client, product.content.str())
+                            : std::nullopt;
+      if (kept && !keeper->remove(*kept)) {
+        return call.fail({.kind = ErrorKind::overloaded,
+                          .message = "The video's file cannot be deleted now. Try again."});
+      }
+    }
     const Result<bool> gone = call.door.parts().runner.forget(call.caller.client, status.record.id);
     if (!gone) return call.fail(gone.error());
     return json_answer(openai::write_deleted_video(status.record.id));
@@ -214,7 +228,8 @@ Response show_video_content(Call& call) {
     if (MediaKeeper* const keeper = call.door.parts().media) {
       const auto kept = keeper->find_source(call.caller.client, video.content.str());
       if (kept && kept->state == MediaState::kept) {
-        if (std::optional<Response> answer = file_answer(call, *kept)) return *std::move(answer);
+        if (std::optional<Response> answer = file_answer(call, *kept, true))
+          return *std::move(answer);
       }
     }
     Result<Response> file = relay_file(call, video.content.str(), type_of(video));

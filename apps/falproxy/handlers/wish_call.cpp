@@ -285,7 +285,6 @@ void WishCall::note_user(const Wish& wish) {
 
 void WishCall::keep(std::vector<Product>& products) {
   if (parts_.media == nullptr) return;
-  const KeyRules* const row = rules_->access.rules_of(record_.client);
   const Receipt& receipt = record_.receipt;
   parts_.media->keep(products,
                      {.client = record_.client,
@@ -294,7 +293,6 @@ void WishCall::keep(std::vector<Product>& products) {
                       .model = receipt.served_model,
                       .prompt = prompt_,
                       .cost = cost_of(receipt),
-                      .quota = row != nullptr ? row->media_quota : std::nullopt,
                       .is_repeat = receipt.recovered},
                      record_.receipt.notes);
 }

@@ -12,6 +12,7 @@
 
 #include "base/finally.hpp"
 #include "base/fmt.hpp"
+#include "media_store/media_links.hpp"
 #include "process.hpp"
 
 namespace falproxy::app {
@@ -22,8 +23,8 @@ namespace fs = std::filesystem;
 // What is kept in memory before it is written.
 constexpr std::size_t piece_bytes = 256u << 10;
 // Less than this counts as a full disk.
-constexpr std::uint64_t least_room = 1u << 20;
-constexpr const char* incoming = "incoming";
+constexpr std::uint64_t least_room = 64u << 20;
+constexpr const char* incoming = ".falproxy-incoming";
 
 std::string reason(int fault) { return std::generic_category().message(fault); }
 
@@ -38,6 +39,14 @@ Error unusable(const fs::path& folder, std::string_view why) {
           .field = "MEDIA_STORE"};
 }
 
+// A new name in it is there after a power failure, too; not every file system can do that.
+void flush_folder(const fs::path& folder) {
+  const int opened = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (opened < 0) return;
+  static_cast<void>(::fsync(opened));
+  ::close(opened);
+}
+
 class FolderWriter final : public MediaWriter {
  public:
   FolderWriter(int file, fs::path temporary, fs::path final_place, Executor& executor)
@@ -47,8 +56,15 @@ class FolderWriter final : public MediaWriter {
         executor_(executor) {}
   ~FolderWriter() override {
     if (file_ < 0) return;
-    ::close(file_);
-    ::unlink(temporary_.c_str());
+    const auto drop = [this] {
+      ::close(file_);
+      ::unlink(temporary_.c_str());
+    };
+    try {
+      executor_.run_blocking(drop);
+    } catch (...) {  // no memory for another thread's turn
+      drop();
+    }
   }
   FolderWriter(const FolderWriter&) = delete;
   FolderWriter& operator=(const FolderWriter&) = delete;
@@ -71,11 +87,14 @@ class FolderWriter final : public MediaWriter {
   Result<Done> finish(const std::string&) override {
     int fault = 0;
     executor_.run_blocking([&] {
-      std::error_code made;
-      fs::create_directory(place_.parent_path(), made);
+      std::error_code ignored;
+      const fs::path folder = place_.parent_path();
+      const bool is_new = fs::create_directory(folder, ignored);
       const bool well = write_whole(file_, piece_) && ::fdatasync(file_) == 0 &&
                         ::rename(temporary_.c_str(), place_.c_str()) == 0;
       if (!well) fault = errno;
+      if (well) flush_folder(folder);
+      if (well && is_new) flush_folder(folder.parent_path());
     });
     if (fault != 0) return trouble(place_.parent_path(), fault);
     ::close(std::exchange(file_, -1));
@@ -127,6 +146,8 @@ Result<std::unique_ptr<FolderStore>> FolderStore::create(fs::path folder, Execut
     return unusable(folder, "another falproxy has it; give each one a folder of its own");
   }
   for (const auto& left : fs::directory_iterator(folder / incoming, fault)) {
+    // "ID.png.7" alone is of FolderStore::begin().
+    if (!id_in_file_name(left.path().stem().string())) continue;
     std::error_code ignored;
     fs::remove(left.path(), ignored);
   }
@@ -140,7 +161,8 @@ fs::path FolderStore::path_of(const std::string& name) const {
 }
 
 Result<std::unique_ptr<MediaWriter>> FolderStore::begin(const std::string& name, const StoreWait&) {
-  fs::path temporary = folder_ / incoming / name;
+  // Each writer has its own, also of those of one file.
+  fs::path temporary = folder_ / incoming / fmt::format("{}.{}", name, next_.fetch_add(1));
   int file = -1;
   int fault = 0;
   executor_.run_blocking([&] {

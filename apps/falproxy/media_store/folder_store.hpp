@@ -1,6 +1,8 @@
 // folder_store.hpp: kept files in a folder of this machine.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -11,8 +13,8 @@
 namespace falproxy::app {
 
 /// A file lies at `ab/abcdef....png`, by the first two letters of its name, and comes there whole,
-/// by a rename out of `incoming/`. One process at a time has the folder; what an earlier one has
-/// left half done is removed at the start.
+/// by a rename out of `.falproxy-incoming/`. One process at a time has the folder; what an earlier
+/// one has left half done is removed at the start.
 class FolderStore final : public MediaStore {
  public:
   /// Makes the folder if it is not there. `executor` outlives it, and does what blocks. Errors:
@@ -41,6 +43,7 @@ class FolderStore final : public MediaStore {
 
   const std::filesystem::path folder_;
   const int lock_;
+  std::atomic<std::uint64_t> next_{1};  // of names on their way
   Executor& executor_;
 };
 

@@ -8,6 +8,7 @@
 #include "base/fmt.hpp"
 #include "falproxy/media.hpp"
 #include "falproxy/transport.hpp"
+#include "media_store/media_names.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -34,7 +35,7 @@ class StoreSink final : public ResponseSink {
     status_ = head.status;
     if (status_ != 200) return false;
     if (record_.content_type.empty())
-      said_ = std::string(head.headers.find("content-type").value_or(""));
+      said_ = plain_type(head.headers.find("content-type").value_or(""));
     return has_room(length_of(head)) && begin();
   }
 

@@ -20,10 +20,13 @@ namespace falproxy::app {
 namespace {
 
 constexpr const char* secret_name = "media_links";
-constexpr Seconds longest_look{5}, longest_probe{10}, longest_fetch{3600}, first_wait{2};
-constexpr Seconds tick{5}, source_rest{30};
+constexpr Seconds longest_look{5}, longest_probe{10}, longest_fetch{3600}, first_wait{5};
+constexpr Seconds tick{5}, source_rest{30}, longest_link{10};
+constexpr std::chrono::hours link_life{24 * 7};  // as long as fal can sign one for
 constexpr int ticks_between_cleanings = 12;
 constexpr std::chrono::hours patience_with_source{1};
+// A file that the store does not take, though it takes others: after pauses of 5 s, 10 s and so on.
+constexpr int most_refusals = 8;
 // Files on their way at once, and those that wait for that, which hold nothing but their records.
 constexpr std::size_t most_at_once = 3, most_waiting = 10'000;
 constexpr std::size_t taken_at_once = 200;
@@ -40,11 +43,18 @@ struct IdHash {
 // A file that this process keeps, or is about to.
 struct Live {
   MediaRecord record;
-  std::optional<std::uint64_t> quota = {};
-  bool is_noted = false;    // the index has it
+  bool is_noted = false;    // the index has it as it is
+  bool is_noting = false;   // and is about to
   bool is_over = false;     // nobody works on it any more
   bool is_removed = false;  // and is not to be kept
   bool is_old = false;      // an earlier process, or an earlier attempt, may have put it there
+};
+
+// A file that failed, and is tried again.
+struct Failing {
+  TimePoint first = {};  // of this process's failures
+  TimePoint until = {};  // it rests
+  int refusals = 0;      // of the store
 };
 
 Error store_is_away() {
@@ -88,11 +98,28 @@ struct MediaKeeper::Impl : std::enable_shared_from_this<MediaKeeper::Impl> {
     guard.unlock();
     wake();
   }
-  // Of the start: the secret is read and the store was tried.
+  // Of the start: the secret is read and the store was tried, or one of both has failed.
   void wait_until_ready() {
     Guard guard(mutex);
-    const TimePoint until = parts.clock.now() + first_wait;
+    const TimePoint until = began + first_wait;
     while (!is_ready && parts.clock.now() < until) changed.wait(guard, parts.clock, until, {});
+  }
+
+  void be_ready() {
+    Guard guard(mutex);
+    is_ready = true;
+    ring(std::move(guard));
+  }
+  // What the process knows of a file.
+  LivePtr find_live(const RunId& id) {
+    const std::lock_guard guard(mutex);
+    const auto found = live.find(id);
+    return found == live.end() ? nullptr : found->second;
+  }
+  // The one that is known under its id from now on: itself, unless there is one already.
+  LivePtr enter(const LivePtr& one) {
+    const std::lock_guard guard(mutex);
+    return live.try_emplace(one->record.id, one).first->second;
   }
 
   bool prepare(const std::stop_token& stop);
@@ -106,23 +133,29 @@ struct MediaKeeper::Impl : std::enable_shared_from_this<MediaKeeper::Impl> {
   std::optional<MediaRecord> put_data(const Product& product, MediaRecord record,
                                       const MediaOccasion& occasion);
   void note(const LivePtr& live);
+  void noted(const LivePtr& live, MediaState state, const Result<Done, StoreError>& done);
+  void note_again();
   void enqueue(const LivePtr& live);
+  std::string open_link(const std::string& source, TimePoint until, const std::stop_token& stop);
   void start_workers();
   void work(const std::stop_token& stop);
   void store_one(const LivePtr& live, const std::stop_token& stop);
   FetchedMedia attempt(const LivePtr& live, MediaStore& store, const std::stop_token& stop);
+  bool rest(const LivePtr& live, const FetchedMedia& fetched);
   void settle(const LivePtr& live, const FetchedMedia& fetched, MediaStore& store);
   void give_up(const LivePtr& live);
   void let_go(const LivePtr& live);
   void drop_queue();
-  [[nodiscard]] std::uint64_t most_bytes(const std::optional<std::uint64_t>& quota) const;
-  void make_room(const std::string& owner, std::optional<std::uint64_t> quota);
+  [[nodiscard]] std::uint64_t most_bytes(const std::string& owner) const;
+  bool make_room();
+  bool make_room_in(const std::string& owner, std::uint64_t most);
   Result<Done> remove_all(const std::vector<MediaRecord>& records);
   void take_waiting();
-  void clean(const std::stop_token& stop);
+  bool clean();
 
   const Parts parts;
   const MediaPlace place;
+  const TimePoint began = parts.clock.now();
 
   mutable std::mutex mutex;
   Bell changed;
@@ -130,11 +163,12 @@ struct MediaKeeper::Impl : std::enable_shared_from_this<MediaKeeper::Impl> {
   std::shared_ptr<const MediaLinks> links;
   std::shared_ptr<MediaStore> store;
   std::string trouble;
+  bool index_fails = false;
   std::unordered_map<RunId, LivePtr, IdHash> live;
   std::deque<LivePtr> queue;
-  std::map<RunId, TimePoint> resting;  // whose source failed
+  std::map<RunId, Failing> failing;
   std::size_t working = 0;
-  bool is_making_room = false;
+  bool is_making_room = false, needs_room = false;
   std::map<std::string, MediaTotal> totals;
   std::uint64_t stored = 0, lost = 0;
 };
@@ -147,10 +181,9 @@ void MediaKeeper::Impl::tell(const std::string& why) {
     trouble = why;
   }
   if (why.empty()) return parts.log(LogLevel::info, "MEDIA_STORE: files are kept");
-  parts.log(LogLevel::error,
-            fmt::format("MEDIA_STORE: {}. Until that is mended answers have fal's own addresses. "
-                        "Mend: make room, or let falproxy write there.",
-                        why));
+  parts.log(
+      LogLevel::error,
+      fmt::format("MEDIA_STORE: {}. Until that is mended answers have fal's own addresses.", why));
 }
 
 // False: it is not there yet.
@@ -177,6 +210,7 @@ bool MediaKeeper::Impl::prepare(const std::stop_token& stop) {
       return true;
     }
     tell("STATE_DIR cannot be read");
+    be_ready();
     parts.clock.sleep_until(parts.clock.now() + tick, stop);
   }
   return false;
@@ -197,7 +231,13 @@ void MediaKeeper::Impl::try_store(const std::stop_token& stop) {
   }
   const Result<Done> works =
       tried->probe({.deadline = parts.clock.now() + longest_probe, .stop = stop});
-  if (!stop.stop_requested()) tell(works ? std::string() : works.error().message);
+  if (stop.stop_requested()) return;
+  if (!works) return tell(works.error().message);
+  {
+    const std::lock_guard guard(mutex);
+    if (index_fails) return;
+  }
+  tell("");
 }
 
 // Why nothing can be kept now, for a client; empty: it can.
@@ -211,8 +251,8 @@ std::string MediaKeeper::Impl::refusal() {
   return "";
 }
 
-std::uint64_t MediaKeeper::Impl::most_bytes(const std::optional<std::uint64_t>& quota) const {
-  return std::min<std::uint64_t>(place.max_bytes, quota.value_or(place.max_bytes));
+std::uint64_t MediaKeeper::Impl::most_bytes(const std::string& owner) const {
+  return std::min<std::uint64_t>(place.max_bytes, parts.quota_of(owner).value_or(place.max_bytes));
 }
 
 MediaRecord MediaKeeper::Impl::record_of(const Product& product, const MediaOccasion& occasion,
@@ -231,17 +271,54 @@ MediaRecord MediaKeeper::Impl::record_of(const Product& product, const MediaOcca
   return record;
 }
 
+// As it is now, whatever the index has of it.
 void MediaKeeper::Impl::note(const LivePtr& one) {
-  parts.index->note({one->record}, soon(),
-                    [self = weak_from_this(), one](const Result<Done, StoreError>& done) {
-                      const auto there = self.lock();
-                      if (there == nullptr) return;
-                      if (!done) there->tell("files cannot be noted: " + done.error().message);
-                      Guard guard(there->mutex);
-                      one->is_noted = true;
-                      guard.unlock();
-                      there->let_go(one);
-                    });
+  MediaRecord record;
+  {
+    const std::lock_guard guard(mutex);
+    one->is_noted = false;
+    if (one->is_removed || std::exchange(one->is_noting, true)) return;
+    record = one->record;
+  }
+  using Noted = Result<Done, StoreError>;
+  parts.index->note({record}, soon(), [self = weak_from_this(), one, record](const Noted& first) {
+    const auto there = self.lock();
+    if (there == nullptr) return;
+    if (!first || record.state == MediaState::waiting)
+      return there->noted(one, record.state, first);
+    there->parts.index->change(record, there->soon(), [self, one, record](const Noted& done) {
+      if (const auto still = self.lock()) still->noted(one, record.state, done);
+    });
+  });
+}
+
+// What could not be noted stays in `live`, and is noted another time.
+void MediaKeeper::Impl::noted(const LivePtr& one, MediaState state,
+                              const Result<Done, StoreError>& done) {
+  if (!done) tell("files cannot be noted: " + done.error().message);
+  bool is_behind = false;
+  {
+    const std::lock_guard guard(mutex);
+    index_fails = !done;
+    one->is_noting = false;
+    is_behind = one->record.state != state;  // settled meanwhile
+    one->is_noted = done && !is_behind;
+  }
+  if (done && is_behind) return note(one);
+  let_go(one);
+}
+
+void MediaKeeper::Impl::note_again() {
+  std::vector<LivePtr> left;
+  {
+    const std::lock_guard guard(mutex);
+    if (!index_fails) return;
+    for (const auto& [id, one] : live) {
+      if (!one->is_noted && !one->is_noting) left.push_back(one);
+    }
+    if (left.empty()) index_fails = false;
+  }
+  for (const LivePtr& one : left) note(one);
 }
 
 // Once nobody works on it, and the index knows what came of it.
@@ -266,17 +343,18 @@ std::optional<MediaRecord> MediaKeeper::Impl::begin(const Product& product, Medi
                                                     const MediaOccasion& occasion) {
   record.source = product.content.str();
   record.id = links->id_of(occasion.client, record.source);
-  {
-    const std::lock_guard guard(mutex);
-    if (const auto found = live.find(record.id); found != live.end()) return found->second->record;
-  }
-  if (occasion.is_repeat) {
+  if (occasion.is_repeat && find_live(record.id) == nullptr) {
     const auto before = look_up({.id = record.id});
     if (before && !before->empty()) return before->front();
   }
-  const auto one = std::make_shared<Live>(Live{.record = record, .quota = occasion.quota});
-  enqueue(one);
+  const auto one = std::make_shared<Live>(Live{.record = record});
+  const LivePtr known = enter(one);
+  if (known != one) {
+    const std::lock_guard guard(mutex);
+    return known->record;
+  }
   note(one);
+  enqueue(one);
   return record;
 }
 
@@ -295,27 +373,29 @@ std::optional<MediaRecord> MediaKeeper::Impl::put_data(const Product& product, M
     to = store;
   }
   record.id = links->id_of(occasion.client, text);
-  const FetchedMedia put = put_into(*to, record, *bytes, most_bytes(occasion.quota),
+  const auto is_kept = [](const MediaRecord& known) { return known.state == MediaState::kept; };
+  if (const LivePtr known = find_live(record.id)) {
+    const std::lock_guard guard(mutex);
+    if (is_kept(known->record)) return known->record;
+  }
+  const auto before = look_up({.id = record.id});
+  if (before && !before->empty() && is_kept(before->front())) return before->front();
+  const FetchedMedia put = put_into(*to, record, *bytes, most_bytes(record.owner),
                                     {.deadline = parts.clock.now() + longest_probe});
   if (put.end != FetchedMedia::End::kept) {
     if (put.end == FetchedMedia::End::store) tell(put.why);
     return std::nullopt;
   }
-  const auto one =
-      std::make_shared<Live>(Live{.record = std::move(record), .quota = occasion.quota});
-  {
-    const std::lock_guard guard(mutex);
-    live[one->record.id] = one;
-  }
-  note(one);
-  settle(one, put, *to);
-  return one->record;
+  const auto one = std::make_shared<Live>(Live{.record = std::move(record)});
+  const LivePtr known = enter(one);
+  if (known == one) settle(one, put, *to);
+  const std::lock_guard guard(mutex);
+  return known->record;
 }
 
 void MediaKeeper::Impl::enqueue(const LivePtr& one) {
   {
     const std::lock_guard guard(mutex);
-    live[one->record.id] = one;
     queue.push_back(one);
   }
   start_workers();
@@ -362,7 +442,7 @@ FetchedMedia MediaKeeper::Impl::attempt(const LivePtr& one, MediaStore& to,
   }
   if (one->record.source.empty())
     return {.end = FetchedMedia::End::gone, .why = "it was not kept in time"};
-  return fetch_into(parts.runner, to, one->record, most_bytes(one->quota), wait);
+  return fetch_into(parts.runner, to, one->record, most_bytes(one->record.owner), wait);
 }
 
 void MediaKeeper::Impl::store_one(const LivePtr& one, const std::stop_token& stop) {
@@ -379,19 +459,41 @@ void MediaKeeper::Impl::store_one(const LivePtr& one, const std::stop_token& sto
     fetched = attempt(one, *to, stop);
   }
   using enum FetchedMedia::End;
-  const bool is_late =
-      parts.clock.wall_now() - one->record.created > patience_with_source && fetched.end == source;
-  if (fetched.end == kept || fetched.end == gone || fetched.end == too_large || is_late)
-    return settle(one, fetched, *to);
-  if (fetched.end == source) {
+  if (fetched.end == kept) return settle(one, fetched, *to);
+  if (stop.stop_requested()) return give_up(one);
+  if (fetched.end == gone || fetched.end == too_large) return settle(one, fetched, *to);
+  // The store may be well but for this file.
+  if (fetched.end == store) {
+    const auto works = to->probe({.deadline = parts.clock.now() + longest_probe, .stop = stop});
+    if (stop.stop_requested()) return give_up(one);
+    if (!works) {
+      give_up(one);
+      tell(works.error().message);
+      return drop_queue();
+    }
+  }
+  if (rest(one, fetched)) return give_up(one);
+  settle(one, fetched, *to);
+}
+
+// False: it has failed for long enough.
+bool MediaKeeper::Impl::rest(const LivePtr& one, const FetchedMedia& fetched) {
+  const TimePoint now = parts.clock.now();
+  {
     const std::lock_guard guard(mutex);
-    resting[one->record.id] = parts.clock.now() + source_rest;
+    Failing& how = failing.try_emplace(one->record.id, Failing{.first = now}).first->second;
+    if (fetched.end == FetchedMedia::End::source) {
+      if (now - how.first > patience_with_source) return false;
+      how.until = now + source_rest;
+      return true;
+    }
+    if (++how.refusals >= most_refusals) return false;
+    how.until = now + tick * (1 << (how.refusals - 1));
+    if (how.refusals > 1) return true;
   }
-  give_up(one);
-  if (fetched.end == FetchedMedia::End::store && !stop.stop_requested()) {
-    tell(fetched.why);
-    drop_queue();
-  }
+  parts.log(LogLevel::warning, fmt::format("MEDIA_STORE: a file of {} is not kept yet: {}",
+                                           one->record.request_id, fetched.why));
+  return true;
 }
 
 // While the store fails, what waits does so in the index.
@@ -414,6 +516,8 @@ void MediaKeeper::Impl::settle(const LivePtr& one, const FetchedMedia& fetched, 
       if (is_kept) static_cast<void>(to.remove(name_of_file(one->record), {.deadline = soon()}));
       return;
     }
+    failing.erase(one->record.id);
+    one->is_over = true;
     one->record.state = is_kept ? MediaState::kept : MediaState::lost;
     one->record.size = fetched.size;
     if (is_kept) one->record.content_type = fetched.type;
@@ -429,44 +533,63 @@ void MediaKeeper::Impl::settle(const LivePtr& one, const FetchedMedia& fetched, 
     parts.log(LogLevel::warning, fmt::format("MEDIA_STORE: a file of {} is not kept: {}",
                                              now.request_id, fetched.why));
   }
-  parts.index->change(now, soon(), [self = weak_from_this(), one](const Result<Done, StoreError>&) {
-    if (const auto there = self.lock()) there->give_up(one);
-  });
+  note(one);
   Guard guard(mutex);
   ring(std::move(guard));
-  if (is_kept) make_room(now.owner, one->quota);
+  if (is_kept) static_cast<void>(make_room());
 }
 
-void MediaKeeper::Impl::make_room(const std::string& owner, std::optional<std::uint64_t> quota) {
-  const auto over = [&](bool all) {
-    const std::lock_guard guard(mutex);
-    std::uint64_t bytes = 0;
-    for (const auto& [name, total] : totals) bytes += all || name == owner ? total.bytes : 0;
-    const std::uint64_t most = all ? place.max_bytes : quota.value_or(bytes);
-    return bytes - std::min(bytes, most);
-  };
+// Removes the oldest of whoever has more than is allowed. True: there is more to remove.
+bool MediaKeeper::Impl::make_room() {
   {
     const std::lock_guard guard(mutex);
-    if (std::exchange(is_making_room, true)) return;
+    needs_room = true;
+    if (std::exchange(is_making_room, true)) return false;
   }
   const Finally made([this] {
     const std::lock_guard guard(mutex);
     is_making_room = false;
   });
-  for (const bool all : {false, true}) {
-    for (std::uint64_t excess = over(all); excess > 0; excess = over(all)) {
-      const auto oldest = look_up(
-          {.by = MediaQuery::By::oldest, .owner = all ? "" : owner, .limit = taken_at_once});
-      if (!oldest || oldest->empty()) break;
-      std::vector<MediaRecord> gone;
-      for (const MediaRecord& record : *oldest) {
-        gone.push_back(record);
-        if (record.size >= excess) break;
-        excess -= record.size;
-      }
-      if (!remove_all(gone)) break;
+  const auto is_needed = [this] {
+    const std::lock_guard guard(mutex);
+    return std::exchange(needs_room, false);
+  };
+  bool is_left = false;
+  while (is_needed()) {
+    std::vector<std::string> owners;
+    {
+      const std::lock_guard guard(mutex);
+      for (const auto& [owner, total] : totals) owners.push_back(owner);
     }
+    is_left = false;
+    for (const std::string& owner : owners) {
+      if (const auto quota = parts.quota_of(owner)) is_left |= make_room_in(owner, *quota);
+    }
+    is_left |= make_room_in("", place.max_bytes);
   }
+  return is_left;
+}
+
+// Of one owner, or of all (""): a batch. True: there is more to remove.
+bool MediaKeeper::Impl::make_room_in(const std::string& owner, std::uint64_t most) {
+  std::uint64_t bytes = 0;
+  {
+    const std::lock_guard guard(mutex);
+    for (const auto& [name, total] : totals)
+      bytes += owner.empty() || name == owner ? total.bytes : 0;
+  }
+  if (bytes <= most) return false;
+  std::uint64_t excess = bytes - most;
+  const auto oldest =
+      look_up({.by = MediaQuery::By::oldest, .owner = owner, .limit = taken_at_once});
+  if (!oldest) return false;
+  std::vector<MediaRecord> gone;
+  for (const MediaRecord& record : *oldest) {
+    gone.push_back(record);
+    excess -= std::min(excess, record.size);
+    if (excess == 0) break;
+  }
+  return !gone.empty() && remove_all(gone).has_value() && excess > 0;
 }
 
 // The file first: what has no record would lie there for ever.
@@ -476,6 +599,7 @@ Result<Done> MediaKeeper::Impl::remove_all(const std::vector<MediaRecord>& recor
     const std::lock_guard guard(mutex);
     from = store;
     for (const MediaRecord& record : records) {
+      failing.erase(record.id);
       const auto found = live.find(record.id);
       if (found == live.end()) continue;
       found->second->is_removed = true;
@@ -515,7 +639,6 @@ void MediaKeeper::Impl::take_waiting() {
   {
     const std::lock_guard guard(mutex);
     if (!trouble.empty() || store == nullptr || queue.size() >= taken_at_once) return;
-    std::erase_if(resting, [&](const auto& one) { return one.second <= parts.clock.now(); });
   }
   start_workers();
   const auto waiting = look_up({.by = MediaQuery::By::waiting, .limit = taken_at_once});
@@ -525,24 +648,28 @@ void MediaKeeper::Impl::take_waiting() {
         std::make_shared<Live>(Live{.record = record, .is_noted = true, .is_old = true});
     {
       const std::lock_guard guard(mutex);
-      if (live.contains(record.id) || resting.contains(record.id)) continue;
+      const auto how = failing.find(record.id);
+      if (how != failing.end() && how->second.until > parts.clock.now()) continue;
     }
-    enqueue(one);
+    if (enter(one) == one) enqueue(one);
   }
 }
 
-void MediaKeeper::Impl::clean(const std::stop_token& stop) {
-  while (!stop.stop_requested()) {
-    const auto expired = look_up(
-        {.by = MediaQuery::By::expired, .now = parts.clock.wall_now(), .limit = taken_at_once});
-    if (!expired || expired->empty() || !remove_all(*expired)) break;
-  }
+// A batch of what is too old or too much. True: there is more of it.
+bool MediaKeeper::Impl::clean() {
+  const auto expired = look_up(
+      {.by = MediaQuery::By::expired, .now = parts.clock.wall_now(), .limit = taken_at_once});
+  const bool any = expired && !expired->empty();
+  const bool is_left = any && remove_all(*expired) && expired->size() == taken_at_once;
   const auto all = ask<std::vector<MediaTotal>>(
       [&](TimePoint until, auto done) { parts.index->totals(until, std::move(done)); });
-  if (!all) return;
-  const std::lock_guard guard(mutex);
-  totals.clear();
-  for (const MediaTotal& total : *all) totals[total.owner] = total;
+  if (!all) return false;
+  {
+    const std::lock_guard guard(mutex);
+    totals.clear();
+    for (const MediaTotal& total : *all) totals[total.owner] = total;
+  }
+  return make_room() || is_left;
 }
 
 MediaKeeper::MediaKeeper(Parts parts, MediaPlace place)
@@ -553,24 +680,31 @@ void MediaKeeper::run(const std::stop_token& stop) {
   Impl& impl = *impl_;
   const bool there = impl.prepare(stop);
   if (there) impl.try_store(stop);
-  {
-    Impl::Guard guard(impl.mutex);
-    impl.is_ready = true;
-    impl.ring(std::move(guard));
-  }
+  impl.be_ready();
+  bool is_left = false;
   for (int ticks = 0; there && !stop.stop_requested(); ++ticks) {
+    impl.note_again();
     if (!status().trouble.empty()) impl.try_store(stop);
     impl.take_waiting();
-    if (ticks % ticks_between_cleanings == 0) impl.clean(stop);
+    if (is_left || ticks % ticks_between_cleanings == 0) is_left = impl.clean();
     impl.parts.clock.sleep_until(impl.parts.clock.now() + tick, stop);
   }
+}
+
+// fal's address, as far as it opens.
+std::string MediaKeeper::Impl::open_link(const std::string& source, TimePoint until,
+                                         const std::stop_token& stop) {
+  if (!place.is_private() || parts.clock.now() >= until) return source;
+  return parts.runner.link_to(source, link_life, {.deadline = until, .stop = stop})
+      .value_or(source);
 }
 
 void MediaKeeper::keep(std::vector<Product>& products, const MediaOccasion& occasion,
                        std::vector<plan::Note>& notes) {
   std::string why = impl_->refusal();
   const WallTime now = impl_->parts.clock.wall_now();
-  bool any_left = false;
+  const TimePoint until = impl_->parts.clock.now() + longest_link;
+  std::string told;
   for (Product& product : products) {
     const std::string_view front = front_of(product);
     const bool is_data = front.starts_with("data:");
@@ -580,28 +714,46 @@ void MediaKeeper::keep(std::vector<Product>& products, const MediaOccasion& occa
       MediaRecord made = impl_->record_of(product, occasion, products.size());
       record = is_data ? impl_->put_data(product, std::move(made), occasion)
                        : impl_->begin(product, std::move(made), occasion);
+      // A store that failed by this one is not waited for again.
+      if (!record) why = impl_->refusal();
     }
-    if (!record) {
-      any_left = true;
-    } else if (!occasion.origin.empty()) {
+    if (record && !occasion.origin.empty()) {
       product.content = Body(impl_->links->address(*record, occasion.origin, now));
+      continue;
     }
+    if (record) {
+      told = "the address is fal's own: the request names no host, and PUBLIC_URL is not set";
+    } else {
+      told = why.empty() ? "the file stands in the answer: the server cannot keep it" : why;
+    }
+    if (!is_data && occasion.is_answer)
+      product.content = Body(impl_->open_link(product.content.str(), until, {}));
   }
-  if (!any_left) return;
-  if (why.empty()) why = "the file stands in the answer: the server cannot keep it";
-  notes.push_back({"url", std::move(why)});
+  if (!told.empty()) notes.push_back({"url", std::move(told)});
 }
 
-void MediaKeeper::show(std::vector<Product>& products, const std::string& client,
-                       const std::string& origin) {
+bool MediaKeeper::show(std::vector<Product>& products, const std::string& client,
+                       const std::string& origin, const std::stop_token& stop) {
   const std::shared_ptr<const MediaLinks> known = links();
-  if (known == nullptr || origin.empty()) return;
+  const TimePoint until = impl_->parts.clock.now() + longest_link;
+  bool is_known = known != nullptr;
   for (Product& product : products) {
     if (!product.is_address || !front_of(product).starts_with("http")) continue;
-    const std::optional<MediaRecord> record = find_source(client, product.content.str());
-    if (record && record->state != MediaState::lost)
+    const std::string source = product.content.str();
+    std::optional<MediaRecord> record;
+    if (is_known && !origin.empty()) {
+      Result<std::optional<MediaRecord>> found = find(known->id_of(client, source));
+      is_known = found.has_value();
+      if (found) record = *std::move(found);
+    }
+    // Of what is lost, its own address leads to one of fal's that opens.
+    if (record && (record->state != MediaState::lost || place().is_private())) {
       product.content = Body(known->address(*record, origin, impl_->parts.clock.wall_now()));
+    } else {
+      product.content = Body(impl_->open_link(source, until, stop));
+    }
   }
+  return is_known;
 }
 
 Result<std::optional<MediaRecord>> MediaKeeper::find(const RunId& id, const std::string& owner) {

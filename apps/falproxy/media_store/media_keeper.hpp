@@ -33,8 +33,8 @@ struct MediaOccasion {
   std::optional<RunId> run = {};           ///< if that is asked for by its id
   std::optional<std::string> prompt = {};  ///< only if it is to be kept
   std::optional<Usd> cost = {};            ///< of all of them together
-  std::optional<std::uint64_t> quota = {};
-  bool is_repeat = false;  ///< they may have been answered before
+  bool is_repeat = false;                  ///< they may have been answered before
+  bool is_answer = true;                   ///< somebody gets the addresses
 };
 
 /// Thread-safe. What waits is called on fibers.
@@ -49,6 +49,8 @@ class MediaKeeper {
     MediaIndex* index;     ///< null: there is none, and nothing is kept
     SpendingStore& texts;  ///< has the secret of the links
     LogLine log;
+    /// Of an owner; none: no limit of its own.
+    std::function<std::optional<std::uint64_t>(const std::string& owner)> quota_of;
     /// Makes the store; called again as long as it fails.
     std::function<Result<std::shared_ptr<MediaStore>>()> make_store;
   };
@@ -63,8 +65,11 @@ class MediaKeeper {
   /// itself (data URIs) are kept before it returns.
   void keep(std::vector<Product>& products, const MediaOccasion& occasion,
             std::vector<plan::Note>& notes);
-  /// Puts its own addresses in place of those of files that it has, or is about to have.
-  void show(std::vector<Product>& products, const std::string& client, const std::string& origin);
+  /// Puts its own addresses in place of those of files that it has, or is about to have; in place
+  /// of others of files that are not public, links that fal signs for a week. `origin` may be
+  /// empty: no address of its own is known. False: what is kept cannot be looked up now.
+  bool show(std::vector<Product>& products, const std::string& client, const std::string& origin,
+            const std::stop_token& stop);
 
   /// What is known of a file now. Errors: overloaded.
   [[nodiscard]] Result<std::optional<MediaRecord>> find(const RunId& id,

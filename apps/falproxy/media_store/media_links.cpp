@@ -5,37 +5,15 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <iterator>
 
 #include "base/fmt.hpp"
+#include "base/hex.hpp"
 #include "base/hmac.hpp"
 #include "base/text.hpp"
+#include "base/unix_time.hpp"
 #include "paging.hpp"
 
 namespace falproxy::app {
-namespace {
-
-std::string hex(std::span<const std::uint8_t> bytes) {
-  std::string text;
-  for (const std::uint8_t byte : bytes) fmt::format_to(std::back_inserter(text), "{:02x}", byte);
-  return text;
-}
-
-// In a time that does not tell where they differ.
-bool is_same(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  unsigned different = 0;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    different |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
-  return different == 0;
-}
-
-std::int64_t unix_seconds(WallTime time) {
-  return std::chrono::floor<Seconds>(time.time_since_epoch()).count();
-}
-
-}  // namespace
-
 RunId MediaLinks::id_of(std::string_view owner, std::string_view source) const {
   const Digest digest = hmac_sha256(codecs_, secret_, fmt::format("id\n{}\n{}", owner, source));
   RunId id;
@@ -62,7 +40,7 @@ bool MediaLinks::opens(const RunId& id, std::string_view target, WallTime now) c
   const auto [end, fault] = std::from_chars(expires.data(), expires.data() + expires.size(), until);
   if (fault != std::errc() || end != expires.data() + expires.size()) return false;
   return unix_seconds(now) < until &&
-         is_same(query_value(target, "signature"), signature(id, expires));
+         is_same_secret<std::string>(query_value(target, "signature"), signature(id, expires));
 }
 
 std::string new_media_secret() {

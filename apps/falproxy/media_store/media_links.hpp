@@ -12,11 +12,11 @@
 
 namespace falproxy::app {
 
-/// Immutable. `coding` outlives it.
+/// Immutable. `codecs` outlives it.
 class MediaLinks {
  public:
-  MediaLinks(const Codecs& coding, std::string secret, MediaPlace place)
-      : codecs_(coding), secret_(std::move(secret)), place_(std::move(place)) {}
+  MediaLinks(const Codecs& codecs, std::string secret, MediaPlace place)
+      : codecs_(codecs), secret_(std::move(secret)), place_(std::move(place)) {}
 
   /// 128 bits that are as good as random to who has not the secret, and the same whenever the same
   /// file of fal's is answered to the same owner: what is repeated is kept once.

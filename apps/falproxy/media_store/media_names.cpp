@@ -16,10 +16,6 @@ constexpr std::pair<std::string_view, std::string_view> endings[] = {
     {"audio/ogg", "ogg"},        {"audio/aac", "aac"},   {"audio/mp4", "m4a"},
     {"model/gltf-binary", "glb"}};
 
-std::string_view plain(std::string_view content_type) {
-  return trim(content_type.substr(0, content_type.find(';')));
-}
-
 // Of a path: "a/b.PNG?x" has "png".
 std::string ending_of(std::string_view address) {
   const std::string_view path = address.substr(0, address.find_first_of("?#"));
@@ -53,6 +49,14 @@ std::string_view usual_ending(Medium medium) {
 
 }  // namespace
 
+std::string plain_type(std::string_view content_type) {
+  const std::string_view type = trim(content_type.substr(0, content_type.find(';')));
+  const std::size_t slash = type.find('/');
+  const bool fine = type.size() <= 100 && slash != std::string_view::npos &&
+                    is_token(type.substr(0, slash)) && is_token(type.substr(slash + 1));
+  return fine ? to_lower(type) : "";
+}
+
 std::string type_of_name(std::string_view name) {
   const std::string ending = ending_of(name);
   for (const auto& [type, known] : endings) {
@@ -64,11 +68,10 @@ std::string type_of_name(std::string_view name) {
 std::string type_of_product(const Product& product) {
   const std::string_view front =
       product.content.empty() ? std::string_view() : product.content.pieces().front().bytes;
-  if (!product.content_type.empty()) return std::string(plain(product.content_type));
+  if (std::string said = plain_type(product.content_type); !said.empty()) return said;
   constexpr std::string_view scheme = "data:";
   if (front.starts_with(scheme)) {
-    const std::size_t end = std::min(front.find_first_of(";,"), std::size_t{100});
-    return std::string(front.substr(scheme.size(), end - std::min(end, scheme.size())));
+    return plain_type(front.substr(scheme.size(), front.find(',') - scheme.size()));
   }
   std::string type = type_of_name(product.content.str());
   if (type != "application/octet-stream") return type;
@@ -76,8 +79,9 @@ std::string type_of_product(const Product& product) {
 }
 
 std::string extension_of(const Product& product, std::string_view content_type) {
+  const std::string plain = plain_type(content_type);
   for (const auto& [type, ending] : endings) {
-    if (type == plain(content_type)) return std::string(ending);
+    if (type == plain) return std::string(ending);
   }
   const std::string_view front =
       product.content.empty() ? std::string_view() : product.content.pieces().front().bytes;
@@ -86,13 +90,13 @@ std::string extension_of(const Product& product, std::string_view content_type) 
 }
 
 bool is_active(std::string_view content_type) {
-  const std::string_view type = plain(content_type);
+  const std::string type = plain_type(content_type);
   return type == "image/svg+xml" || type == "text/html" || type == "application/xhtml+xml" ||
          type.ends_with("/xml") || type.ends_with("+xml") || type == "application/pdf";
 }
 
 bool is_shown(std::string_view content_type) {
-  const std::string_view type = plain(content_type);
+  const std::string type = plain_type(content_type);
   return type.starts_with("image/") || type.starts_with("video/") || type.starts_with("audio/");
 }
 

@@ -8,7 +8,9 @@
 
 namespace falproxy::app {
 
-/// As the run says; empty: it does not.
+/// "image/png" of "Image/PNG; q=1"; empty: it is no type.
+[[nodiscard]] std::string plain_type(std::string_view content_type);
+/// As the run says, plain; empty: it does not.
 [[nodiscard]] std::string type_of_product(const Product& product);
 /// "png": of the address that the product gets; of at most 8 small letters and digits.
 [[nodiscard]] std::string extension_of(const Product& product, std::string_view content_type);

@@ -15,6 +15,7 @@ constexpr Milliseconds longest_silence{30'000};
 // A connection that was kept too long, or a bucket that is overloaded for a moment.
 constexpr int most_attempts = 3;
 constexpr Milliseconds pause{200};
+constexpr Seconds longest_abort{10};
 
 // What stands between <name> and </name>, which is all that is read of S3's XML.
 std::string element(std::string_view xml, std::string_view name) {
@@ -34,12 +35,16 @@ class S3Writer final : public MediaWriter {
       : store_(store), name_(std::move(name)), wait_(std::move(wait)) {}
   S3Writer(const S3Writer&) = delete;
   S3Writer& operator=(const S3Writer&) = delete;
-  // What is left of parts costs money until it is taken away.
+  // What is left of parts costs money until it is taken away, also if nobody waits any more.
   ~S3Writer() override {
     if (upload_.empty()) return;
-    AwsRequest request = store_.request("DELETE", name_);
-    request.query = {{"uploadId", upload_}};
-    static_cast<void>(store_.send(request, {}, wait_));
+    try {
+      AwsRequest request = store_.request("DELETE", name_);
+      request.query = {{"uploadId", upload_}};
+      static_cast<void>(
+          store_.send(request, {}, {.deadline = store_.clock_.now() + longest_abort}));
+    } catch (...) {  // no memory: the bucket's rule ends it
+    }
   }
 
   Result<Done> write(std::string_view bytes) override {

@@ -50,7 +50,7 @@ struct MediaRecord {
 /// For people, in one line, without the prompt.
 std::ostream& operator<<(std::ostream& out, const MediaRecord& record);
 
-/// Which records find() brings.
+/// Which records look_up() brings.
 struct MediaQuery {
   /// What they have in common, and their order.
   enum class By {

@@ -248,8 +248,8 @@ void choose_response_format(Draft& draft) {
   }
 }
 
-// Files that are not public are fetched with signed links of the fal account, which falproxy has
-// not.
+// Files that are not public open by links alone that fal signs, which are asked for with
+// MEDIA_STORE only.
 std::optional<Error> tell_access(Draft& draft) {
   Plan& plan = draft.plan;
   plan.preferences = draft.settings.fal;

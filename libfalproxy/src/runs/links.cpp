@@ -32,8 +32,12 @@ Result<std::string> signed_link(const World& world, const std::string& address,
     HttpRequest request = fal::sign_request(world.options.fal, lease->key(), address, lifetime);
     request.max_silence = longest_silence;
     const auto got = fetch(world.parts.transport, request, deadline, stop, largest_answer);
-    if (got && got->head.status == 200)
-      return fal::parse_signed(got->body, world.options.media_hosts);
+    if (got && got->head.status == 200) {
+      Result<std::string> link = fal::parse_signed(got->body, world.options.media_hosts);
+      if (link) return link;
+      failed.message = link.error().message;
+      return failed;
+    }
     world.tally.upstream_faults.fetch_add(1);
     world.debug([&] {
       return fmt::format("sign {} -> {}", address,
@@ -47,10 +51,10 @@ Result<std::string> signed_link(const World& world, const std::string& address,
   return cancelled_error();
 }
 
-std::string opened(const World& world, const std::string& address, TimePoint deadline,
-                   const std::stop_token& stop) {
-  if (!world.options.opens_files || address.starts_with("data:")) return address;
-  return signed_link(world, address, longest_fetch, deadline, stop).value_or(address);
+Result<std::string> opened(const World& world, const std::string& address, TimePoint deadline,
+                           const std::stop_token& stop) {
+  if (!world.options.opens_files) return address;
+  return signed_link(world, address, longest_fetch, deadline, stop);
 }
 
 }  // namespace falproxy::inline v0::runs

@@ -15,9 +15,9 @@ namespace falproxy::inline v0::runs {
                                               std::chrono::seconds lifetime, TimePoint deadline,
                                               const std::stop_token& stop);
 
-/// Where the file is to be fetched: a signed link if files may not be public, and there is one;
-/// else `address`.
-[[nodiscard]] std::string opened(const World& world, const std::string& address, TimePoint deadline,
-                                 const std::stop_token& stop);
+/// Where the file is to be fetched now: a signed link if files may not be public, else `address`.
+/// Errors: those of signed_link(); the next attempt may have a link.
+[[nodiscard]] Result<std::string> opened(const World& world, const std::string& address,
+                                         TimePoint deadline, const std::stop_token& stop);
 
 }  // namespace falproxy::inline v0::runs

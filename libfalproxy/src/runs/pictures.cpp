@@ -110,9 +110,6 @@ class Download {
         form_(form),
         patience_(patience),
         address_(address),
-        request_{.url = opened(world, address, patience.deadline(), patience.stop()),
-                 .headers = {{"Accept", "image/*"}},
-                 .max_silence = longest_download_silence},
         retry_(policy, world.parts.clock.now(), patience.deadline()) {}
 
   Result<Picture> run() {
@@ -129,9 +126,17 @@ class Download {
  private:
   // None: the picture may be there the next time.
   std::optional<Result<Picture>> attempt() {
+    Result<std::string> where = opened(world_, address_, patience_.deadline(), patience_.stop());
+    if (!where) {
+      why_ = "fal gives no link to it";
+      return std::nullopt;
+    }
+    const HttpRequest request{.url = *std::move(where),
+                              .headers = {{"Accept", "image/*"}},
+                              .max_silence = longest_download_silence};
     PictureSink sink(world_, form_);
     const Result<Done, TransportError> sent =
-        world_.parts.transport.send(request_, patience_.deadline(), patience_.stop(), sink);
+        world_.parts.transport.send(request, patience_.deadline(), patience_.stop(), sink);
     if (sink.too_large()) {
       return failed(fmt::format("it is larger than {} bytes (MAX_DOWNLOAD_BYTES)",
                                 world_.options.max_download_bytes));
@@ -168,7 +173,7 @@ class Download {
     return failed(why_);
   }
 
-  // The address is public: who cannot wait any longer may fetch the picture there.
+  // Who cannot wait any longer may fetch the picture there, unless files are not public.
   Error failed(std::string_view why) const {
     return {ErrorKind::download_failed,
             fmt::format("The image was made, but {}. It is at {}", why, address_)};
@@ -178,7 +183,6 @@ class Download {
   const Form form_;
   const Patience& patience_;
   const std::string address_;
-  const HttpRequest request_;
   Retry retry_;
   std::string why_;
   std::optional<Picture> cut_;  // the last one whose end is missing
@@ -248,8 +252,9 @@ std::vector<Result<Picture>> make_pictures(const World& world,
 Result<Done> pass_on(const World& world, const std::string& address, std::string_view range,
                      const CallContext& context, ResponseSink& sink) {
   if (std::optional<Error> fault = fault_of_address(world, address)) return *std::move(fault);
-  HttpRequest request{.url = opened(world, address, context.deadline, context.stop),
-                      .max_silence = longest_download_silence};
+  Result<std::string> where = opened(world, address, context.deadline, context.stop);
+  if (!where) return std::move(where).error();
+  HttpRequest request{.url = *std::move(where), .max_silence = longest_download_silence};
   if (!range.empty()) request.headers.add("Range", std::string(range));
   const Result<Done, TransportError> sent =
       world.parts.transport.send(request, context.deadline, context.stop, sink);

@@ -92,26 +92,29 @@ Result<Done> relay(const World& world, const std::string& address, const Patienc
                  "from (FAL_MEDIA_HOSTS)."};
   }
   Clock& clock = world.parts.clock;
-  const HttpRequest request{.url = opened(world, address, patience.deadline(), patience.stop()),
-                            .headers = {{"Accept", "*/*"}},
-                            .max_silence = longest_silence};
   Retry retry(retry_policies::download, clock.now(), patience.deadline());
   std::size_t handed_on = 0;
   while (!patience.stop().stop_requested()) {
-    RelaySink sink(world.options.max_download_bytes, handed_on, take);
-    const Result<Done, TransportError> sent =
-        world.parts.transport.send(request, patience.deadline(), patience.stop(), sink);
-    if (sink.left()) return cancelled_error();
-    if (sink.too_large()) {
-      return failed(address, fmt::format("it is larger than {} bytes (MAX_DOWNLOAD_BYTES)",
-                                         world.options.max_download_bytes));
+    std::string why = "fal gives no link to it";
+    Result<std::string> where = opened(world, address, patience.deadline(), patience.stop());
+    if (where) {
+      const HttpRequest request{
+          .url = *std::move(where), .headers = {{"Accept", "*/*"}}, .max_silence = longest_silence};
+      RelaySink sink(world.options.max_download_bytes, handed_on, take);
+      const Result<Done, TransportError> sent =
+          world.parts.transport.send(request, patience.deadline(), patience.stop(), sink);
+      if (sink.left()) return cancelled_error();
+      if (sink.too_large()) {
+        return failed(address, fmt::format("it is larger than {} bytes (MAX_DOWNLOAD_BYTES)",
+                                           world.options.max_download_bytes));
+      }
+      if (sent && sink.is_whole()) return Done{};
+      world.tally.upstream_faults.fetch_add(1);
+      why = sink.status() != 0 && !sink.is_success()
+                ? fmt::format("its address answered {}", sink.status())
+                : std::string("it could not be fetched");
+      world.debug([&] { return fmt::format("GET {} -> {}", address, why); });
     }
-    if (sent && sink.is_whole()) return Done{};
-    world.tally.upstream_faults.fetch_add(1);
-    const std::string why = sink.status() != 0 && !sink.is_success()
-                                ? fmt::format("its address answered {}", sink.status())
-                                : std::string("it could not be fetched");
-    world.debug([&] { return fmt::format("GET {} -> {}", address, why); });
     retry.extend(patience.deadline());
     if (retry.exhausted(clock.now())) return failed(address, why);
     static_cast<void>(retry.wait(clock, patience.stop(), world.random()));

@@ -1,0 +1,184 @@
+// What keeps files, over an index and a store that fail when they are told to, in virtual time.
+#include "media_store/media_keeper.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "falproxy/openssl_codecs.hpp"
+#include "media_store/media_names.hpp"
+#include "runs/scripted_fal.hpp"
+#include "serving/flag.hpp"
+
+namespace falproxy::app {
+namespace {
+
+class FailingIndex final : public MediaIndex {
+ public:
+  std::atomic<bool> fails{false};
+  std::atomic<int> refused{0};
+
+  [[nodiscard]] std::vector<MediaRecord> records() const {
+    const std::lock_guard lock(mutex_);
+    return records_;
+  }
+  void note(std::vector<MediaRecord> records, TimePoint, Callback<Done> done) override {
+    if (fails) {
+      ++refused;
+      return done(StoreError{.message = "no room"});
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      for (MediaRecord& record : records) records_.push_back(std::move(record));
+    }
+    done(Done{});
+  }
+  void change(const MediaRecord& record, TimePoint, Callback<Done> done) override {
+    {
+      const std::lock_guard lock(mutex_);
+      for (MediaRecord& known : records_) {
+        if (known.id == record.id) known = record;
+      }
+    }
+    done(Done{});
+  }
+  void forget(const RunId&, TimePoint, Callback<Done> done) override { done(Done{}); }
+  void look_up(const MediaQuery& query, TimePoint,
+               Callback<std::vector<MediaRecord>> done) override {
+    std::vector<MediaRecord> found;
+    if (query.by == MediaQuery::By::id) {
+      for (const MediaRecord& record : records()) {
+        if (record.id == query.id) found.push_back(record);
+      }
+    }
+    done(std::move(found));
+  }
+  void totals(TimePoint, Callback<std::vector<MediaTotal>> done) override {
+    done(std::vector<MediaTotal>());
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<MediaRecord> records_;
+};
+
+class FailingStore final : public MediaStore {
+ public:
+  std::atomic<bool> fails{false};
+  std::atomic<int> begun{0};
+
+  Result<std::unique_ptr<MediaWriter>> begin(const std::string&, const StoreWait&) override {
+    struct Writer final : MediaWriter {
+      Result<Done> write(std::string_view) override { return Done{}; }
+      Result<Done> finish(const std::string&) override { return Done{}; }
+    };
+    ++begun;
+    if (fails) return Error{.kind = ErrorKind::internal, .message = "the disk is full"};
+    return std::unique_ptr<MediaWriter>(std::make_unique<Writer>());
+  }
+  std::unique_ptr<MediaReader> open(const std::string&) override { return nullptr; }
+  std::optional<std::string> link(const std::string&, std::string_view, Seconds) const override {
+    return std::nullopt;
+  }
+  Result<Done> remove(const std::string&, const StoreWait&) override { return Done{}; }
+  Result<Done> probe(const StoreWait&) override {
+    if (fails) return Error{.kind = ErrorKind::internal, .message = "the disk is full"};
+    return Done{};
+  }
+  std::string place() const override { return "nowhere"; }
+};
+
+struct KeeperWorld {
+  KeeperWorld() {
+    keeper = std::make_unique<MediaKeeper>(
+        MediaKeeper::Parts{
+            .runner = fal.runner,
+            .clock = fal.clock,
+            .codecs = codecs,
+            .executor = executor,
+            .background = background,
+            .index = &index,
+            .texts = texts,
+            .log = [](LogLevel, std::string_view) {},
+            .quota_of = [](const std::string&) { return std::optional<std::uint64_t>(); },
+            .make_store = [this] { return Result<std::shared_ptr<MediaStore>>(store); }},
+        MediaPlace{});
+    thread = std::jthread([this](const std::stop_token& stop) { keeper->run(stop); });
+    REQUIRE(test::eventually([&] { return keeper->links() != nullptr; }));
+    REQUIRE(test::eventually([&] { return keeper->store() != nullptr; }));
+  }
+
+  std::vector<Product> keep(std::vector<Product> products) {
+    notes.clear();
+    keeper->keep(products, {.client = "ann", .origin = "http://host"}, notes);
+    return products;
+  }
+  static Product data(const std::string& base64) {
+    return {.content = Body("data:image/png;base64," + base64), .is_address = true};
+  }
+
+  testing::GatewayWorld fal;
+  OpensslCodecs codecs;
+  InlineExecutor executor;
+  Background background;
+  FailingIndex index;
+  MemorySpending texts;
+  std::shared_ptr<FailingStore> store = std::make_shared<FailingStore>();
+  std::vector<plan::Note> notes;
+  std::unique_ptr<MediaKeeper> keeper;
+  std::jthread thread;
+};
+
+}  // namespace
+
+TEST_CASE("what could not be noted is noted once the index works again") {
+  KeeperWorld world;
+  world.index.fails = true;
+  const auto shown = world.keep({KeeperWorld::data("AAAA")});
+  REQUIRE(shown.front().content.str().starts_with("http://host/media/"));
+  REQUIRE(test::eventually([&] { return world.index.refused > 1; }));
+  CHECK_FALSE(world.keeper->status().trouble.empty());
+  world.index.fails = false;
+  REQUIRE(test::eventually([&] { return world.index.records().size() == 1; }));
+  REQUIRE(test::eventually([&] { return world.keeper->status().trouble.empty(); }));
+  CHECK(world.index.records().front().state == MediaState::kept);
+}
+
+TEST_CASE("the same file in two answers is put into the store once") {
+  KeeperWorld world;
+  const auto first = world.keep({KeeperWorld::data("AAAA")});
+  const auto again = world.keep({KeeperWorld::data("AAAA")});
+  CHECK(again.front().content.str() == first.front().content.str());
+  CHECK(world.store->begun == 1);
+  CHECK(world.index.records().size() == 1);
+}
+
+TEST_CASE("of many files in one answer only the first waits for a store that fails") {
+  KeeperWorld world;
+  world.store->fails = true;
+  static_cast<void>(world.keep(
+      {KeeperWorld::data("AAAA"), KeeperWorld::data("AAAB"), KeeperWorld::data("AAAC")}));
+  CHECK(world.store->begun == 1);
+  REQUIRE(world.notes.size() == 1);
+  CHECK(world.notes.front().text.find("cannot keep files") != std::string::npos);
+}
+
+TEST_CASE("a type of a file is one, in small letters, or none") {
+  const auto type = [](std::string said, const std::string& address) {
+    return type_of_product({.content = Body(address), .content_type = std::move(said)});
+  };
+  CHECK(type("Image/SVG+XML; charset=utf-8", "https://a/b") == "image/svg+xml");
+  CHECK(type("text/html\r\nSet-Cookie: a=b", "https://a/b") == "");
+  CHECK(type("nothing", "https://a/b.png") == "image/png");
+  CHECK(type("", "data:TEXT/HTML,<p>") == "text/html");
+  CHECK(type("", "data:a/b\r\nc;base64,AAAA") == "");
+  CHECK(is_active("IMAGE/SVG+XML"));
+}
+
+}  // namespace falproxy::app
