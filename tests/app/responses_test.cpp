@@ -258,4 +258,12 @@ TEST_CASE("a restart finds the pictures of earlier responses") {
   CHECK(served.sim.submits().back().endpoint == "fal-ai/nano-banana/edit");
 }
 
+TEST_CASE("a response that is not to run in the background is made") {
+  Served served(response_models);
+  CHECK(served.post(responses, with_input("\"a fox\",\"background\":false") + with_tool).status ==
+        200);
+  CHECK(served.post(responses, with_input("\"a fox\",\"background\":true") + with_tool).status ==
+        400);
+}
+
 }  // namespace falproxy::app
