@@ -240,6 +240,7 @@ class NativeCall final : public WishCall {
  private:
   [[nodiscard]] Quantities expected(const std::string& body);
   [[nodiscard]] std::optional<Error> reserve(const std::string& body);
+  [[nodiscard]] Result<fal::Submitted> read_submitted(const std::string& text) const;
   Response submitted(Passage& passage, Response response);
   [[nodiscard]] bool keep(const std::string& fal_request_id);
   [[nodiscard]] bool cancel(const std::string& url);
@@ -315,14 +316,18 @@ Response NativeCall::answer() {
   return response;
 }
 
+Result<fal::Submitted> NativeCall::read_submitted(const std::string& text) const {
+  const Result<fal::EndpointId> endpoint = fal::EndpointId::parse(target_.endpoint);
+  if (!endpoint) return endpoint.error();
+  return run_by_size(parts_.executor, text.size(), [&] {
+    return fal::parse_submitted(text, *endpoint, rules_->settings.fal_queue_url);
+  });
+}
+
 // Who submitted it, and with which key, is known before the client is.
 Response NativeCall::submitted(Passage& passage, Response response) {
   Result<std::string> text = passage.whole(longest_queue_answer);
-  const Result<fal::EndpointId> endpoint = fal::EndpointId::parse(target_.endpoint);
-  Result<fal::Submitted> job =
-      !text       ? text.error()
-      : !endpoint ? endpoint.error()
-                  : fal::parse_submitted(*text, *endpoint, rules_->settings.fal_queue_url);
+  Result<fal::Submitted> job = text ? read_submitted(*text) : text.error();
   if (!job) {
     Error error = std::move(job).error();
     error.submitted = true;

@@ -161,9 +161,11 @@ void WishCall::name_model(std::vector<openai::FormPart>& parts) const {
 Result<std::string> WishCall::with_named_model(std::string body) const {
   const std::string_view deployment = request_.parameter(serving::deployment_parameter);
   if (deployment.empty()) return body;
-  const Result<std::optional<router::NamedModel>> found = router::find_model(body);
-  if (!found) return found.error();
-  return router::with_model(body, *found, deployment);
+  return run_by_size(parts_.executor, body.size(), [&]() -> Result<std::string> {
+    const Result<std::optional<router::NamedModel>> found = router::find_model(body);
+    if (!found) return found.error();
+    return router::with_model(body, *found, deployment);
+  });
 }
 
 std::optional<Error> WishCall::settle_model(Wish& wish) const {
