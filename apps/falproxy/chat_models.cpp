@@ -7,6 +7,7 @@
 namespace falproxy::app {
 
 std::optional<ChatModel> chat_model(const Settings& settings, std::string_view name) {
+  if (name.empty()) return std::nullopt;
   const auto found = [&](const ChatRoute& route) {
     return ChatModel{route.upstream.empty() ? std::string(name) : route.upstream, route.name};
   };

@@ -27,8 +27,16 @@ Result<T, StoreError> waited(const Handed<Result<T, StoreError>>& handed, Clock&
 
 std::string Keepsakes::owner_of(const std::string& client) const { return kind_ + ":" + client; }
 
-bool Keepsakes::keep(const std::string& client, const RunId& id, RunRecord record,
-                     Seconds time) const {
+bool Keepsakes::write(const RunRecord& record, Durability durability) const {
+  serving::FiberClock clock;
+  const TimePoint until = clock.now() + longest_store_wait;
+  const Handed<Result<Done, StoreError>> done;
+  store_.write(record, durability, until, done.callback());
+  return waited(done, clock, until).has_value();
+}
+
+bool Keepsakes::keep(const std::string& client, const RunId& id, RunRecord record, Seconds time,
+                     Durability durability) const {
   serving::FiberClock clock;
   record.id = id;
   record.owner = owner_of(client);
@@ -36,10 +44,13 @@ bool Keepsakes::keep(const std::string& client, const RunId& id, RunRecord recor
   record.promised = true;
   record.created = record.changed = clock.wall_now();
   record.expires = record.created + time;
-  const TimePoint until = clock.now() + longest_store_wait;
-  const Handed<Result<Done, StoreError>> done;
-  store_.write(record, Durability::lazy, until, done.callback());
-  return waited(done, clock, until).has_value();
+  return write(record, durability);
+}
+
+bool Keepsakes::keep_again(RunRecord record) const {
+  ++record.fence;
+  record.changed = serving::FiberClock().wall_now();
+  return write(record, Durability::durable);
 }
 
 Result<std::optional<RunRecord>> Keepsakes::find(const std::string& client, const RunId& id) const {

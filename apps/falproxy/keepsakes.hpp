@@ -22,7 +22,11 @@ class Keepsakes {
   Keepsakes(StateStore& store, std::string_view kind) : store_(store), kind_(kind) {}
 
   /// Kept for so long. Its id, owner and times are filled in here. False: it is not kept.
-  bool keep(const std::string& client, const RunId& id, RunRecord record, Seconds time) const;
+  bool keep(const std::string& client, const RunId& id, RunRecord record, Seconds time,
+            Durability durability = Durability::lazy) const;
+  /// One that was found, and changed since; durable. False: it is not kept, or somebody else has
+  /// changed it meanwhile.
+  [[nodiscard]] bool keep_again(RunRecord record) const;
   /// None: there is none, or it is another client's. Errors: overloaded (the store is slow, or
   /// fails).
   [[nodiscard]] Result<std::optional<RunRecord>> find(const std::string& client,
@@ -30,6 +34,7 @@ class Keepsakes {
 
  private:
   [[nodiscard]] std::string owner_of(const std::string& client) const;
+  [[nodiscard]] bool write(const RunRecord& record, Durability durability) const;
 
   StateStore& store_;
   const std::string kind_;

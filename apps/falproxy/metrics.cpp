@@ -195,14 +195,23 @@ void Metrics::record(const RequestRecord& record, bool known_model) {
   for (const JobReceipt& job : record.receipt.jobs) {
     if (job.billable_units) billable_units_[model] += *job.billable_units;
     if (!job.cost || record.receipt.recovered) continue;
-    Usd& sum = costs_[{record.client, model}];
-    sum = sum + *job.cost;
+    add(record.client, model, *job.cost);
   }
   const Phases phases = phases_of(record);
   for (std::size_t i = 0; i < phases.size(); ++i) {
     // A request that was refused has been through no phase.
     if (phases[i].second.count() > 0) phases_[i].add(seconds_of(phases[i].second));
   }
+}
+
+void Metrics::add(const std::string& client, const std::string& model, Usd cost) {
+  Usd& sum = costs_[{client, model}];
+  sum = sum + cost;
+}
+
+void Metrics::add_cost(const std::string& client, const std::string& model, Usd cost) {
+  const std::lock_guard lock(mutex_);
+  add(client, model, cost);
 }
 
 Metrics::Totals Metrics::totals() const {

@@ -76,6 +76,8 @@ class Metrics {
     std::deque<RecentError> errors;  ///< the last ones, newest first
     void add(const RequestRecord& record, std::size_t most_errors);
   };
+  /// Of a job that cost something after its request was recorded. `model`: as it is configured.
+  void add_cost(const std::string& client, const std::string& model, Usd cost);
   [[nodiscard]] Totals totals() const;
   /// Of the access key of that name.
   [[nodiscard]] Totals totals_of(std::string_view client) const;
@@ -89,6 +91,8 @@ class Metrics {
     double sum = 0;
     void add(double seconds) noexcept;
   };
+
+  void add(const std::string& client, const std::string& model, Usd cost);  // under the lock
 
   mutable std::mutex mutex_;
   std::map<std::tuple<std::string_view, std::string, int>, std::uint64_t> requests_;

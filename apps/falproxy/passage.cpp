@@ -11,21 +11,31 @@ namespace falproxy::app {
 using serving::Request;
 using serving::Response;
 
+Error Passage::nothing_sent() {
+  return {.kind = ErrorKind::overloaded, .message = "The server has no room left."};
+}
+
+void Passage::tell_end(const Result<Forwarded>& how) noexcept {
+  if (std::exchange(end_told_, true) || !watch_.end) return;
+  serving::safely([&] { watch_.end(how); });
+}
+
 bool Passage::begin(const std::shared_ptr<Passage>& passage, Call& call, ForwardedRequest request,
                     CallContext context) {
   Runner& runner = call.door.parts().runner;
   const auto sent = std::make_shared<ForwardedRequest>(std::move(request));
-  return call.request.run_beside([passage, sent, &runner, context = std::move(context)] {
+  const bool runs = call.request.run_beside([passage, sent, &runner, context = std::move(context)] {
     Result<Forwarded> how = Error{.kind = ErrorKind::internal, .message = "falproxy failed."};
+    how.error().submitted = true;
     try {
       how = runner.forward(*sent, context, *passage);
     } catch (...) {  // no memory: the client sees that the answer ends too early
     }
-    serving::safely([&] {
-      if (passage->watch_.end) passage->watch_.end(how);
-    });
+    passage->tell_end(how);
     passage->pipe_.end(how ? Result<Done>(Done{}) : Result<Done>(how.error()));
   });
+  if (!runs) passage->tell_end(nothing_sent());
+  return runs;
 }
 
 bool Passage::head(HttpHead head) {
@@ -48,11 +58,18 @@ Result<HttpHead> Passage::head() {
   return Error{.kind = ErrorKind::upstream_failed, .message = "fal's answer is empty."};
 }
 
-std::string Passage::whole(std::size_t most) {
+Result<std::string> Passage::whole(std::size_t most) {
   std::string text;
   for (std::string bytes = pipe_.take(); !bytes.empty(); bytes = pipe_.take()) {
-    text += bytes.substr(0, most - text.size());
+    if (bytes.size() > most - text.size()) {
+      pipe_.close();
+      Error too_long{.kind = ErrorKind::upstream_failed, .message = "fal's answer is too long."};
+      too_long.submitted = true;
+      return too_long;
+    }
+    text += bytes;
   }
+  if (const Result<Done> how = pipe_.ending(); !how) return how.error();
   return text;
 }
 

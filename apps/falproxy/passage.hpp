@@ -26,6 +26,10 @@ class Passage final : public ResponseSink {
 
   Passage(Clock& clock, std::stop_token stop, Watch watch)
       : pipe_(clock), stop_(std::move(stop)), watch_(std::move(watch)) {}
+  Passage(const Passage&) = delete;
+  Passage& operator=(const Passage&) = delete;
+  /// A watch hears the end of what was never sent, too.
+  ~Passage() override { tell_end(nothing_sent()); }
 
   /// Sends the request on a fiber beside that of `call`'s request. False: there is no room.
   [[nodiscard]] static bool begin(const std::shared_ptr<Passage>& passage, Call& call,
@@ -34,8 +38,8 @@ class Passage final : public ResponseSink {
   // The answer's fiber.
   /// Waits for the head, or for why there is none.
   [[nodiscard]] Result<HttpHead> head();
-  /// All of it, at most so many bytes.
-  [[nodiscard]] std::string whole(std::size_t most);
+  /// All of it. Errors: why it is not whole; upstream_failed, if it has more than so many bytes.
+  [[nodiscard]] Result<std::string> whole(std::size_t most);
   /// Writes it as it comes. False: it is not whole, or the client has left.
   bool write_to(serving::Request& out);
 
@@ -44,9 +48,13 @@ class Passage final : public ResponseSink {
   bool data(std::string_view bytes) override;
 
  private:
+  [[nodiscard]] static Error nothing_sent();
+  void tell_end(const Result<Forwarded>& how) noexcept;  // once
+
   Pipe pipe_;
   const std::stop_token stop_;
   const Watch watch_;
+  bool end_told_ = false;
   std::optional<HttpHead> head_;  // set before the pipe has a byte or its end
 };
 

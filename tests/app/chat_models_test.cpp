@@ -244,4 +244,61 @@ TEST_CASE("chores of picture chats go to CHAT_TASK_MODEL, if there is one") {
   CHECK(served.sim.stats().submits == 0);
 }
 
+TEST_CASE("a pattern that every name fits is no answer to a request that names none") {
+  Environment settings = routed;
+  settings["LLM_MODELS"] = "*:google/gemini-2.5-flash";
+  Served served(settings);
+  const std::string nameless = R"({"messages":[{"role":"user","content":"a fox"}])";
+  CHECK(served.post(completions, say("flux", "hi", R"(,"max_tokens":5)")).status == 200);
+  CHECK(text_at(served.post(completions, nameless + "}").body, "choices.0.message.images.0.type") ==
+        "image_url");
+  CHECK(served.sim.stats().runs == 0);
+  const Received typo = served.post("/v1/images/generations", R"({"model":"fluxx","prompt":"a"})");
+  CHECK(typo.status == 400);
+  CHECK(typo.body.find("chat model") == std::string::npos);
+}
+
+TEST_CASE("a chat model on an address of Azure's for pictures is 400 on the model") {
+  Served served(routed);
+  const Received got =
+      served.post("/openai/deployments/gpt/images/generations?api-version=1", R"({"prompt":"a"})");
+  CHECK(got.status == 400);
+  CHECK(text_at(got.body, "error.param") == "model");
+  const Received unknown = served.post("/openai/deployments/none/embeddings", R"({"input":"a"})");
+  CHECK(unknown.status == 404);
+  CHECK(text_at(unknown.body, "error.code") == "DeploymentNotFound");
+}
+
+TEST_CASE("a chore that CHAT_TASK_MODEL may not or cannot do is answered all the same") {
+  testing::Folder folder;
+  Environment settings = routed;
+  settings["CHAT_TASK_MODEL"] = "gpt";
+  settings["KEYS_FILE"] =
+      folder.write("keys.json",
+                   R"({"team":{"key":"team-key-of-16-letters","models":["flux*"]},
+          "poor":{"key":"poor-key-of-16-letters","budget":"0.01/day","on_state_loss":"allow"}})");
+  Served served(settings);
+  for (const char* key : {"team-key-of-16-letters", "poor-key-of-16-letters"}) {
+    CAPTURE(key);
+    for (const auto& [path, body] : std::vector<std::pair<std::string, std::string>>{
+             {completions, say("flux", "hi", R"(,"max_tokens":5)")},
+             {"/v1/responses", R"({"model":"flux","input":"hi","max_output_tokens":5})"}}) {
+      RawClient client(served.port());
+      const Received got = client.exchange(post(path, body, key_field(key)));
+      CHECK(got.status == 200);
+      CHECK(got.body.find("OK") != std::string::npos);
+    }
+  }
+  CHECK(served.sim.stats().runs == 0);
+}
+
+TEST_CASE("a chat that breaks off before its answer keeps the status that it has elsewhere") {
+  Served served(routed);
+  falsim::Fault lost = at_router(200, "");
+  lost.answer.reset();
+  lost.wire = falsim::Wire::close;
+  served.sim.add_fault(lost);
+  CHECK(served.post(completions, say("gpt", "a"), "User-Agent: ai/7\r\n").status == 502);
+}
+
 }  // namespace falproxy::app

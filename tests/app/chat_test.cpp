@@ -242,4 +242,24 @@ TEST_CASE("a deployment names the model of a form and of a speech, too, which ma
   CHECK(served.sim.submits().back().endpoint == "falsim/storyteller");
 }
 
+TEST_CASE("of two choices whose streams have begun the one that failed ends, too") {
+  falsim::FalsimOptions slow;
+  slow.job_time = std::chrono::milliseconds(300);
+  Served served(Environment{{"SUPPORTED_MODELS", "vidu:vidu/q2/text-to-image"}}, slow);
+  falsim::Fault failing = failing_chat_job();
+  failing.times = 1;
+  served.sim.add_fault(failing);
+  const Received got = served.post(
+      chats, R"({"model":"vidu","messages":[{"role":"user","content":"a"}],"n":2,"stream":true})");
+  REQUIRE(got.status == 200);
+  std::vector<bool> ended(2);
+  for (const std::string& data : data_of(got.body)) {
+    if (text_at(data, "choices.0.finish_reason") == "stop")
+      ended.at(static_cast<std::size_t>(*at(data, "choices.0.index").as_integer())) = true;
+  }
+  CHECK(ended[0]);
+  CHECK(ended[1]);
+  CHECK(served.sim.stats().submits == 2);
+}
+
 }  // namespace falproxy::app

@@ -1,6 +1,7 @@
 // fal's own API, as fal's clients speak it, over real sockets and falsim.
 #include <doctest/doctest.h>
 
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -51,6 +52,30 @@ Received result_of(const Served& served, const std::string& fal_id) {
     std::this_thread::sleep_for(Milliseconds(10));
   }
   return by_proxy(served, "GET", job);
+}
+
+constexpr const char* native_team = "team-key-of-16-letters";
+
+// Of a team; a picture costs 0.06.
+Environment native_budget(const testing::Folder& folder, const std::string& budget = "0.10") {
+  Environment settings = native_models;
+  settings["STATE_DIR"] = folder.at("state");
+  settings["ADMIN_KEY"] = "admin-key-of-16-letters";
+  settings["KEYS_FILE"] = folder.write(
+      "keys.json", R"({"team":{"key":"team-key-of-16-letters","budget":")" + budget + R"(/day"}})");
+  settings["PRICES_FILE"] =
+      folder.write("prices.json", R"({"fal-ai/flux/dev":{"unit_price":"0.06","unit":"images"}})");
+  return settings;
+}
+
+// Once what was spent is known.
+Received native_submit(const Served& served) {
+  Received submitted;
+  CHECK(eventually([&] {
+    submitted = by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev", fox, native_team);
+    return submitted.status != 503;
+  }));
+  return submitted;
 }
 
 }  // namespace
@@ -268,6 +293,148 @@ TEST_CASE("a restart still knows whose a job is, and asks fal for it") {
   CHECK(served.sim.stats().requests == before);
   CHECK(by_proxy(served, "GET", job).status == 404);  // this falsim does not know it
   CHECK(served.sim.stats().requests > before);
+}
+
+TEST_CASE("what a native job cost counts once, however often its result is fetched") {
+  const testing::Folder folder;
+  const Environment settings = native_budget(folder, "0.20");
+  auto first = std::make_unique<Served>(settings);
+  const Received submitted = native_submit(*first);
+  REQUIRE(submitted.status == 200);
+  const std::string job =
+      std::string(queue) + "fal-ai/flux/requests/" + text_at(submitted.body, "request_id");
+  const auto fetch = [&](const Served& served) {
+    return by_proxy(served, "GET", job, {}, native_team).status;
+  };
+  const auto cost = [&](const Served& served) {
+    RawClient client(served.port());
+    return at(client.exchange(get("/v1/falproxy/usage", key_field(native_team))).body,
+              "data.0.cost_usd")
+        .as_number();
+  };
+  CHECK(eventually([&] { return fetch(*first) == 200; }));
+  CHECK(eventually([&] { return cost(*first) == 0.06; }));
+  CHECK(fetch(*first) == 200);
+  RawClient metrics(first->port());
+  CHECK(metrics.exchange(get("/metrics", key_field("admin-key-of-16-letters")))
+            .body.find(R"(falproxy_cost_usd_total{key="team",model="flux"} 0.06)") !=
+        std::string::npos);
+  first->service.reset();
+  const Served second(settings, std::move(first->sim),
+                      [](const falsim::Falsim&) { return Environment(); });
+  CHECK(eventually([&] { return fetch(second) == 200; }));
+  // What is noted after all that went before is on the disk by now.
+  CHECK(native_submit(second).status == 200);
+  CHECK(cost(second) == 0.06);
+}
+
+TEST_CASE("a native job that fails on fal's side, or is cancelled in the queue, costs nothing") {
+  const testing::Folder folder;
+  falsim::FalsimOptions slow;
+  slow.queue_time = std::chrono::milliseconds(60'000);
+  Served served(native_budget(folder), slow);
+  const Received first = native_submit(served);
+  REQUIRE(first.status == 200);
+  CHECK(native_submit(served).status == 429);
+  const auto job = [](const Received& submitted) {
+    return std::string(queue) + "fal-ai/flux/requests/" + text_at(submitted.body, "request_id");
+  };
+  CHECK(by_proxy(served, "PUT", job(first) + "/cancel", {}, native_team).status == 202);
+  const Received second = native_submit(served);
+  REQUIRE(second.status == 200);
+  falsim::Fault failed;
+  failed.step = falsim::Step::result;
+  failed.answer = falsim::Answer{.status = 500, .body = R"({"detail":"Internal Server Error"})"};
+  served.sim.add_fault(failed);
+  CHECK(by_proxy(served, "GET", job(second), {}, native_team).status == 500);
+  CHECK(native_submit(served).status == 200);
+  CHECK(native_submit(served).status == 429);
+}
+
+TEST_CASE("a run whose input fal refuses without saying its units keeps what was reserved") {
+  const testing::Folder folder;
+  Served served(native_budget(folder));
+  falsim::Fault refused;
+  refused.step = falsim::Step::run;
+  refused.answer = falsim::Answer{.status = 422, .body = R"({"detail":"unsafe"})"};
+  served.sim.add_fault(refused);
+  const auto run = [&] {
+    return by_proxy(served, "POST", "https://fal.run/fal-ai/flux/dev", fox, native_team).status;
+  };
+  int status = 0;
+  CHECK(eventually([&] { return (status = run()) != 503; }));
+  CHECK(status == 422);
+  CHECK(run() == 429);
+}
+
+TEST_CASE("a native job is known though its client left while it was submitted") {
+  Served served(native_models);
+  falsim::Fault slow;
+  slow.step = falsim::Step::submit;
+  slow.delay = std::chrono::milliseconds(500);
+  served.sim.add_fault(slow);
+  {
+    RawClient client(served.port());
+    client.send("POST /fal/queue/fal-ai/flux/dev HTTP/1.1\r\nHost: a.example\r\n" + key_field() +
+                "Content-Type: application/json\r\nContent-Length: " + std::to_string(fox.size()) +
+                "\r\n\r\n" + fox);
+    CHECK(served.sim.wait_for([](const falsim::FalsimStats& s) { return s.submits == 1; }));
+  }
+  const std::string fal_id = served.sim.submits().at(0).request_id;
+  CHECK(eventually([&] {
+    return below(served, "GET", "/fal/queue/fal-ai/flux/requests/" + fal_id + "/status").status ==
+           200;
+  }));
+}
+
+TEST_CASE("a failure longer than what is read of it is whole in its framing") {
+  Served served(native_models);
+  falsim::Fault refused;
+  refused.step = falsim::Step::run;
+  refused.answer =
+      falsim::Answer{.status = 422, .body = "{\"detail\":\"" + std::string(100'000, 'x') + "\"}"};
+  served.sim.add_fault(refused);
+  const Received got = below(served, "POST", "/fal/run/fal-ai/flux/dev", fox);
+  CHECK(got.status == 422);
+  CHECK(got.body.size() == 64u << 10);
+}
+
+TEST_CASE("an answer of fal's queue that breaks off is not told as whole") {
+  Served served(native_models);
+  const Received whole = below(served, "POST", "/fal/queue/fal-ai/flux/dev", fox);
+  REQUIRE(whole.status == 200);
+  falsim::Fault cut;
+  cut.step = falsim::Step::submit;
+  cut.cut_after = 10;
+  served.sim.add_fault(cut);
+  cut.step = falsim::Step::status;
+  served.sim.add_fault(cut);
+  CHECK(below(served, "POST", "/fal/queue/fal-ai/flux/dev", fox).status == 502);
+  CHECK(below(served, "GET",
+              "/fal/queue/fal-ai/flux/requests/" + text_at(whole.body, "request_id") + "/status")
+            .status == 502);
+}
+
+TEST_CASE("a native job that cannot be noted is cancelled, and answered 503") {
+  struct Full final : StateStore {
+    void write(const RunRecord&, Durability, TimePoint, Callback<Done> done) override {
+      done(StoreError{StoreFault::unavailable, "the disk is full"});
+    }
+    void erase(const RunId&, TimePoint, Callback<Done> done) override { done(Done{}); }
+    void find(const RunQuery&, TimePoint, Callback<std::vector<RunRecord>> done) override {
+      done(std::vector<RunRecord>());
+    }
+    void forget_expired(WallTime, TimePoint, Callback<std::uint64_t> done) override { done(0u); }
+    [[nodiscard]] StoreStatus status() const override { return {}; }
+  };
+  falsim::FalsimOptions slow;
+  slow.queue_time = std::chrono::milliseconds(60'000);
+  Served served(native_models, slow, std::make_unique<Full>());
+  const Received got = by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev", fox);
+  CHECK(got.status == 503);
+  CHECK_FALSE(text_at(got.body, "detail").empty());
+  CHECK(served.sim.stats().cancelled == 1);
+  CHECK(served.sim.stats().foreign_keys == 0);
 }
 
 }  // namespace falproxy::app

@@ -1,9 +1,12 @@
 // Responses with the image tool, over real sockets and falsim.
 #include <doctest/doctest.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "falproxy/memory_store.hpp"
+#include "falproxy/system_clock.hpp"
 #include "folder.hpp"
 #include "served.hpp"
 
@@ -256,6 +259,52 @@ TEST_CASE("a restart finds the pictures of earlier responses") {
   CAPTURE(got.body.substr(0, 300));
   CHECK(got.status == 200);
   CHECK(served.sim.submits().back().endpoint == "fal-ai/nano-banana/edit");
+}
+
+TEST_CASE("a response that is not to run in the background is made") {
+  Served served(response_models);
+  CHECK(served.post(responses, with_input("\"a fox\",\"background\":false") + with_tool).status ==
+        200);
+  CHECK(served.post(responses, with_input("\"a fox\",\"background\":true") + with_tool).status ==
+        400);
+}
+
+TEST_CASE("a picture that is referred to a hundred times is looked up once") {
+  struct Counting final : StateStore {
+    Counting(const Clock& clock, int& count) : inner(clock), finds(count) {}
+    void write(const RunRecord& record, Durability durability, TimePoint deadline,
+               Callback<Done> done) override {
+      inner.write(record, durability, deadline, std::move(done));
+    }
+    void erase(const RunId& id, TimePoint deadline, Callback<Done> done) override {
+      inner.erase(id, deadline, std::move(done));
+    }
+    void find(const RunQuery& query, TimePoint deadline,
+              Callback<std::vector<RunRecord>> done) override {
+      ++finds;
+      inner.find(query, deadline, std::move(done));
+    }
+    void forget_expired(WallTime now, TimePoint deadline, Callback<std::uint64_t> done) override {
+      inner.forget_expired(now, deadline, std::move(done));
+    }
+    [[nodiscard]] StoreStatus status() const override { return {}; }
+    MemoryStore inner;
+    int& finds;
+  };
+  const SystemClock clock;
+  int finds = 0;
+  Served served(response_models, Served::quick(), std::make_unique<Counting>(clock, finds));
+  const Received first = served.post(responses, with_input("\"a fox\"") + with_tool);
+  REQUIRE(first.status == 200);
+  std::string items = R"([{"role":"user","content":"a fox"})";
+  for (int i = 0; i < 100; ++i)
+    items += R"(,{"type":"item_reference","id":")" + text_at(first.body, "output.0.id") + "\"}";
+  finds = 0;
+  CHECK(served
+            .post(responses,
+                  with_input(items + R"(,{"role":"user","content":"make it blue"}])") + with_tool)
+            .status == 200);
+  CHECK(finds < 10);
 }
 
 }  // namespace falproxy::app

@@ -301,4 +301,21 @@ TEST_CASE("before it is known what was spent, a key with a budget gets nothing")
   CHECK(early.reserve({.client = "bob"}, {{spending_endpoint, one_picture}}).has_value());
 }
 
+TEST_CASE("a chat holds no more than a job may cost, and its reserve is no estimate") {
+  KeyRules row = row_of("ann", "1/day");
+  row.max_job_cost = usd("0.02");
+  Spenders world({row});
+  const Purse::Job chat{.endpoint = "openrouter/router", .expected = {}, .by_tokens = true};
+  const auto made = world.budgets->reserve({.client = "ann"}, {chat});
+  REQUIRE(made);
+  CHECK(made->front().held == usd("0.02"));
+  CHECK_FALSE(made->front().estimate);
+  Spenders free({row_of("ann", "9/day")});
+  const auto dear = free.budgets->reserve({.client = "ann"}, {chat});
+  REQUIRE(dear);
+  CHECK(dear->front().held == usd("0.05"));
+  CHECK(free.settle(dear->front(), 0.6) == usd("0.6"));
+  CHECK(free.alerts.empty());
+}
+
 }  // namespace falproxy

@@ -254,4 +254,41 @@ TEST_CASE("a chunk with images holds nothing else, and the stream ends as OpenAI
   CHECK(openai::write_last_chunks(answer, false).str().find("usage") == std::string::npos);
 }
 
+TEST_CASE("a persona is no chore on its first message, and a document may show a chat's history") {
+  for (const char* persona :
+       {"You are a professional translator", "You are an emoji expert who selects moods",
+        "Talk like someone good at extracting key takeaways",
+        "You are a conversation summarizer"}) {
+    CAPTURE(persona);
+    const auto read = chat(R"({"messages":[{"role":"system","content":")" + std::string(persona) +
+                           R"("},{"role":"user","content":"a fox"}]})");
+    REQUIRE(read);
+    CHECK_FALSE(read->chore);
+  }
+  const auto chore = chat(
+      R"({"messages":[{"role":"system","content":"You are an emoji expert who selects one.\nRules:\n- Output ONLY a single emoji"},
+    {"role":"user","content":"a fox"}]})");
+  REQUIRE(chore);
+  CHECK(chore->chore);
+  const auto quoted =
+      say("### Task:\nRespond.\n<context>\n<chat_history>\nUSER: x\n</chat_history>\n</context>\na "
+          "kite");
+  REQUIRE(quoted);
+  CHECK_FALSE(quoted->chore);
+  CHECK(quoted->wish.prompt == "a kite");
+}
+
+TEST_CASE("of the pictures that Markdown shows no more are looked at than a request may have") {
+  std::string shown;
+  for (int i = 0; i < 1000; ++i) shown += "![i](https://v3.fal.media/a.png) ";
+  int asked = 0;
+  const auto read =
+      openai::parse_chat(R"x({"messages":[{"role":"assistant","content":")x" + shown +
+                             R"x("},{"role":"user","content":"blue"}]})x",
+                         {}, codecs, nullptr, [&](std::string_view) { return ++asked > 0; });
+  REQUIRE(read);
+  CHECK(read->earlier.size() == RequestLimits().max_input_images);
+  CHECK(asked == static_cast<int>(RequestLimits().max_input_images));
+}
+
 }  // namespace falproxy::tests

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "falproxy/openai_chat.hpp"
-#include "handlers/chat_passage.hpp"
 #include "handlers/handlers.hpp"
 #include "handlers/talk_call.hpp"
 
@@ -55,27 +54,20 @@ Result<openai::ChatRequest> ChatCall::read_chat(const std::string& text) {
 Response ChatCall::answer() {
   Result<std::string> text = read_text();
   if (!text) return failure(std::move(text).error());
-  const Settings& settings = rules_->settings;
-  if (!settings.chat_models.empty()) {
-    Result<Addressed> addressed = addressed_model(request_, settings, *text);
-    if (!addressed) return failure(std::move(addressed).error());
-    record_.model = addressed->name;
-    if (addressed->chat) return pass_on(call_, *std::move(text), *addressed->chat, operation);
-  }
+  if (auto answer = answer_by_chat_model(call_, *text, operation)) return *std::move(answer);
   Result<openai::ChatRequest> chat = read_chat(*text);
   if (!chat) return failure(std::move(chat).error());
   name_model(chat->wish);
   record_.model = chat->wish.model.value_or("");
   if (const auto fault = fault_of_model(chat->wish)) return failure(*fault);
-  if (const auto task = chat_model(settings, settings.chat_task_model); task && chat->chore) {
-    record_.model = settings.chat_task_model;
-    return pass_on(call_, *std::move(text), *task, operation);
+  note(chat->leftovers);
+  choose_forms(*chat);
+  if (chat->chore.has_value()) {
+    return answer_by_task_model(call_, *std::move(text), operation,
+                                [&] { return answer_chore(*chat); });
   }
   static_cast<void>(memory_->resize(memory_->bytes() - text->size()));
   *text = {};
-  note(chat->leftovers);
-  choose_forms(*chat);
-  if (chat->chore.has_value()) return answer_chore(*chat);
   take_earlier(chat->wish, std::move(chat->earlier));
   if (dry_run_) return explain(chat->wish);
   note_user(chat->wish);
@@ -153,6 +145,8 @@ Body ChatCall::last_events(Feed& feed, const Facts& facts) {
     return events;
   }
   distribute();
+  // Those that have begun end, also if a job brought nothing.
+  answer_.choices.resize(static_cast<std::size_t>(choices_));
   events.append(openai::write_last_chunks(answer_, include_usage_));
   done(200, outcome.shortfall ? &*outcome.shortfall : nullptr);
   return events;

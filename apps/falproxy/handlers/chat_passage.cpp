@@ -9,6 +9,7 @@
 #include "base/text.hpp"
 #include "falproxy/budgets.hpp"
 #include "falproxy/chat_router.hpp"
+#include "falproxy/executor.hpp"
 #include "passage.hpp"
 #include "serving/reactor.hpp"
 
@@ -23,8 +24,8 @@ constexpr std::size_t longest_failure = 64u << 10;
 
 // What is learned of a call on the fiber beside.
 struct Bill {
-  explicit Bill(bool is_stream) : reader(is_stream) {}
-  router::CostReader reader;
+  std::optional<Reservation> reservation;  // none: not yet
+  std::optional<router::CostReader> reader;
   int status = 0;
   std::optional<Usd> cost;
 };
@@ -36,31 +37,28 @@ bool is_event_stream(const HttpHead& head) {
 }
 
 // What it cost becomes what was reserved for it.
-Passage::Watch watch_of(const std::shared_ptr<std::optional<Bill>>& bill, Budgets& budgets,
-                        Payer payer, Reservation reservation) {
+Passage::Watch watch_of(const std::shared_ptr<Bill>& bill, Budgets& budgets, Payer payer) {
   return {
       .head =
           [bill](const HttpHead& head) {
-            bill->emplace(is_event_stream(head));
-            (*bill)->status = head.status;
+            bill->reader.emplace(is_event_stream(head));
+            bill->status = head.status;
           },
-      .data = [bill](std::string_view bytes) { (*bill)->reader.feed(bytes); },
+      .data = [bill](std::string_view bytes) { bill->reader->feed(bytes); },
       .end =
-          [bill, &budgets, payer = std::move(payer),
-           reservation = std::move(reservation)](const Result<Forwarded>& how) {
-            const bool answered = bill->has_value();
-            const std::optional<Usd> told =
-                answered ? (*bill)->reader.cost() : std::optional<Usd>();
+          [bill, &budgets, payer = std::move(payer)](const Result<Forwarded>& how) {
+            if (!bill->reservation) return;
+            const bool answered = bill->reader.has_value();
+            const std::optional<Usd> told = answered ? bill->reader->cost() : std::optional<Usd>();
             constexpr double nano = 1e9;
-            const bool refused = (answered && (*bill)->status >= 400) ||
-                                 (!answered && !how && !how.error().submitted);
-            const auto cost = budgets.settle(
-                payer, reservation,
+            const bool refused =
+                (answered && bill->status >= 400) || (!answered && !how && !how.error().submitted);
+            bill->cost = budgets.settle(
+                payer, *bill->reservation,
                 {.endpoint = std::string(router::app),
                  .units = told ? std::optional(static_cast<double>(told->nano) / nano)
                                : std::optional<double>(),
                  .may_be_billed = !refused});
-            if (answered) (*bill)->cost = cost;
           },
   };
 }
@@ -75,32 +73,29 @@ HttpRequest request_for(const Call& call, std::string body, std::string_view ope
       .body = Body(std::move(body))};
 }
 
-void note_bill(RequestRecord& record, const std::optional<Bill>& bill) {
-  if (bill && !record.receipt.jobs.empty()) record.receipt.jobs.front().cost = bill->cost;
-}
-
 // The one thing that may be other than it came.
-Result<std::string> with_upstream(std::string body, const ChatModel& model) {
-  const Result<std::optional<router::NamedModel>> found = router::find_model(body);
-  if (!found) return found.error();
-  if (found->has_value() && (*found)->name == model.upstream) return body;
-  return router::with_model(body, *found, model.upstream);
+std::string with_upstream(std::string body, const ChatModel& model,
+                          const std::optional<router::NamedModel>& named, Executor& executor) {
+  if (named.has_value() && named->name == model.upstream) return body;
+  return run_by_size(executor, body.size(),
+                     [&] { return router::with_model(body, named, model.upstream); });
 }
 
 }  // namespace
 
-Result<Addressed> addressed_model(const Request& request, const Settings& settings,
-                                  std::string_view body) {
-  const Result<std::optional<router::NamedModel>> found = router::find_model(body);
-  if (!found) return found.error();
-  Addressed addressed;
-  addressed.name = request.parameter(serving::deployment_parameter);
-  if (addressed.name.empty() && found->has_value()) addressed.name = (*found)->name;
-  addressed.chat = chat_model(settings, addressed.name);
+Result<Addressed> addressed_model(const Call& call, std::string_view body) {
+  Result<std::optional<router::NamedModel>> found = run_by_size(
+      call.door.parts().executor, body.size(), [&] { return router::find_model(body); });
+  if (!found) return std::move(found).error();
+  Addressed addressed{.named = *std::move(found)};
+  addressed.name = call.request.parameter(serving::deployment_parameter);
+  if (addressed.name.empty() && addressed.named) addressed.name = addressed.named->name;
+  addressed.chat = chat_model(call.rules->settings, addressed.name);
   return addressed;
 }
 
 Response pass_to_router(Handover handover, std::string body, const ChatModel& model,
+                        const std::optional<router::NamedModel>& named,
                         std::string_view operation) {
   Call& call = handover.call;
   const Door::Parts& parts = call.door.parts();
@@ -111,24 +106,23 @@ Response pass_to_router(Handover handover, std::string body, const ChatModel& mo
                                                  record.model.substr(0, 200)),
                           .field = "model"});
   }
-  Result<std::string> sent = with_upstream(std::move(body), model);
-  if (!sent) return handover.fail(std::move(sent).error());
+  std::string sent = with_upstream(std::move(body), model, named, parts.executor);
   const Payer payer{.client = record.client, .model = model.name, .user = record.user};
+  static serving::FiberClock clock;
+  const auto bill = std::make_shared<Bill>();
+  // From here on it settles what is reserved, whatever happens.
+  const auto passage =
+      std::make_shared<Passage>(clock, handover.context.stop, watch_of(bill, parts.budgets, payer));
   Result<std::vector<Reservation>> reserved = parts.budgets.reserve(
       payer, {{.endpoint = std::string(router::app), .expected = {}, .by_tokens = true}});
   if (!reserved) return handover.fail(std::move(reserved).error());
-
-  static serving::FiberClock clock;
-  const auto bill = std::make_shared<std::optional<Bill>>();
-  const auto passage =
-      std::make_shared<Passage>(clock, handover.context.stop,
-                                watch_of(bill, parts.budgets, payer, std::move(reserved->front())));
-  if (!Passage::begin(passage, call, {.request = request_for(call, *std::move(sent), operation)},
+  bill->reservation = std::move(reserved->front());
+  if (!Passage::begin(passage, call, {.request = request_for(call, std::move(sent), operation)},
                       handover.context)) {
     return handover.fail(
         {.kind = ErrorKind::overloaded, .message = "The server has no room left."});
   }
-  record.receipt.served_model = record.model;
+  record.receipt.served_model = model.name;
   record.receipt.jobs.resize(1);
   record.receipt.jobs.front().endpoint = router::app;
   const Result<HttpHead> head = passage->head();
@@ -141,16 +135,17 @@ Response pass_to_router(Handover handover, std::string body, const ChatModel& mo
                       .message = fmt::format("The chat model answered {}.", head->status)};
     response.length.reset();
     response.content_type = "application/json";
-    response.body = Body(router::write_error(head->status, passage->whole(longest_failure)));
+    response.body =
+        Body(router::write_error(head->status, passage->whole(longest_failure).value_or("")));
     record.answer_bytes = response.body.size();
-    note_bill(record, *bill);
+    record.receipt.jobs.front().cost = bill->cost;
     handover.done(head->status, &error);
     return response;
   }
   response.stream = [passage, bill, &record, status = head->status,
                      done = std::move(handover.done)](Request& out) {
     const bool whole = passage->write_to(out);
-    note_bill(record, *bill);
+    record.receipt.jobs.front().cost = bill->cost;
     const Error cut{.kind = ErrorKind::upstream_failed, .message = "The answer broke off."};
     done(status, whole || out.client_left() ? nullptr : &cut);
   };

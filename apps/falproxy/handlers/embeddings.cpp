@@ -1,9 +1,9 @@
 // Embeddings: of chat models alone.
 
 #include <memory>
+#include <optional>
 #include <utility>
 
-#include "base/fmt.hpp"
 #include "handlers/chat_passage.hpp"
 #include "handlers/handlers.hpp"
 #include "handlers/wish_call.hpp"
@@ -27,10 +27,8 @@ class EmbeddingsCall final : public WishCall {
 };
 
 Error EmbeddingsCall::no_such_model() const {
-  if (!record_.model.empty() && !parts_.catalog.find(record_.model)) {
-    return {.kind = ErrorKind::model_not_found,
-            .message = fmt::format("The model '{}' does not exist.", record_.model.substr(0, 200)),
-            .field = "model"};
+  if (!record_.model.empty()) {
+    if (std::optional<Error> fault = fault_of_name(record_.model)) return *std::move(fault);
   }
   return {.kind = ErrorKind::invalid_value,
           .message =
@@ -42,11 +40,11 @@ Error EmbeddingsCall::no_such_model() const {
 Response EmbeddingsCall::answer() {
   Result<std::string> text = read_text();
   if (!text) return failure(std::move(text).error());
-  Result<Addressed> addressed = addressed_model(request_, rules_->settings, *text);
+  Result<Addressed> addressed = addressed_model(call_, *text);
   if (!addressed) return failure(std::move(addressed).error());
   record_.model = addressed->name;
   if (!addressed->chat) return failure(no_such_model());
-  return pass_on(call_, *std::move(text), *addressed->chat, "embeddings");
+  return pass_on(call_, *std::move(text), *addressed->chat, addressed->named, "embeddings");
 }
 
 }  // namespace

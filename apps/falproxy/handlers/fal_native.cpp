@@ -11,6 +11,8 @@
 
 #include "base/fmt.hpp"
 #include "base/text.hpp"
+#include "falproxy/executor.hpp"
+#include "falproxy/fal.hpp"
 #include "falproxy/openai.hpp"
 #include "handlers/fal_target.hpp"
 #include "handlers/handlers.hpp"
@@ -30,7 +32,7 @@ using Kind = FalTarget::Kind;
 
 constexpr const char* keepsake_kind = "fal";
 constexpr Seconds kept_for{24 * 3600};
-constexpr std::size_t longest_queue_answer = 1u << 20;
+constexpr std::size_t longest_queue_answer = 8u << 20;
 
 // Of what fal's clients send only what is fal's.
 HttpRequest request_to(const Call& call, const FalTarget& target, std::string body) {
@@ -65,71 +67,145 @@ Response not_found() {
   return response;
 }
 
-// What is known of a job's answer on the fiber beside.
-struct Seen {
+Error no_room() {
+  return {.kind = ErrorKind::overloaded, .message = "The server has no room left."};
+}
+
+serving::FiberClock& fiber_clock() {
+  static serving::FiberClock clock;
+  return clock;
+}
+
+// As of jobs that are run here (runs/tab.cpp): fal takes nothing for what it has not taken, nor for
+// what fails on its side. `status`: of the job's answer; 0: there is none.
+bool may_be_billed(bool taken, int status) noexcept { return taken && status < 500; }
+
+// A job that was let in, and what the fiber beside learns of it.
+struct NativeJob {
+  bool is_submit = false;
+  std::string endpoint;
+  Payer payer;
+  std::optional<Reservation> reservation = {};  // none: not yet
   int status = 0;
-  std::optional<double> units;
-  std::string fal_request_id;
-  std::string account;
-  std::optional<Usd> cost;
+  std::optional<double> units = {};
+  std::string fal_request_id = {};
+  std::string account = {};
+  std::optional<Usd> cost = {};
 };
 
-void see(Seen& seen, const HttpHead& head) {
-  seen.status = head.status;
-  seen.units = units_in(head);
-  seen.fal_request_id = head.headers.find("x-fal-request-id").value_or("");
+void settle(NativeJob& job, Budgets& budgets, bool billed) {
+  if (!job.reservation) return;
+  job.cost = budgets.settle(job.payer, *job.reservation,
+                            {.endpoint = job.endpoint,
+                             .units = job.units,
+                             .may_be_billed = billed,
+                             .fal_request_id = job.fal_request_id});
+}
+
+Passage::Watch watch_of(const std::shared_ptr<NativeJob>& job, Budgets& budgets) {
+  return {.head =
+              [job](const HttpHead& head) {
+                job->status = head.status;
+                job->units = units_in(head);
+                job->fal_request_id = head.headers.find("x-fal-request-id").value_or("");
+              },
+          .end =
+              [job, &budgets](const Result<Forwarded>& how) {
+                if (how) job->account = how->account;
+                const bool accepted = job->status > 0 && job->status < 400;
+                // What the queue has taken is settled with its result.
+                if (job->is_submit && accepted) return;
+                // A run may have run before its input was refused.
+                const bool taken = job->status == 0
+                                       ? !how && how.error().submitted
+                                       : accepted || (job->status == 422 && !job->is_submit);
+                settle(*job, budgets, may_be_billed(taken, job->status));
+              }};
 }
 
 // A job that is looked at, fetched or cancelled: with the key that submitted it.
 class JobRead {
  public:
-  JobRead(Call& call, const FalTarget& target, RunRecord record)
-      : call_(call), target_(target), record_(std::move(record)) {}
+  JobRead(Call& call, const FalTarget& target, const Keepsakes& keepsakes, RunRecord record)
+      : call_(call), target_(target), keepsakes_(keepsakes), record_(std::move(record)) {}
 
   Response answer();
 
  private:
-  // What the result cost becomes what was reserved at the submit.
-  [[nodiscard]] Passage::Watch watch() const;
+  // Null: there is no room.
+  [[nodiscard]] std::shared_ptr<Passage> send(HttpRequest request) const;
+  [[nodiscard]] bool is_queued() const;
+  void settle(const HttpHead& head, bool was_queued);
 
   Call& call_;
   const FalTarget& target_;
-  const RunRecord record_;
+  const Keepsakes& keepsakes_;
+  RunRecord record_;
 };
 
-Passage::Watch JobRead::watch() const {
-  if (target_.kind != Kind::result || !record_.jobs.front().held) return {};
+std::shared_ptr<Passage> JobRead::send(HttpRequest request) const {
+  const CallContext context{
+      .deadline = call_.request.began() + call_.rules->settings.request_timeout,
+      .stop = call_.request.stop()};
+  auto passage = std::make_shared<Passage>(fiber_clock(), context.stop, Passage::Watch());
+  ForwardedRequest forwarded{
+      .request = std::move(request), .account = record_.jobs.front().account, .counted = false};
+  if (!Passage::begin(passage, call_, std::move(forwarded), context)) return nullptr;
+  return passage;
+}
+
+// Asked before a cancel: what has begun is billed.
+bool JobRead::is_queued() const {
+  constexpr std::string_view cancel = "/cancel";
+  const std::string url = target_.url.substr(0, target_.url.find('?'));
+  const auto passage =
+      send({.method = "GET", .url = url.substr(0, url.size() - cancel.size()) + "/status"});
+  if (passage == nullptr || !passage->head()) return false;
+  const auto status =
+      nlohmann::json::parse(passage->whole(longest_queue_answer).value_or(""), nullptr, false);
+  return status.is_object() && status.value("status", nlohmann::json()) == "IN_QUEUE";
+}
+
+// With its end a job's cost becomes what was reserved at the submit; once, whoever hears of it.
+void JobRead::settle(const HttpHead& head, bool was_queued) {
+  RunJob& job = record_.jobs.front();
+  const std::optional<double> units = units_in(head);
+  // The ingress, which knows nothing of the job, gives no id.
+  const bool failed =
+      head.status == 422 || (head.status >= 500 && head.headers.find("x-fal-request-id"));
+  const bool fetched = target_.kind == Kind::result && (units || head.status == 200 || failed);
+  if (!fetched && !(was_queued && head.status < 300)) return;
+  const Reservation reserved{.held = *job.held, .day = job.held_on};
+  job.held.reset();
+  // Of two that hear of it at once one writes something else, and is refused.
+  record_.details = '"' + draw_run_id().to_string() + '"';
+  if (!keepsakes_.keep_again(record_)) return;
   const Door::Parts& parts = call_.door.parts();
-  return {.head = [&budgets = parts.budgets, record = record_,
-                   client = call_.caller.client](const HttpHead& head) {
-    const RunJob& job = record.jobs.front();
-    const std::optional<double> units = units_in(head);
-    if (!units && head.status != 200) return;
-    static_cast<void>(budgets.settle(
-        {.client = client, .model = record.served_model, .user = record.user},
-        {.held = *job.held, .day = job.held_on, .restored = true},
-        {.endpoint = job.endpoint, .units = units, .fal_request_id = job.request_id}));
-  }};
+  const std::string& client = call_.caller.client;
+  const std::optional<Usd> cost = parts.budgets.settle(
+      {.client = client, .model = record_.served_model, .user = record_.user}, reserved,
+      {.endpoint = job.endpoint,
+       .units = units,
+       .may_be_billed = may_be_billed(!was_queued, head.status),
+       .fal_request_id = job.request_id});
+  if (cost) parts.metrics.add_cost(client, record_.served_model, *cost);
 }
 
 Response JobRead::answer() {
-  static serving::FiberClock clock;
-  const Settings& settings = call_.rules->settings;
-  const CallContext context{.deadline = call_.request.began() + settings.request_timeout,
-                            .stop = call_.request.stop()};
-  const auto passage = std::make_shared<Passage>(clock, context.stop, watch());
-  ForwardedRequest request{.request = request_to(call_, target_, {}),
-                           .account = record_.jobs.front().account,
-                           .counted = false};
-  if (!Passage::begin(passage, call_, std::move(request), context))
-    return call_.fail({.kind = ErrorKind::overloaded, .message = "The server has no room left."});
+  const bool is_held = record_.jobs.front().held.has_value();
+  const bool was_queued = is_held && target_.kind == Kind::cancel && is_queued();
+  const auto passage = send(request_to(call_, target_, {}));
+  if (passage == nullptr) return call_.fail(no_room());
   const Result<HttpHead> head = passage->head();
   if (!head) return call_.fail(head.error());
+  if (is_held) settle(*head, was_queued);
   Response response = passed_head(*head);
   const bool is_status = target_.kind == Kind::status || target_.kind == Kind::cancel;
   if (is_status && target_.is_below) {
+    Result<std::string> text = passage->whole(longest_queue_answer);
+    if (!text) return call_.fail(text.error());
     response.length.reset();
-    response.body = Body(with_addresses_here(passage->whole(longest_queue_answer), call_));
+    response.body = Body(with_addresses_here(*std::move(text), call_));
     return response;
   }
   response.stream = [passage](Request& out) { static_cast<void>(passage->write_to(out)); };
@@ -143,7 +219,7 @@ Response read_job(Call& call, const FalTarget& target) {
       keepsakes.find(call.caller.client, keepsake_id(target.request_id, parts.codecs));
   if (!record) return call.fail(record.error());
   if (!record->has_value() || (*record)->jobs.empty()) return not_found();
-  return JobRead(call, target, **std::move(record)).answer();
+  return JobRead(call, target, keepsakes, **std::move(record)).answer();
 }
 
 // A submit, a run or an upload that was let in.
@@ -157,29 +233,32 @@ class NativeCall final : public WishCall {
         is_job_(target_.kind != Kind::upload),
         keepsakes_(parts_.store, keepsake_kind) {
     record_.model = std::move(model);
+    passes_on_ = true;
   }
   Response answer() override;
 
  private:
   [[nodiscard]] Quantities expected(const std::string& body);
   [[nodiscard]] std::optional<Error> reserve(const std::string& body);
-  [[nodiscard]] Passage::Watch watch();
+  [[nodiscard]] Result<fal::Submitted> read_submitted(const std::string& text) const;
   Response submitted(Passage& passage, Response response);
+  [[nodiscard]] bool keep(const std::string& fal_request_id);
+  [[nodiscard]] bool cancel(const std::string& url);
   void note_job();
 
   Call& call_;
   const FalTarget target_;
   const bool is_job_;
   const Keepsakes keepsakes_;
-  Payer payer_;
-  std::optional<Reservation> reservation_;
-  std::shared_ptr<Seen> seen_ = std::make_shared<Seen>();
+  const std::shared_ptr<NativeJob> job_ = std::make_shared<NativeJob>();
 };
 
 // As if it were a request for pictures with native fields alone.
 Quantities NativeCall::expected(const std::string& body) {
-  Result<Wish> wish =
-      openai::parse_json(Intent::generation, body, rules_->limits, parts_.codecs, &parts_.memory);
+  Result<Wish> wish = run_by_size(parts_.executor, body.size(), [&] {
+    return openai::parse_json(Intent::generation, body, rules_->limits, parts_.codecs,
+                              &parts_.memory);
+  });
   if (wish) {
     wish->model = record_.model;
     const Result<plan::Plan> plan = parts_.runner.plan(*wish, context());
@@ -190,36 +269,14 @@ Quantities NativeCall::expected(const std::string& body) {
 
 std::optional<Error> NativeCall::reserve(const std::string& body) {
   if (!is_job_) return std::nullopt;
-  payer_ = {.client = record_.client, .model = record_.model, .user = record_.user};
-  Result<std::vector<Reservation>> reserved =
-      parts_.budgets.reserve(payer_, {{.endpoint = target_.endpoint, .expected = expected(body)}});
+  Result<std::vector<Reservation>> reserved = parts_.budgets.reserve(
+      job_->payer, {{.endpoint = target_.endpoint, .expected = expected(body)}});
   if (!reserved) return std::move(reserved).error();
-  reservation_ = std::move(reserved->front());
+  job_->reservation = std::move(reserved->front());
   return std::nullopt;
 }
 
-Passage::Watch NativeCall::watch() {
-  const bool is_submit = target_.kind == Kind::submit;
-  return {.head = [seen = seen_](const HttpHead& head) { see(*seen, head); },
-          .end =
-              [seen = seen_, &budgets = parts_.budgets, payer = payer_, reservation = reservation_,
-               endpoint = target_.endpoint, is_submit](const Result<Forwarded>& how) {
-                if (how) seen->account = how->account;
-                if (!reservation) return;
-                const bool refused =
-                    seen->status >= 400 || (seen->status == 0 && !how && !how.error().submitted);
-                // What the queue has taken is settled with its result.
-                if (is_submit && !refused) return;
-                seen->cost = budgets.settle(payer, *reservation,
-                                            {.endpoint = endpoint,
-                                             .units = seen->units,
-                                             .may_be_billed = !refused,
-                                             .fal_request_id = seen->fal_request_id});
-              }};
-}
-
 Response NativeCall::answer() {
-  static serving::FiberClock clock;
   if (dry_run_) {
     return failure({.kind = ErrorKind::unsupported_parameter,
                     .message = "fal's own API is handed on as it is: there is nothing to explain.",
@@ -228,19 +285,26 @@ Response NativeCall::answer() {
   Result<std::string> body = read_text();
   if (!body) return failure(std::move(body).error());
   note_user({});
+  const bool is_submit = target_.kind == Kind::submit;
+  // Whoever submits it, a job that fal takes is to be known.
+  if (is_submit) request_.hold_when_client_leaves(rules_->settings.request_timeout);
+  job_->is_submit = is_submit;
+  job_->endpoint = target_.endpoint;
+  job_->payer = {.client = record_.client, .model = record_.model, .user = record_.user};
+  const CallContext call = context();
+  // From here on it settles what is reserved, whatever happens.
+  const auto passage =
+      std::make_shared<Passage>(fiber_clock(), call.stop, watch_of(job_, parts_.budgets));
   if (const auto fault = reserve(*body)) return failure(*fault);
   static_cast<void>(memory_->resize(body->size()));
-  const CallContext call = context();
-  const auto passage = std::make_shared<Passage>(clock, call.stop, watch());
   ForwardedRequest request{.request = request_to(call_, target_, *std::move(body)),
                            .counted = is_job_};
-  if (!Passage::begin(passage, call_, std::move(request), call))
-    return failure({.kind = ErrorKind::overloaded, .message = "The server has no room left."});
+  if (!Passage::begin(passage, call_, std::move(request), call)) return failure(no_room());
   const Result<HttpHead> head = passage->head();
   if (!head) return failure(head.error());
   Response response = passed_head(*head);
-  if (target_.kind == Kind::submit && head->status < 400)
-    return submitted(*passage, std::move(response));
+  if (is_submit && head->status < 400) return submitted(*passage, std::move(response));
+  streams_ = true;
   response.stream = [this, passage, status = head->status](Request& out) {
     const bool whole = passage->write_to(out);
     note_job();
@@ -252,46 +316,80 @@ Response NativeCall::answer() {
   return response;
 }
 
+Result<fal::Submitted> NativeCall::read_submitted(const std::string& text) const {
+  const Result<fal::EndpointId> endpoint = fal::EndpointId::parse(target_.endpoint);
+  if (!endpoint) return endpoint.error();
+  return run_by_size(parts_.executor, text.size(), [&] {
+    return fal::parse_submitted(text, *endpoint, rules_->settings.fal_queue_url);
+  });
+}
+
 // Who submitted it, and with which key, is known before the client is.
 Response NativeCall::submitted(Passage& passage, Response response) {
-  std::string text = passage.whole(longest_queue_answer);
-  const auto answer = nlohmann::json::parse(text, nullptr, false);
-  std::string id = seen_->fal_request_id;
-  if (answer.is_object() && answer.contains("request_id") && answer["request_id"].is_string())
-    id = answer["request_id"].get<std::string>();
-  RunRecord record{.surface = keepsake_kind, .user = record_.user, .served_model = record_.model};
-  RunJob job{.state = RunState::completed,
-             .endpoint = target_.endpoint,
-             .request_id = id,
-             .account = seen_->account};
-  if (reservation_) {
-    job.held = reservation_->held;
-    job.held_on = reservation_->day;
+  Result<std::string> text = passage.whole(longest_queue_answer);
+  Result<fal::Submitted> job = text ? read_submitted(*text) : text.error();
+  if (!job) {
+    Error error = std::move(job).error();
+    error.submitted = true;
+    settle(*job_, parts_.budgets, may_be_billed(true, 0));
+    note_job();
+    return failure(std::move(error));
   }
-  record.jobs.push_back(std::move(job));
-  if (!id.empty() &&
-      !keepsakes_.keep(record_.client, keepsake_id(id, parts_.codecs), std::move(record), kept_for))
-    parts_.log.line(LogLevel::warning, "a job of fal's own API was not noted: " + id);
-  seen_->fal_request_id = id;
+  job_->fal_request_id = job->request_id;
+  if (!keep(job->request_id)) {
+    settle(*job_, parts_.budgets, may_be_billed(!cancel(job->cancel_url), 0));
+    note_job();
+    return failure({.kind = ErrorKind::overloaded,
+                    .message = "Whose job it is cannot be noted now, so that it was cancelled. Try "
+                               "again.",
+                    .retry_after = Seconds(5)});
+  }
   note_job();
   response.length.reset();
   response.body =
-      Body(target_.is_below ? with_addresses_here(std::move(text), call_) : std::move(text));
+      Body(target_.is_below ? with_addresses_here(*std::move(text), call_) : *std::move(text));
   record_.answer_bytes = response.body.size();
   done(response.status, nullptr);
   return response;
 }
 
+bool NativeCall::keep(const std::string& fal_request_id) {
+  RunRecord record{.surface = keepsake_kind, .user = record_.user, .served_model = record_.model};
+  RunJob job{.state = RunState::completed,
+             .endpoint = target_.endpoint,
+             .request_id = fal_request_id,
+             .account = job_->account};
+  if (job_->reservation) {
+    job.held = job_->reservation->held;
+    job.held_on = job_->reservation->day;
+  }
+  record.jobs.push_back(std::move(job));
+  return keepsakes_.keep(record_.client, keepsake_id(fal_request_id, parts_.codecs),
+                         std::move(record), kept_for, Durability::durable);
+}
+
+// A job that nobody could ask for. False: it may go on.
+bool NativeCall::cancel(const std::string& url) {
+  const CallContext call = context();
+  const auto passage = std::make_shared<Passage>(fiber_clock(), call.stop, Passage::Watch());
+  ForwardedRequest request{
+      .request = {.method = "PUT", .url = url}, .account = job_->account, .counted = false};
+  if (!Passage::begin(passage, call_, std::move(request), call)) return false;
+  const Result<HttpHead> head = passage->head();
+  return head && head->status < 300;
+}
+
 void NativeCall::note_job() {
   if (!is_job_) return;
   record_.receipt.served_model = record_.model;
-  record_.receipt.jobs = {{.fal_request_id = seen_->fal_request_id,
-                           .endpoint = target_.endpoint,
-                           .submits = 1,
-                           .accepted = seen_->status > 0 && seen_->status < 400,
-                           .billable_units = seen_->units,
-                           .estimate = reservation_ ? reservation_->estimate : std::nullopt,
-                           .cost = seen_->cost}};
+  record_.receipt.jobs = {
+      {.fal_request_id = job_->fal_request_id,
+       .endpoint = target_.endpoint,
+       .submits = 1,
+       .accepted = job_->status > 0 && job_->status < 400,
+       .billable_units = job_->units,
+       .estimate = job_->reservation ? job_->reservation->estimate : std::nullopt,
+       .cost = job_->cost}};
 }
 
 Response answer_fal(Call& call, Result<FalTarget> target) {

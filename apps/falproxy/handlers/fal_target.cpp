@@ -7,6 +7,7 @@
 
 #include "base/fmt.hpp"
 #include "base/text.hpp"
+#include "falproxy/executor.hpp"
 #include "falproxy/fal.hpp"
 #include "handlers/handlers.hpp"
 
@@ -108,6 +109,20 @@ std::string query_of(std::string_view target) {
   return at == std::string_view::npos ? std::string() : std::string(target.substr(at));
 }
 
+std::string with_addresses_at(const std::string& origin, const std::string& text) {
+  auto answer = ordered_json::parse(text, nullptr, false);
+  if (!answer.is_object()) return text;
+  const std::string here = origin + "/fal/queue";
+  for (const char* name : {"status_url", "response_url", "cancel_url"}) {
+    const auto found = answer.find(name);
+    if (found == answer.end() || !found->is_string()) continue;
+    const std::string address = found->get<std::string>();
+    const std::optional<Url> url = Url::parse(address);
+    if (url) *found = here + url->target;
+  }
+  return answer.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
 }  // namespace
 
 Result<FalTarget> proxied_target(const Call& call) {
@@ -156,17 +171,9 @@ std::optional<std::string> model_of(const Call& call, const FalTarget& target) {
 }
 
 std::string with_addresses_here(std::string text, const Call& call) {
-  auto answer = ordered_json::parse(text, nullptr, false);
-  if (!answer.is_object()) return text;
-  const std::string here = public_origin(call.request.head(), call.rules->settings) + "/fal/queue";
-  for (const char* name : {"status_url", "response_url", "cancel_url"}) {
-    const auto found = answer.find(name);
-    if (found == answer.end() || !found->is_string()) continue;
-    const std::string address = found->get<std::string>();
-    const std::optional<Url> url = Url::parse(address);
-    if (url) *found = here + url->target;
-  }
-  return answer.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  const std::string origin = public_origin(call.request.head(), call.rules->settings);
+  return run_by_size(call.door.parts().executor, text.size(),
+                     [&] { return with_addresses_at(origin, text); });
 }
 
 }  // namespace falproxy::app

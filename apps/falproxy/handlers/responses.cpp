@@ -2,13 +2,13 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/fmt.hpp"
 #include "falproxy/openai_responses.hpp"
-#include "handlers/chat_passage.hpp"
 #include "handlers/handlers.hpp"
 #include "handlers/talk_call.hpp"
 #include "keepsakes.hpp"
@@ -61,29 +61,22 @@ Result<openai::ResponseRequest> ResponseCall::read_request(const std::string& te
 Response ResponseCall::answer() {
   Result<std::string> text = read_text();
   if (!text) return failure(std::move(text).error());
-  const Settings& settings = rules_->settings;
-  if (!settings.chat_models.empty()) {
-    Result<Addressed> addressed = addressed_model(request_, settings, *text);
-    if (!addressed) return failure(std::move(addressed).error());
-    record_.model = addressed->name;
-    if (addressed->chat) return pass_on(call_, *std::move(text), *addressed->chat, operation);
-  }
+  if (auto answer = answer_by_chat_model(call_, *text, operation)) return *std::move(answer);
   Result<openai::ResponseRequest> request = read_request(*text);
   if (!request) return failure(std::move(request).error());
   if (const auto fault = choose_model(*request)) return failure(*fault);
-  if (const auto task = chat_model(settings, settings.chat_task_model); task && request->chore) {
-    record_.model = settings.chat_task_model;
-    return pass_on(call_, *std::move(text), *task, operation);
-  }
-  static_cast<void>(memory_->resize(memory_->bytes() - text->size()));
-  *text = {};
   note(request->leftovers);
   has_tool_ = request->has_tool;
   answer_ = {.id = draw_run_id(),
              .created = unix_now(),
              .model = request->model.empty() ? record_.model : request->model,
              .echo = request->echo};
-  if (request->chore.has_value()) return answer_chore(*request);
+  if (request->chore.has_value()) {
+    return answer_by_task_model(call_, *std::move(text), operation,
+                                [&] { return answer_chore(*request); });
+  }
+  static_cast<void>(memory_->resize(memory_->bytes() - text->size()));
+  *text = {};
   Result<std::vector<InputFile>> earlier = earlier_of(*request);
   if (!earlier) return failure(std::move(earlier).error());
   take_earlier(request->wish, *std::move(earlier));
@@ -138,7 +131,11 @@ Result<std::vector<InputFile>> ResponseCall::earlier_of(openai::ResponseRequest&
     if (!before) return before;
     if (earlier.empty() && request.references.empty()) earlier = *std::move(before);
   }
+  std::set<std::string_view> seen;
   for (const std::string& id : request.references) {
+    if (earlier.size() >= rules_->limits.max_input_images || request_.stop().stop_requested())
+      break;
+    if (!seen.insert(id).second) continue;
     Result<std::vector<InputFile>> one = files_of(id);
     if (!one) return one;
     for (InputFile& file : *one) {

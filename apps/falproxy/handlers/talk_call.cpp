@@ -8,6 +8,7 @@
 #include "base/random.hpp"
 #include "falproxy/fal.hpp"
 #include "falproxy/media.hpp"
+#include "handlers/chat_passage.hpp"
 #include "handlers/handlers.hpp"
 #include "media_store/media_keeper.hpp"
 
@@ -27,23 +28,43 @@ TalkCall::TalkCall(Call& call, Door::Admission admission, bool dry_run, const ch
       talk_(talk),
       kept_files_(parts_.media != nullptr
                       ? public_origin(request_.head(), rules_->settings) + "/media/"
-                      : std::string()) {
+                      : std::string()),
+      hosts_(fal::MediaHosts::parse(rules_->settings.fal_media_hosts)) {
   repeats_are_dear_ = true;
 }
 
 bool TalkCall::is_ours(std::string_view address) const {
   if (!kept_files_.empty() && address.starts_with(kept_files_)) return true;
   const std::optional<Url> url = Url::parse(address);
-  const Result<fal::MediaHosts> hosts = fal::MediaHosts::parse(rules_->settings.fal_media_hosts);
-  return url.has_value() && hosts && hosts->allow(*url);
+  return url.has_value() && hosts_ && hosts_->allow(*url);
+}
+
+std::optional<Response> TalkCall::answer_by_chat_model(Call& call, std::string& text,
+                                                       std::string_view operation) {
+  if (rules_->settings.chat_models.empty()) return std::nullopt;
+  Result<Addressed> addressed = addressed_model(call, text);
+  if (!addressed) return failure(std::move(addressed).error());
+  record_.model = addressed->name;
+  named_ = std::move(addressed->named);
+  if (!addressed->chat) return std::nullopt;
+  return pass_on(call, std::move(text), *addressed->chat, named_, operation);
+}
+
+Response TalkCall::answer_by_task_model(Call& call, std::string text, std::string_view operation,
+                                        const std::function<Response()>& instead) {
+  const std::string& name = rules_->settings.chat_task_model;
+  const std::optional<ChatModel> task = chat_model(rules_->settings, name);
+  if (!task) return instead();
+  const std::string asked = std::exchange(record_.model, name);
+  return pass_on(call, std::move(text), *task, named_, operation, [&] {
+    record_.model = asked;
+    record_.receipt = {};
+    return instead();
+  });
 }
 
 std::optional<Error> TalkCall::fault_of_model(const Wish& wish) const {
-  if (!wish.model.has_value() || parts_.catalog.find(*wish.model)) return std::nullopt;
-  const bool deployed = !request_.parameter(serving::deployment_parameter).empty();
-  return Error{.kind = deployed ? ErrorKind::deployment_not_found : ErrorKind::model_not_found,
-               .message = fmt::format("The model '{}' does not exist.", wish.model->substr(0, 200)),
-               .field = "model"};
+  return wish.model ? fault_of_name(*wish.model) : std::nullopt;
 }
 
 // The record tells who may have it: an address that somebody wrote into the talk opens nothing.

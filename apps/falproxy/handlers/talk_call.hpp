@@ -1,11 +1,13 @@
 // talk_call.hpp: requests that ask for pictures in the middle of a talk: chat and Responses.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "falproxy/fal.hpp"
 #include "falproxy/openai_chat.hpp"
 #include "handlers/run_call.hpp"
 
@@ -22,6 +24,14 @@ class TalkCall : public RunCall {
 
   /// An address is one of a picture that was made here: on a media host, or of a kept file.
   [[nodiscard]] bool is_ours(std::string_view address) const;
+  /// The answer of the chat model that the body, or the address, names; none: it names no chat
+  /// model, and `text` is still there.
+  [[nodiscard]] std::optional<serving::Response> answer_by_chat_model(Call& call, std::string& text,
+                                                                      std::string_view operation);
+  /// By the chat model for chores; by `instead`, if there is none or it cannot be asked.
+  [[nodiscard]] serving::Response answer_by_task_model(
+      Call& call, std::string text, std::string_view operation,
+      const std::function<serving::Response()>& instead);
   /// The model is there, and makes no text. Errors: model_not_found, deployment_not_found.
   [[nodiscard]] std::optional<Error> fault_of_model(const Wish& wish) const;
   /// Takes the pictures of the answer before, if the model can edit.
@@ -54,6 +64,8 @@ class TalkCall : public RunCall {
 
   const char* const talk_;
   const std::string kept_files_;  ///< where addresses of kept files begin; empty: none are kept
+  const Result<fal::MediaHosts> hosts_;
+  std::optional<router::NamedModel> named_;  ///< in the body
   std::vector<plan::Note> notes_;
 };
 

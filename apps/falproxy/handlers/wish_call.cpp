@@ -161,17 +161,21 @@ void WishCall::name_model(std::vector<openai::FormPart>& parts) const {
 Result<std::string> WishCall::with_named_model(std::string body) const {
   const std::string_view deployment = request_.parameter(serving::deployment_parameter);
   if (deployment.empty()) return body;
-  const Result<std::optional<router::NamedModel>> found = router::find_model(body);
-  if (!found) return found.error();
-  return router::with_model(body, *found, deployment);
+  return run_by_size(parts_.executor, body.size(), [&]() -> Result<std::string> {
+    const Result<std::optional<router::NamedModel>> found = router::find_model(body);
+    if (!found) return found.error();
+    return router::with_model(body, *found, deployment);
+  });
 }
 
 std::optional<Error> WishCall::settle_model(Wish& wish) const {
   name_model(wish);
   if (!wish.model) return std::nullopt;
   const std::optional<ChatModel> chat = chat_model(rules_->settings, *wish.model);
-  if (!chat || (chat->name != *wish.model && parts_.catalog.find(*wish.model))) return std::nullopt;
-  return Error{.kind = ErrorKind::unknown_model,
+  // A name that only "*" fits is a typing error here.
+  if (!chat || chat->name == "*" || (chat->name != *wish.model && parts_.catalog.find(*wish.model)))
+    return std::nullopt;
+  return Error{.kind = ErrorKind::invalid_value,
                .message = fmt::format("'{}' is a chat model, which makes no files: use it at "
                                       "/v1/chat/completions.",
                                       wish.model->substr(0, 200)),
@@ -320,8 +324,17 @@ CallContext WishCall::context() {
   return context;
 }
 
+std::optional<Error> WishCall::fault_of_name(const std::string& model) const {
+  if (parts_.catalog.find(model)) return std::nullopt;
+  const bool deployed = !request_.parameter(serving::deployment_parameter).empty();
+  return Error{.kind = deployed ? ErrorKind::deployment_not_found : ErrorKind::model_not_found,
+               .message = fmt::format("The model '{}' does not exist.", model.substr(0, 200)),
+               .field = "model"};
+}
+
 Response WishCall::pass_on(Call& call, std::string text, const ChatModel& model,
-                           std::string_view operation) {
+                           const std::optional<router::NamedModel>& named,
+                           std::string_view operation, const std::function<Response()>& instead) {
   if (dry_run_) {
     return failure({.kind = ErrorKind::unsupported_parameter,
                     .message = "A chat model's request is handed on as it is: there is nothing to "
@@ -330,12 +343,19 @@ Response WishCall::pass_on(Call& call, std::string text, const ChatModel& model,
   }
   static_cast<void>(memory_->resize(text.size()));
   note_user({});
-  return pass_to_router({.call = call,
-                         .context = context(),
-                         .record = record_,
-                         .fail = [this](Error error) { return failure(std::move(error)); },
-                         .done = [this](int status, const Error* error) { done(status, error); }},
-                        std::move(text), model, operation);
+  passes_on_ = true;
+  Response response = pass_to_router(
+      {.call = call,
+       .context = context(),
+       .record = record_,
+       .fail =
+           [this, &instead](Error error) {
+             return instead && !error.submitted ? instead() : failure(std::move(error));
+           },
+       .done = [this](int status, const Error* error) { done(status, error); }},
+      std::move(text), model, named, operation);
+  streams_ = response.stream != nullptr;
+  return response;
 }
 
 Response WishCall::explain(const Wish& wish) {
@@ -371,7 +391,7 @@ Response WishCall::failure(Error error) {
   const bool ids_told =
       std::ranges::any_of(told, [](const auto& fact) { return fact.first == "x-fal-request-id"; });
   if (ids_told) error.fal_request_id.clear();
-  const bool once = repeats_are_dear_ || repeats_all(field("user-agent"));
+  const bool once = !passes_on_ && (repeats_are_dear_ || repeats_all(field("user-agent")));
   Response response = error_answer(error, record_.model, once, makes_);
   if (speaks_fal(record_.route)) response.body = fal_error(error);
   // A failure has been through some of the way, too.

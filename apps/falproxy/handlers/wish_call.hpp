@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "answers.hpp"
 #include "chat_models.hpp"
 #include "door.hpp"
+#include "falproxy/chat_router.hpp"
 #include "falproxy/json.hpp"
 #include "falproxy/memory_budget.hpp"
 #include "falproxy/openai.hpp"
@@ -62,7 +64,7 @@ class WishCall {
   void name_model(Wish& wish) const;
   void name_model(std::vector<openai::FormPart>& parts) const;
   [[nodiscard]] Result<std::string> with_named_model(std::string body) const;
-  /// Does that, too. Errors: unknown_model, of the name of a chat model.
+  /// Does that, too. Errors: invalid_value, of the name of a chat model.
   [[nodiscard]] std::optional<Error> settle_model(Wish& wish) const;
   /// X-Falproxy-Callback came with a request that waits for its answer.
   [[nodiscard]] std::optional<Error> fault_of_callback() const;
@@ -78,9 +80,14 @@ class WishCall {
   serving::Response begun_answer(const Begun& begun, int status, Body body);
   /// The whole body, counted; memory_ has room for what it becomes once it is parsed.
   [[nodiscard]] Result<std::string> read_text();
-  /// Hands the request on to fal's router for chat models; see pass_to_router().
+  /// Hands the request on to fal's router for chat models; see pass_to_router(). `instead`: answers
+  /// if it cannot be handed on.
   serving::Response pass_on(Call& call, std::string text, const ChatModel& model,
-                            std::string_view operation);
+                            const std::optional<router::NamedModel>& named,
+                            std::string_view operation,
+                            const std::function<serving::Response()>& instead = {});
+  /// Of the name of no model that there is: model_not_found, deployment_not_found.
+  [[nodiscard]] std::optional<Error> fault_of_name(const std::string& model) const;
   serving::Response explain(const Wish& wish);
   serving::Response failure(Error error);
   /// In the words of the surface, whose fields may have other names.
@@ -120,6 +127,8 @@ class WishCall {
   bool streams_ = false;               ///< and has not been told yet
   /// Clients of this API send again whatever is not answered with 400 to 407.
   bool repeats_are_dear_ = false;
+  /// Its answer, and its failures, keep the status that they have at fal.
+  bool passes_on_ = false;
 };
 
 /// Checks what the head tells, lets the request in and answers it; `make(admission, dry_run)` gives

@@ -44,8 +44,8 @@ class Purse {
   struct Job {
     std::string endpoint;  ///< fal's endpoint id
     Quantities expected;   ///< of it
-    /// A call of a chat model, whose cost nobody knows before: KeyRules::llm_reserve is taken for
-    /// it, and Ended::units are dollars.
+    /// A call of a chat model, whose cost nobody knows before: KeyRules::llm_reserve, or
+    /// max_job_cost if that is less, is taken for it, and Ended::units are dollars.
     bool by_tokens = false;
   };
   /// One reservation for each of the jobs, or none of them. When it returns they outlast the

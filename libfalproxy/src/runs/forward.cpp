@@ -39,8 +39,12 @@ class ForwardSink final : public ResponseSink {
   [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
   /// A failure that is the request's own.
   Result<Done> hand_on(const Secret& key) {
-    if (to_.head(*head_) && (failure_.empty() || to_.data(without_secret(failure_, key))))
-      return Done{};
+    const std::string said = without_secret(failure_, key);
+    HttpHead head = *head_;
+    // Of a long failure this is the beginning alone.
+    if (head.headers.find("content-length"))
+      head.headers.set("content-length", std::to_string(said.size()));
+    if (to_.head(std::move(head)) && (said.empty() || to_.data(said))) return Done{};
     return cancelled_error();
   }
 

@@ -7,7 +7,8 @@ namespace {
 
 using Cause = fal::Fault::Cause;
 
-// fal takes nothing for what fails on its side, or has not begun.
+// fal takes nothing for what fails on its side, or has not begun. The same as of fal's own API
+// (apps/falproxy/handlers/fal_native.cpp).
 bool may_be_billed(Job& job) {
   const JobReceipt& receipt = job.receipt();
   const JobEnd& end = job.end();

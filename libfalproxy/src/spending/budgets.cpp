@@ -82,7 +82,7 @@ struct Budgets::Impl {
     return today;
   }
   [[nodiscard]] Rows rows_of(std::string_view client) const;
-  [[nodiscard]] std::optional<Error> refusal(const KeyRules& row, const std::string& endpoint,
+  [[nodiscard]] std::optional<Error> refusal(const KeyRules& row, const Job& job,
                                              const std::optional<Usd>& estimate);
   [[nodiscard]] Reservation expect(const Job& job, const Rows& for_rows) const;
   [[nodiscard]] std::vector<Charge> charge(const Rows& for_rows, Usd amount, Day day);
@@ -121,7 +121,7 @@ Budgets::Impl::Rows Budgets::Impl::rows_of(std::string_view client) const {
   return found;
 }
 
-std::optional<Error> Budgets::Impl::refusal(const KeyRules& row, const std::string& endpoint,
+std::optional<Error> Budgets::Impl::refusal(const KeyRules& row, const Job& job,
                                             const std::optional<Usd>& estimate) {
   const WallTime now = parts.clock.wall_now();
   if (const auto block = blocked.find(row.name); block != blocked.end() && now < block->second) {
@@ -137,7 +137,7 @@ std::optional<Error> Budgets::Impl::refusal(const KeyRules& row, const std::stri
     if (lost && !is_forgiven && first_day(row.budget->window, today) <= *lost)
       return lost_spending(row, today);
   }
-  if (!estimate && row.unknown_price == UnknownPrice::refuse) {
+  if (!estimate && !job.by_tokens && row.unknown_price == UnknownPrice::refuse) {
     if (prices == nullptr) {
       return Error{.kind = ErrorKind::overloaded,
                    .message = "The prices of the models are not known yet. Try again.",
@@ -146,7 +146,7 @@ std::optional<Error> Budgets::Impl::refusal(const KeyRules& row, const std::stri
     return Error{.kind = ErrorKind::invalid_value,
                  .message = fmt::format("What this request costs at '{}' is not known beforehand, "
                                         "and this access key takes nothing of an unknown price.",
-                                        endpoint),
+                                        job.endpoint),
                  .field = "model"};
   }
   if (estimate && row.max_job_cost && *estimate > *row.max_job_cost) {
@@ -165,19 +165,23 @@ Reservation Budgets::Impl::expect(const Job& job, const Rows& for_rows) const {
     if (const auto price = prices->find(job.endpoint); price != prices->end())
       made.price = price->second;
   }
+  Usd reserve;
   if (job.by_tokens) {
     // Whose key it is decides, and not the row of all together.
     const bool has_row = !for_rows.empty() && for_rows.front()->name != all_together;
-    const Usd reserve = has_row ? for_rows.front()->llm_reserve : KeyRules().llm_reserve;
+    reserve = has_row ? for_rows.front()->llm_reserve : KeyRules().llm_reserve;
+    for (const KeyRules* row : for_rows)
+      reserve = std::min(reserve, row->max_job_cost.value_or(reserve));
     made.price = Price{.unit_price = Usd{1'000'000'000}, .unit = "dollars"};
-    made.units = Units{reserve.nano};
   } else if (made.price) {
     made.units = expected_units(*made.price, job.expected);
   }
   if (made.units) made.estimate = cost(made.price->unit_price, *made.units);
   for (const KeyRules* row : for_rows) {
     if (!row->budget) continue;
-    const Usd assumed = row->unknown_price == UnknownPrice::assume ? row->assumed_cost : Usd{};
+    const Usd assumed = job.by_tokens                                ? reserve
+                        : row->unknown_price == UnknownPrice::assume ? row->assumed_cost
+                                                                     : Usd{};
     made.held = std::max(made.held, made.estimate.value_or(assumed));
   }
   return made;
@@ -340,7 +344,7 @@ Result<std::vector<Reservation>> Budgets::reserve(const Payer& payer,
       made.push_back(impl.expect(job, rows));
       total = total + made.back().held;
       for (const KeyRules* row : rows) {
-        if (!refused) refused = impl.refusal(*row, job.endpoint, made.back().estimate);
+        if (!refused) refused = impl.refusal(*row, job, made.back().estimate);
       }
     }
     for (const KeyRules* row : rows) {

@@ -61,7 +61,7 @@ Result<ChatRequest> parse_chat(std::string_view body, const RequestLimits& limit
     return invalid_type(messages_name, "an array", Json::Access::wrap(std::move(*found)));
   Raw messages = std::move(*found);
   members->erase(found);
-  Result<Talk> talk = read_talk(messages, messages_name, is_ours);
+  Result<Talk> talk = read_talk(messages, messages_name, limits, is_ours);
   if (!talk) return std::move(talk).error();
 
   ChatRequest request;

@@ -56,11 +56,17 @@ Error unsupported(std::string_view name, std::string_view why) {
           fmt::format("Unsupported parameter: '{}'. {}", name, why), std::string(name)};
 }
 
-std::optional<Error> fault_of_members(const Raw& members) {
+// Takes out what has no effect.
+std::optional<Error> check_members(Raw& members) {
   if (const Raw* const background = member_of(members, "background");
-      background != nullptr && background->is_boolean() && background->get<bool>())
-    return unsupported(
-        "background", "Responses are not kept to be asked for; wait for the answer, or stream it.");
+      background != nullptr && background->is_boolean()) {
+    if (background->get<bool>()) {
+      return unsupported("background",
+                         "Responses are not kept to be asked for; wait for the answer, or stream "
+                         "it.");
+    }
+    members.erase("background");  // of images it is another field
+  }
   if (member_of(members, "conversation") != nullptr)
     return unsupported("conversation", "No conversations are kept; send the talk as 'input'.");
   if (const Raw* const prompt = member_of(members, "prompt");
@@ -149,7 +155,7 @@ Result<ResponseRequest> parse_response_request(
   Result<Raw> parsed = parse_members(body, limits);
   if (!parsed) return std::move(parsed).error();
   Raw& members = *parsed;
-  if (auto fault = fault_of_members(members)) return *std::move(fault);
+  if (auto fault = check_members(members)) return *std::move(fault);
   const auto found = members.find(input_name);
   if (found == members.end() || found->is_null()) return missing_parameter(input_name);
   if (!found->is_array() && !found->is_string())
@@ -161,7 +167,7 @@ Result<ResponseRequest> parse_response_request(
   request.model = text_of(members, "model");
   request.previous = text_of(members, "previous_response_id");
   Raw messages = messages_of(input);
-  Result<Talk> talk = read_talk(messages, input_name, is_ours);
+  Result<Talk> talk = read_talk(messages, input_name, limits, is_ours);
   if (!talk) return std::move(talk).error();
   request.leftovers = std::move(talk->leftovers);
   request.chore = find_chore(*talk, members);

@@ -87,7 +87,9 @@ Text key_in(Text text) {
 }
 
 std::optional<Chore> of_open_webui(Text words) {
-  if (words.starts_with("### Task:") && holds(words, "<chat_history>")) {
+  // A document in a context may show a history of its own.
+  if (words.starts_with("### Task:") &&
+      holds(words.substr(0, words.find("<context>")), "<chat_history>")) {
     const std::string said = last_said(between(words, "<chat_history>", "</chat_history>"));
     const Text before = words.substr(0, words.find("<chat_history>"));
     Text key = key_in(before);
@@ -157,8 +159,16 @@ std::optional<Chore> of_titles(const Talk& talk, const Raw& members) {
   return title(said, wants_json(members));
 }
 
-// What a program asks by a system text of its own. A persona that somebody has given to a whole
-// talk may hold the same words: then there are answers.
+// A program's text says so at its start, and then that nothing else may be answered, or it comes
+// with a history. A persona that somebody has given to a talk may begin with the same words.
+bool is_program(const Talk& talk, Text system, Text phrase) {
+  constexpr std::size_t start = 64;
+  return system.substr(0, start).find(phrase) != Text::npos &&
+         (holds(system, "utput ONLY") || holds(talk.prompt, "<chat_history>") ||
+          !last_said(talk.prompt).empty());
+}
+
+// What a program asks by a system text of its own.
 std::optional<Chore> of_systems(const Talk& talk, const Raw& members) {
   for (const Text system : talk.systems) {
     if (system.starts_with("Available Tools:")) return Chore{"tool choice", R"({"tool_calls":[]})"};
@@ -168,13 +178,13 @@ std::optional<Chore> of_systems(const Talk& talk, const Raw& members) {
       return title(last_said(talk.prompt).empty() ? talk.prompt : last_said(talk.prompt),
                    wants_json(members));
     if (talk.answers > 0 || talk.users > 1) continue;
-    if (holds(system, "conversation summarizer"))
+    if (is_program(talk, system, "conversation summarizer"))
       return title(last_said(talk.prompt).empty() ? talk.prompt : last_said(talk.prompt),
                    wants_json(members));
-    if (holds(system, "emoji expert who selects"))
+    if (is_program(talk, system, "emoji expert who selects"))
       return Chore{"emoji", "\xF0\x9F\x96\xBC\xEF\xB8\x8F"};
-    if (holds(system, "professional translator") ||
-        holds(system, "good at extracting key takeaways"))
+    if (is_program(talk, system, "professional translator") ||
+        is_program(talk, system, "good at extracting key takeaways"))
       return Chore{"text", std::string(cut(talk.prompt, 2000))};
   }
   return std::nullopt;

@@ -102,7 +102,7 @@ class MessageReader {
 std::string own_words(std::string text) {
   constexpr std::string_view end = "</context>";
   const bool wraps = text.starts_with("### Task:") && text.find("<context>") != std::string::npos &&
-                     text.find("<chat_history>") == std::string::npos;
+                     text.find("<context>") < text.find("<chat_history>");
   const std::size_t at = wraps ? text.rfind(end) : std::string::npos;
   if (at == std::string::npos) return text;
   const std::string_view rest = trim(std::string_view(text).substr(at + end.size()));
@@ -111,7 +111,7 @@ std::string own_words(std::string text) {
 
 }  // namespace
 
-void for_each_shown(std::string_view markdown, const std::function<void(std::string_view)>& take) {
+void for_each_shown(std::string_view markdown, const std::function<bool(std::string_view)>& take) {
   for (std::size_t at = markdown.find("!["); at != std::string_view::npos;
        at = markdown.find("![", at)) {
     const std::size_t open = markdown.find("](", at);
@@ -119,13 +119,14 @@ void for_each_shown(std::string_view markdown, const std::function<void(std::str
     const std::size_t begin = open + 2;
     const std::size_t end = markdown.find_first_of(") \n", begin);
     if (end == std::string_view::npos) return;
-    if (markdown.substr(at, open - at).find('\n') == std::string_view::npos)
-      take(markdown.substr(begin, end - begin));
-    at = open;
+    if (markdown.substr(at, open - at).find('\n') == std::string_view::npos &&
+        !take(markdown.substr(begin, end - begin)))
+      return;
+    at = end;
   }
 }
 
-Result<Talk> read_talk(Raw& messages, std::string_view name,
+Result<Talk> read_talk(Raw& messages, std::string_view name, const RequestLimits& limits,
                        const std::function<bool(std::string_view)>& is_ours) {
   Talk talk;
   talk.pictures = talk.earlier = Raw::array();
@@ -156,6 +157,7 @@ Result<Talk> read_talk(Raw& messages, std::string_view name,
   if (talk.earlier.empty()) {
     for_each_shown(shown.text, [&](std::string_view address) {
       if (address.starts_with("data:image/") || is_ours(address)) talk.earlier.push_back(address);
+      return talk.earlier.size() < limits.max_input_images;
     });
   }
   talk.prompt = own_words(std::move(talk.prompt));

@@ -25,8 +25,10 @@ struct Talk {
 };
 
 /// `messages` with `content` of text or parts, as chat and Responses have them; pictures are moved
-/// out of it. Errors: of the field `name`: missing_parameter, invalid_type, unsupported_parameter.
+/// out of it. Of pictures that Markdown shows there are as many as a request may have. Errors: of
+/// the field `name`: missing_parameter, invalid_type, unsupported_parameter.
 [[nodiscard]] Result<Talk> read_talk(nlohmann::json& messages, std::string_view name,
+                                     const RequestLimits& limits,
                                      const std::function<bool(std::string_view)>& is_ours);
 
 /// There is something to draw.
@@ -36,7 +38,7 @@ struct Talk {
 /// What was asked beside what a user says. `members`: the rest of the request.
 [[nodiscard]] std::optional<Chore> find_chore(const Talk& talk, const nlohmann::json& members);
 
-/// An address in Markdown as it is written: ![alt](address).
-void for_each_shown(std::string_view markdown, const std::function<void(std::string_view)>& take);
+/// An address in Markdown as it is written: ![alt](address). Ends if `take` returns false.
+void for_each_shown(std::string_view markdown, const std::function<bool(std::string_view)>& take);
 
 }  // namespace falproxy::inline v0::openai
