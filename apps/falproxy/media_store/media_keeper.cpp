@@ -664,12 +664,15 @@ bool MediaKeeper::Impl::clean() {
   const auto all = ask<std::vector<MediaTotal>>(
       [&](TimePoint until, auto done) { parts.index->totals(until, std::move(done)); });
   if (!all) return false;
+  bool is_counted = false;
   {
     const std::lock_guard guard(mutex);
     totals.clear();
     for (const MediaTotal& total : *all) totals[total.owner] = total;
+    // What an earlier process has left is on its way, and stands in the index as waiting.
+    is_counted = std::ranges::none_of(live, [](const auto& one) { return one.second->is_old; });
   }
-  return make_room() || is_left;
+  return make_room() || is_left || !is_counted;
 }
 
 MediaKeeper::MediaKeeper(Parts parts, MediaPlace place)
