@@ -2,10 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <charconv>
 #include <chrono>
 #include <string>
 #include <vector>
 
+#include "base/decimal.hpp"
 #include "base/http_date.hpp"
 #include "base/name_pattern.hpp"
 #include "base/utf8.hpp"
@@ -110,5 +112,32 @@ TEST_CASE("an HTTP date is a point in time") {
                            "Sun, -6 Nov 1994 08:49:37 GMT"}) {
     CAPTURE(std::string(text));
     CHECK_FALSE(parse_http_date(text).has_value());
+  }
+}
+
+TEST_CASE("a decimal number is read the same, whatever the standard library has for it") {
+  for (const std::string_view text : {"0",    "7",
+                                      "-7",   "+7",
+                                      "1.5",  ".5",
+                                      "5.",   ".",
+                                      "-",    "",
+                                      "1e3",  "1E+3",
+                                      "1e",   "1e-",
+                                      "1.5s", "0x10",
+                                      "inf",  "-inf",
+                                      "nan",  "1e400",
+                                      "1e-2", "12345678901234567890",
+                                      "1,5",  " 1"}) {
+    for (const std::chars_format format : {std::chars_format::general, std::chars_format::fixed}) {
+      double one = 0;
+      double other = 0;
+      const auto read = read_decimal(text.data(), text.data() + text.size(), one, format);
+      const auto by_stream =
+          read_decimal_by_stream(text.data(), text.data() + text.size(), other, format);
+      CAPTURE(text);
+      CHECK(read.ec == by_stream.ec);
+      CHECK(read.ptr - text.data() == by_stream.ptr - text.data());
+      CHECK(one == other);
+    }
   }
 }

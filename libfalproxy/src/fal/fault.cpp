@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
+#include "base/decimal.hpp"
 #include "base/http_date.hpp"
 #include "base/text.hpp"
 #include "falproxy/fal.hpp"
@@ -202,7 +202,7 @@ Cause cause_of(int status, const Said& said, bool has_request_id, bool user_time
 std::optional<double> number(std::string_view text) {
   text = trim(text);
   double value = 0;
-  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto [end, fault] = read_decimal(text.data(), text.data() + text.size(), value);
   if (fault != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
     return std::nullopt;
   return value;

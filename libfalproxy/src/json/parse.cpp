@@ -2,9 +2,11 @@
 #include <charconv>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "base/decimal.hpp"
 #include "base/fmt.hpp"
 #include "base/utf8.hpp"
 #include "json/access.hpp"
@@ -156,8 +158,14 @@ class Reader {
   template <typename Number>
   static bool read_number(std::string_view word, Raw& value) {
     Number number{};
-    if (std::from_chars(word.data(), word.data() + word.size(), number).ec != std::errc())
-      return false;
+    const char* const end = word.data() + word.size();
+    std::from_chars_result read;
+    if constexpr (std::is_floating_point_v<Number>) {
+      read = read_decimal(word.data(), end, number);
+    } else {
+      read = std::from_chars(word.data(), end, number);
+    }
+    if (read.ec != std::errc()) return false;
     value = number;
     return true;
   }

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/decimal.hpp"
 #include "base/text.hpp"
 #include "profile/vocabulary.hpp"
 
@@ -29,10 +30,10 @@ bool is_automatic(std::string_view text) noexcept {
                              [&](const Word& word) { return starts_a_word(text, word.text); });
 }
 
-std::optional<double> take_number(std::string_view& text) noexcept {
+std::optional<double> take_number(std::string_view& text) {
   double value = 0;
   const auto [end, fault] =
-      std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+      read_decimal(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
   if (fault != std::errc{} || !(value > 0) || value > 1e6) return std::nullopt;
   text.remove_prefix(static_cast<std::size_t>(end - text.data()));
   return value;

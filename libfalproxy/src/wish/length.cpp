@@ -3,6 +3,7 @@
 #include <charconv>
 #include <string_view>
 
+#include "base/decimal.hpp"
 #include "base/text.hpp"
 
 namespace falproxy::inline v0 {
@@ -13,7 +14,7 @@ std::optional<double> read_length(const Json& value) {
   const std::string_view word = trim(*text);
   double number = 0;
   const char* const end = word.data() + word.size();
-  const auto [rest, fault] = std::from_chars(word.data(), end, number, std::chars_format::fixed);
+  const auto [rest, fault] = read_decimal(word.data(), end, number, std::chars_format::fixed);
   const std::string_view unit(rest, static_cast<std::size_t>(end - rest));
   if (fault != std::errc() || !(unit.empty() || unit == "s")) return std::nullopt;
   return number;

@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
+#include "base/decimal.hpp"
 #include "base/text.hpp"
 #include "falproxy/chat_router.hpp"
 
@@ -106,7 +106,7 @@ void CostReader::end_number() {
   if (number_.empty()) return;
   double dollars = 0;
   const std::string text = std::exchange(number_, {});
-  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), dollars);
+  const auto [end, fault] = read_decimal(text.data(), text.data() + text.size(), dollars);
   if (fault == std::errc() && end == text.data() + text.size()) {
     if (const std::optional<Usd> amount = Usd::nearest(dollars)) cost_ = amount;
   }
