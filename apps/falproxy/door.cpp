@@ -8,6 +8,7 @@
 #include "falproxy/options.hpp"
 #include "serving/head.hpp"
 #include "serving/reactor.hpp"
+#include "spools.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -92,6 +93,7 @@ void Door::keys_changed() {
 void Door::take(Settings settings) {
   limiter_.reload(limits_of(settings));
   parts_.memory.set_limit(settings.max_body_memory);
+  parts_.spools.set_limit(settings.max_body_memory);
   std::vector<KeyRules> rows = settings.keys;
   std::vector<StoredKey> stored = parts_.stored_keys.all();
   for (const StoredKey& key : stored) rows.push_back(key.rules);

@@ -40,6 +40,7 @@ namespace falproxy::app {
 
 class Door;
 class MediaKeeper;
+class Spools;
 struct Call;
 
 /// Who may have what a row of the table answers with.
@@ -107,6 +108,7 @@ class Door final : public serving::Application {
     Metrics& metrics;
     Log& log;
     MemoryBudget& memory;                ///< MAX_BODY_MEMORY
+    Spools& spools;                      ///< the files of forms, as far as they are long
     Budgets& budgets;                    ///< what keys may spend, and what jobs cost
     SpendingStore& spending;             ///< for reports
     Users& users;                        ///< whom they tell apart

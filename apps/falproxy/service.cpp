@@ -35,6 +35,8 @@
 #include "serving/offload.hpp"
 #include "serving/reactor.hpp"
 #include "serving/server.hpp"
+#include "sound_converter.hpp"
+#include "spools.hpp"
 #include "state.hpp"
 #include "stored_keys.hpp"
 #ifdef FALPROXY_WITH_PNG
@@ -86,6 +88,10 @@ struct Service::Impl {
         waiter(std::move(waits)),
         transport(std::move(to_fal)),
         state(std::move(noting)),
+        spools(state.trouble.empty() && options.environment != nullptr
+                   ? state_directory(settings.state_dir, *options.environment)
+                   : std::nullopt,
+               pool, settings.max_body_memory),
         store(open_store(options.environment)),
         catalog({.transport = *transport,
                  .clock = clock,
@@ -138,6 +144,7 @@ struct Service::Impl {
               .metrics = metrics,
               .log = log,
               .memory = memory,
+              .spools = spools,
               .budgets = budgets,
               .spending = *state.spending,
               .users = users,
@@ -161,6 +168,7 @@ struct Service::Impl {
 
   Runner::Options runner_options_with_debug(const Settings& from) {
     Runner::Options made = runner_options(from);
+    made.plan.converted_sounds = SoundConverter::made();
     if (from.debug_mode) made.debug = log_at(LogLevel::debug);
     return made;
   }
@@ -417,6 +425,7 @@ struct Service::Impl {
   std::unique_ptr<EndingWaiter> waiter;
   std::unique_ptr<HttpTransport> transport;
   State state;
+  Spools spools;
   std::unique_ptr<DiskStore> store;
   Catalog catalog;
   KeyRing keys;

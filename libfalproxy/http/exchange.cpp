@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "falproxy/body_source.hpp"
 #include "http1.hpp"
 
 namespace falproxy::inline v0 {
@@ -30,11 +31,12 @@ class Exchange {
 
   ExchangeEnd run(std::string_view head) {
     const std::size_t sent_before = connection_.sent_bytes();
-    const Result<Done, IoError> written =
-        connection_.write(head, request_.body.pieces(), deadline_);
+    Result<Done, IoError> written = connection_.write(head, request_.body.pieces(), deadline_);
+    if (written && request_.source != nullptr) written = write_source(*request_.source);
     end_.nothing_sent = connection_.sent_bytes() == sent_before;
     if (!written) {
       fail(written.error());
+      if (source_is_lost_) return end_;
       // A server may answer and close before it has read everything.
       if (end_.nothing_sent || end_.kind == ExchangeEnd::Kind::timed_out) return end_;
     }
@@ -57,6 +59,18 @@ class Exchange {
   }
 
  private:
+  Result<Done, IoError> write_source(const BodySource& source) {
+    constexpr std::size_t at_once = 256u << 10;
+    for (std::uint64_t at = 0; at < source.size();) {
+      const std::string piece = source.read(at, at_once);
+      source_is_lost_ = piece.empty();
+      if (source_is_lost_) return IoError{.what = "the request's body cannot be read any more"};
+      if (Result<Done, IoError> written = connection_.write(piece, {}, deadline_); !written)
+        return written;
+      at += piece.size();
+    }
+    return Done{};
+  }
   void fail(const IoError& error) {
     end_.kind = error.fault == IoFault::timed_out ? ExchangeEnd::Kind::timed_out
                                                   : ExchangeEnd::Kind::interrupted;
@@ -166,6 +180,7 @@ class Exchange {
   const bool to_proxy_;
   TimePoint deadline_;
   ResponseSink& sink_;
+  bool source_is_lost_ = false;
   ExchangeEnd end_;
 };
 

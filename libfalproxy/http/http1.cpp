@@ -86,8 +86,9 @@ Result<std::string, Malformed> write_request_head(const HttpRequest& request, co
   if (!accept) append_field(head, "Accept", "*/*");
   if (!encoding) append_field(head, "Accept-Encoding", "identity");
   if (!agent) append_field(head, "User-Agent", "falproxy");
-  if (!request.body.empty() || carries_content(request.method)) {
-    append_field(head, "Content-Length", std::to_string(request.body.size()));
+  const std::uint64_t content = request.content_length();
+  if (content > 0 || carries_content(request.method)) {
+    append_field(head, "Content-Length", std::to_string(content));
   }
   head.append("\r\n");
   return head;

@@ -161,6 +161,9 @@ Result<Done, TransportError> InProcessFal::send(const HttpRequest& request, Time
   DeskRequest asked = DeskRequest::to(host, request.method, url->target);
   asked.headers = request.headers;
   asked.body = request.body.str();
+  if (request.source != nullptr) {
+    asked.body += request.source->read(0, static_cast<std::size_t>(request.source->size()));
+  }
   const FalDesk::Admission admission = impl_->desk->admit(asked);
   if (admission == FalDesk::Admission::reset || admission == FalDesk::Admission::close)
     return TransportError{TransportFault::interrupted, "the connection broke"};

@@ -319,7 +319,13 @@ json JobDesk::picture_result(const Job& job, const std::string& origin,
   }
   if (const std::optional<Video> video = plan_video(*job.model, job.input)) {
     const std::string& host = job.change.elsewhere_images ? elsewhere_ : origin;
-    return write_video(*video, Storage::address(host, name, *video), job.seed);
+    json result = write_video(*video, Storage::address(host, name, *video), job.seed);
+    if (job.model->output().value("/properties/thumbnail"_json_pointer, json()).is_object()) {
+      const Picture first{
+          .width = video->width, .height = video->height, .variant = video->variant};
+      result["thumbnail"] = {{"url", Storage::address(host, name, 0, first)}};
+    }
+    return result;
   }
   PicturePlan plan = plan_pictures(*job.model, job.input, job.seed);
   for (Picture& picture : plan.pictures) {

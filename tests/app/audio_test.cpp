@@ -1,14 +1,18 @@
 // The audio API over real sockets: speech as it comes, transcripts in every format, lists.
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "falproxy/media.hpp"
 #include "falproxy/plain_codecs.hpp"
+#include "folder.hpp"
 #include "served.hpp"
+#include "sound_converter.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -26,6 +30,9 @@ std::string speech_body(std::string_view model, std::string_view more = {}) {
   return R"({"model":")" + std::string(model) + R"(","input":"Good morning, harbour.")" +
          std::string(more) + "}";
 }
+
+// What the model makes by itself.
+const std::string as_wav = R"(,"response_format":"wav")";
 
 // A WAV of silence of a quarter of a second.
 std::string quiet_wav() {
@@ -70,10 +77,12 @@ TEST_CASE("speech comes as its true type, whatever was asked for") {
     bool note = false;
   };
   Served server(audio_models);
+  const bool converts = !SoundConverter::made().empty();
+  const std::string mp3_or_wav = converts ? "audio/mpeg" : "audio/wav";
   for (const Case& c : std::vector<Case>{
-           {"tale", "", "audio/wav", R"({"prompt":"Good morning, harbour."})", true},
-           {"tale", R"(,"response_format":"mp3","voice":"alloy")", "audio/wav",
-            R"({"prompt":"Good morning, harbour.","voice":"af_alloy"})", true},
+           {"tale", "", mp3_or_wav, R"({"prompt":"Good morning, harbour."})", !converts},
+           {"tale", R"(,"response_format":"mp3","voice":"alloy")", mp3_or_wav,
+            R"({"prompt":"Good morning, harbour.","voice":"af_alloy"})", !converts},
            {"tale", R"(,"response_format":"wav","voice":{"id":"bm_george"},"speed":4)", "audio/wav",
             R"({"prompt":"Good morning, harbour.","speed":2.0,"voice":"bm_george"})", false},
            {"tale", R"(,"response_format":"pcm")", "audio/pcm; rate=24000",
@@ -103,6 +112,58 @@ TEST_CASE("speech comes as its true type, whatever was asked for") {
     if (c.type.starts_with("audio/pcm")) CHECK(answer.body.size() == samples);
     if (c.type == "audio/wav") CHECK(answer.body.size() == samples + 44);
   }
+}
+
+TEST_CASE("a sound is made into what the model does not make, and says what it is") {
+  if (SoundConverter::made().empty()) return;
+  struct Case {
+    std::string model, format, type;
+    std::optional<media::SoundType> kind;
+  };
+  Served server(audio_models);
+  for (const Case& c : std::vector<Case>{
+           {"tale", "mp3", "audio/mpeg", media::SoundType::mp3},
+           {"tale", "flac", "audio/flac", media::SoundType::flac},
+           {"tale", "opus", "audio/ogg; codecs=opus", media::SoundType::opus},
+           {"news", "flac", "audio/flac", media::SoundType::flac},
+       }) {
+    CAPTURE(c.model);
+    CAPTURE(c.format);
+    const std::string more = R"(,"response_format":")" + c.format + '"';
+    const Received answer = server.post(speech_path, speech_body(c.model, more));
+    REQUIRE_MESSAGE(answer.status == 200, answer.body);
+    CHECK(answer.header("content-type") == c.type);
+    CHECK(media::sniff_sound(answer.body) == c.kind);
+    auto back = SoundConverter::create(answer.body, "pcm");
+    REQUIRE(back.has_value());
+    std::size_t samples = 0;
+    for (Result<std::string> piece = (*back)->next(); piece && !piece->empty();
+         piece = (*back)->next())
+      samples += piece->size() / 2;
+    CHECK(samples > std::size_t{1400} * 24);
+    CHECK(samples < std::size_t{1600} * 24);
+  }
+  CHECK(server.sim.stats().submits == 4);
+  // The client's own word for the model is not undone.
+  CHECK(server.post(speech_path, speech_body("news", R"(,"output_format":"pcm_24000")"))
+            .header("content-type") != "audio/mpeg");
+}
+
+TEST_CASE("what comes and cannot be read is handed on as it is for mp3, and fails for the rest") {
+  if (SoundConverter::made().empty()) return;
+  Served server(audio_models);
+  falsim::Fault odd{.step = falsim::Step::media};
+  odd.answer =
+      falsim::Answer{.status = 200, .body = "OggS and nothing more", .content_type = "audio/ogg"};
+  server.sim.add_fault(odd);
+  const Received mp3 = server.post(speech_path, speech_body("tale"));
+  CHECK(mp3.status == 200);
+  CHECK(mp3.header("content-type") == "audio/ogg");
+  CHECK(mp3.body == odd.answer->body);
+  const Received flac =
+      server.post(speech_path, speech_body("tale", R"(,"response_format":"flac")"));
+  CHECK(flac.status == 502);
+  CHECK(text_at(flac.body, "error.message").find("cannot be read") != std::string::npos);
 }
 
 TEST_CASE("what cannot be made is refused before anything is paid") {
@@ -136,9 +197,9 @@ TEST_CASE("what cannot be made is refused before anything is paid") {
 
 TEST_CASE("speech in events is deltas of base64 and one end with a full usage") {
   Served server(audio_models);
-  const Received plain = server.post(speech_path, speech_body("tale"));
+  const Received plain = server.post(speech_path, speech_body("tale", as_wav));
   const Received answer =
-      server.post(speech_path, speech_body("tale", R"(,"stream_format":"sse")"));
+      server.post(speech_path, speech_body("tale", as_wav + R"(,"stream_format":"sse")"));
   REQUIRE(answer.status == 200);
   CHECK(answer.header("content-type") == "text/event-stream; charset=utf-8");
   std::string sound;
@@ -164,12 +225,12 @@ TEST_CASE("speech in events is deltas of base64 and one end with a full usage") 
 
 TEST_CASE("a sound that breaks off at fal is fetched on where it stopped") {
   Served server(audio_models);
-  const Received whole = server.post(speech_path, speech_body("tale"));
+  const Received whole = server.post(speech_path, speech_body("tale", as_wav));
   falsim::Fault cut{.step = falsim::Step::media};
   cut.cut_after = 30'000;
   cut.times = 1;
   server.sim.add_fault(cut);
-  const Received answer = server.post(speech_path, speech_body("tale", R"(,"user":"b")"));
+  const Received answer = server.post(speech_path, speech_body("tale", as_wav + R"(,"user":"b")"));
   CHECK(answer.status == 200);
   CHECK(answer.body == whole.body);
 }
@@ -181,7 +242,7 @@ TEST_CASE("a sound that cannot be had whole ends too early, and a repeat pays no
   server.sim.add_fault(cut);
   RawClient client(server.port());
   const std::string fields = key_field() + "x-stainless-timeout: 1\r\n";
-  client.send(test::post(speech_path, speech_body("tale"), fields));
+  client.send(test::post(speech_path, speech_body("tale", as_wav), fields));
   const std::string answer = client.rest();
   CHECK(answer.starts_with("HTTP/1.1 200"));
   CHECK(answer.size() > 30'000);
@@ -190,7 +251,7 @@ TEST_CASE("a sound that cannot be had whole ends too early, and a repeat pays no
       test::eventually([&] { return server.log().find("download_failed") != std::string::npos; }));
   server.sim.clear_faults();
   const Received again =
-      server.post(speech_path, speech_body("tale"), "x-stainless-timeout: 20\r\n");
+      server.post(speech_path, speech_body("tale", as_wav), "x-stainless-timeout: 20\r\n");
   CHECK(again.body.size() == 1466 * 48 + 44);
   CHECK(server.sim.stats().submits == 1);
 }
@@ -238,6 +299,57 @@ TEST_CASE("a transcript comes in each of OpenAI's formats") {
   CHECK(text_at(diarized.body, "segments.0.speaker") == "A");
   CHECK(text_at(diarized.body, "segments.1.speaker") == "B");
   CHECK(text_at(diarized.body, "segments.1.id") == "seg_2");
+}
+
+TEST_CASE("a long recording comes to fal as it was sent, and leaves nothing on the disk") {
+  const testing::Folder folder;
+  const std::string recording = quiet_wav() + std::string(3'000'000, 'a');
+  for (const char* way : {"storage", "inline"}) {
+    CAPTURE(way);
+    Environment with = audio_models;
+    with["STATE_DIR"] = folder.path();
+    with["IMAGE_UPLOAD"] = way;
+    Served server(with);
+    // The file stands before the model, and the request is sent twice, as SDKs do.
+    const std::string form =
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n" +
+        recording +
+        "\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\near\r\n--b--\r\n";
+    for (int i = 0; i < 2; ++i) {
+      RawClient client(server.port());
+      const Received got =
+          client.exchange("POST " + std::string(hearing_path) + " HTTP/1.1\r\nHost: a\r\n" +
+                          key_field() + "x-stainless-retry-count: " + std::to_string(i) + "\r\n" +
+                          "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: " +
+                          std::to_string(form.size()) + "\r\n\r\n" + form);
+      REQUIRE_MESSAGE(got.status == 200, got.body);
+    }
+    CHECK(server.sim.stats().submits == 1);
+    const std::string url = last_input(server)["audio_url"];
+    if (std::string_view(way) == "storage") {
+      REQUIRE(server.sim.upload(url));
+      CHECK(server.sim.upload(url)->bytes == recording);
+      CHECK(server.sim.upload(url)->content_type == "audio/wav");
+    } else {
+      const std::string head = "data:audio/wav;base64,";
+      REQUIRE(url.starts_with(head));
+      CHECK(PlainCodecs().decode_base64(url.substr(head.size())) == recording);
+    }
+    for (const auto& file : std::filesystem::directory_iterator(folder.path()))
+      CHECK(file.path().string().find("upload") == std::string::npos);
+  }
+}
+
+TEST_CASE("recordings that are too many for the disk are refused with 503, and nothing is paid") {
+  const testing::Folder folder;
+  Environment with = audio_models;
+  with["STATE_DIR"] = folder.path();
+  with["MAX_BODY_MEMORY"] = "4MiB";
+  Served server(with);
+  const Received got = hear(server, {}, hearing_path, quiet_wav() + std::string(5'000'000, 'a'));
+  CHECK(got.status == 503);
+  CHECK(server.sim.stats().submits == 0);
+  CHECK(hear(server, {}, hearing_path, quiet_wav() + std::string(2'000'000, 'a')).status == 200);
 }
 
 TEST_CASE("a streamed transcript is deltas whose texts together are the text") {

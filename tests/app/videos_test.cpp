@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "falproxy/media.hpp"
 #include "folder.hpp"
 #include "served.hpp"
 #include "support/pictures.hpp"
@@ -92,6 +93,56 @@ TEST_CASE("a video is begun, polled, fetched, listed and deleted") {
   CHECK(text_at(gone.body, "object") == "video.deleted");
   CHECK(served.get("/v1/videos/" + video).status == 404);
   CHECK(at(served.get("/v1/videos").body, "data").size() == 0);
+}
+
+TEST_CASE("a picture of a video is served, if the model makes one, and no other") {
+  const Served served(video_models);
+  const std::string clip = make_a_video(served);
+  CHECK(text_at(ended_video(served, clip).body, "status") == "completed");
+  const std::string content = "/v1/videos/" + clip + "/content?variant=";
+  const Received picture = served.get(content + "thumbnail");
+  CHECK(picture.status == 200);
+  CHECK(picture.header("content-type") == "image/png");
+  const auto size = media::dimensions(picture.body);
+  REQUIRE(size.has_value());
+  CHECK(size->width == 1280);
+  CHECK(size->height == 720);
+  CHECK(served.get(content + "spritesheet").status == 404);
+  CHECK(text_at(served.get(content + "poster").body, "error.param") == "variant");
+
+  const std::string frames = make_a_video(
+      served, R"({"model":"frames","prompt":"a fox","seconds":"5","size":"1024x576"})");
+  CHECK(text_at(ended_video(served, frames).body, "status") == "completed");
+  CHECK(served.get("/v1/videos/" + frames + "/content?variant=thumbnail").status == 404);
+  CHECK(served.sim.stats().misplaced_keys.empty());
+}
+
+TEST_CASE("a long picture is put away until the form is whole, and comes to fal as it was") {
+  const testing::Folder folder;
+  Environment with = video_models;
+  with["STATE_DIR"] = folder.path();
+  const Served served(with);
+  const std::string picture = tests::whole_png(32, 32) + std::string(2'000'000, 'p');
+  const std::string form =
+      "--b\r\nContent-Disposition: form-data; name=\"input_reference\"; "
+      "filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\n" +
+      picture +
+      "\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nclip\r\n--b\r\n"
+      "Content-Disposition: form-data; name=\"prompt\"\r\n\r\na fox\r\n--b--\r\n";
+  RawClient client(served.port());
+  const Received got =
+      client.exchange("POST /v1/videos HTTP/1.1\r\nHost: a\r\n" + key_field() +
+                      "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: " +
+                      std::to_string(form.size()) + "\r\n\r\n" + form);
+  CAPTURE(got.body);
+  REQUIRE(got.status == 200);
+  const std::string input = served.sim.submits().back().input;
+  const std::string mark = "\"image_url\":\"";
+  const std::size_t begin = input.find(mark) + mark.size();
+  const auto upload = served.sim.upload(input.substr(begin, input.find('"', begin) - begin));
+  REQUIRE(upload.has_value());
+  // What stands behind its end is no part of the picture.
+  CHECK(upload->bytes == tests::whole_png(32, 32));
 }
 
 TEST_CASE("a part of a video is served as a part") {

@@ -87,24 +87,30 @@ for (const [version, sdk] of [['7', current], ['4', four]]) {
       const input = 'Good morning, harbour.';
       const speak = (body) => client().audio.speech.create({ model: 'tts-1', voice: 'alloy', input, ...body });
 
+      // A falproxy that is built without libsndfile converts nothing.
+      const converts = async () => (await speak({ response_format: 'flac' }).catch((error) => error)).status === 200;
+
       it('comes in each format that can be made, under its true type', async () => {
+        const [mp3, begin] = await converts() ? ['audio/mpeg', '\xff'] : ['audio/wav', 'RIFF'];
+        const made = await converts() ? [['tts-1', 'flac', 'audio/flac', 'fLaC'], ['tts-1', 'opus', 'audio/ogg; codecs=opus', 'OggS'], ['gpt-4o-mini-tts', 'flac', 'audio/flac', 'fLaC']] : [];
         for (const [model, response_format, type, begins] of [
-          ['tts-1', undefined, 'audio/wav', 'RIFF'], ['tts-1', 'mp3', 'audio/wav', 'RIFF'], ['tts-1', 'wav', 'audio/wav', 'RIFF'], ['tts-1', 'pcm', 'audio/pcm; rate=24000', ''],
+          ['tts-1', undefined, mp3, begin], ['tts-1', 'mp3', mp3, begin], ['tts-1', 'wav', 'audio/wav', 'RIFF'], ['tts-1', 'pcm', 'audio/pcm; rate=24000', ''],
           ['gpt-4o-mini-tts', undefined, 'audio/mpeg', '\xff\xfb'], ['gpt-4o-mini-tts', 'mp3', 'audio/mpeg', '\xff\xfb'],
-          ['gpt-4o-mini-tts', 'pcm', 'audio/pcm; rate=24000', ''], ['gpt-4o-mini-tts', 'wav', 'audio/wav', 'RIFF'],
+          ['gpt-4o-mini-tts', 'pcm', 'audio/pcm; rate=24000', ''], ['gpt-4o-mini-tts', 'wav', 'audio/wav', 'RIFF'], ...made,
         ]) {
           const answer = await speak({ model, response_format });
           assert.equal(answer.headers.get('content-type'), type, `${model} ${response_format}`);
           const bytes = Buffer.from(await answer.arrayBuffer());
-          assert.ok(bytes.length > 10_000);
+          assert.ok(bytes.length > 1000);
           assert.ok(bytes.toString('latin1').startsWith(begins));
           if (response_format === 'pcm') assert.equal(bytes.length, 1466 * 48);
         }
       });
 
       it('is refused unpaid in the others', async () => {
+        const refused = await converts() ? ['aac'] : ['opus', 'aac', 'flac'];
         const { submits } = await servers.stats();
-        for (const response_format of ['opus', 'aac', 'flac']) {
+        for (const response_format of refused) {
           const error = await speak({ response_format }).catch((caught) => caught);
           assert.ok(error instanceof sdk.BadRequestError);
           assert.equal(error.param, 'response_format');

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "pair.hpp"
+#include "support/memory_spools.hpp"
 
 using namespace falproxy;
 using namespace falproxy_test;
@@ -37,6 +38,38 @@ TEST_CASE_TEMPLATE("a request arrives as it was given, with what HTTP needs adde
             "\r\nAuthorization: Key k\r\nContent-Type: application/json\r\nAccept: "
             "*/*\r\nAccept-Encoding: identity\r\nUser-Agent: "
             "falproxy\r\nContent-Length: 2\r\n\r\n{}");
+}
+
+TEST_CASE_TEMPLATE("a body that lies elsewhere is sent behind the one in memory, piece by piece",
+                   Scheme, Http, Https) {
+  std::string file;
+  while (file.size() < 2'000'000) file += std::to_string(file.size());
+  std::promise<std::string> seen;
+  Pair pair(
+      [&](Peer& peer, int) {
+        seen.set_value(peer.read_request().value_or(""));
+        peer.answer("fine");
+      },
+      Scheme::tls);
+  const auto response = pair.fetch({.method = "PUT",
+                                    .url = pair.server.url(),
+                                    .body = Body("head,"),
+                                    .source = std::make_shared<tests::TextSource>(file)});
+  REQUIRE(response);
+  CHECK(response->body == "fine");
+  const std::string request = seen.get_future().get();
+  CHECK(request.find("Content-Length: " + std::to_string(file.size() + 5)) != std::string::npos);
+  CHECK(request.ends_with("\r\n\r\nhead," + file));
+}
+
+TEST_CASE("a body that cannot be read to its end breaks the exchange off at once") {
+  Pair pair([&](Peer& peer, int) { peer.wait_for_end(); }, false);
+  const auto response = pair.fetch(
+      {.method = "PUT",
+       .url = pair.server.url(),
+       .source = std::make_shared<tests::TextSource>(std::string(1'000'000, 'a'), 300'000)});
+  REQUIRE_FALSE(response);
+  CHECK(response.error().fault == TransportFault::interrupted);
 }
 
 TEST_CASE_TEMPLATE("one connection carries one request after another", Scheme, Http, Https) {

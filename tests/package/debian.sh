@@ -34,7 +34,7 @@ done
 
 # depends_on PACKAGE PATTERN
 depends_on() { sed -n 's/^Depends: //p' "$work/$1.control/control" | grep -qE "(^|, )($2)"; }
-for needed in libssl3 libsqlite3-0 systemd; do depends_on falproxy "$needed" || fail "falproxy does not depend on $needed"; done
+for needed in libssl3 libsqlite3-0 libsndfile1 libsamplerate0 systemd; do depends_on falproxy "$needed" || fail "falproxy does not depend on $needed"; done
 ! depends_on falproxy 'libwebp|libjpeg' || fail 'the packaged falproxy links what only falsim needs'
 depends_on falsim 'libwebp' || fail 'falsim does not depend on what it needs'
 "$work/falproxy/usr/bin/falproxy" demo 2>&1 | grep -q 'without its stand-in' || fail 'the packaged falproxy has falsim in it'

@@ -6,7 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "falproxy/wav.hpp"
 #include "plan/models.hpp"
+#include "support/memory_spools.hpp"
 #include "support/model_documents.hpp"
 
 using namespace falproxy;
@@ -214,6 +216,62 @@ TEST_CASE("what the examples of a result show is what the model makes by itself"
   CHECK(refusal(wish, wav).field == "response_format");
 }
 
+TEST_CASE("what can be made of the model's sound is not refused, and told with the plan") {
+  struct Case {
+    std::string format, inputs, made, sent;
+  };
+  const std::string url = R"("examples":[{"url":"https://fal.media/a.)";
+  const plan::Options converts{.converted_sounds = {"mp3", "opus", "flac", "wav", "pcm"}};
+  for (const Case& c : std::vector<Case>{
+           {"opus", "", "opus", "{}"},
+           {"flac", "", "flac", "{}"},
+           {"mp3", "", "mp3", "{}"},
+           {"", "", "mp3", "{}"},
+           {"wav", "", "wav", "{}"},
+           {"pcm", "", "pcm", "{}"},
+           {"aac", "", "", "'mp3', 'opus', 'flac', 'wav', 'pcm'"},
+           // Whole samples, if the model offers them.
+           {"flac", R"("output_format": {"type": "string", "enum": ["mp3", "wav"]})", "flac",
+            R"({"output_format":"wav"})"},
+           // Samples in a row need no converter.
+           {"wav", R"("output_format": {"type": "string", "enum": ["mp3", "pcm_24000"]})", "wav",
+            R"({"output_format":"pcm_24000"})"},
+       }) {
+    CAPTURE(c.format);
+    CAPTURE(c.inputs);
+    for (const char* own : {"ogg", "wav"}) {
+      const auto model = speaker(c.inputs, R"("text": {"type": "string"})",
+                                 R"({"audio":{"type":"object",)" + url + own +
+                                     R"("}],"properties":{"url":{"type":"string"}}}})");
+      Wish wish = speech();
+      if (!c.format.empty()) wish.output_format = c.format;
+      const auto made = plan::make_plan(wish, model, {}, converts);
+      if (!made) {
+        CHECK(made.error().message.ends_with("are: " + c.sent + "."));
+        continue;
+      }
+      if (own == std::string("ogg") || c.format != "wav") {
+        CHECK(made->output_format.value_or("") == c.made);
+      }
+      auto body = nlohmann::json::parse(body_of(*made));
+      body.erase("text");
+      if (own == std::string("ogg")) CHECK(body.dump() == c.sent);
+    }
+  }
+  // What nobody here can read is refused, as long as mp3 is not asked for.
+  const auto unknown = speaker("");
+  Wish wish = speech();
+  wish.output_format = "flac";
+  CHECK(plan::make_plan(wish, unknown, {}, converts).error().field == "response_format");
+  wish.output_format = "mp3";
+  CHECK(plan::make_plan(wish, unknown, {}, converts).has_value());
+  // The client's own word for the model rules.
+  const auto own_word = speaker(R"("output_format": {"type": "string", "enum": ["mp3", "wav"]})");
+  wish = speech();
+  wish.native.emplace_back("output_format", Json::string("wav"));
+  CHECK_FALSE(sound_plan(wish, own_word).output_format.has_value());
+}
+
 TEST_CASE("a model that takes a list gets a list of one") {
   auto document = nlohmann::json::parse(testing::model_document(
       "fal-ai/dialogue",
@@ -356,4 +414,19 @@ TEST_CASE("a text is read with its times, whatever the model calls them") {
       "words": [{"word": "a", "start": 0, "end": 1}, {"word": "b", "start": 1, "end": 2}]}]})");
   CHECK(whisperx.text == "a b");
   CHECK(whisperx.words.size() == 2);
+}
+
+TEST_CASE("how long a recording plays is known beforehand, if its head tells") {
+  const std::string wav = media::head_for_pcm() + std::string(48'000 * 3, '\0');
+  const auto model = listener("", R"({"text": {"type": "string"}})");
+  Wish wish = hearing();
+  CHECK_FALSE(sound_plan(wish, model).expected.seconds.has_value());
+  wish.images.front() = {.bytes = wav, .medium = Medium::audio};
+  CHECK(sound_plan(wish, model).expected.seconds == 3.0);
+  // Of a long one the beginning alone is in memory.
+  wish.images.front().bytes = std::string_view(wav).substr(0, 1000);
+  wish.images.front().source = std::make_shared<tests::TextSource>(wav);
+  CHECK(sound_plan(wish, model).expected.seconds == 3.0);
+  wish.images.front() = {.bytes = "ID3", .medium = Medium::audio};
+  CHECK_FALSE(sound_plan(wish, model).expected.seconds.has_value());
 }

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "falproxy/openai.hpp"
+#include "falproxy/openai_audio.hpp"
+#include "support/memory_spools.hpp"
 #include "support/pictures.hpp"
 #include "surfaces/parsing.hpp"
 
@@ -22,9 +24,10 @@ std::string part(const std::string& disposition, const std::string& content,
 }
 
 // As the server reads a form, in pieces of 1,000 bytes.
-Result<Wish> gather(const std::string& parts, const RequestLimits& limits = {},
-                    MemoryBudget* budget = nullptr, std::size_t expected = 0) {
-  openai::FormGatherer gatherer(limits, codecs, budget, expected);
+Result<std::vector<FormPart>> gather_parts(const std::string& parts, const RequestLimits& limits,
+                                           MemoryBudget* budget, std::size_t expected,
+                                           openai::FormGatherer::Files files, SpoolPlace* spools) {
+  openai::FormGatherer gatherer(limits, codecs, budget, expected, files, spools);
   Result<FormReader> reader = FormReader::create("multipart/form-data; boundary=b", gatherer);
   REQUIRE(reader.has_value());
   const std::string body = parts + "--b--\r\n";
@@ -33,7 +36,14 @@ Result<Wish> gather(const std::string& parts, const RequestLimits& limits = {},
     if (!read) return read.error();
   }
   if (const Result<Done> end = reader->finish(); !end) return end.error();
-  Result<std::vector<FormPart>> taken = gatherer.take();
+  return gatherer.take();
+}
+
+Result<Wish> gather(const std::string& parts, const RequestLimits& limits = {},
+                    MemoryBudget* budget = nullptr, std::size_t expected = 0,
+                    SpoolPlace* spools = nullptr) {
+  Result<std::vector<FormPart>> taken =
+      gather_parts(parts, limits, budget, expected, openai::FormGatherer::Files::pictures, spools);
   if (!taken) return taken.error();
   return openai::parse_form(Intent::edit, std::move(*taken), limits, codecs);
 }
@@ -144,4 +154,74 @@ TEST_CASE("all that a form becomes counts, and is given back") {
   for (int i = 0; i < 250; ++i) heads += part("name=\"" + std::string(1000, 'n') + "\"", "");
   CHECK(gather(heads, {}, &budget).error().kind == ErrorKind::overloaded);
   CHECK(budget.used() == 0);
+}
+
+TEST_CASE("a long recording is put away as it comes, wherever it stands in the form") {
+  std::string recording = "ID3";
+  while (recording.size() < 3'000'000) recording += std::to_string(recording.size());
+  for (const bool is_first : {true, false}) {
+    CAPTURE(is_first);
+    tests::MemorySpools spools;
+    MemoryBudget budget(1u << 20);
+    const std::string file = part("name=file; filename=a.mp3", recording);
+    const std::string model = part("name=model", "ear");
+    auto parts = gather_parts(is_first ? file + model : model + file, {}, &budget, 3'000'000,
+                              openai::FormGatherer::Files::sound, &spools);
+    REQUIRE(parts.has_value());
+    const FormPart& taken = (*parts)[is_first ? 0 : 1];
+    REQUIRE(taken.source != nullptr);
+    CHECK(taken.source->size() == recording.size());
+    CHECK(taken.source->read(0, recording.size()) == recording);
+    CHECK(taken.bytes == recording.substr(0, 64u << 10));
+    CHECK((*parts)[is_first ? 1 : 0].bytes == "ear");
+    CHECK((*parts)[is_first ? 1 : 0].source == nullptr);
+    CHECK(spools.begun == 1);
+    const auto wish = openai::parse_transcript(false, *std::move(parts), {});
+    REQUIRE(wish.has_value());
+    CHECK(wish->wish.images.front().source->size() == recording.size());
+  }
+}
+
+TEST_CASE("a long file stays in memory if there is no place for it, and is refused if it is full") {
+  const std::string recording = "ID3" + std::string(1'000'000, 'a');
+  const std::string form = part("name=file; filename=a.mp3", recording) + part("name=model", "ear");
+  const auto files = openai::FormGatherer::Files::sound;
+  tests::MemorySpools spools;
+  spools.is_there = false;
+  const auto held = gather_parts(form, {}, nullptr, 0, files, &spools);
+  REQUIRE(held.has_value());
+  CHECK(held->front().source == nullptr);
+  CHECK(held->front().bytes == recording);
+
+  spools.is_there = true;
+  spools.room = 700'000;
+  const auto refused = gather_parts(form, {}, nullptr, 0, files, &spools);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().kind == ErrorKind::overloaded);
+
+  const RequestLimits small{.max_upload_bytes = 600'000};
+  const auto too_large = gather_parts(form, small, nullptr, 0, files, &spools);
+  REQUIRE_FALSE(too_large.has_value());
+  CHECK(too_large.error().kind == ErrorKind::body_too_large);
+
+  const std::string short_file = part("name=file; filename=a.mp3", recording.substr(0, 200'000));
+  spools.begun = 0;
+  const auto short_one = gather_parts(short_file, {}, nullptr, 0, files, &spools);
+  REQUIRE(short_one.has_value());
+  CHECK(spools.begun == 0);
+}
+
+TEST_CASE("a long picture that was put away comes back whole, once the form is there") {
+  const std::string picture = whole_png(8, 8) + std::string(900'000, 'p');
+  tests::MemorySpools spools;
+  MemoryBudget budget(4u << 20);
+  const auto wish = gather(part("name=input_reference; filename=a.png", picture) +
+                               part("name=prompt", "a fox") + image_part,
+                           {}, &budget, 1'000'000, &spools);
+  REQUIRE(wish.has_value());
+  CHECK(spools.begun == 1);
+  REQUIRE(wish->images.size() == 2);
+  CHECK(wish->images[0].source == nullptr);
+  CHECK(wish->images[0].bytes == picture);
+  CHECK(wish->images[1].bytes == png_file);
 }

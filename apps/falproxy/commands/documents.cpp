@@ -9,6 +9,7 @@
 
 #include "base/fmt.hpp"
 #include "falproxy/options.hpp"
+#include "sound_converter.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -42,6 +43,8 @@ Result<std::unique_ptr<Documents>> Documents::create(const Surroundings& surroun
   documents->catalog_ =
       std::make_unique<Catalog>(std::move(parts), catalog_options(configuration.settings),
                                 configuration.models, configuration.pinned);
+  Runner::Options options = runner_options(configuration.settings);
+  options.plan.converted_sounds = SoundConverter::made();
   documents->runner_ = std::make_unique<Runner>(Runner::Parts{.transport = *documents->transport_,
                                                               .clock = surroundings.clock,
                                                               .executor = surroundings.executor,
@@ -49,7 +52,7 @@ Result<std::unique_ptr<Documents>> Documents::create(const Surroundings& surroun
                                                               .keys = documents->keys_,
                                                               .catalog = *documents->catalog_,
                                                               .random = no_jitter},
-                                                runner_options(configuration.settings));
+                                                std::move(options));
   return documents;
 }
 

@@ -18,6 +18,7 @@
 #include "paging.hpp"
 #include "pipe.hpp"
 #include "serving/reactor.hpp"
+#include "sound_converter.hpp"
 
 namespace falproxy::app {
 
@@ -37,9 +38,10 @@ constexpr Milliseconds longest_question{10000};
 // How the file that comes becomes the one that goes out.
 enum class Change {
   none,
-  head,     // goes before the samples
-  no_head,  // the samples alone
-  whole,    // resampled, once all of it is there
+  head,      // goes before the samples
+  no_head,   // the samples alone
+  samples,   // resampled, once all of it is there
+  converted  // by SoundConverter, once all of it is there
 };
 
 struct Shape {
@@ -49,14 +51,30 @@ struct Shape {
   std::size_t most = SIZE_MAX;  // bytes after them
 };
 
-// What the first bytes are, and what was asked for.
-Shape shape_of(std::string_view first, std::string_view asked) {
+bool is_made(std::string_view format) {
+  return std::ranges::find(SoundConverter::made(), format) != SoundConverter::made().end();
+}
+
+std::string type_of(std::string_view format) {
+  if (format == "pcm") return "audio/pcm; rate=24000";
+  const std::optional<media::SoundType> type = media::sound_from_name(format);
+  return std::string(type ? media::mime_type(*type) : "application/octet-stream");
+}
+
+// What the first bytes are, and what was asked for; `planned`: what it is to become, whatever
+// comes.
+Shape shape_of(std::string_view first, std::string_view asked,
+               const std::optional<std::string>& planned) {
   const std::optional<media::SoundType> type = media::sniff_sound(first);
+  const bool is_other = type && planned && media::name_of(*type) != *planned;
+  const bool is_cut = type == media::SoundType::wav && planned == "pcm" &&
+                      media::read_wav_head(first).value_or(media::WavHead{}).is_pcm();
+  if (is_other && !is_cut && is_made(*planned)) return {type_of(*planned), Change::converted};
   if (type == media::SoundType::wav && asked == "pcm") {
     const std::optional<media::WavHead> head = media::read_wav_head(first);
     if (head && head->is_pcm())
       return {"audio/pcm; rate=24000", Change::no_head, head->begin, head->size};
-    return {"audio/pcm; rate=24000", Change::whole};
+    return {"audio/pcm; rate=24000", Change::samples};
   }
   if (type) return {std::string(media::mime_type(*type))};
   // Samples have no first bytes to be known by: the model was asked for them.
@@ -72,8 +90,13 @@ class SpeechCall final : public WishCall {
   Response answer() override;
 
  private:
-  Response hand_on(const std::string& address);
+  Response hand_on(const Product& sound);
+  Response lost(Error error);
+  /// Reads all of the sound, and changes it as a whole. Errors: it did not come, or is no sound.
+  std::optional<Error> change_whole(std::string_view first);
   void write_sound(Request& out);
+  /// Of what goes out; empty: the end.
+  Result<std::string> next_piece();
   /// False: the client is gone.
   bool write_piece(Request& out, std::string bytes);
   bool write_event_pieces(Request& out, bool last);
@@ -83,6 +106,8 @@ class SpeechCall final : public WishCall {
   std::string format_;  // in lower case
   Shape shape_;
   std::shared_ptr<Pipe> pipe_;
+  std::unique_ptr<SoundConverter> converter_;
+  std::optional<std::string> whole_;  // goes out next, and then what the converter makes
   std::function<void()> undelivered_;
   std::string for_events_;
 };
@@ -105,39 +130,43 @@ Response SpeechCall::answer() {
   record_.receipt = std::move(outcome.receipt);
   if (!outcome.response) return failure(std::move(outcome.response).error());
   undelivered_ = std::move(outcome.undelivered);
-  return hand_on(outcome.response->front().content.str());
+  return hand_on(outcome.response->front());
+}
+
+// What was paid for cannot be handed on.
+Response SpeechCall::lost(Error error) {
+  error.submitted = true;
+  if (undelivered_) undelivered_();
+  return failure(std::move(error));
 }
 
 // The file comes on a fiber beside the one that writes the answer.
-Response SpeechCall::hand_on(const std::string& address) {
+Response SpeechCall::hand_on(const Product& sound) {
   static serving::FiberClock clock;
   pipe_ = std::make_shared<Pipe>(clock);
   memory_->charge_to(2 * Pipe::room);
-  const bool runs = request_.run_beside([this, pipe = pipe_, address, call = context()] {
-    Result<Done> end = Error{.kind = ErrorKind::internal, .message = "falproxy failed."};
-    try {
-      end = parts_.runner.relay(
-          address, call, [&](std::string_view bytes) { return pipe->push(bytes, call.stop); });
-    } catch (...) {  // no memory
-    }
-    pipe->end(std::move(end));
-  });
-  if (!runs) {
-    if (undelivered_) undelivered_();
-    return failure({.kind = ErrorKind::overloaded,
-                    .message = "The server has no room left.",
-                    .submitted = true});
-  }
+  const bool runs =
+      request_.run_beside([this, pipe = pipe_, address = sound.content.str(), call = context()] {
+        Result<Done> end = Error{.kind = ErrorKind::internal, .message = "falproxy failed."};
+        try {
+          end = parts_.runner.relay(
+              address, call, [&](std::string_view bytes) { return pipe->push(bytes, call.stop); });
+        } catch (...) {  // no memory
+        }
+        pipe->end(std::move(end));
+      });
+  if (!runs)
+    return lost({.kind = ErrorKind::overloaded, .message = "The server has no room left."});
   const std::string first = pipe_->look(looked_at);
   if (first.empty()) {
     Result<Done> end = pipe_->ending();
-    Error error = end ? Error{.kind = ErrorKind::download_failed, .message = "The file is empty."}
-                      : std::move(end).error();
-    error.submitted = true;
-    if (undelivered_) undelivered_();
-    return failure(std::move(error));
+    return lost(end ? Error{.kind = ErrorKind::download_failed, .message = "The file is empty."}
+                    : std::move(end).error());
   }
-  shape_ = shape_of(first, format_);
+  shape_ = shape_of(first, format_, sound.output_format);
+  if (shape_.change == Change::samples || shape_.change == Change::converted) {
+    if (std::optional<Error> fault = change_whole(first)) return lost(*std::move(fault));
+  }
   const std::optional<media::SoundType> type = media::sniff_sound(first);
   if (shape_.change == Change::none && type && media::name_of(*type) != format_) {
     record_.receipt.notes.push_back(
@@ -152,33 +181,72 @@ Response SpeechCall::hand_on(const std::string& address) {
   return response;
 }
 
-void SpeechCall::write_sound(Request& out) {
-  streams_ = true;
-  bool there = shape_.change != Change::head || write_piece(out, media::head_for_pcm());
+std::optional<Error> SpeechCall::change_whole(std::string_view first) {
   std::string all;
-  for (std::string bytes = pipe_->take(); there && !bytes.empty(); bytes = pipe_->take()) {
-    if (shape_.change == Change::whole) {
-      all.append(bytes);
-      memory_->charge_to(2 * Pipe::room + 4 * all.size());
-      continue;
+  for (std::string bytes = pipe_->take(); !bytes.empty(); bytes = pipe_->take()) {
+    all.append(bytes);
+    memory_->charge_to(2 * Pipe::room + 4 * all.size());
+  }
+  pipe_->close();
+  if (Result<Done> end = pipe_->ending(); !end) return std::move(end).error();
+  if (shape_.change == Change::samples) {
+    parts_.executor.run_blocking([&] { whole_ = media::pcm_of(all); });
+    if (whole_) return std::nullopt;
+    return Error{.kind = ErrorKind::upstream_failed,
+                 .message = "The sound is no WAV that can be read."};
+  }
+  Result<std::unique_ptr<SoundConverter>> made = Error{};
+  parts_.executor.run_blocking([&] {
+    made = SoundConverter::create(all, format_);
+    if (made) {
+      Result<std::string> begin = (*made)->next();
+      if (begin) whole_ = *std::move(begin);
+      if (!begin) made = std::move(begin).error();
+    }
+  });
+  if (made) {
+    memory_->charge_to(4 * Pipe::room + all.size());
+    converter_ = *std::move(made);
+    return std::nullopt;
+  }
+  if (format_ != "mp3") return std::move(made).error();
+  shape_ = shape_of(first, format_, std::nullopt);
+  whole_ = std::move(all);
+  return std::nullopt;
+}
+
+Result<std::string> SpeechCall::next_piece() {
+  if (whole_) return std::exchange(whole_, std::nullopt).value();
+  if (converter_ != nullptr) {
+    Result<std::string> next = std::string();
+    parts_.executor.run_blocking([&] { next = converter_->next(); });
+    return next;
+  }
+  while (true) {
+    std::string bytes = pipe_->take();
+    if (bytes.empty()) {
+      if (const Result<Done> end = pipe_->ending(); !end) return end.error();
+      return bytes;
     }
     const std::size_t skipped = std::min(shape_.skip, bytes.size());
     shape_.skip -= skipped;
     bytes = bytes.substr(skipped, shape_.most);
     if (shape_.most != SIZE_MAX) shape_.most -= bytes.size();
-    there = bytes.empty() || write_piece(out, std::move(bytes));
+    if (!bytes.empty()) return bytes;
+  }
+}
+
+void SpeechCall::write_sound(Request& out) {
+  streams_ = true;
+  bool there = shape_.change != Change::head || write_piece(out, media::head_for_pcm());
+  Result<std::string> piece = std::string();
+  while (there) {
+    piece = next_piece();
+    if (!piece || piece->empty()) break;
+    there = write_piece(out, *std::move(piece));
   }
   pipe_->close();
-  Result<Done> end = pipe_->ending();
-  if (there && end && shape_.change == Change::whole) {
-    std::optional<std::string> pcm;
-    parts_.executor.run_blocking([&] { pcm = media::pcm_of(all); });
-    if (!pcm)
-      return end_too_early(out, {.kind = ErrorKind::upstream_failed,
-                                 .message = "The sound is no WAV that can be read."});
-    there = write_piece(out, *std::move(pcm));
-  }
-  if (there && !end) return end_too_early(out, std::move(end).error());
+  if (there && !piece) return end_too_early(out, std::move(piece).error());
   if (there && asked_.events)
     there = write_event_pieces(out, true) && out.write(Body(openai::write_speech_end()));
   if (!there && undelivered_) undelivered_();

@@ -53,7 +53,9 @@ class ImageCall final : public RunCall {
       return openai::write(openai::image_event(product, intent, preview));
     };
   }
-  Body last_events(Feed& feed, const Facts& facts) override;
+  Body last_events(Feed& feed, const Facts& facts) override {
+    return end_of_files(feed, facts, true);
+  }
   Response answer_to(Outcome outcome) override;
 
   const Intent intent_;
@@ -97,24 +99,6 @@ Response ImageCall::answer_to(Outcome outcome) {
   record_.answer_bytes = response.body.size();
   done(response.status, outcome.shortfall ? &*outcome.shortfall : nullptr);
   return response;
-}
-
-Body ImageCall::last_events(Feed& feed, const Facts& facts) {
-  const Outcome& outcome = feed.outcome();
-  // Programs stop reading at the last picture, and at an error.
-  Body events(comment_of(facts));
-  events.append(feed.rest());
-  record_.answer_bytes = feed.picture_bytes();
-  const std::optional<Error> failed =
-      outcome.response ? outcome.shortfall : std::optional(outcome.response.error());
-  if (!failed) {
-    done(200, nullptr);
-    return events;
-  }
-  const Error error = explained(*failed);
-  events.append(openai::write_error_event(error, record_.model));
-  done(outcome.response ? 200 : openai::describe(error.kind).status, &error);
-  return events;
 }
 
 Response answer_images(Call& call, Intent intent) {

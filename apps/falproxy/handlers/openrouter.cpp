@@ -36,7 +36,9 @@ class OpenRouterCall final : public RunCall {
       return openrouter::write_image_event(product, preview);
     };
   }
-  Body last_events(Feed& feed, const Facts& facts) override;
+  Body last_events(Feed& feed, const Facts& facts) override {
+    return end_of_files(feed, facts, false);
+  }
   Response answer_to(Outcome outcome) override;
 };
 
@@ -69,21 +71,6 @@ Response OpenRouterCall::answer_to(Outcome outcome) {
   record_.answer_bytes = response.body.size();
   done(response.status, outcome.shortfall ? &*outcome.shortfall : nullptr);
   return response;
-}
-
-Body OpenRouterCall::last_events(Feed& feed, const Facts& facts) {
-  const Outcome& outcome = feed.outcome();
-  Body events(comment_of(facts));
-  events.append(feed.rest());
-  record_.answer_bytes = feed.picture_bytes();
-  if (outcome.response) {
-    done(200, outcome.shortfall ? &*outcome.shortfall : nullptr);
-    return events;
-  }
-  const Error error = explained(outcome.response.error());
-  events.append(openai::write_error_event(error, record_.model));
-  done(openai::describe(error.kind).status, &error);
-  return events;
 }
 
 ordered_json choice_of(const std::vector<std::string>& values) {

@@ -68,6 +68,25 @@ Response RunCall::while_it_runs(Wish wish, Feed::Kind kind) {
   return response;
 }
 
+Body RunCall::end_of_files(Feed& feed, const Facts& facts, bool tells_shortfall) {
+  const Outcome& outcome = feed.outcome();
+  // Programs stop reading at the last file, and at an error.
+  Body events(comment_of(facts));
+  events.append(feed.rest());
+  record_.answer_bytes = feed.picture_bytes();
+  const std::optional<Error> failed =
+      outcome.response ? outcome.shortfall : std::optional(outcome.response.error());
+  if (!failed) {
+    done(200, nullptr);
+    return events;
+  }
+  const Error error = explained(*failed);
+  if (!outcome.response || tells_shortfall)
+    events.append(openai::write_error_event(error, record_.model));
+  done(outcome.response ? 200 : openai::describe(error.kind).status, &error);
+  return events;
+}
+
 Response RunCall::events_at_once(Feed& feed) {
   record_.receipt = std::move(feed.outcome().receipt);
   const Facts told = facts();

@@ -30,6 +30,9 @@ class RunCall : public WishCall {
   virtual Body last_events(Feed& feed, const Facts& facts) = 0;
   /// The whole answer; tells what became of the request.
   virtual serving::Response answer_to(Outcome outcome) = 0;
+  /// last_events() of surfaces whose events are files. `tells_shortfall`: an error follows the
+  /// files if there are fewer than were asked for.
+  Body end_of_files(Feed& feed, const Facts& facts, bool tells_shortfall);
 
  private:
   serving::Response while_it_runs(Wish wish, Feed::Kind kind);

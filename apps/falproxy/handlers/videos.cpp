@@ -222,9 +222,13 @@ Response show_video_content(Call& call) {
       return missing("Video is not ready yet, use GET /v1/videos/{video_id} to check its status.");
     if (status.phase != RunPhase::completed)
       return missing("There is no video: it failed. See GET /v1/videos/{video_id}.");
-    if (variant == "thumbnail" || variant == "spritesheet")
-      return missing(fmt::format("fal's model made no {}.", variant));
     const Product& video = status.products.front();
+    if (variant == "spritesheet" || (variant == "thumbnail" && video.thumbnail.empty()))
+      return missing(fmt::format("fal's model made no {}.", variant));
+    if (variant == "thumbnail") {
+      Result<Response> file = relay_file(call, video.thumbnail, {});
+      return file ? *std::move(file) : call.fail(file.error());
+    }
     if (MediaKeeper* const keeper = call.door.parts().media) {
       const auto kept = keeper->find_source(call.caller.client, video.content.str());
       if (kept && kept->state == MediaState::kept) {

@@ -17,6 +17,7 @@
 #include "media_store/media_keeper.hpp"
 #include "serving/head.hpp"
 #include "serving/reactor.hpp"
+#include "spools.hpp"
 
 namespace falproxy::app {
 
@@ -200,8 +201,10 @@ Result<Wish> WishCall::read_json(Intent intent) {
 }
 
 Result<std::vector<openai::FormPart>> WishCall::read_parts(openai::FormGatherer::Files files) {
+  // What comes for a video or a transcript may be long; pictures are worked on in memory.
+  const bool is_spooled = makes_ == Medium::video || files == openai::FormGatherer::Files::sound;
   openai::FormGatherer gatherer(rules_->limits, parts_.codecs, &parts_.memory, expected_bytes(),
-                                files);
+                                files, is_spooled ? &parts_.spools : nullptr);
   Result<FormReader> reader = FormReader::create(field("content-type"), gatherer);
   if (!reader) return reader.error();
   Result<Done> form = Done{};

@@ -17,6 +17,7 @@
 //   }
 #pragma once
 
+#include "falproxy/body_source.hpp"
 #include "falproxy/budgets.hpp"
 #include "falproxy/catalog.hpp"
 #include "falproxy/chat_router.hpp"

@@ -91,6 +91,8 @@ class Body {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const Body& body);
 
+class BodySource;
+
 /// One request, complete: a transport adds only what it must write itself.
 struct HttpRequest {
   std::string method = "GET";  ///< upper case
@@ -98,9 +100,15 @@ struct HttpRequest {
   /// Without Host, Content-Length and Connection, which the transport writes.
   HttpHeaders headers = {};
   Body body = {};  ///< the content type stands in `headers`
+  /// Sent behind `body`, piece by piece; null: `body` is all of it. What it cannot read any more
+  /// ends the exchange as interrupted.
+  std::shared_ptr<const BodySource> source = nullptr;
   /// The longest time without a byte of the answer before the exchange ends as timed_out; 0: only
   /// the deadline counts.
   std::chrono::milliseconds max_silence{0};
+  /// Of `body` and `source` together.
+  [[nodiscard]] std::uint64_t content_length() const noexcept;
+  /// The same source, where there is one.
   bool operator==(const HttpRequest&) const = default;
 };
 /// For people, in one line.

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "falproxy/body_source.hpp"
 #include "falproxy/clock.hpp"
 #include "falproxy/codecs.hpp"
 #include "falproxy/form_reader.hpp"
@@ -67,10 +68,12 @@ struct FormPart {
   /// Keeps `bytes` alive; shared with the InputFile that the part becomes.
   std::shared_ptr<const std::string> owner;
   std::string_view bytes;  ///< the content; text must be UTF-8 without NUL
-  /// The same head and bytes, whoever owns them.
+  /// The whole content, if it is not in memory: `bytes` is its beginning, 64 KiB.
+  std::shared_ptr<const BodySource> source = nullptr;
+  /// The same head, bytes and source, whoever owns them.
   bool operator==(const FormPart& other) const noexcept {
     return name == other.name && file_name == other.file_name &&
-           content_type == other.content_type && bytes == other.bytes;
+           content_type == other.content_type && bytes == other.bytes && source == other.source;
   }
 };
 /// For people, in one line.
@@ -87,10 +90,11 @@ class FormGatherer final : public FormSink {
     sound      ///< `file`, of a transcription
   };
   /// What it holds is taken from `memory` (null: without a limit), and so is what it hands out, as
-  /// long as anybody has it. `expected_bytes`: of the whole body; 0: not known. `limits`, `codecs`
-  /// and `memory` must outlive it.
+  /// long as anybody has it. `expected_bytes`: of the whole body; 0: not known. Files of more than
+  /// 256 KiB go to `spools` as they come; null: they stay in memory. All of these must outlive it.
   FormGatherer(const RequestLimits& limits, const Codecs& codecs, MemoryBudget* memory,
-               std::size_t expected_bytes, Files files = Files::pictures);
+               std::size_t expected_bytes, Files files = Files::pictures,
+               SpoolPlace* spools = nullptr);
 
   /// Errors: unsupported_parameter (a file in a field that takes none), invalid_value (a
   /// Content-Transfer-Encoding that is not known), overloaded.
@@ -112,13 +116,17 @@ class FormGatherer final : public FormSink {
     bool base64;
   };
   [[nodiscard]] Result<Done> decode(FormPart& part);
+  [[nodiscard]] Result<Done> put_away();
+  [[nodiscard]] Result<Done> end_part();
   [[nodiscard]] bool is_file_field(std::string_view name) const noexcept;
 
   const RequestLimits& limits_;
   const Codecs& codecs_;
   MemoryBudget* const memory_;
   const Files files_;
-  CountedText bytes_;  // of all parts, so that nothing is copied but when it grows
+  SpoolPlace* spools_;            // null: what comes stays in memory
+  std::unique_ptr<Spool> spool_;  // of the last part, if it is too long for memory
+  CountedText bytes_;             // of all parts, so that nothing is copied but when it grows
   MemoryShare heads_;
   std::size_t text_bytes_ = 0;
   std::size_t data_url_bytes_ = 0;

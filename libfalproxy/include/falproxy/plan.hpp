@@ -139,6 +139,8 @@ struct Options {
   /// Who runs the plan can fetch files that are not public: base64 is no obstacle then.
   bool opens_files = false;
   bool data_uris = true;  ///< ask for sync_mode where base64 is wanted and the model has it
+  /// What who runs the plan can make of a sound that is mp3, opus, ogg, flac or wav: "mp3", "pcm".
+  std::vector<std::string> converted_sounds = {};
 };
 
 /// `request.model` is the name that was asked for, also where the request had none. If nobody says
@@ -175,6 +177,7 @@ struct ResultFile {
   std::optional<std::string> revised_prompt = std::nullopt;  ///< of the job that brought it
   /// Of a text: what is said; `url` is empty then.
   std::optional<Transcript> transcript = std::nullopt;
+  std::string thumbnail = {};  ///< of a video: where a picture of it can be had; empty: nowhere
   bool operator==(const ResultFile&) const = default;
 };
 /// For people, in one line.

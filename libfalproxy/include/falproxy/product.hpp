@@ -32,6 +32,7 @@ struct Product {
   std::optional<double> seconds = std::nullopt;  ///< how long it plays; none: not known
   /// Of a text: what is said; `content` is empty then.
   std::optional<Transcript> transcript = std::nullopt;
+  std::string thumbnail = {};  ///< of a video: the address of a picture of it; empty: none
   bool operator==(const Product&) const = default;
 };
 /// For people, in one line.

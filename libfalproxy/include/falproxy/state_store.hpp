@@ -98,6 +98,7 @@ struct RunArtifact {
   std::optional<std::uint32_t> width = {};   ///< in pixels
   std::optional<std::uint32_t> height = {};  ///< in pixels
   std::optional<double> seconds = {};        ///< how long it plays
+  std::string thumbnail = {};                ///< where a picture of it can be had; empty: nowhere
   bool operator==(const RunArtifact&) const = default;
 };
 /// For people, in one line.

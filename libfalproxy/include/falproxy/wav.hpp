@@ -31,8 +31,13 @@ struct WavHead {
 std::ostream& operator<<(std::ostream& out, const WavHead& head);
 /// None: no WAV, or its samples do not begin within `bytes`.
 [[nodiscard]] std::optional<WavHead> read_wav_head(std::string_view bytes) noexcept;
-/// To stand before samples of `pcm` whose number is not known yet, as OpenAI streams them.
-[[nodiscard]] std::string head_for_pcm();
+/// How long a WAV file of `size` bytes plays, in seconds; `beginning`: of its bytes. None: as
+/// above.
+[[nodiscard]] std::optional<double> wav_seconds(std::string_view beginning,
+                                                std::uint64_t size) noexcept;
+/// To stand before samples of 16 bit whose number is not known yet, as OpenAI streams them: `pcm`,
+/// or of another rate (in a second) and with more channels.
+[[nodiscard]] std::string head_for_pcm(std::uint32_t rate = 24000, std::uint16_t channels = 1);
 /// A WAV file as `pcm`; none: it has another format. It takes milliseconds for a second of sound.
 [[nodiscard]] std::optional<std::string> pcm_of(std::string_view wav);
 

@@ -61,6 +61,8 @@ enum class Times {
 /// As written above.
 [[nodiscard]] std::string_view name_of(Times value) noexcept;
 
+class BodySource;
+
 /// A file that came with a request: an address that fal may fetch, or bytes.
 struct InputFile {
   std::string url = {};                                ///< http or https; empty if `bytes` is set
@@ -70,9 +72,12 @@ struct InputFile {
   std::string_view bytes = {};
   std::string name = {};          ///< the file's name, for messages
   Medium medium = Medium::image;  ///< image, audio or video: which inputs it may go to
-  /// The same address, bytes, name and medium, whoever owns the bytes.
+  /// The whole file, if it is not in memory: `bytes` is its beginning. Never of a picture.
+  std::shared_ptr<const BodySource> source = nullptr;
+  /// The same address, bytes, name, medium and source, whoever owns the bytes.
   bool operator==(const InputFile& other) const noexcept {
-    return url == other.url && bytes == other.bytes && name == other.name && medium == other.medium;
+    return url == other.url && bytes == other.bytes && name == other.name &&
+           medium == other.medium && source == other.source;
   }
 };
 /// For people, in one line.

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/text.hpp"
+#include "falproxy/body_source.hpp"
 
 namespace falproxy::inline v0 {
 
@@ -45,6 +46,10 @@ void Body::append(const Body& other) {
   if (&other == this) return append(Body(other));
   size_ += other.size_;
   pieces_.insert(pieces_.end(), other.pieces_.begin(), other.pieces_.end());
+}
+
+std::uint64_t HttpRequest::content_length() const noexcept {
+  return body.size() + (source == nullptr ? 0 : source->size());
 }
 
 std::string Body::str() const {

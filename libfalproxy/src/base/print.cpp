@@ -4,6 +4,7 @@
 #include "base/printer.hpp"
 #include "base/text.hpp"
 #include "base/words.hpp"
+#include "falproxy/body_source.hpp"
 #include "falproxy/form_reader.hpp"
 #include "falproxy/http.hpp"
 #include "falproxy/log.hpp"
@@ -64,8 +65,10 @@ std::ostream& operator<<(std::ostream& out, const Body& body) {
 
 std::ostream& operator<<(std::ostream& out, const HttpRequest& request) {
   return Printer(out, "HttpRequest")("method", request.method)("url", request.url)(
-             "headers", without_secrets(request.headers))("body", request.body)("max_silence",
-                                                                                request.max_silence)
+             "headers", without_secrets(request.headers))("body", request.body)(
+             "source_bytes",
+             request.source == nullptr ? std::nullopt : std::optional(request.source->size()))(
+             "max_silence", request.max_silence)
       .end();
 }
 

@@ -116,17 +116,25 @@ std::optional<WavHead> read_wav_head(std::string_view bytes) noexcept {
   return std::nullopt;
 }
 
-std::string head_for_pcm() {
-  constexpr std::uint32_t unknown = 0xFFFFFFFF, rate = 24000;
+std::optional<double> wav_seconds(std::string_view beginning, std::uint64_t size) noexcept {
+  const std::optional<WavHead> head = read_wav_head(beginning);
+  if (!head || size < head->begin) return std::nullopt;
+  const std::uint64_t samples = std::min<std::uint64_t>(head->size, size - head->begin);
+  return static_cast<double>(samples) /
+         (std::uint64_t{head->rate} * head->channels * head->bits / 8);
+}
+
+std::string head_for_pcm(std::uint32_t rate, std::uint16_t channels) {
+  constexpr std::uint32_t unknown = 0xFFFFFFFF;
   std::string head = "RIFF";
   append_little(head, unknown, 4);
   head += "WAVEfmt ";
   append_little(head, 16, 4);
   append_little(head, 1, 2);
-  append_little(head, 1, 2);
+  append_little(head, channels, 2);
   append_little(head, rate, 4);
-  append_little(head, rate * 2, 4);
-  append_little(head, 2, 2);
+  append_little(head, rate * channels * 2, 4);
+  append_little(head, channels * 2U, 2);
   append_little(head, 16, 2);
   head += "data";
   append_little(head, unknown, 4);

@@ -60,7 +60,7 @@ std::ostream& operator<<(std::ostream& out, const ResultFile& image) {
   return Printer(out, "ResultFile")("url", image.url)("is_data_uri", image.is_data_uri)(
              "content_type", image.content_type)("width", image.width)("height", image.height)(
              "svg", image.svg)("place", image.place)("revised_prompt", image.revised_prompt)(
-             "transcript", image.transcript)
+             "transcript", image.transcript)("thumbnail", image.thumbnail)
       .end();
 }
 

@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "falproxy/body_source.hpp"
+#include "falproxy/wav.hpp"
 #include "plan/draft.hpp"
 #include "profile/roles.hpp"
 
@@ -26,6 +28,16 @@ std::uint64_t characters_in(std::string_view text) {
   return count;
 }
 
+// Of a recording, as far as its head tells.
+std::optional<double> seconds_heard(const Wish& request) {
+  for (const InputFile& file : request.images) {
+    if (file.medium != Medium::audio) continue;
+    return media::wav_seconds(file.bytes,
+                              file.source != nullptr ? file.source->size() : file.bytes.size());
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 void tell_quantities(Draft& draft) {
@@ -33,6 +45,7 @@ void tell_quantities(Draft& draft) {
   if (draft.plan.makes == Medium::image && draft.plan.size)
     expected.pixels = pixels_of(*draft.plan.size);
   if (draft.plan.makes != Medium::image) expected.seconds = length_in_seconds(draft);
+  if (draft.plan.makes == Medium::text) expected.seconds = seconds_heard(draft.request);
   const schema::Field* text = draft.profile[Role::text];
   const Draft::Entry* entry = text == nullptr ? nullptr : draft.find(text);
   if (entry != nullptr && entry->value.is_string())

@@ -141,6 +141,7 @@ class Reader {
     }
     if (medium_ != Medium::image) {
       if (result.images.empty()) result.images = find_typed(root, 0);
+      if (medium_ == Medium::video) read_thumbnail(root, result);
       return result;
     }
     if (result.images.empty()) result.images = find_images(root, 0);
@@ -311,6 +312,19 @@ class Reader {
         const Raw* flag = image.place < flags->size() ? &(*flags)[image.place] : nullptr;
         result.nsfw.push_back(flag != nullptr && flag->is_boolean() && flag->get<bool>());
       }
+    }
+  }
+
+  // Of one video; of several nobody knows whose it is.
+  void read_thumbnail(const Raw& root, JobResult& result) const {
+    if (result.images.size() != 1) return;
+    for (const profile::Word& word : members("thumbnail")) {
+      const Raw* found = member_of(root, word.text);
+      if (found == nullptr) continue;
+      const Raw* const place = found->is_string() ? found : member_of(*found, "url");
+      if (place == nullptr || !place->is_string()) continue;
+      const std::string address(text_.text(*place).bytes);
+      if (is_http(address) && is_clean(address)) result.images.front().thumbnail = address;
     }
   }
 

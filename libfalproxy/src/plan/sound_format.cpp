@@ -146,6 +146,36 @@ std::string made_by_itself(const Draft& draft, const RoleInput* input) {
   return {};
 }
 
+bool is_listed(const std::vector<std::string>& list, std::string_view word) {
+  return std::ranges::find(list, word) != list.end();
+}
+
+// What can be read to make another of it.
+bool is_readable(std::string_view codec) {
+  constexpr std::string_view readable[] = {"wav", "flac", "mp3", "opus", "ogg"};
+  return std::ranges::find(readable, codec) != std::end(readable);
+}
+
+// What the model is asked for, so that another kind can be made of it; none: nothing, since what
+// it makes by itself can be read. Whole samples first: nothing is lost twice then.
+struct Origin {
+  std::optional<Offer> offer = std::nullopt;
+};
+std::optional<Origin> origin_of(const Draft& draft, const RoleInput* input, const std::string& own,
+                                std::string_view wanted) {
+  if (!is_listed(draft.options.converted_sounds, wanted)) return std::nullopt;
+  const auto offered = [&](std::string_view codec) { return offer_of(draft, input, codec); };
+  for (const std::string_view whole : {"wav", "flac"}) {
+    if (own == whole) return Origin{};
+    if (auto offer = offered(whole)) return Origin{std::move(offer)};
+  }
+  if (is_readable(own)) return Origin{};
+  for (const std::string_view other : {"mp3", "opus", "ogg"}) {
+    if (auto offer = offered(other)) return Origin{std::move(offer)};
+  }
+  return std::nullopt;
+}
+
 Error not_made(const Draft& draft, const RoleInput* input, const std::string& own,
                std::string_view wanted) {
   std::vector<std::string> known = {"mp3"};
@@ -153,7 +183,8 @@ Error not_made(const Draft& draft, const RoleInput* input, const std::string& ow
     if (!word.empty() && std::ranges::find(known, word) == known.end()) known.emplace_back(word);
   };
   for (const std::string_view word : {"opus", "aac", "flac", "wav", "pcm"}) {
-    if (own == word || offer_of(draft, input, word)) add(word);
+    if (own == word || offer_of(draft, input, word) || origin_of(draft, input, own, word))
+      add(word);
     const bool from_wav = own == "wav" || offer_of(draft, input, "wav").has_value();
     if (word == "pcm" && from_wav) add(word);
     if (word == "wav" && offer_of(draft, input, "pcm")) add(word);
@@ -186,6 +217,7 @@ std::optional<Error> send_sound_format(Draft& draft) {
   const std::string_view from = asked ? field : std::string_view();
   if (input != nullptr && is_said(draft, *input)) {
     if (asked) draft.note(field, fmt::format("'{}' has a value already", input->path));
+    draft.plan.output_format.reset();
     return std::nullopt;
   }
   // The model's own word: "mp3_22050_32".
@@ -200,14 +232,6 @@ std::optional<Error> send_sound_format(Draft& draft) {
     return std::nullopt;
   }
   if (own == wanted && wanted != "pcm") return std::nullopt;
-  if (wanted == "mp3") {
-    if (asked)
-      draft.plan.mappings.push_back({std::string(field),
-                                     {},
-                                     Json::string(wanted),
-                                     "the model makes what it makes: Content-Type tells"});
-    return std::nullopt;
-  }
   // Samples with a head and without one are the same.
   if (wanted == "pcm") {
     if (const auto offer = offer_of(draft, input, "wav")) {
@@ -221,6 +245,23 @@ std::optional<Error> send_sound_format(Draft& draft) {
       take(draft, *input, *offer, from);
       return std::nullopt;
     }
+  }
+  if (const auto origin = origin_of(draft, input, own, wanted)) {
+    if (origin->offer) take(draft, *input, *origin->offer, from);
+    draft.plan.output_format = wanted;
+    if (asked) {
+      draft.plan.mappings.push_back(
+          {std::string(field), {}, Json::string(wanted), "made here of what the model makes"});
+    }
+    return std::nullopt;
+  }
+  if (wanted == "mp3") {
+    if (asked)
+      draft.plan.mappings.push_back({std::string(field),
+                                     {},
+                                     Json::string(wanted),
+                                     "the model makes what it makes: Content-Type tells"});
+    return std::nullopt;
   }
   return not_made(draft, input, own, wanted);
 }

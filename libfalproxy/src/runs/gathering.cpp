@@ -40,7 +40,8 @@ Product product_of(const plan::Plan& plan, const plan::ResultFile& file, const P
                   .revised_prompt = file.revised_prompt,
                   .content_type = file.content_type,
                   .seconds = file.seconds.has_value() ? file.seconds : plan.seconds,
-                  .transcript = file.transcript};
+                  .transcript = file.transcript,
+                  .thumbnail = file.thumbnail};
   if (product.transcript.has_value()) product.is_address = false;
   if (file.width && file.height) {
     product.size = fmt::format("{}x{}", *file.width, *file.height);

@@ -75,11 +75,14 @@ std::vector<RunArtifact> artifacts_of(const std::vector<Product>& products) {
   std::size_t left = max_artifact_bytes;
   for (const Product& product : products) {
     constexpr std::size_t beside = 64;  // what a record adds to the texts
-    const std::size_t needed = product.content.size() + product.content_type.size() + beside;
+    const bool has_thumbnail = product.thumbnail.starts_with("http");
+    const std::size_t needed = product.content.size() + product.content_type.size() + beside +
+                               (has_thumbnail ? product.thumbnail.size() : 0);
     if (!product.is_address || needed > left) continue;
     RunArtifact artifact{.url = product.content.str(),
                          .content_type = product.content_type,
-                         .seconds = product.seconds};
+                         .seconds = product.seconds,
+                         .thumbnail = has_thumbnail ? product.thumbnail : std::string()};
     if (artifact.url.starts_with("data:")) continue;
     if (const Result<SizeWish> size = SizeWish::parse(product.size.value_or("auto"));
         size && size->kind == SizeWish::Kind::pixels) {
@@ -103,7 +106,8 @@ std::vector<Product> products_of(const RunRecord& record, const Memo& memo) {
                           .content_type = artifact.content_type,
                           .width = artifact.width,
                           .height = artifact.height,
-                          .seconds = artifact.seconds};
+                          .seconds = artifact.seconds,
+                          .thumbnail = artifact.thumbnail};
     products.push_back(product_of(plan, file, {.content = file.url}, created.count()));
   }
   return products;

@@ -19,8 +19,8 @@ std::ostream& operator<<(std::ostream& out, const Product& product) {
              "is_address", product.is_address)("created", product.created)("size", product.size)(
              "quality", product.quality)("background", product.background)(
              "output_format", product.output_format)("revised_prompt", product.revised_prompt)(
-             "content_type", product.content_type)("seconds", product.seconds)("transcript",
-                                                                               product.transcript)
+             "content_type", product.content_type)("seconds", product.seconds)(
+             "transcript", product.transcript)("thumbnail", product.thumbnail)
       .end();
 }
 

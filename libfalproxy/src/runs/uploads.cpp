@@ -7,6 +7,7 @@
 
 #include "base/fmt.hpp"
 #include "base/retry.hpp"
+#include "falproxy/body_source.hpp"
 #include "falproxy/media.hpp"
 #include "runs/faults.hpp"
 #include "runs/masks.hpp"
@@ -24,12 +25,14 @@ constexpr Milliseconds longest_storage_silence = 30s;
 // One file on its way.
 struct File {
   Body bytes;
-  std::string field;  // for messages: "image", "mask" or "file"
+  std::shared_ptr<const BodySource> source;  // in their place
+  std::string field;                         // for messages: "image", "mask" or "file"
   std::string_view type;
   std::string name;
 };
 
-Result<File> make_file(const World& world, const Piece& bytes, std::string field) {
+Result<File> make_file(const World& world, const Piece& bytes,
+                       std::shared_ptr<const BodySource> source, std::string field) {
   const std::optional<media::ImageType> type = media::sniff(bytes.bytes);
   const std::optional<media::SoundType> sound = media::sniff_sound(bytes.bytes);
   const std::string_view ending = type.has_value()    ? media::name_of(*type)
@@ -40,7 +43,9 @@ Result<File> make_file(const World& world, const Piece& bytes, std::string field
   file.field = std::move(field);
   file.type = media::mime_type(bytes.bytes);
   file.type = file.type.substr(0, file.type.find(';'));
-  if (world.options.keep_metadata) {
+  if (source != nullptr) {
+    file.source = std::move(source);
+  } else if (world.options.keep_metadata) {
     file.bytes.append(bytes);
   } else {
     std::optional<Body> plain = run_by_size(world.parts.executor, bytes.bytes.size(),
@@ -154,6 +159,7 @@ class Upload {
                         .url = target.upload_url,
                         .headers = {{"Content-Type", std::string(file_.type)}}};
     request.body.append(file_.bytes);
+    request.source = file_.source;
     request.max_silence = longest_storage_silence;
     const Result<event::Answered, event::NoAnswer> answer =
         exchange(world_, request, patience_.deadline(), patience_.stop(), max_storage_answer);
@@ -168,8 +174,35 @@ class Upload {
   const Patience& patience_;
 };
 
+// Whole groups of three, so that what comes of each goes behind the one before.
+Result<Done> encode_source(const World& world, const BodySource& source, CountedText& uri) {
+  constexpr std::size_t at_once = 3u << 16;
+  if (!uri.make_room((static_cast<std::size_t>(source.size()) + 2) / 3 * 4))
+    return no_memory_left();
+  for (std::uint64_t at = 0; at < source.size(); at += at_once) {
+    const std::string piece = source.read(at, at_once);
+    if (piece.size() < std::min<std::uint64_t>(at_once, source.size() - at))
+      return Error{ErrorKind::overloaded, "The file cannot be read back now. Send it again."};
+    world.parts.executor.run_blocking([&] { world.parts.codecs.encode_base64(piece, uri.text()); });
+  }
+  return Done{};
+}
+
+Body shared_body(CountedText& text) {
+  Body body;
+  const std::shared_ptr<const std::string> taken = text.take();
+  body.append(Piece{taken, *taken});
+  return body;
+}
+
 Result<Body> as_data_uri(const World& world, const File& file) {
   const std::string head = fmt::format("data:{};base64,", file.type);
+  if (file.source != nullptr) {
+    CountedText uri(world.parts.memory);
+    if (!uri.append(head)) return no_memory_left();
+    if (Result<Done> done = encode_source(world, *file.source, uri); !done) return done.error();
+    return shared_body(uri);
+  }
   CountedText whole(world.parts.memory);
   const std::vector<Piece>& pieces = file.bytes.pieces();
   for (std::size_t i = 0; pieces.size() > 1 && i < pieces.size(); ++i) {
@@ -180,10 +213,7 @@ Result<Body> as_data_uri(const World& world, const File& file) {
   if (!uri.make_room(head.size() + (bytes.size() + 2) / 3 * 4)) return no_memory_left();
   uri.text() += head;
   world.parts.executor.run_blocking([&] { world.parts.codecs.encode_base64(bytes, uri.text()); });
-  Body body;
-  const std::shared_ptr<const std::string> text = uri.take();
-  body.append(Piece{text, *text});
-  return body;
+  return shared_body(uri);
 }
 
 bool used_by_a_job(const plan::Plan& plan, std::size_t image) {
@@ -210,7 +240,7 @@ Result<ImageAddresses> address_images(const World& world, const Wish& request,
     if (!used_by_a_job(plan, i)) continue;
     const InputFile& image = request.picture(i);
     if (image.url.empty()) {
-      Result<File> file = make_file(world, {image.owner, image.bytes},
+      Result<File> file = make_file(world, {image.owner, image.bytes}, image.source,
                                     image.medium == Medium::audio ? "file" : "image");
       if (!file) return std::move(file).error();
       errands.push_back({*std::move(file), &addresses.images[i]});
@@ -223,7 +253,7 @@ Result<ImageAddresses> address_images(const World& world, const Wish& request,
     if (!ready) return std::move(ready).error();
     addresses.mask = std::move(ready->address);
     if (ready->bytes.has_value()) {
-      Result<File> file = make_file(world, *ready->bytes, "mask");
+      Result<File> file = make_file(world, *ready->bytes, nullptr, "mask");
       if (!file) return std::move(file).error();
       errands.push_back({*std::move(file), &addresses.mask});
     }

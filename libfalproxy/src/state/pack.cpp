@@ -59,7 +59,15 @@ enum class JobTag : std::uint64_t {
   held_on,
 };
 
-enum class ArtifactTag : std::uint64_t { url = 1, content_type, size, width, height, seconds };
+enum class ArtifactTag : std::uint64_t {
+  url = 1,
+  content_type,
+  size,
+  width,
+  height,
+  seconds,
+  thumbnail
+};
 
 class Writer {
  public:
@@ -226,6 +234,7 @@ std::string packed(const RunArtifact& artifact) {
   out.number(ArtifactTag::width, artifact.width);
   out.number(ArtifactTag::height, artifact.height);
   out.real(ArtifactTag::seconds, artifact.seconds);
+  out.text(ArtifactTag::thumbnail, artifact.thumbnail);
   return bytes;
 }
 
@@ -307,6 +316,9 @@ RunArtifact read_artifact(Reader& outer) {
         break;
       case ArtifactTag::seconds:
         artifact.seconds = in.real();
+        break;
+      case ArtifactTag::thumbnail:
+        artifact.thumbnail = in.bytes;
         break;
     }
   }

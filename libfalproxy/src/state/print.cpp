@@ -22,7 +22,7 @@ std::ostream& operator<<(std::ostream& out, const RunJob& job) {
 std::ostream& operator<<(std::ostream& out, const RunArtifact& artifact) {
   return Printer(out, "RunArtifact")("url", artifact.url)("content_type", artifact.content_type)(
              "size", artifact.size)("width", artifact.width)("height", artifact.height)(
-             "seconds", artifact.seconds)
+             "seconds", artifact.seconds)("thumbnail", artifact.thumbnail)
       .end();
 }
 

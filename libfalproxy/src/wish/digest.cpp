@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/fmt.hpp"
+#include "falproxy/body_source.hpp"
 
 namespace falproxy::inline v0 {
 namespace {
@@ -39,7 +40,8 @@ class Canonical {
 void add_image(Canonical& canonical, const InputFile& image, const Codecs& codecs) {
   canonical.text(image.url);
   if (!image.url.empty()) return;
-  const Digest digest = codecs.sha256(image.bytes);
+  const Digest digest =
+      image.source != nullptr ? image.source->sha256() : codecs.sha256(image.bytes);
   std::string bytes;
   for (const std::uint8_t byte : digest) bytes += static_cast<char>(byte);
   canonical.text(bytes);

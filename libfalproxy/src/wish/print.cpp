@@ -1,5 +1,6 @@
 #include "base/enum_names.hpp"
 #include "base/printer.hpp"
+#include "falproxy/body_source.hpp"
 #include "falproxy/wish.hpp"
 
 namespace falproxy::inline v0 {
@@ -44,7 +45,9 @@ std::ostream& operator<<(std::ostream& out, const InputFile& input) {
   const bool picture = input.medium == Medium::image;
   const std::string_view medium = picture ? std::string_view() : name_of(input.medium);
   return Printer(out, "InputFile")("url", input.url)("bytes", bytes_of(input.bytes))(
-             "name", input.name)("medium", medium)
+             "name", input.name)("medium", medium)(
+             "source_bytes",
+             input.source == nullptr ? std::nullopt : std::optional(input.source->size()))
       .end();
 }
 

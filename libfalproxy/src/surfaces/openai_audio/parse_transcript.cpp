@@ -9,8 +9,8 @@
 #include "base/utf8.hpp"
 #include "falproxy/media.hpp"
 #include "falproxy/openai_audio.hpp"
+#include "falproxy/wav.hpp"
 #include "json/access.hpp"
-#include "media/bytes.hpp"
 #include "surfaces/openai_images/pictures.hpp"
 #include "wish/wording.hpp"
 
@@ -33,14 +33,6 @@ Error no_sound(std::string_view got) {
           "file"};
 }
 
-// Of a WAV file: what its head says of a second, and how much comes.
-std::optional<double> seconds_of(std::string_view bytes) {
-  if (media::sniff_sound(bytes) != media::SoundType::wav || bytes.size() < 44) return std::nullopt;
-  const std::uint32_t a_second = media::little32(bytes, 28);
-  if (a_second == 0) return std::nullopt;
-  return static_cast<double>(bytes.size() - 44) / a_second;
-}
-
 std::optional<Error> take_file(FormPart& part, TranscriptRequest& request) {
   std::vector<InputFile>& files = request.wish.images;
   if (part.bytes.empty() && part.file_name.value_or("").empty()) return std::nullopt;
@@ -48,9 +40,11 @@ std::optional<Error> take_file(FormPart& part, TranscriptRequest& request) {
     return Error{ErrorKind::invalid_value, "Invalid 'file': there may be only one.", "file"};
   InputFile file{.name = part.file_name.value_or(""), .medium = Medium::audio};
   if (media::sniff_sound(part.bytes)) {
-    request.seconds = seconds_of(part.bytes);
+    request.seconds = media::wav_seconds(
+        part.bytes, part.source != nullptr ? part.source->size() : part.bytes.size());
     file.owner = std::move(part.owner);
     file.bytes = part.bytes;
+    file.source = std::move(part.source);
   } else if (!part.file_name && Url::parse(std::string(trim(part.bytes)))) {
     file.url = trim(part.bytes);
   } else {

@@ -18,6 +18,10 @@ namespace {
 // Of a picture as text: base64 with line ends, after "data:image/png;base64,", or an address.
 std::size_t as_text(std::size_t picture_bytes) { return picture_bytes / 2 * 3 + 8192; }
 
+// So many bytes of a file come before it is put away; of what is put away, so many stay.
+constexpr std::size_t put_away_from = 256u << 10;
+constexpr std::size_t beginning = 64u << 10;
+
 Error no_base64(std::string_view name) {
   const std::string field = shown_name(name);
   return {ErrorKind::invalid_value,
@@ -39,12 +43,14 @@ Error unknown_encoding(std::string_view name, std::string_view encoding) {
 }  // namespace
 
 FormGatherer::FormGatherer(const RequestLimits& limits, const Codecs& codecs, MemoryBudget* memory,
-                           std::size_t expected_bytes, Files files)
+                           std::size_t expected_bytes, Files files, SpoolPlace* spools)
     : limits_(limits),
       codecs_(codecs),
       memory_(memory),
       files_(files),
-      bytes_(memory, expected_bytes),
+      spools_(spools),
+      bytes_(memory, spools == nullptr ? expected_bytes
+                                       : std::min(expected_bytes, put_away_from + beginning)),
       heads_(memory) {}
 
 bool FormGatherer::is_file_field(std::string_view name) const noexcept {
@@ -53,6 +59,7 @@ bool FormGatherer::is_file_field(std::string_view name) const noexcept {
 }
 
 Result<Done> FormGatherer::begin_part(FormPartHead head) {
+  if (Result<Done> ended = end_part(); !ended) return ended;
   constexpr std::string_view plain[] = {"", "7bit", "8bit", "binary"};
   const bool base64 = head.transfer_encoding == "base64";
   if (!base64 && std::ranges::find(plain, head.transfer_encoding) == std::end(plain))
@@ -103,10 +110,39 @@ Result<Done> FormGatherer::append(std::string_view bytes) {
     const std::size_t most = as_text(limits_.max_upload_bytes);
     most_ = most - std::min(most, so_far.size());
   }
+  const bool is_file = picture_ && part.file_name.has_value() && !place.base64;
+  const std::size_t kept = spool_ == nullptr ? 0 : beginning;
+  if (!is_file || spools_ == nullptr || so_far.size() < kept + put_away_from) return Done{};
+  return put_away();
+}
+
+// What has come of the last part but its beginning.
+Result<Done> FormGatherer::put_away() {
+  Place& place = places_.back();
+  const bool is_new = spool_ == nullptr;
+  if (is_new) spool_ = spools_->begin();
+  if (spool_ == nullptr) {
+    spools_ = nullptr;
+    return Done{};
+  }
+  const std::size_t from = place.begin + (is_new ? 0 : beginning);
+  Result<Done> taken = spool_->append(std::string_view(bytes_.text()).substr(from));
+  place.end = place.begin + beginning;
+  bytes_.text().resize(place.end);
+  return taken;
+}
+
+Result<Done> FormGatherer::end_part() {
+  if (spool_ == nullptr) return Done{};
+  if (Result<Done> last = put_away(); !last) return last;
+  Result<std::shared_ptr<const BodySource>> whole = std::exchange(spool_, nullptr)->finish();
+  if (!whole) return std::move(whole).error();
+  parts_.back().source = *std::move(whole);
   return Done{};
 }
 
 Result<std::vector<FormPart>> FormGatherer::take() {
+  if (Result<Done> ended = end_part(); !ended) return std::move(ended).error();
   const std::shared_ptr<const std::string> owner = bytes_.take();
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     const Place& place = places_[i];

@@ -84,9 +84,28 @@ std::optional<Error> add_text(const FormPart& part, std::size_t together,
   return std::nullopt;
 }
 
+// A picture is looked at, and rid of its metadata, as a whole.
+Result<Done> bring_back(FormPart& part, MemoryBudget* memory) {
+  if (part.source == nullptr) return Done{};
+  constexpr std::size_t at_once = 1u << 20;
+  const auto size = static_cast<std::size_t>(part.source->size());
+  CountedText whole(memory, size);
+  while (whole.text().size() < size) {
+    const std::string piece = part.source->read(whole.text().size(), at_once);
+    if (piece.empty())
+      return Error{ErrorKind::overloaded, "The file cannot be read back now. Send it again."};
+    if (!whole.append(piece)) return no_memory_left();
+  }
+  part.owner = whole.take();
+  part.bytes = *part.owner;
+  part.source = nullptr;
+  return Done{};
+}
+
 // A file, or text that says where the picture is, or is it.
-Result<InputFile> read_picture(FormPart& part, std::string_view field,
-                               const PictureReader& reader) {
+Result<InputFile> read_picture(FormPart& part, std::string_view field, const PictureReader& reader,
+                               MemoryBudget* memory) {
+  if (const Result<Done> back = bring_back(part, memory); !back) return back.error();
   const bool text = !part.file_name.has_value() && !part.bytes.empty() &&
                     media::mime_type(part.bytes) == "application/octet-stream" &&
                     is_utf8(part.bytes);
@@ -116,7 +135,7 @@ Result<Wish> parse_form(Intent intent, std::vector<FormPart> parts, const Reques
         continue;  // a file field left empty
       if (auto fault = reader.check_number(request.images.size() + (mask ? 0 : 1)))
         return std::move(*fault);
-      Result<InputFile> picture = read_picture(part, field, reader);
+      Result<InputFile> picture = read_picture(part, field, reader, memory);
       if (!picture) return std::move(picture).error();
       if (mask && request.mask.has_value()) {
         return Error{ErrorKind::invalid_mask, "Invalid mask image: there may be only one.", "mask"};

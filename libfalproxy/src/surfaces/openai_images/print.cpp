@@ -15,7 +15,9 @@ std::string_view name_of(ImageEvent::Kind value) noexcept {
 
 std::ostream& operator<<(std::ostream& out, const FormPart& part) {
   return Printer(out, "FormPart")("name", part.name)("file_name", part.file_name)(
-             "content_type", part.content_type)("bytes", part.bytes)
+             "content_type", part.content_type)("bytes", part.bytes)(
+             "source_bytes",
+             part.source == nullptr ? std::nullopt : std::optional(part.source->size()))
       .end();
 }
 
