@@ -19,8 +19,8 @@ std::ostream& operator<<(std::ostream& out, const Product& product) {
              "is_address", product.is_address)("created", product.created)("size", product.size)(
              "quality", product.quality)("background", product.background)(
              "output_format", product.output_format)("revised_prompt", product.revised_prompt)(
-             "content_type", product.content_type)("seconds", product.seconds)("transcript",
-                                                                               product.transcript)
+             "content_type", product.content_type)("seconds", product.seconds)(
+             "fal_request_id", product.fal_request_id)("transcript", product.transcript)
       .end();
 }
 
@@ -53,7 +53,8 @@ std::ostream& operator<<(std::ostream& out, const JobReceipt& receipt) {
 std::ostream& operator<<(std::ostream& out, const Recovered& recovered) {
   return Printer(out, "Recovered")("found", recovered.found)("completed", recovered.completed)(
              "failed", recovered.failed)("cancelled", recovered.cancelled)(
-             "uncertain", recovered.uncertain)("left", recovered.left)
+             "uncertain", recovered.uncertain)("found_at_fal", recovered.found_at_fal)(
+             "left", recovered.left)
       .end();
 }
 

@@ -57,9 +57,11 @@ enum class JobTag : std::uint64_t {
   fault_message,
   held = 32,
   held_on,
+  cost,
+  input_mark,
 };
 
-enum class ArtifactTag : std::uint64_t { url = 1, content_type, size, width, height, seconds };
+enum class ArtifactTag : std::uint64_t { url = 1, content_type, size, width, height, seconds, job };
 
 class Writer {
  public:
@@ -214,6 +216,8 @@ std::string packed(const RunJob& job) {
     out.number(JobTag::held, static_cast<std::uint64_t>(job.held->nano));
     out.number(JobTag::held_on, static_cast<std::uint64_t>(job.held_on));
   }
+  if (job.cost) out.number(JobTag::cost, static_cast<std::uint64_t>(job.cost->nano));
+  if (job.input_mark != 0) out.number(JobTag::input_mark, job.input_mark);
   return bytes;
 }
 
@@ -226,6 +230,7 @@ std::string packed(const RunArtifact& artifact) {
   out.number(ArtifactTag::width, artifact.width);
   out.number(ArtifactTag::height, artifact.height);
   out.real(ArtifactTag::seconds, artifact.seconds);
+  out.number(ArtifactTag::job, artifact.job);
   return bytes;
 }
 
@@ -279,6 +284,12 @@ RunJob read_job(Reader& outer) {
       case JobTag::held_on:
         job.held_on = static_cast<Day>(in.number);
         break;
+      case JobTag::cost:
+        job.cost = Usd{static_cast<std::int64_t>(in.number)};
+        break;
+      case JobTag::input_mark:
+        job.input_mark = in.number;
+        break;
     }
   }
   outer.whole = outer.whole && in.whole;
@@ -307,6 +318,9 @@ RunArtifact read_artifact(Reader& outer) {
         break;
       case ArtifactTag::seconds:
         artifact.seconds = in.real();
+        break;
+      case ArtifactTag::job:
+        artifact.job = static_cast<std::uint32_t>(in.number);
         break;
     }
   }
