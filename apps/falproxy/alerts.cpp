@@ -54,8 +54,7 @@ void Alerts::send(const std::string& url, const SpendingAlert& alert, const std:
   }
   if (alert.kind == SpendingAlert::Kind::low_balance)
     members.emplace_back("balance_usd", alert.limit.to_string());
-  HttpRequest request{
-      .method = "POST", .url = url, .body = Body(Json::object(members).dump())};
+  HttpRequest request{.method = "POST", .url = url, .body = Body(Json::object(members).dump())};
   request.headers.add("Content-Type", "application/json");
   std::string fault;
   for (int attempt = 0; attempt < attempts && !stop.stop_requested(); ++attempt) {

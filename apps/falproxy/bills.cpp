@@ -91,10 +91,10 @@ void BillKeeper::save() {
     if (!std::exchange(is_changed_, false)) return;
     for (const Waiting& one : waiting_) {
       const SettledJob& job = one.job;
-      rows.push_back(Json::array({job.fal_request_id, job.payer.client, job.payer.model,
-                                  job.payer.user, job.charged_on, job.spent_on, amount(job.cost),
-                                  amount(job.charged), unix_seconds(one.settled), one.looks,
-                                  one.was_found ? 1 : 0}));
+      rows.push_back(
+          Json::array({job.fal_request_id, job.payer.client, job.payer.model, job.payer.user,
+                       job.charged_on, job.spent_on, amount(job.cost), amount(job.charged),
+                       unix_seconds(one.settled), one.looks, one.was_found ? 1 : 0}));
     }
   }
   parts_.store.put(stored, rows.empty() ? "" : Json::array(rows).dump(), no_deadline,

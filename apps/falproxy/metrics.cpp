@@ -213,8 +213,7 @@ void Metrics::add(const std::string& client, const std::string& model, Usd cost)
   sum = sum + cost;
 }
 
-void Metrics::add_correction(const std::string& client, const std::string& model,
-                             Usd difference) {
+void Metrics::add_correction(const std::string& client, const std::string& model, Usd difference) {
   const std::lock_guard lock(mutex_);
   Usd& sum = corrections_[{client, model}];
   sum = sum + difference;

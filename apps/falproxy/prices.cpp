@@ -115,8 +115,8 @@ Seconds PriceKeeper::refresh(const std::vector<CatalogModel>& models, const std:
   return trouble.empty() ? interval : pause_after_fault;
 }
 
-// For jobs of which nobody knows beforehand how many units they will take. A key that may not ask is
-// not tried again until the next reload.
+// For jobs of which nobody knows beforehand how many units they will take. A key that may not ask
+// is not tried again until the next reload.
 void PriceKeeper::ask_for_usual_costs(const fal::Addresses& fal, const Secret& key,
                                       const std::vector<std::string>& endpoints,
                                       const std::stop_token& stop) {
@@ -151,8 +151,8 @@ void PriceKeeper::ask_for_usual_costs(const fal::Addresses& fal, const Secret& k
     const std::lock_guard lock(mutex_);
     for (const auto& [endpoint, cost] : usual_) rows.emplace_back(endpoint, cost.to_string());
   }
-  parts_.store.put(usual_stored, Json::object(rows).dump(),
-                   parts_.clock.now() + longest_store_wait, [](const Result<Done, StoreError>&) {});
+  parts_.store.put(usual_stored, Json::object(rows).dump(), parts_.clock.now() + longest_store_wait,
+                   [](const Result<Done, StoreError>&) {});
 }
 
 }  // namespace falproxy::app

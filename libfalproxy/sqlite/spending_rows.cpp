@@ -51,19 +51,18 @@ void add_up(Spending& sum, const Spending& more) {
 }  // namespace
 
 int SpendingWriter::prepare(const Database& database) {
-  return prepare_all(
-      database,
-      {{&charge_,
-        "INSERT INTO charges(owner, day, nano) VALUES(?1, ?2, ?3) "
-        "ON CONFLICT(owner, day) DO UPDATE SET nano = nano + excluded.nano"},
-       {&add_, add_to("spending", "day, client, model, person")},
-       {&add_total_, add_to("totals", "day, client, model")},
-       {&forget_, "DELETE FROM spending WHERE day < ?1"},
-       {&forget_totals_, "DELETE FROM totals WHERE day < ?1"},
-       {&put_,
-        "INSERT INTO texts(name, text) VALUES(?1, ?2) "
-        "ON CONFLICT(name) DO UPDATE SET text = excluded.text"},
-       {&drop_, "DELETE FROM texts WHERE name = ?1"}});
+  return prepare_all(database,
+                     {{&charge_,
+                       "INSERT INTO charges(owner, day, nano) VALUES(?1, ?2, ?3) "
+                       "ON CONFLICT(owner, day) DO UPDATE SET nano = nano + excluded.nano"},
+                      {&add_, add_to("spending", "day, client, model, person")},
+                      {&add_total_, add_to("totals", "day, client, model")},
+                      {&forget_, "DELETE FROM spending WHERE day < ?1"},
+                      {&forget_totals_, "DELETE FROM totals WHERE day < ?1"},
+                      {&put_,
+                       "INSERT INTO texts(name, text) VALUES(?1, ?2) "
+                       "ON CONFLICT(name) DO UPDATE SET text = excluded.text"},
+                      {&drop_, "DELETE FROM texts WHERE name = ?1"}});
 }
 
 int SpendingWriter::charge(const std::vector<Charge>& charges) {

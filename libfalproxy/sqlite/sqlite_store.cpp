@@ -342,8 +342,8 @@ int SqliteStore::Impl::mend() const {
   return busy == 0 ? SQLITE_OK : SQLITE_BUSY;
 }
 
-// Of the writes of one run that wait together, with rising fences, the last one says all; the others
-// are done with it.
+// Of the writes of one run that wait together, with rising fences, the last one says all; the
+// others are done with it.
 std::vector<std::size_t> SqliteStore::Impl::last_writes(const Group& group) {
   struct Chain {
     std::size_t last;

@@ -107,9 +107,8 @@ void Platform::estimate(const Visit& visit) {
     if (model == nullptr) return refuse(visit, 404, "not_found", "There is no such endpoint");
     total += tariff_of(*model).usual_cost() * wanted.value("call_quantity", 1);
   }
-  answer(visit, {{"estimate_type", "historical_api_price"},
-                 {"total_cost", total},
-                 {"currency", "USD"}});
+  answer(visit,
+         {{"estimate_type", "historical_api_price"}, {"total_cost", total}, {"currency", "USD"}});
 }
 
 json Platform::bill_of(const Job& job) const {

@@ -32,8 +32,7 @@ constexpr Tariff for_sounds[] = {{By::characters, "1000 characters", 0.05, 0.2},
 
 bool makes(const Model& model, const char* what) {
   const json& output = model.output();
-  return output.is_object() && output.contains("properties") &&
-         output["properties"].contains(what);
+  return output.is_object() && output.contains("properties") && output["properties"].contains(what);
 }
 
 template <std::size_t n>

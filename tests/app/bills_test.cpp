@@ -37,9 +37,11 @@ struct BilledWorld {
         .budgets = budgets,
         .log = [this](LogLevel, std::string_view line) { log.emplace_back(line); },
         .alert = [this](const SpendingAlert& alert) { alerts.push_back(alert); },
-        .corrected = [this](const Payer& payer,
-                            Usd difference) { CHECK(payer == billed_payer);
-                                              corrected = corrected + difference; }});
+        .corrected =
+            [this](const Payer& payer, Usd difference) {
+              CHECK(payer == billed_payer);
+              corrected = corrected + difference;
+            }});
     keeper->reload(settings);
     keeper->restore();
   }
@@ -48,11 +50,11 @@ struct BilledWorld {
     const auto reserved =
         budgets.reserve(billed_payer, {{billed_endpoint, {.images = 1, .pixels = 1 << 20}}});
     REQUIRE(reserved);
-    const auto got = fetch(fal,
-                           fal::submit_request(InProcessFal::addresses(),
-                                               *fal::EndpointId::parse(billed_endpoint),
-                                               Secret("id:secret"), Body(R"({"prompt":"x"})"), {}),
-                           clock.now() + Seconds(60), {}, 1u << 20);
+    const auto got = fetch(
+        fal,
+        fal::submit_request(InProcessFal::addresses(), *fal::EndpointId::parse(billed_endpoint),
+                            Secret("id:secret"), Body(R"({"prompt":"x"})"), {}),
+        clock.now() + Seconds(60), {}, 1u << 20);
     REQUIRE(got);
     const Result<Json> answer = Json::parse(got->body);
     REQUIRE(answer);
@@ -77,7 +79,8 @@ struct BilledWorld {
 
   double balance_;
   testing::VirtualClock clock;
-  InProcessFal fal{clock, {.job_time = Milliseconds(0), .percent_discount = 10, .balance = balance_}};
+  InProcessFal fal{clock,
+                   {.job_time = Milliseconds(0), .percent_discount = 10, .balance = balance_}};
   MemorySpending store;
   Settings settings;
   std::vector<std::string> log;

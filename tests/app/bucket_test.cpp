@@ -27,9 +27,8 @@ struct BucketServer {
       note(request);
       response.set_content("<R><UploadId>upload-7</UploadId></R>", "application/xml");
     });
-    server.Delete("/bucket/.*", [this](const httplib::Request& request, httplib::Response&) {
-      note(request);
-    });
+    server.Delete("/bucket/.*",
+                  [this](const httplib::Request& request, httplib::Response&) { note(request); });
     port = server.bind_to_any_port("127.0.0.1");
     thread = std::thread([this] { server.listen_after_bind(); });
     server.wait_until_ready();
@@ -68,14 +67,12 @@ TEST_CASE("a server that stops in the middle of a large file takes its parts out
       {{"STATE_DIR", folder.at("state")},
        {"AWS_ACCESS_KEY_ID", "id"},
        {"AWS_SECRET_ACCESS_KEY", "secret"},
-       {"MEDIA_STORE",
-        "s3://bucket?endpoint=http://127.0.0.1:" + std::to_string(bucket.port)}},
+       {"MEDIA_STORE", "s3://bucket?endpoint=http://127.0.0.1:" + std::to_string(bucket.port)}},
       std::move(falsim::Falsim::start(options)).value(),
       [](const falsim::Falsim& sim) { return Environment{{"FAL_API_URL", sim.api_url()}}; });
   world.wait_for_documents();
-  world.sim.add_fault({.step = falsim::Step::media,
-                       .drip_bytes = 256u << 10,
-                       .drip_tick = Milliseconds(20)});
+  world.sim.add_fault(
+      {.step = falsim::Step::media, .drip_bytes = 256u << 10, .drip_tick = Milliseconds(20)});
   const Received made = world.post(
       "/v1/images/generations",
       R"({"model":"flux","prompt":"a lighthouse","response_format":"url","output_format":"png"})");

@@ -265,8 +265,8 @@ TEST_CASE("prompts stand in the records only with KEEP_PROMPTS") {
 TEST_CASE("with an administrator's key what is deleted here is deleted at fal, too") {
   for (const bool has_key : {true, false}) {
     CAPTURE(has_key);
-    const Keeping world("", has_key ? Environment{{"FAL_ADMIN_KEY", "admin:secret"}}
-                                    : Environment());
+    const Keeping world("",
+                        has_key ? Environment{{"FAL_ADMIN_KEY", "admin:secret"}} : Environment());
     const std::string address = world.kept();
     const std::string request = world.served.sim.submits().at(0).request_id;
     const std::string path = "/v1/falproxy/media/" + id_in(address);

@@ -219,11 +219,10 @@ TEST_CASE("prices that a reload takes out of PRICES_FILE do not count any more")
   REQUIRE(test::eventually([&] { return ask() == 200; }));
   write_file(folder.path() / "prices.json", "{}");
   auto next = load_configuration(
-      "/dev/null", server.environment(
-                       {{"KEYS_FILE", (folder.path() / "keys.json").string()},
-                        {"PRICES_FILE", (folder.path() / "prices.json").string()},
-                        {"STATE_DIR", (folder.path() / "state").string()},
-                        {"SUPPORTED_MODELS", "flux:fal-ai/flux/dev"}}));
+      "/dev/null", server.environment({{"KEYS_FILE", (folder.path() / "keys.json").string()},
+                                       {"PRICES_FILE", (folder.path() / "prices.json").string()},
+                                       {"STATE_DIR", (folder.path() / "state").string()},
+                                       {"SUPPORTED_MODELS", "flux:fal-ai/flux/dev"}}));
   REQUIRE(next.has_value());
   server.service->reload(std::move(next).value());
   CHECK(ask() == 400);
@@ -301,8 +300,8 @@ Served priced(const Environment& more, falsim::FalsimOptions options = Served::q
 }
 
 TEST_CASE("the object of a job and of a video tells what it cost") {
-  const Served server = priced(
-      {{"SUPPORTED_MODELS", "flux:fal-ai/flux/dev,clip:falsim/clip/text-to-video"}});
+  const Served server =
+      priced({{"SUPPORTED_MODELS", "flux:fal-ai/flux/dev,clip:falsim/clip/text-to-video"}});
   server.wait_for_documents();
   for (const std::string model : {"flux", "clip"}) {
     REQUIRE(test::eventually([&] {

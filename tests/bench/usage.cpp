@@ -40,14 +40,15 @@ void fill(SqliteStore& store, std::uint64_t answers) {
       done.push_back(one->get_future());
       store.add({.day = day,
                  .key = fmt::format("team-{}", i / users_of_a_key % keys),
-                 .model = fmt::format("model-{}", i / (users_of_a_key * keys) % models),
+                 .model = fmt::format("model-{}", i / 7 % models),
                  .user = fmt::format("user-{}@example.com", user),
                  .requests = some,
                  .artifacts = some,
                  .units = {static_cast<std::int64_t>(some) * 1'000'000'000},
                  .cost = {static_cast<std::int64_t>(some) * 25'000'000}},
-                no_deadline,
-                [one](const Result<Done, StoreError>& result) { one->set_value(result.has_value()); });
+                no_deadline, [one](const Result<Done, StoreError>& result) {
+                  one->set_value(result.has_value());
+                });
       if (done.size() < 5'000 && left > 0) continue;
       for (std::future<bool>& each : done) {
         if (each.get()) continue;
@@ -77,9 +78,10 @@ void measure(SqliteStore& store, SpendingBy by) {
     for (const Spending& one : all) requests += one.requests;
   }
   std::ranges::sort(times);
-  std::cout << fmt::format("by {:5}: {:7.1f} ms at the median, {:7.1f} ms at most; {} rows, {} "
-                           "answers\n",
-                           name_of(by), times[times.size() / 2], times.back(), rows, requests);
+  std::cout << fmt::format(
+      "by {:5}: {:7.1f} ms at the median, {:7.1f} ms at most; {} rows, {} "
+      "answers\n",
+      name_of(by), times[times.size() / 2], times.back(), rows, requests);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 // What a request is estimated to cost, over real documents, beside what a stand-in for fal bills
 // for it: that counts the files that it has made, by code that shares nothing with the estimate.
+#include "falproxy/money.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -12,7 +14,6 @@
 #include <vector>
 
 #include "falproxy/fal_desk.hpp"
-#include "falproxy/money.hpp"
 #include "falproxy/plan.hpp"
 #include "falproxy/profile.hpp"
 #include "support/shared_documents.hpp"
@@ -23,7 +24,8 @@ namespace {
 using MoneyRaw = nlohmann::json;
 
 struct MoneyFal {
-  MoneyFal() : fal(clock, {.job_time = Milliseconds(2500), .schemas = shared_documents::folder()}) {}
+  MoneyFal()
+      : fal(clock, {.job_time = Milliseconds(2500), .schemas = shared_documents::folder()}) {}
 
   Result<HttpResponse, TransportError> ask(HttpRequest request) {
     return fetch(fal, request, clock.now() + std::chrono::hours(1), stop, 64u << 20);
@@ -112,8 +114,8 @@ void reckon(MoneyFal& world, const std::string& endpoint, const Price& price,
       ++sums.right;
     } else {
       sums.wrong.push_back(endpoint + ": " + expected->to_string() + " " + price.unit +
-                           " were expected, and " + billed->to_string() + " billed: " +
-                           job.input.dump());
+                           " were expected, and " + billed->to_string() +
+                           " billed: " + job.input.dump());
     }
   }
 }

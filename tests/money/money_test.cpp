@@ -133,7 +133,8 @@ TEST_CASE("a budget is an amount and a window") {
   }
 }
 
-TEST_CASE("bills are read exactly, one for each request, and what is not said in full is left out") {
+TEST_CASE(
+    "bills are read exactly, one for each request, and what is not said in full is left out") {
   const auto read = [](const char* text) { return read_bills(*Json::parse(text)); };
   CHECK(read(R"({"billing_events":[
       {"request_id":"a","cost_total":0.1,"cost_estimate_nano_usd":22500001},
@@ -153,8 +154,7 @@ TEST_CASE("averages and balances are read, or are not known") {
   CHECK_FALSE(usual(R"({"total_cost":0.04,"currency":"EUR"})"));
   CHECK_FALSE(usual("{}"));
   const auto balance = [](const char* text) { return read_balance(*Json::parse(text)); };
-  CHECK(balance(R"({"credits":{"current_balance":24.5,"currency":"USD"}})") ==
-        Usd{24'500'000'000});
+  CHECK(balance(R"({"credits":{"current_balance":24.5,"currency":"USD"}})") == Usd{24'500'000'000});
   CHECK(balance(R"({"credits":{"current_balance":-0.5}})") == Usd{-500'000'000});
   CHECK_FALSE(balance(R"({"credits":{"current_balance":"24.5"}})"));
   CHECK_FALSE(balance(R"({"username":"x"})"));

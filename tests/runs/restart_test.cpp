@@ -310,7 +310,8 @@ Script history_of(const HttpRequest& request, const ScriptedFal& fal, std::size_
 
 }  // namespace
 
-TEST_CASE("what was being submitted when the process ended is looked for at fal, and gone on with") {
+TEST_CASE(
+    "what was being submitted when the process ended is looked for at fal, and gone on with") {
   Restarted world;
   const Outcome once = world.first->handle(request_for("flux"), world.keyed());
   REQUIRE(once.response);

@@ -18,7 +18,8 @@ TEST_CASE("a store in a file keeps to the laws of every store") {
 namespace {
 
 // Lazy ones, which wait for each other.
-std::vector<std::string> written_together(StateStore& store, const std::vector<RunRecord>& records) {
+std::vector<std::string> written_together(StateStore& store,
+                                          const std::vector<RunRecord>& records) {
   std::vector<tests::Answer<Done>> answers(records.size());
   for (std::size_t i = 0; i < records.size(); ++i)
     store.write(records[i], Durability::lazy, no_deadline, answers[i].callback());
@@ -56,7 +57,8 @@ TEST_CASE("what is written of a run while an earlier write of it waits, is writt
   CHECK(written_together(*store, {step_of_run(3, "stale"), step_of_run(4, "stale"),
                                   step_of_run(5, "e"), step_of_run(6, "f")}) ==
         Ends{"outdated", "outdated", "done", "done"});
-  CHECK(written_together(*store, {step_of_run(6, "f"), step_of_run(7, "g")}) == Ends{"done", "done"});
+  CHECK(written_together(*store, {step_of_run(6, "f"), step_of_run(7, "g")}) ==
+        Ends{"done", "done"});
   CHECK(written_together(*store, {step_of_run(8, "mine"), step_of_run(8, "another's"),
                                   step_of_run(9, "i")}) == Ends{"done", "outdated", "done"});
   CHECK(there() == step_of_run(9, "i"));

@@ -100,10 +100,8 @@ inline void check_spending_laws(SpendingStore& store) {
                    .corrected = Usd{} - Usd{7}};
   for (const Spending& spending : {unpriced, bill, cheaper}) add(store, spending);
   CHECK(sum(store, {.first = sunday - 1, .last = sunday, .by = SpendingBy::key}) ==
-        std::vector<Spending>{{.key = "eve",
-                               .requests = 1,
-                               .cost = cent - Usd{7},
-                               .corrected = cent - Usd{7}}});
+        std::vector<Spending>{
+            {.key = "eve", .requests = 1, .cost = cent - Usd{7}, .corrected = cent - Usd{7}}});
   add(store, {.day = sunday - 1,
               .key = "eve",
               .model = "flux",

@@ -102,9 +102,8 @@ std::string csv_cell(const std::string& text) {
 }
 
 std::string csv_of(const std::vector<Spending>& rows, SpendingBy by) {
-  std::string text =
-      fmt::format("{},requests,failures,artifacts,units,cost_usd,unpriced_jobs,corrected_usd\r\n",
-                  name_of(by));
+  std::string text = fmt::format(
+      "{},requests,failures,artifacts,units,cost_usd,unpriced_jobs,corrected_usd\r\n", name_of(by));
   for (const Spending& row : rows) {
     text += fmt::format("{},{},{},{},{},{},{},{}\r\n", csv_cell(name_in(row, by)), row.requests,
                         row.failures, row.artifacts, row.units.to_string(), row.cost.to_string(),

@@ -113,8 +113,8 @@ HttpRequest pricing_request(const Addresses& fal, std::span<const std::string> e
 HttpRequest usual_cost_request(const Addresses& fal, const std::string& endpoint,
                                const Secret& key) {
   const Json call = Json::object({{"call_quantity", 1}});
-  const Json asked = Json::object({{"estimate_type", "historical_api_price"},
-                                   {"endpoints", Json::object({{endpoint, call}})}});
+  const Json asked = Json::object(
+      {{"estimate_type", "historical_api_price"}, {"endpoints", Json::object({{endpoint, call}})}});
   return post_json(fal.api + "/models/pricing/estimate", key, Body(asked.dump()), json_type, {});
 }
 
@@ -133,9 +133,8 @@ HttpRequest balance_request(const Addresses& fal, const Secret& key) {
 
 HttpRequest forget_request(const Addresses& fal, std::string_view fal_request_id,
                            const Secret& key) {
-  HttpRequest request =
-      get(fal.api + "/models/requests/" + percent_encode(fal_request_id) + "/payloads", key,
-          json_type);
+  HttpRequest request = get(
+      fal.api + "/models/requests/" + percent_encode(fal_request_id) + "/payloads", key, json_type);
   request.method = "DELETE";
   request.headers.add("Idempotency-Key", std::string(fal_request_id));
   return request;

@@ -80,8 +80,8 @@ Error error_of(const World& world, const RunRecord& record) {
 RunStatus status_of(const World& world, const Past& past, LiveRuns& live, RunRecord record) {
   const std::shared_ptr<LiveRun> run = live.find(record.owner, record.id);
   // Another server of the same store may be about to submit it.
-  const bool is_live = run != nullptr || (!past.has(record) && is_open(record.state)) ||
-                       past.is_searched(record.id);
+  const bool is_live =
+      run != nullptr || (!past.has(record) && is_open(record.state)) || past.is_searched(record.id);
   RunStatus status{.record = std::move(record)};
   const Memo memo = memo_of(status.record);
   status.phase = phase_of(status.record, is_live, run != nullptr);

@@ -65,11 +65,10 @@ class Search {
       if (job.state == RunState::intent && job.input_mark != 0) endpoints.insert(job.endpoint);
     }
     for (const std::string& endpoint : endpoints) {
-      const auto answer = exchange(
-          world_,
-          fal::history_request(world_.options.fal, endpoint, record_.created - clock_slack,
-                               lease.key()),
-          until_, stop_, largest_history);
+      const auto answer = exchange(world_,
+                                   fal::history_request(world_.options.fal, endpoint,
+                                                        record_.created - clock_slack, lease.key()),
+                                   until_, stop_, largest_history);
       if (!answer || answer->head.status != 200) continue;
       const Result<Json> json = Json::parse(*answer->body);
       const auto history = json ? fal::read_history(*json) : json.error();

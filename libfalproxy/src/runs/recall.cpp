@@ -199,7 +199,8 @@ Result<std::optional<Recalled>> recall(const World& world, const Asked& asked, P
                         [](const RunRecord& record) { return is_open(record.state); });
   for (RunRecord& record : *records) {
     if (keyed && record.digest != asked.digest) return key_reused();
-    if (!fal_has_some(record) && is_uncertain(record) && past.has(record) && past.may_look(record)) {
+    if (!fal_has_some(record) && is_uncertain(record) && past.has(record) &&
+        past.may_look(record)) {
       if (std::optional<RunRecord> found = find_lost(world, record, stop))
         record = *std::move(found);
     }

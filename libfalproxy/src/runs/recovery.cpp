@@ -238,8 +238,7 @@ class Recovery {
 
 }  // namespace
 
-Result<std::vector<RunRecord>, StoreError> all_open(const World& world,
-                                                    Milliseconds longest) {
+Result<std::vector<RunRecord>, StoreError> all_open(const World& world, Milliseconds longest) {
   Clock& clock = world.parts.clock;
   std::vector<RunRecord> all;
   RunQuery query = RunQuery::of_open(page);

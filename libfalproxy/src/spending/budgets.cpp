@@ -35,10 +35,10 @@ Error used_up(const KeyRules& row, Day today) {
                             : fmt::format(" a {}", name_of(row.budget->window)));
   }
   const std::optional<WallTime> end = end_of(row.budget->window, today);
-  text += end ? fmt::format(" has no room for this request. The next one begins at {}.",
-                            iso_time(*end))
-              : " has no room for this request, and does not begin anew. Ask the operator of this "
-                "server.";
+  text +=
+      end ? fmt::format(" has no room for this request. The next one begins at {}.", iso_time(*end))
+          : " has no room for this request, and does not begin anew. Ask the operator of this "
+            "server.";
   return {.kind = ErrorKind::insufficient_quota, .message = std::move(text)};
 }
 
