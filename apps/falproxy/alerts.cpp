@@ -1,6 +1,7 @@
 #include "alerts.hpp"
 
 #include <utility>
+#include <vector>
 
 #include "base/fmt.hpp"
 #include "falproxy/json.hpp"
@@ -13,8 +14,10 @@ void Alerts::reload(std::string url) {
 }
 
 void Alerts::add(const SpendingAlert& alert) {
-  // Of a costly job the budgets have told themselves.
-  if (alert.kind != SpendingAlert::Kind::costly_job) log_(LogLevel::warning, alert.message);
+  using Kind = SpendingAlert::Kind;
+  // Of costly jobs the budgets have told themselves, and of accounts whoever uses their keys.
+  if (alert.kind != Kind::costly_job && alert.kind != Kind::account_locked)
+    log_(LogLevel::warning, alert.message);
   std::unique_lock lock(mutex_);
   if (url_.empty() || waiting_.size() >= most_waiting) return;
   waiting_.push_back(alert);
@@ -42,12 +45,16 @@ void Alerts::send_all(const std::stop_token& stop) {
 }
 
 void Alerts::send(const std::string& url, const SpendingAlert& alert, const std::stop_token& stop) {
-  const Json body = Json::object({{"event", name_of(alert.kind)},
-                                  {"key", alert.key},
-                                  {"text", alert.message},
-                                  {"spent_usd", alert.spent.to_string()},
-                                  {"limit_usd", alert.limit.to_string()}});
-  HttpRequest request{.method = "POST", .url = url, .body = Body(body.dump())};
+  std::vector<std::pair<std::string, Json>> members{{"event", name_of(alert.kind)},
+                                                    {"text", alert.message}};
+  if (!alert.key.empty()) {
+    members.insert(members.end(), {{"key", alert.key},
+                                   {"spent_usd", alert.spent.to_string()},
+                                   {"limit_usd", alert.limit.to_string()}});
+  }
+  if (alert.kind == SpendingAlert::Kind::low_balance)
+    members.emplace_back("balance_usd", alert.limit.to_string());
+  HttpRequest request{.method = "POST", .url = url, .body = Body(Json::object(members).dump())};
   request.headers.add("Content-Type", "application/json");
   std::string fault;
   for (int attempt = 0; attempt < attempts && !stop.stop_requested(); ++attempt) {

@@ -26,6 +26,12 @@ void Background::end() {
   if (--running_ == 0) idle_.release();
 }
 
+bool Background::wait_for(Milliseconds time) {
+  if (!idle_.try_acquire_for(time)) return false;
+  idle_.release();
+  return true;
+}
+
 void Background::wait() {
   idle_.acquire();
   idle_.release();

@@ -7,6 +7,8 @@
 #include <semaphore>
 #include <stop_token>
 
+#include "falproxy/clock.hpp"
+
 namespace falproxy::app {
 
 /// Thread-safe.
@@ -23,6 +25,8 @@ class Background {
   void stop() { stop_.request_stop(); }
   /// After stop(): until all have ended.
   void wait();
+  /// The same, but not longer than that. False: some have not ended.
+  bool wait_for(Milliseconds time);
 
  private:
   void end();

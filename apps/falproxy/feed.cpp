@@ -37,7 +37,7 @@ void Feed::comment(std::string text) {
 }
 
 void Feed::preview(const Product& product, int index) {
-  Body written = write_(product, index);
+  Body written = write_(product, index, std::nullopt);
   std::unique_lock lock(mutex_);
   partial_ = std::move(written);
   begin_ = true;
@@ -46,11 +46,14 @@ void Feed::preview(const Product& product, int index) {
 
 // What comes last is left to the answer's end, which may have its own head.
 void Feed::completed(const Product& product, bool more) {
-  Body written = write_(product, std::nullopt);
+  if (!more) {
+    const std::lock_guard lock(mutex_);
+    return last_.push_back(product);
+  }
+  Body written = write_(product, std::nullopt, std::nullopt);
   std::unique_lock lock(mutex_);
   picture_bytes_ += written.size();
   pictures_.push_back(std::move(written));
-  if (!more) return;
   begin_ = true;
   ring(std::move(lock));
 }
@@ -105,6 +108,13 @@ std::optional<Underway> Feed::underway() {
 
 Body Feed::rest() {
   const std::lock_guard lock(mutex_);
+  const std::optional<Usd> cost =
+      outcome_.has_value() ? cost_of(outcome_->receipt) : std::optional<Usd>();
+  for (; !last_.empty(); last_.pop_front()) {
+    Body written = write_(last_.front(), std::nullopt, last_.size() == 1 ? cost : std::nullopt);
+    picture_bytes_ += written.size();
+    pictures_.push_back(std::move(written));
+  }
   return take();
 }
 

@@ -30,8 +30,10 @@ class Feed final : public Progress {
   static constexpr Seconds comment_interval{10};
   static constexpr std::string_view event_type = "text/event-stream; charset=utf-8";
 
-  /// The event that shows a product; with an index it is a preview.
-  using Write = std::function<Body(const Product&, std::optional<int> preview)>;
+  /// The event that shows a product; with an index it is a preview. `cost`: of the whole request;
+  /// none: it is not known, or not yet.
+  using Write =
+      std::function<Body(const Product&, std::optional<int> preview, std::optional<Usd> cost)>;
 
   Feed(Clock& clock, Kind kind, Milliseconds interval, Write write)
       : clock_(clock),
@@ -59,7 +61,8 @@ class Feed final : public Progress {
 
   // After the end.
   [[nodiscard]] Outcome& outcome() noexcept { return *outcome_; }
-  /// The pictures that did not go out on the way, in the order in which they came.
+  /// The pictures that did not go out on the way, in the order in which they came. The last one
+  /// tells what the request cost.
   [[nodiscard]] Body rest();
   /// Of all pictures, in bytes.
   [[nodiscard]] std::size_t picture_bytes() const noexcept { return picture_bytes_; }
@@ -87,6 +90,7 @@ class Feed final : public Progress {
   bool comment_is_new_ = false;
   Body partial_;
   std::deque<Body> pictures_;
+  std::deque<Product> last_;  // of the job that ended last
   std::size_t picture_bytes_ = 0;
 };
 

@@ -251,6 +251,8 @@ Body job_json(const RunStatus& status, std::optional<std::vector<Product>> produ
   job["progress"] = status.progress;
   if (status.queue_position.has_value()) job["queue_position"] = *status.queue_position;
   if (record.prompt.has_value()) job["prompt"] = *record.prompt;
+  const std::optional<Usd> cost = cost_of(record);
+  if (ended) job["cost_usd"] = cost ? ordered_json(cost->to_string()) : ordered_json();
   if (status.error.has_value()) {
     const auto error =
         ordered_json::parse(openai::write_error(*status.error, record.requested_model));
@@ -260,7 +262,9 @@ Body job_json(const RunStatus& status, std::optional<std::vector<Product>> produ
   if (!products.has_value()) return Body(std::move(text));
   text.back() = ',';
   Body body(text + "\"response\":");
-  body.append(openai::write(openai::image_response(*std::move(products))));
+  openai::ImageResponse response = openai::image_response(*std::move(products));
+  response.usage.cost = cost;
+  body.append(openai::write(response));
   body.append("}");
   return body;
 }

@@ -123,6 +123,10 @@ void write_media(Writer& writer, const MediaStatus& media) {
 void write_gauges(Writer& writer, const Gauges& gauges) {
   writer.single("uptime_seconds", "gauge", "Since the start.", gauges.uptime.count());
   writer.single("in_flight", "gauge", "Image requests that run now.", gauges.in_flight);
+  if (gauges.balance) {
+    writer.single("fal_balance_usd", "gauge", "What is left on fal's account.",
+                  gauges.balance->to_string());
+  }
   writer.single("body_memory_bytes", "gauge", "Memory that bodies in flight are taken to need.",
                 gauges.body_memory);
   writer.family("connections", "gauge", "Clients' connections now.");
@@ -209,6 +213,12 @@ void Metrics::add(const std::string& client, const std::string& model, Usd cost)
   sum = sum + cost;
 }
 
+void Metrics::add_correction(const std::string& client, const std::string& model, Usd difference) {
+  const std::lock_guard lock(mutex_);
+  Usd& sum = corrections_[{client, model}];
+  sum = sum + difference;
+}
+
 void Metrics::add_cost(const std::string& client, const std::string& model, Usd cost) {
   const std::lock_guard lock(mutex_);
   add(client, model, cost);
@@ -264,6 +274,15 @@ std::string Metrics::exposition(const Gauges& gauges) const {
       writer.sample("cost_usd_total",
                     fmt::format("key=\"{}\",model=\"{}\"", label(of.first), label(of.second)),
                     cost.to_string());
+    }
+    if (!corrections_.empty()) {
+      writer.family("cost_correction_usd", "gauge",
+                    "What fal's bills have added to it, or taken away, since the start.");
+    }
+    for (const auto& [of, difference] : corrections_) {
+      writer.sample("cost_correction_usd",
+                    fmt::format("key=\"{}\",model=\"{}\"", label(of.first), label(of.second)),
+                    difference.to_string());
     }
   }
   write_jobs(writer, gauges.runs);

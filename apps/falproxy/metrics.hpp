@@ -45,6 +45,7 @@ struct Gauges {
   std::vector<DocumentStatus> documents;
   StoreStatus state;
   std::optional<MediaStatus> media;  ///< none: no files are kept
+  std::optional<Usd> balance;        ///< of fal's account; none: not known
 };
 
 /// Thread-safe.
@@ -78,6 +79,8 @@ class Metrics {
   };
   /// Of a job that cost something after its request was recorded. `model`: as it is configured.
   void add_cost(const std::string& client, const std::string& model, Usd cost);
+  /// fal has billed so much more for a job than it was settled with; may be negative.
+  void add_correction(const std::string& client, const std::string& model, Usd difference);
   [[nodiscard]] Totals totals() const;
   /// Of the access key of that name.
   [[nodiscard]] Totals totals_of(std::string_view client) const;
@@ -98,7 +101,7 @@ class Metrics {
   std::map<std::tuple<std::string_view, std::string, int>, std::uint64_t> requests_;
   std::map<std::string, std::uint64_t> images_;
   std::map<std::string, double> billable_units_;
-  std::map<std::pair<std::string, std::string>, Usd> costs_;  // by client and model
+  std::map<std::pair<std::string, std::string>, Usd> costs_, corrections_;  // by client and model
   std::array<Histogram, std::tuple_size_v<Phases>> phases_;
   Totals totals_;
   std::map<std::string, Totals, std::less<>> of_clients_;

@@ -28,17 +28,18 @@ Members members_of(const Json& object) {
 // Of the plainest request there is: what is not known is left out.
 void add_price(Members& details, const CatalogModel& model, const profile::Profile& profile,
                const Budgets& budgets, const PriceTable& prices) {
-  const auto price = prices.find(model.endpoint.str());
-  if (price == prices.end()) return;
-  details.emplace_back("unit_price_usd", price->second.unit_price.to_string());
-  details.emplace_back("unit", price->second.unit);
+  if (const auto price = prices.find(model.endpoint.str()); price != prices.end()) {
+    details.emplace_back("unit_price_usd", price->second.unit_price.to_string());
+    details.emplace_back("unit", price->second.unit);
+  }
   Wish plain;
   plain.makes = profile.makes.value_or(Medium::image);
   plain.model = model.name;
   plain.prompt = "a lighthouse at dusk";
   const Result<plan::Plan> plan = plan::make_plan(plain, profile, model.settings, {});
-  if (!plan) return;
-  const std::optional<Usd> estimate = estimate_of(*plan, model.endpoint.str(), budgets);
+  // A request without a picture or a sound may be none.
+  const std::optional<Usd> estimate = plan ? estimate_of(*plan, model.endpoint.str(), budgets)
+                                           : budgets.estimate(model.endpoint.str(), {});
   if (estimate) details.emplace_back("estimate_usd", estimate->to_string());
 }
 

@@ -1,6 +1,8 @@
 // prices.hpp: what fal takes, asked for every hour: FAL_API_URL and PRICES_FILE.
 #pragma once
 
+#include <cstddef>
+#include <map>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -21,6 +23,9 @@ class PriceKeeper {
  public:
   /// Until fal is asked again.
   static constexpr Seconds interval{3600}, pause_after_fault{60};
+  /// What a call takes on average is asked for once a day, of so many endpoints at a time.
+  static constexpr Seconds usual_interval{24 * 3600};
+  static constexpr std::size_t most_usual = 50;
 
   struct Parts {
     Transport& transport;
@@ -41,6 +46,8 @@ class PriceKeeper {
  private:
   void publish();
   void tell(const std::string& trouble);
+  void ask_for_usual_costs(const fal::Addresses& fal, const Secret& key,
+                           const std::vector<std::string>& endpoints, const std::stop_token& stop);
 
   const Parts parts_;
   std::mutex mutex_;
@@ -50,6 +57,9 @@ class PriceKeeper {
   bool published_ = false;
   PriceTable told_;     // by fal
   PriceTable written_;  // in PRICES_FILE
+  UsualCosts usual_;
+  std::map<std::string, TimePoint> usual_due_;  // by endpoint
+  bool may_ask_usual_ = true;
   std::string trouble_;
 };
 

@@ -16,6 +16,7 @@
 #include "base/fmt.hpp"
 #include "base/handed.hpp"
 #include "base/random.hpp"
+#include "bills.hpp"
 #include "callbacks.hpp"
 #include "disk_store.hpp"
 #include "door.hpp"
@@ -24,6 +25,7 @@
 #include "falproxy/http_transport.hpp"
 #include "falproxy/key_ring.hpp"
 #include "falproxy/openssl_codecs.hpp"
+#include "falproxy/options.hpp"
 #include "falproxy/runner.hpp"
 #include "media_store/folder_store.hpp"
 #include "media_store/media_keeper.hpp"
@@ -40,7 +42,6 @@
 #include "state.hpp"
 #include "stored_keys.hpp"
 #ifdef FALPROXY_WITH_PNG
-#include "falproxy/options.hpp"
 #include "falproxy/png_masks.hpp"
 #endif
 
@@ -54,7 +55,10 @@ constexpr Seconds media_pause{5};
 // What has expired is forgotten at least as often.
 constexpr Seconds longest_pause{60};
 constexpr Seconds longest_look{60};
-constexpr std::size_t most_followed = 1'000;
+constexpr std::size_t page_of_open = 1'000, most_open = 100'000;
+// fal is asked so often to delete the files of a request.
+constexpr int forget_attempts = 3;
+constexpr Seconds forget_pause{5}, longest_forget{20};
 // What reports are made from is kept so long.
 constexpr Day spending_days = 400;
 // For the files of MEDIA_STORE.
@@ -62,7 +66,8 @@ constexpr std::size_t file_threads = 2;
 // After the grace: for cancelling at fal, and then for what fal no longer is waited for to end.
 constexpr Milliseconds cancel_time{3'500};
 constexpr Milliseconds last_time{1'000};
-static_assert(cancel_time + last_time < Service::longest_end);
+constexpr Milliseconds least_farewell{400}, longest_farewell{1'000};
+static_assert(cancel_time + least_farewell + last_time < Service::longest_end);
 
 std::function<double()> jitter() {
   return [random = std::make_shared<Random>()] { return random->share(); };
@@ -105,7 +110,18 @@ struct Service::Impl {
         budgets({.clock = clock,
                  .store = *state.spending,
                  .log = log_line(),
-                 .alert = [this](const SpendingAlert& alert) { alerts.add(alert); }}),
+                 .alert = [this](const SpendingAlert& alert) { alerts.add(alert); },
+                 .settled = [this](SettledJob job) { bills.add(std::move(job)); }}),
+        bills({.transport = *transport,
+               .clock = clock,
+               .store = *state.spending,
+               .budgets = budgets,
+               .log = log_line(),
+               .alert = [this](const SpendingAlert& alert) { alerts.add(alert); },
+               .corrected =
+                   [this](const Payer& payer, Usd difference) {
+                     metrics.add_correction(payer.client, payer.model, difference);
+                   }}),
         stored_keys(clock, *state.spending),
         prices({.transport = *transport,
                 .clock = clock,
@@ -123,7 +139,12 @@ struct Service::Impl {
                 .memory = &memory,
                 .state = state.store.get(),
                 .log = log_line(),
-                .purse = &budgets},
+                .purse = &budgets,
+                .account_locked =
+                    [this](std::string what) {
+                      alerts.add({.kind = SpendingAlert::Kind::account_locked,
+                                  .message = std::move(what)});
+                    }},
                runner_options_with_debug(settings)),
         keeper(make_keeper()),
         callbacks({.runner = runner,
@@ -156,6 +177,7 @@ struct Service::Impl {
              settings) {
     budgets.set_rows(settings.keys);
     prices.reload(settings);
+    bills.reload(settings);
   }
 
   LogLine log_line() {
@@ -202,8 +224,29 @@ struct Service::Impl {
                   const KeyRules* const row = rules->access.rules_of(owner);
                   return row != nullptr ? row->media_quota : std::nullopt;
                 },
+            .forget_at_fal = [this](const std::string& id,
+                                    const std::stop_token& stop) { forget_at_fal(id, stop); },
             .make_store = [this, place = *settings.media_store] { return make_store(place); }},
         *settings.media_store);
+  }
+
+  // On a fiber. Without FAL_ADMIN_KEY fal keeps what it has.
+  void forget_at_fal(const std::string& id, const std::stop_token& stop) {
+    const std::shared_ptr<const Rules> rules = door.rules();
+    const Settings& now = rules->settings;
+    if (now.fal_admin_key.empty() || !asks_for_prices(now)) return;
+    const HttpRequest request = fal::forget_request(fal_addresses(now), id, now.fal_admin_key);
+    std::string fault;
+    for (int attempt = 0; attempt < forget_attempts; ++attempt) {
+      if (attempt > 0 && !clock.sleep_until(clock.now() + forget_pause, stop)) break;
+      const auto got = fetch(*transport, request, clock.now() + longest_forget, stop, 64u << 10);
+      // 404: fal has nothing of it.
+      if (got && (got->head.status < 300 || got->head.status == 404)) return;
+      fault = got ? fmt::format("it answers {}", got->head.status) : got.error().message;
+      if (got && got->head.status < 500 && got->head.status != 429) break;
+    }
+    log.line(LogLevel::warning,
+             fmt::format("fal has not deleted the files of the request {}: {}", id, fault));
   }
 
   Result<std::shared_ptr<MediaStore>> make_store(const MediaPlace& place) {
@@ -246,6 +289,7 @@ struct Service::Impl {
     gauges.documents = catalog.status();
     gauges.state = state.status();
     if (keeper != nullptr) gauges.media = keeper->status();
+    gauges.balance = bills.balance();
     return gauges;
   }
 
@@ -282,12 +326,19 @@ struct Service::Impl {
         if (!clock.sleep_until(clock.now() + fault_pause, stop)) return;
       }
       prices.restore();
+      bills.restore();
     });
+    TimePoint prices_due = clock.now();
     while (!stop.stop_requested()) {
-      Seconds pause = PriceKeeper::pause_after_fault;
-      serving::safely([&] { pause = prices.refresh(catalog.models(), stop); });
-      clock.sleep_until(clock.now() + pause, stop);
+      if (clock.now() >= prices_due) {
+        Seconds pause = PriceKeeper::pause_after_fault;
+        serving::safely([&] { pause = prices.refresh(catalog.models(), stop); });
+        prices_due = clock.now() + pause;
+      }
+      serving::safely([&] { bills.look(stop); });
+      clock.sleep_until(std::min(prices_due, clock.now() + BillKeeper::interval), stop);
     }
+    serving::safely([&] { bills.save(); });
   }
 
   // On a fiber.
@@ -336,11 +387,19 @@ struct Service::Impl {
   // Runs that an earlier process has left, and that somebody may ask for.
   std::vector<RunRecord> left_open() {
     if (keeper == nullptr) return {};
-    const TimePoint until = clock.now() + longest_look;
-    const Handed<Result<std::vector<RunRecord>, StoreError>> found;
-    state.store->find(RunQuery::of_open(most_followed), until, found.callback());
-    const auto records = found.wait(clock, until);
-    return records && *records ? **records : std::vector<RunRecord>();
+    std::vector<RunRecord> all;
+    RunQuery query = RunQuery::of_open(page_of_open);
+    for (bool more = true; more && all.size() < most_open;) {
+      const TimePoint until = clock.now() + longest_look;
+      const Handed<Result<std::vector<RunRecord>, StoreError>> found;
+      state.store->find(query, until, found.callback());
+      const auto records = found.wait(clock, until);
+      if (!records || !*records) break;
+      more = (*records)->size() == page_of_open;
+      if (more) query.after = place_of((*records)->back());
+      all.insert(all.end(), (*records)->begin(), (*records)->end());
+    }
+    return all;
   }
 
   // What they have made meanwhile.
@@ -380,8 +439,10 @@ struct Service::Impl {
       log.line(
           LogLevel::info,
           fmt::format("{} runs of an earlier process were found: {} have brought something, {} "
-                      "failed, {} were cancelled since nobody asked for them, {} go on at fal",
-                      runs.found, runs.completed, runs.failed, runs.cancelled, runs.left));
+                      "failed, {} were cancelled since nobody asked for them, {} go on at fal; {} "
+                      "were being submitted, and fal had them",
+                      runs.found, runs.completed, runs.failed, runs.cancelled, runs.left,
+                      runs.found_at_fal));
       if (runs.uncertain == 0) return;
       log.line(LogLevel::warning,
                fmt::format("{} runs were being submitted when the earlier process ended: see fal's "
@@ -431,6 +492,7 @@ struct Service::Impl {
   KeyRing keys;
   Alerts alerts;
   Budgets budgets;
+  BillKeeper bills;
   StoredKeys stored_keys;
   PriceKeeper prices;
   Runner runner;
@@ -551,6 +613,7 @@ void Service::reload(Configuration configuration) {
   impl_->catalog.reload(catalog_options(next), std::move(configuration.models),
                         configuration.pinned);
   impl_->prices.reload(next);
+  impl_->bills.reload(next);
   impl_->alerts.reload(std::string(next.alert_url.reveal()));
   impl_->keys.reload(next.ai_keys, key_ring_options(next));
   impl_->runner.reload(impl_->runner_options_with_debug(next));
@@ -571,6 +634,7 @@ void Service::stop(Milliseconds grace) {
     while (busy() > 0 && impl.clock.now() < until) std::this_thread::sleep_for(Milliseconds(10));
   };
   wait(grace);
+  const TimePoint cancelled_by = impl.clock.now() + cancel_time;
   if (busy() > 0) {
     impl.server->stop_requests();
     wait(cancel_time);
@@ -583,6 +647,9 @@ void Service::stop(Milliseconds grace) {
   }
   impl.stop_chores.request_stop();
   impl.background.stop();
+  // Who is in the middle of something tells others so: a bucket that parts of a file go nowhere.
+  const auto left = std::chrono::duration_cast<Milliseconds>(cancelled_by - impl.clock.now());
+  impl.background.wait_for(std::clamp(left, least_farewell, longest_farewell));
   impl.waiter->end();
   impl.clock.end();
   wait(last_time);

@@ -26,12 +26,13 @@ enum Column : int {
   run,
   source,
   cost,
-  prompt
+  prompt,
+  fal_request_id
 };
 
 const std::string select =
     "SELECT id, state, owner, created, expires, size, content_type, extension, model, request_id, "
-    "run, source, cost, prompt FROM media ";
+    "run, source, cost, prompt, fal_request_id FROM media ";
 
 std::string_view bytes_of(const RunId& id) noexcept {
   return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
@@ -79,7 +80,8 @@ MediaRecord record_in(const Statement& row) {
                      .extension = text(Column::extension),
                      .model = text(Column::model),
                      .request_id = text(Column::request_id),
-                     .source = text(Column::source)};
+                     .source = text(Column::source),
+                     .fal_request_id = text(Column::fal_request_id)};
   if (!row.is_null(Column::run)) record.run = id_in(row.bytes(Column::run));
   if (!row.is_null(Column::cost)) record.cost = Usd{row.number(Column::cost)};
   if (!row.is_null(Column::prompt)) record.prompt = text(Column::prompt);
@@ -93,8 +95,8 @@ int MediaWriter::prepare(const Database& database) {
       database,
       {{&note_,
         "INSERT INTO media(id, state, owner, created, expires, size, content_type, extension, "
-        "model, request_id, run, source, cost, prompt) "
-        "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) "
+        "model, request_id, run, source, cost, prompt, fal_request_id) "
+        "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) "
         "ON CONFLICT(id) DO NOTHING"},
        {&change_, "UPDATE media SET state = ?2, size = ?3, content_type = ?4 WHERE id = ?1"},
        {&forget_, "DELETE FROM media WHERE id = ?1"}});
@@ -111,6 +113,7 @@ int MediaWriter::note(const std::vector<MediaRecord>& records) {
     note_.bind_text(12, record.source);
     record.cost ? note_.bind(13, record.cost->nano) : note_.bind_null(13);
     record.prompt ? note_.bind_text(14, *record.prompt) : note_.bind_null(14);
+    note_.bind_text(15, record.fal_request_id);
     if (const int code = note_.run(); code != SQLITE_OK) return code;
   }
   return SQLITE_OK;

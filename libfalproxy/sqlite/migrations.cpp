@@ -86,6 +86,27 @@ CREATE TABLE media(
 CREATE INDEX media_by_owner ON media(owner);
 CREATE INDEX media_by_expires ON media(expires);
 CREATE INDEX media_waiting ON media(row) WHERE state = 0;
+)sql"},
+                                   // `totals` is `spending` without the persons, who may be many:
+                                   // what most reports are made from.
+                                   {R"sql(
+ALTER TABLE media ADD COLUMN fal_request_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE spending ADD COLUMN corrected INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE totals(
+  day INTEGER NOT NULL,
+  client TEXT NOT NULL,
+  model TEXT NOT NULL,
+  requests INTEGER NOT NULL,
+  failures INTEGER NOT NULL,
+  artifacts INTEGER NOT NULL,
+  unpriced INTEGER NOT NULL,
+  units INTEGER NOT NULL,
+  cost INTEGER NOT NULL,
+  corrected INTEGER NOT NULL,
+  PRIMARY KEY(day, client, model)
+) STRICT, WITHOUT ROWID;
+INSERT INTO totals SELECT day, client, model, sum(requests), sum(failures), sum(artifacts),
+  sum(unpriced), sum(units), sum(cost), 0 FROM spending GROUP BY day, client, model;
 )sql"}};
 
 }  // namespace

@@ -64,6 +64,8 @@ struct Change : Operation {
   virtual void succeed() = 0;
   /// That it keeps in memory while it waits.
   [[nodiscard]] virtual std::size_t bytes() const { return 0; }
+  /// What it writes, if that is a record of a run.
+  [[nodiscard]] virtual const Row* written_row() const { return nullptr; }
 
   const bool is_lazy;
   TimePoint asked{};  ///< when it came
@@ -79,6 +81,7 @@ struct Write final : Change {
   void succeed() override { done(Done()); }
   void fail(const StoreError& error) override { done(error); }
   [[nodiscard]] std::size_t bytes() const override { return row.record.size(); }
+  [[nodiscard]] const Row* written_row() const override { return &row; }
 
   Row row;
   StateStore::Callback<Done> done = {};

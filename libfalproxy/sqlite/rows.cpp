@@ -40,6 +40,8 @@ bool is_newer(const RunRecord& a, const RunRecord& b) { return place_of(a) > pla
 
 }  // namespace
 
+std::string_view id_of(const Row& row) noexcept { return id_in(row.record); }
+
 Result<Row, StoreError> row_of(const RunRecord& record) {
   Result<std::string, StoreError> packed = pack(record);
   if (!packed) return std::move(packed).error();
@@ -155,12 +157,53 @@ int RowWriter::number_of(const std::string& name, std::int64_t& number) {
   return SQLITE_INTERNAL;
 }
 
+void RowWriter::write_with_next(const Row& row, std::optional<StoreError>& refused) {
+  earlier_[id_of(row)].push_back({&row, &refused});
+}
+
+// As if each had been written in its turn: it would have been refused if the store had the same
+// fence, or a higher one.
+int RowWriter::judge(const std::vector<Earlier>& earlier, std::int64_t owner,
+                     const std::optional<Stored>& stored) {
+  for (const Earlier& one : earlier) {
+    if (!stored || one.row->fence > stored->fence) continue;
+    bool is_there = false;
+    if (one.row->fence == stored->fence) {
+      std::optional<Stored> again;
+      if (const int code = find(*one.row, owner, again); code != SQLITE_OK) return code;
+      is_there = again && again->same_record;
+    }
+    if (!is_there)
+      *one.refused = outdated(static_cast<std::uint64_t>(one.row->fence),
+                              static_cast<std::uint64_t>(stored->fence));
+  }
+  return SQLITE_OK;
+}
+
 Written RowWriter::write(const Row& row) {
+  const auto earlier = earlier_.extract(id_of(row));
+  const std::vector<Earlier> done_with =
+      earlier.empty() ? std::vector<Earlier>() : earlier.mapped();
+  Written written = write_alone(row, done_with);
+  // If it is no record of that run, the others are written in its place.
+  for (const Earlier& one : done_with) {
+    if (written.code != SQLITE_OK || !written.refused || one.refused->has_value()) continue;
+    const Written alone = write_alone(*one.row, {});
+    *one.refused = alone.refused;
+    written.code = alone.code;
+    written.records += alone.records;
+    written.open += alone.open;
+  }
+  return written;
+}
+
+Written RowWriter::write_alone(const Row& row, const std::vector<Earlier>& done_with) {
   std::int64_t owner = 0, surface = 0;
   if (const int code = number_of(row.owner, owner); code != SQLITE_OK) return {.code = code};
   if (const int code = number_of(row.surface, surface); code != SQLITE_OK) return {.code = code};
   std::optional<Stored> stored;
   if (const int code = find(row, owner, stored); code != SQLITE_OK) return {.code = code};
+  if (const int code = judge(done_with, owner, stored); code != SQLITE_OK) return {.code = code};
   if (stored && row.fence <= stored->fence) {
     if (row.fence == stored->fence && stored->same_record) return {};
     return {.refused = outdated(static_cast<std::uint64_t>(row.fence),

@@ -29,6 +29,8 @@ struct Row {
 };
 /// Errors: those of pack().
 [[nodiscard]] Result<Row, StoreError> row_of(const RunRecord& record);
+/// The whole id of its run; valid as long as the row.
+[[nodiscard]] std::string_view id_of(const Row& row) noexcept;
 
 /// What one step of a transaction came to.
 struct Written {
@@ -49,11 +51,17 @@ class RowWriter {
   [[nodiscard]] int prepare(const Database& database);
 
   [[nodiscard]] Written write(const Row& row);
+  /// A row that is not written, as the next one of the same run, with a higher fence, says it all:
+  /// `refused` is set when that is written. Both must stay until then.
+  void write_with_next(const Row& row, std::optional<StoreError>& refused);
   [[nodiscard]] Written erase(const RunId& id);
   /// At most `limit` of those that expire at `now` or earlier.
   [[nodiscard]] Written forget(std::int64_t now, std::int64_t limit);
   /// After a transaction that was undone: the numbers of names may not hold.
-  void forget_names() { names_.clear(); }
+  void forget_names() {
+    names_.clear();
+    earlier_.clear();
+  }
 
  private:
   struct Stored;
@@ -61,10 +69,19 @@ class RowWriter {
                                 std::optional<Stored>& stored);
   [[nodiscard]] int find(const Row& row, std::int64_t owner, std::optional<Stored>& stored);
   [[nodiscard]] int number_of(const std::string& name, std::int64_t& number);
+  /// Those that are done with a row of that id, before it is written.
+  struct Earlier {
+    const Row* row;
+    std::optional<StoreError>* refused;
+  };
+  [[nodiscard]] Written write_alone(const Row& row, const std::vector<Earlier>& done_with);
+  [[nodiscard]] int judge(const std::vector<Earlier>& earlier, std::int64_t owner,
+                          const std::optional<Stored>& stored);
 
   Statement find_, find_by_id_, insert_, update_, update_open_, update_all_, erase_, forget_, name_,
       new_name_;
   std::unordered_map<std::string, std::int64_t> names_;
+  std::unordered_map<std::string_view, std::vector<Earlier>> earlier_;  // by id
 };
 
 /// Reads rows. For one thread.

@@ -1,7 +1,9 @@
 // spending_rows.hpp: charges, spending and texts as rows of their tables, and back.
 #pragma once
 
+#include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "database.hpp"
@@ -15,12 +17,18 @@ class SpendingWriter {
  public:
   [[nodiscard]] int prepare(const Database& database);
   [[nodiscard]] int charge(const std::vector<Charge>& charges);
+  /// Writes it with flush(): what has day, key, model and user in common becomes one write.
   [[nodiscard]] int add(const Spending& spending);
+  [[nodiscard]] int flush();
+  /// What was added since the last flush() is forgotten.
+  void drop() noexcept { added_.clear(); }
   [[nodiscard]] int forget_spending(Day day);
   [[nodiscard]] int put(const std::string& name, const std::string& text);
 
  private:
-  Statement charge_, add_, forget_, put_, drop_;
+  using Names = std::tuple<Day, std::string, std::string, std::string>;
+  Statement charge_, add_, add_total_, forget_, forget_totals_, put_, drop_;
+  std::map<Names, Spending> added_;
 };
 
 /// Reads them. For one thread. All give SQLite's code.

@@ -9,7 +9,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -78,6 +80,7 @@ struct SqliteStore::Impl : std::enable_shared_from_this<Impl> {
   void wait_for_group(Guard& guard);
   [[nodiscard]] Group take_group(Guard& guard);
   void commit(const Group& group, Guard& guard);
+  [[nodiscard]] static std::vector<std::size_t> last_writes(const Group& group);
   [[nodiscard]] int transact(const Group& group, std::vector<Written>& written, bool& committing);
   [[nodiscard]] int mend() const;
   void tell_health(const std::string& trouble);
@@ -339,6 +342,32 @@ int SqliteStore::Impl::mend() const {
   return busy == 0 ? SQLITE_OK : SQLITE_BUSY;
 }
 
+// Of the writes of one run that wait together, with rising fences, the last one says all; the
+// others are done with it.
+std::vector<std::size_t> SqliteStore::Impl::last_writes(const Group& group) {
+  struct Chain {
+    std::size_t last;
+    std::int64_t lowest_fence;
+  };
+  std::vector<std::size_t> done_by(group.size());
+  std::unordered_map<std::string_view, Chain> chains;
+  for (std::size_t i = group.size(); i-- > 0;) {
+    done_by[i] = i;
+    const Row* const row = group[i]->written_row();
+    if (row == nullptr) continue;
+    const auto [place, is_last] = chains.try_emplace(id_of(*row), Chain{i, row->fence});
+    if (is_last) continue;
+    Chain& chain = place->second;
+    if (row->fence < chain.lowest_fence) {
+      done_by[i] = chain.last;
+    } else {
+      chain.last = i;
+    }
+    chain.lowest_fence = row->fence;
+  }
+  return done_by;
+}
+
 int SqliteStore::Impl::transact(const Group& group, std::vector<Written>& written,
                                 bool& committing) {
   int code = SQLITE_OK;
@@ -354,16 +383,20 @@ int SqliteStore::Impl::transact(const Group& group, std::vector<Written>& writte
     is_full = full;
   }
   code = begin_it.run();
+  const std::vector<std::size_t> done_by = last_writes(group);
   for (std::size_t i = 0; i < group.size() && code == SQLITE_OK; ++i) {
-    written.push_back(group[i]->apply(rows));
+    written.push_back(done_by[i] == i ? group[i]->apply(rows) : Written{.steps = 1});
     code = written.back().code;
+    if (done_by[i] != i) rows.write_with_next(*group[i]->written_row(), written.back().refused);
   }
+  if (code == SQLITE_OK) code = spending_rows.flush();
   if (code == SQLITE_OK) {
     committing = true;
     code = commit_it.run();
   }
   if (code == SQLITE_OK) return code;
   rows.forget_names();
+  spending_rows.drop();
   is_shaken = true;
   if (sqlite3_get_autocommit(writing.get()) == 0) static_cast<void>(writing.run("ROLLBACK"));
   return code;

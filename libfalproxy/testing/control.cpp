@@ -21,6 +21,9 @@ constexpr Word<Step> steps[] = {
     {"document", Step::document}, {"upload_initiate", Step::upload_initiate},
     {"upload", Step::upload},     {"media", Step::media},
     {"pricing", Step::pricing},   {"sign", Step::sign},
+    {"estimate", Step::estimate}, {"bills", Step::bills},
+    {"balance", Step::balance},   {"history", Step::history},
+    {"forget", Step::forget},
 };
 constexpr Word<Wire> wires[] = {
     {"none", Wire::none},
@@ -194,7 +197,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeskStats, requests, connections, connections
                                    status_polls, streams, streams_open, cancels_late,
                                    cancels_unknown, document_requests, uploads, media_requests,
                                    unknown_paths, misplaced_keys, foreign_keys, elsewhere,
-                                   unknown_inputs, requests_by_key, faults)
+                                   unknown_inputs, requests_by_key, faults, forgotten)
 
 std::string to_json(const DeskStats& stats) { return dump(json(stats)); }
 

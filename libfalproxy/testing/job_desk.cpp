@@ -341,6 +341,15 @@ json JobDesk::picture_result(const Job& job, const std::string& origin,
                       });
 }
 
+double JobDesk::units_of(const Job& job) const {
+  Made made{.video = plan_video(*job.model, job.input),
+            .sound = plan_sound(*job.model, job.input),
+            .machine_seconds = job.inference_seconds(timeline_.now())};
+  if (!made.video && !made.sound)
+    made.pictures = plan_pictures(*job.model, job.input, job.seed).pictures;
+  return billed_units(*job.model, job.input, made);
+}
+
 DeskReply JobDesk::result_of(const Job& job, const std::string& origin) {
   const Outcome& outcome = *job.outcome;
   DeskReply reply{.status = outcome.status, .headers = {{"x-fal-request-id", job.id}}};
@@ -354,9 +363,11 @@ DeskReply JobDesk::result_of(const Job& job, const std::string& origin) {
   reply.headers.add("content-type", "application/json");
   if (outcome.status < 400) {
     const json result = picture_result(job, origin, 0);
-    reply.headers.add("x-fal-billable-units",
-                      billed_units(job.model->endpoint(),
-                                   plan_pictures(*job.model, job.input, job.seed).pictures));
+    const double units = units_of(job);
+    const auto whole = static_cast<std::int64_t>(units);
+    reply.headers.add("x-fal-billable-units", static_cast<double>(whole) == units
+                                                  ? std::to_string(whole)
+                                                  : json(units).dump());
     reply.body = Body(dump(result));
     return reply;
   }

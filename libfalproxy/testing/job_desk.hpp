@@ -36,6 +36,12 @@ class JobDesk {
     return queue_.find(route.request_id, route.app);
   }
 
+  [[nodiscard]] std::shared_ptr<Job> find(std::string_view id) const { return queue_.find(id); }
+  /// False: there is none.
+  bool forget(std::string_view id) { return queue_.forget(id); }
+  /// What is billed for a job that has ended well.
+  [[nodiscard]] double units_of(const Job& job) const;
+
   /// POST of an input. `input`: the parsed body.
   void submit(const Visit& visit, const Model& model, nlohmann::json input,
               const JobChange& change);

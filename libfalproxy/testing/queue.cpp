@@ -153,6 +153,13 @@ std::shared_ptr<Job> Queue::find(std::string_view id, std::string_view app) cons
   return found->second;
 }
 
+std::shared_ptr<Job> Queue::find(std::string_view id) const {
+  const auto found = jobs_.find(std::string(id));
+  return found == jobs_.end() ? nullptr : found->second;
+}
+
+bool Queue::forget(std::string_view id) { return jobs_.erase(std::string(id)) > 0; }
+
 bool Queue::cancel(const std::shared_ptr<Job>& job) {
   if (job->state == JobState::completed) return false;
   if (job->change.ignores_cancel) return true;

@@ -80,6 +80,10 @@ class Queue {
   void submit(const std::shared_ptr<Job>& job, std::optional<double> start_timeout_seconds);
   /// None where the id is unknown or belongs to another app.
   [[nodiscard]] std::shared_ptr<Job> find(std::string_view id, std::string_view app) const;
+  /// The same of whatever app.
+  [[nodiscard]] std::shared_ptr<Job> find(std::string_view id) const;
+  /// False: there is none.
+  bool forget(std::string_view id);
   /// False: the job has ended already.
   [[nodiscard]] bool cancel(const std::shared_ptr<Job>& job);
   /// How many jobs of the app are before this one, about.

@@ -136,7 +136,7 @@ Size size_of(const Model& model, const json& input) {
 }
 
 int count_of(const Model& model, const json& input) {
-  for (const char* name : {"num_images", "max_images", "num_samples"}) {
+  for (const char* name : {"num_images", "max_images", "num_samples", "num_results"}) {
     if (property(model, name) == nullptr) continue;
     const json* count = value_of(model, input, name);
     if (count != nullptr && count->is_number())

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "tariff.hpp"
-
 namespace falproxy::inline v0::testing {
 namespace {
 
@@ -37,7 +35,8 @@ Service::Service(Timeline& timeline, const DeskOptions& options, const Models& m
       answers_(timeline),
       storage_(answers_, stats_, encoder, options.picture_bytes),
       desk_(timeline, answers_, storage_, stats_, models, options),
-      router_(timeline, answers_, desk_, stats_) {}
+      router_(timeline, answers_, desk_, stats_),
+      platform_(options, models, answers_, desk_, storage_, stats_) {}
 
 void Service::connect(DeskWires& wires, FalDesk::Names names) {
   wires_ = &wires;
@@ -145,11 +144,10 @@ void Service::serve(const Visit& visit) {
   if (visit.route.wrong_method)
     return answers_.problem(visit.exchange, 405, "Method Not Allowed", {});
   if (takes_input(step)) return serve_input(visit);
-  if (!visit.route.request_id.empty()) return serve_job(visit);
+  if (!visit.route.request_id.empty() && step != Step::forget) return serve_job(visit);
   if (step == Step::document) return serve_document(visit);
-  if (step == Step::pricing) return serve_prices(visit);
   const Fault* fault = strike(visit, {}, {});
-  if (!spare(visit, {}, fault)) return;
+  if (!spare(visit, {}, fault) || platform_.serve(visit)) return;
   switch (step) {
     case Step::upload_initiate:
       return storage_.initiate(
@@ -229,27 +227,6 @@ void Service::serve_document(const Visit& visit) {
                             {});
   answers_.reply(visit.exchange, DeskReply{.headers = {{"content-type", "application/json"}},
                                            .body = model->text()});
-}
-
-void Service::serve_prices(const Visit& visit) {
-  if (!spare(visit, {}, strike(visit, {}, {}))) return;
-  json rows = json::array();
-  std::string_view query = visit.request.query;
-  while (!query.empty()) {
-    const std::string_view one = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(one.size() + 1, query.size()));
-    constexpr std::string_view name = "endpoint_id=";
-    const Model* model = one.starts_with(name) ? models_.find(one.substr(name.size())) : nullptr;
-    if (model == nullptr) continue;
-    const Tariff tariff = tariff_of(model->endpoint());
-    rows.push_back({{"endpoint_id", model->endpoint()},
-                    {"unit_price", json::parse(tariff.price)},
-                    {"unit", tariff.unit},
-                    {"currency", "USD"}});
-  }
-  const json answer = {{"prices", rows}, {"next_cursor", nullptr}, {"has_more", false}};
-  answers_.reply(visit.exchange, DeskReply{.headers = {{"content-type", "application/json"}},
-                                           .body = Body(answer.dump())});
 }
 
 void Service::serve_elsewhere(ExchangeId exchange, const DeskRequest& request) {

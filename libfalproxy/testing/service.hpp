@@ -12,6 +12,7 @@
 #include "falproxy/fal_desk.hpp"
 #include "faults.hpp"
 #include "job_desk.hpp"
+#include "platform.hpp"
 #include "router.hpp"
 #include "storage.hpp"
 #include "visit.hpp"
@@ -42,7 +43,6 @@ class Service {
   void serve_input(const Visit& visit);
   void serve_job(const Visit& visit);
   void serve_document(const Visit& visit);
-  void serve_prices(const Visit& visit);
   void serve_elsewhere(ExchangeId exchange, const DeskRequest& request);
   void serve_control(ExchangeId exchange, const DeskRequest& request);
   void control_faults(ExchangeId exchange, const DeskRequest& request);
@@ -66,6 +66,7 @@ class Service {
   Storage storage_;
   JobDesk desk_;
   RouterDesk router_;
+  Platform platform_;
 };
 
 }  // namespace falproxy::inline v0::testing

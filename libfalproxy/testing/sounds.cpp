@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
+#include <utility>
 
 namespace falproxy::inline v0::testing {
 namespace {
@@ -113,6 +114,21 @@ std::string format_word(const Model& model, const json& input) {
   return usual != nullptr && usual->is_string() ? usual->get<std::string>() : "wav";
 }
 
+// How long the input, or the document, wants it; 0: as long as its text takes.
+std::uint32_t milliseconds_in(const Model& model, const json& input) {
+  constexpr std::pair<const char*, double> names[] = {
+      {"duration", 1000}, {"seconds_total", 1000}, {"music_length_ms", 1}};
+  const json* properties = member(model.input(), "properties");
+  for (const auto& [name, factor] : names) {
+    const json* known = properties == nullptr ? nullptr : member(*properties, name);
+    const json* length = member(input, name);
+    if (length == nullptr && known != nullptr) length = member(model.resolve(*known), "default");
+    if (known != nullptr && length != nullptr && length->is_number())
+      return static_cast<std::uint32_t>(std::clamp(length->get<double>() * factor, 0.0, 6e5));
+  }
+  return 0;
+}
+
 struct Heard {
   std::string_view word;
   double start, end;
@@ -179,6 +195,8 @@ std::optional<Sound> plan_sound(const Model& model, const json& input) {
   const std::string text = text_in(input);
   Sound sound{.milliseconds = static_cast<std::uint32_t>(
                   std::clamp<std::size_t>(text.size() * 1000 / 15, 200, longest))};
+  if (const std::uint32_t wanted = milliseconds_in(model, input); wanted > 0)
+    sound.milliseconds = wanted;
   for (const char c : text) sound.variant = sound.variant * 31 + static_cast<unsigned char>(c);
   sound.variant %= 32;
   const std::string word = format_word(model, input);

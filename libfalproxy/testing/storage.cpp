@@ -101,6 +101,10 @@ void Storage::media(const Visit& visit) {
   ++stats_.media_requests;
   const std::string_view path = visit.request.path;
   const std::string_view name = path.substr(path.rfind('/') + 1);
+  for (const std::string& job : forgotten_) {
+    if (name.find(job) != std::string_view::npos)
+      return answers_.problem(visit.exchange, 404, "Not Found", {});
+  }
   if (visit.request.parameter("identity") != "falsim") {
     if (name.starts_with("forbid.")) return answers_.problem(visit.exchange, 403, "Forbidden", {});
     if (name.starts_with("hide.")) return answers_.problem(visit.exchange, 404, "Not Found", {});

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,8 @@ class Storage {
   void initiate(const Visit& visit, const std::string& upload_origin);
   void upload(const Visit& visit);
   void media(const Visit& visit);
+  /// What a job has made is not there any more.
+  void forget(std::string job) { forgotten_.insert(std::move(job)); }
   /// A link that opens a file whoever may have it.
   void sign(const Visit& visit);
 
@@ -61,6 +64,7 @@ class Storage {
   std::deque<std::string> order_;  // paths, oldest first: those are forgotten first
   std::size_t uploaded_bytes_ = 0;
   std::uint64_t next_ = 1;
+  std::set<std::string> forgotten_;  // jobs
 };
 
 }  // namespace falproxy::inline v0::testing

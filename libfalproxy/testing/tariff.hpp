@@ -1,37 +1,42 @@
-// tariff.hpp: the prices that the desk invents, and what it bills by them: from the pictures that
-// it has made.
+// tariff.hpp: the prices that the desk invents, one for each kind of unit, and what it bills by
+// them: counted from the files that it has made, by code that knows nothing of who estimates.
 #pragma once
 
-#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "documents.hpp"
 #include "pictures.hpp"
+#include "sounds.hpp"
+#include "videos.hpp"
 
 namespace falproxy::inline v0::testing {
 
 struct Tariff {
-  std::string_view unit;
-  std::string_view price;  ///< US dollars for one, as JSON
-  bool by_area;            ///< of each picture, in begun megapixels
+  /// What is counted.
+  enum class By { pictures, area, seconds, minutes, characters, requests, machine };
+  By by = By::pictures;
+  std::string_view unit;     ///< in fal's words
+  double price = 0;          ///< US dollars for one
+  double usual_units = 1;    ///< of one request
+  [[nodiscard]] double usual_cost() const noexcept { return price * usual_units; }
 };
 
-/// By the family that an endpoint is of.
-[[nodiscard]] inline Tariff tariff_of(std::string_view endpoint) {
-  if (endpoint.find("flux") != std::string_view::npos) return {"megapixels", "0.025", true};
-  return {"images", "0.04", false};
-}
+/// By what a model makes, and among models that make the same by their ids.
+[[nodiscard]] const Tariff& tariff_of(const Model& model);
 
-/// For the header x-fal-billable-units.
-[[nodiscard]] inline std::string billed_units(std::string_view endpoint,
-                                              const std::vector<Picture>& pictures) {
-  if (!tariff_of(endpoint).by_area) return std::to_string(pictures.size());
-  constexpr std::uint64_t megapixel = 1 << 20;
-  std::uint64_t units = 0;
-  for (const Picture& picture : pictures)
-    units += (std::uint64_t{picture.width} * picture.height + megapixel - 1) / megapixel;
-  return std::to_string(units);
-}
+/// The files of one job.
+struct Made {
+  std::vector<Picture> pictures = {};
+  std::optional<Video> video = {};
+  std::optional<Sound> sound = {};
+  double machine_seconds = 0;
+};
+/// In units of the model's tariff.
+[[nodiscard]] double billed_units(const Model& model, const nlohmann::json& input,
+                                  const Made& made);
 
 }  // namespace falproxy::inline v0::testing

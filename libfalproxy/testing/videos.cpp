@@ -191,11 +191,12 @@ std::optional<Video> plan_video(const Model& model, const json& input) {
   if (outputs == nullptr || member(*outputs, "video") == nullptr) return std::nullopt;
   Video video;
   take_size(model, input, video);
-  for (const char* name : {"frames_per_second", "fps", "frame_rate"}) {
+  for (const char* name : {"frames_per_second", "fps", "frame_rate", "export_fps"}) {
     if (const double rate = number_in(value_of(model, input, name)); rate >= 1)
       video.rate = static_cast<std::uint32_t>(rate);
   }
-  const double frames = number_in(value_of(model, input, "num_frames"));
+  double frames = number_in(value_of(model, input, "num_frames"));
+  if (frames < 1) frames = number_in(value_of(model, input, "number_of_frames"));
   const double seconds = number_in(value_of(model, input, "duration"));
   if (frames >= 1) {
     video.frames = static_cast<std::uint32_t>(frames);

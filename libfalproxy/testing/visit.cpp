@@ -16,6 +16,10 @@ constexpr Fixed fixed_routes[] = {
     {"PUT", "/upload/", Step::upload},
     {"GET", "/files/", Step::media},
     {"GET", "/v1/models/pricing", Step::pricing},
+    {"POST", "/v1/models/pricing/estimate", Step::estimate},
+    {"GET", "/v1/models/billing-events", Step::bills},
+    {"GET", "/v1/account/billing", Step::balance},
+    {"GET", "/v1/models/requests/by-endpoint", Step::history},
     {"POST", "/v1/storage/files/sign", Step::sign},
 };
 
@@ -62,6 +66,13 @@ Route route(const DeskRequest& request, bool run) {
     if (row.path.back() == '/' ? path.starts_with(row.path) : path == row.path) {
       return {.step = row.step, .wrong_method = !is_method(request.method, row.method)};
     }
+  }
+  constexpr std::string_view requests = "/v1/models/requests/", payloads = "/payloads";
+  if (path.starts_with(requests) && path.ends_with(payloads)) {
+    const std::string_view of = path.substr(requests.size());
+    return {.step = Step::forget,
+            .request_id = of.substr(0, of.size() - payloads.size()),
+            .wrong_method = request.method != "DELETE"};
   }
   constexpr std::string_view marker = "/requests/";
   if (const std::size_t at = id.find(marker); at != std::string_view::npos) {

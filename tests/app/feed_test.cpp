@@ -14,9 +14,17 @@ using namespace std::chrono_literals;
 
 Product picture(std::string base64) { return {.content = Body(std::move(base64))}; }
 
-Body written(const Product& product, std::optional<int>) { return product.content; }
+Body written(const Product& product, std::optional<int>, std::optional<Usd> cost) {
+  Body body = product.content;
+  if (cost) body.append(" for " + cost->to_string());
+  return body;
+}
 
-Outcome good_end() { return {.response = std::vector<Product>(1), .receipt = {}}; }
+Outcome good_end() {
+  Outcome end{.response = std::vector<Product>(1), .receipt = {}};
+  end.receipt.jobs.emplace_back().cost = Usd{20'000'000};
+  return end;
+}
 
 struct Ticking {
   testing::VirtualClock clock;
@@ -74,6 +82,7 @@ TEST_CASE("a picture goes out as soon as it is there, but the last one with the 
   Ticking t(Kind::events);
   t.after(1s, [&] { t.feed.completed(picture("first"), true); });
   t.after(2s, [&] {
+    t.feed.completed(picture("second"), false);
     t.feed.completed(picture("last"), false);
     t.feed.end(good_end());
   });
@@ -82,8 +91,8 @@ TEST_CASE("a picture goes out as soon as it is there, but the last one with the 
   CHECK(t.feed.next().str().find("first") != std::string::npos);
   CHECK(t.feed.next().empty());
   const std::string rest = t.feed.rest().str();
-  CHECK(rest.find("last") != std::string::npos);
-  CHECK(rest.find("first") == std::string::npos);
+  // The last one alone tells what all cost.
+  CHECK(rest == "secondlast for 0.02");
   CHECK(t.feed.picture_bytes() > rest.size());
 }
 

@@ -262,6 +262,29 @@ TEST_CASE("prompts stand in the records only with KEEP_PROMPTS") {
   CHECK(at(world.listed().body, "data.0").find("prompt").has_value() == false);
 }
 
+TEST_CASE("with an administrator's key what is deleted here is deleted at fal, too") {
+  for (const bool has_key : {true, false}) {
+    CAPTURE(has_key);
+    const Keeping world("",
+                        has_key ? Environment{{"FAL_ADMIN_KEY", "admin:secret"}} : Environment());
+    const std::string address = world.kept();
+    const std::string request = world.served.sim.submits().at(0).request_id;
+    const std::string path = "/v1/falproxy/media/" + id_in(address);
+    CHECK(world.ask(path, key_field(), "DELETE").status == 200);
+    CHECK(world.ask(address).status == 404);
+    if (!has_key) {
+      CHECK(world.served.sim.stats().forgotten.empty());
+      continue;
+    }
+    CHECK(world.served.sim.wait_for([&](const falsim::FalsimStats& stats) {
+      return stats.forgotten == std::vector<std::string>{request};
+    }));
+    // What fal has of others stays.
+    world.kept(R"({"model":"flux","prompt":"another","response_format":"url","size":"64x64"})");
+    CHECK(world.served.sim.stats().forgotten.size() == 1);
+  }
+}
+
 TEST_CASE("deleting one of two equal pictures of two owners leaves the other") {
   const Keeping world("", {{"ACCESS_KEYS", "ann=ann-has-a-long-key,bob=bob-has-a-long-key"}});
   const std::string same =

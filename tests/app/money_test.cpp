@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "configuration.hpp"
 #include "folder.hpp"
 #include "program.hpp"
 #include "raw_client.hpp"
@@ -44,14 +45,19 @@ Environment with_budget(const testing::Folder& folder, const std::string& row) {
 struct MoneyServed {
   explicit MoneyServed(const std::string& row) : server(with_budget(folder, row)) {
     server.wait_for_documents();
-    // What was spent is known a moment after the start, and then the prices.
     CHECK(test::eventually([&] {
       return get("/v1/models", money_ann).body.find("unit_price_usd") != std::string::npos;
     }));
   }
   [[nodiscard]] Received ask(const std::string& body, const std::string& fields = {}) const {
-    RawClient client(server.port());
-    return client.exchange(test::post(money_pictures, body, money_ann + fields));
+    // What was spent is known a moment after the start.
+    Received got;
+    CHECK(test::eventually([&] {
+      RawClient client(server.port());
+      got = client.exchange(test::post(money_pictures, body, money_ann + fields));
+      return got.body.find("What is spent cannot be noted now") == std::string::npos;
+    }));
+    return got;
   }
   [[nodiscard]] Received get(const std::string& path, const std::string& key) const {
     RawClient client(server.port());
@@ -86,18 +92,24 @@ TEST_CASE("of 200 requests at once on a budget for seven, seven are submitted; a
     }
     return statuses;
   };
-  // What was spent is known a moment after the start.
-  std::map<int, int> statuses = ask_all(0);
-  for (int tries = 1; tries < 50 && statuses[429] == 0; ++tries) statuses = ask_all(tries * 200);
+  // What was spent is known a moment after the start, and until then it is 503. What there is no
+  // room for at all is never submitted.
+  const auto wait_for_budgets = [&] {
+    CHECK(test::eventually([&] {
+      RawClient client(program->port());
+      return client.exchange(test::post(money_pictures, money_body(0, R"(,"n":8)"), money_ann))
+                 .status == 429;
+    }));
+  };
+  wait_for_budgets();
+  const std::map<int, int> statuses = ask_all(0);
   CHECK(sim.stats().submits == 7);
-  CHECK(statuses[200] + statuses[429] == 200);
+  CHECK(statuses == std::map<int, int>{{200, 7}, {429, 193}});
   program->signal(SIGKILL);
   REQUIRE(program->wait(Seconds(20)) == 128 + SIGKILL);
   program = std::make_unique<Program>(sim, settings);
-  std::map<int, int> again = ask_all(100'000);
-  for (int tries = 1; tries < 50 && again[429] == 0; ++tries)
-    again = ask_all(100'000 + tries * 200);
-  CHECK(again[429] == 200);
+  wait_for_budgets();
+  CHECK(ask_all(100'000) == std::map<int, int>{{429, 200}});
   CHECK(sim.stats().submits == 7);
 }
 
@@ -142,6 +154,7 @@ TEST_CASE("an answer tells what it cost, and what is left") {
   CHECK(at(got.body, "usage.cost").as_number() == 0.03);
   const Received streamed = world.ask(money_body(2, R"(,"stream":true)"));
   CHECK(streamed.body.find("x-falproxy-cost-usd: 0.01\n") != std::string::npos);
+  CHECK(streamed.body.find(R"("cost":0.01})") != std::string::npos);
   CHECK(streamed.body.find("x-falproxy-budget-remaining-usd: 0.96\n") != std::string::npos);
 }
 
@@ -195,6 +208,27 @@ TEST_CASE("prices come from fal, and what a request would cost is told before it
   }
 }
 
+TEST_CASE("prices that a reload takes out of PRICES_FILE do not count any more") {
+  const testing::Folder folder;
+  const Served server(with_budget(folder, R"("unknown_price": "refuse", "budget": "1.00/day")"));
+  server.wait_for_documents();
+  const auto ask = [&] {
+    RawClient client(server.port());
+    return client.exchange(test::post(money_pictures, money_body(1), money_ann)).status;
+  };
+  REQUIRE(test::eventually([&] { return ask() == 200; }));
+  write_file(folder.path() / "prices.json", "{}");
+  auto next = load_configuration(
+      "/dev/null", server.environment({{"KEYS_FILE", (folder.path() / "keys.json").string()},
+                                       {"PRICES_FILE", (folder.path() / "prices.json").string()},
+                                       {"STATE_DIR", (folder.path() / "state").string()},
+                                       {"SUPPORTED_MODELS", "flux:fal-ai/flux/dev"}}));
+  REQUIRE(next.has_value());
+  server.service->reload(std::move(next).value());
+  CHECK(ask() == 400);
+  CHECK(server.get("/v1/models/flux").body.find("unit_price_usd") == std::string::npos);
+}
+
 TEST_CASE("usage is told by day, key, model and user, to each key its own") {
   const MoneyServed world(R"("user_header": "X-OpenWebUI-User-Id")");
   CHECK(world.ask(money_body(1, R"(,"n":2)"), "X-OpenWebUI-User-Id: u1\r\n").status == 200);
@@ -223,7 +257,7 @@ TEST_CASE("usage is told by day, key, model and user, to each key its own") {
   CHECK(at(usage("?start=2020-01-01&end=2020-12-31").body, "data").size() == 0);
   const Received csv = usage("?group_by=user&format=csv");
   CHECK(csv.header("content-type") == "text/csv; charset=utf-8");
-  CHECK(csv.body.find("\"u1\",1,0,2,2,0.02,0\r\n") != std::string::npos);
+  CHECK(csv.body.find("\"u1\",1,0,2,2,0.02,0,0.00\r\n") != std::string::npos);
   for (const char* wrong :
        {"?start=x", "?group_by=cat", "?format=xml", "?start=2026-01-02&end=2026-01-01"}) {
     CAPTURE(wrong);
@@ -255,6 +289,86 @@ TEST_CASE("an alert is posted when a budget is spent") {
            std::string::npos;
   }));
   CHECK(server.log().find("of-an-alert") == std::string::npos);
+}
+
+// A server that asks fal for prices, and knows them.
+Served priced(const Environment& more, falsim::FalsimOptions options = Served::quick()) {
+  falsim::Falsim sim = std::move(falsim::Falsim::start(std::move(options))).value();
+  const std::string api = sim.api_url();
+  return Served(more, std::move(sim),
+                [&](const falsim::Falsim&) { return Environment{{"FAL_API_URL", api}}; });
+}
+
+TEST_CASE("the object of a job and of a video tells what it cost") {
+  const Served server =
+      priced({{"SUPPORTED_MODELS", "flux:fal-ai/flux/dev,clip:falsim/clip/text-to-video"}});
+  server.wait_for_documents();
+  for (const std::string model : {"flux", "clip"}) {
+    REQUIRE(test::eventually([&] {
+      return server.get("/v1/models/" + model).body.find("unit_price_usd") != std::string::npos;
+    }));
+  }
+  const auto ended = [&](const std::string& path) {
+    std::string body;
+    REQUIRE(test::eventually([&] {
+      body = server.get(path).body;
+      return text_at(body, "status") == "completed";
+    }));
+    return body;
+  };
+  const Received begun =
+      server.post(money_pictures, money_body(1, R"(,"n":2)"), "Prefer: respond-async\r\n");
+  REQUIRE(begun.status == 202);
+  const std::string job = ended("/v1/falproxy/jobs/" + text_at(begun.body, "id"));
+  CHECK(text_at(job, "cost_usd") == "0.05");
+  CHECK(at(job, "response.usage.cost").as_number() == 0.05);
+  const Received filming =
+      server.post("/v1/videos", R"({"model":"clip","prompt":"a fox","seconds":"8"})");
+  REQUIRE(filming.status == 200);
+  CHECK(at(filming.body, "falproxy").is_null());
+  const std::string video = ended("/v1/videos/" + text_at(filming.body, "id"));
+  const std::string cost = text_at(video, "falproxy.cost_usd");
+  CHECK_FALSE(cost.empty());
+  // All that a job cost, and all that was reported.
+  const std::string models = server.get("/v1/falproxy/usage?group_by=model").body;
+  CHECK(models.find("\"cost_usd\":" + cost) != std::string::npos);
+}
+
+TEST_CASE("what a call takes on average is told where nobody knows its units beforehand") {
+  const Served server = priced({{"SUPPORTED_MODELS", "hear:falsim/listener,flux:fal-ai/flux/dev"}});
+  server.wait_for_documents();
+  REQUIRE(test::eventually([&] {
+    return server.get("/v1/models/hear").body.find("estimate_usd") != std::string::npos;
+  }));
+  const std::string model = server.get("/v1/models/hear").body;
+  CHECK(model.find(R"("unit":"compute seconds")") != std::string::npos);
+  CHECK(model.find(R"("estimate_usd":"0.0027")") != std::string::npos);
+  // What is known is told as it is.
+  CHECK(server.get("/v1/models/flux").body.find(R"("estimate_usd":"0.025")") != std::string::npos);
+}
+
+TEST_CASE("an alert is posted when fal locks an account, and when little is left on it") {
+  falsim::FalsimOptions options = Served::quick();
+  options.balance = 2;
+  falsim::Falsim sim = std::move(falsim::Falsim::start(options)).value();
+  const std::string api = sim.api_url(), elsewhere = sim.elsewhere_url();
+  const Served server({}, std::move(sim), [&](const falsim::Falsim&) {
+    return Environment{{"FAL_API_URL", api},
+                       {"FAL_ADMIN_KEY", "admin:secret"},
+                       {"ALERT_URL", elsewhere + "/alerts"}};
+  });
+  server.wait_for_documents();
+  const auto alerts = [&](std::uint64_t wanted) {
+    return [wanted](const falsim::FalsimStats& s) { return s.elsewhere >= wanted; };
+  };
+  CHECK(server.sim.wait_for(alerts(1)));
+  CHECK(server.log().find("2.00 USD are left on fal's account") != std::string::npos);
+  CHECK(server.get("/metrics").body.find("falproxy_fal_balance_usd 2.00") != std::string::npos);
+  server.sim.add_fault(*falsim::Fault::preset("exhausted"));
+  CHECK(server.post(money_pictures, money_body(1)).status >= 400);
+  CHECK(server.sim.wait_for(alerts(2)));
+  CHECK(server.log().find("of-an-alert") == std::string::npos);
+  CHECK(server.log().find("admin:secret") == std::string::npos);
 }
 
 }  // namespace falproxy::app

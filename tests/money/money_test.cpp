@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <string>
+#include <vector>
 
 namespace falproxy {
 namespace {
@@ -130,6 +131,33 @@ TEST_CASE("a budget is an amount and a window") {
     CAPTURE(text);
     CHECK_FALSE(Budget::parse(text).has_value());
   }
+}
+
+TEST_CASE(
+    "bills are read exactly, one for each request, and what is not said in full is left out") {
+  const auto read = [](const char* text) { return read_bills(*Json::parse(text)); };
+  CHECK(read(R"({"billing_events":[
+      {"request_id":"a","cost_total":0.1,"cost_estimate_nano_usd":22500001},
+      {"request_id":"b","cost_total":0.5,"cost_estimate_nano_usd":null},
+      {"request_id":"a","cost_total":0.25},
+      {"request_id":"c"}, {"request_id":"","cost_total":1}, {"cost_total":1}, 7,
+      {"request_id":"d","cost_total":-1}, {"request_id":"e","cost_total":1,"currency":"EUR"}]})") ==
+        std::vector<Bill>{{"a", Usd{272'500'001}}, {"b", Usd{500'000'000}}});
+  CHECK(read(R"({"billing_events":[]})")->empty());
+  CHECK_FALSE(read("{}"));
+  CHECK_FALSE(read("[]"));
+}
+
+TEST_CASE("averages and balances are read, or are not known") {
+  const auto usual = [](const char* text) { return read_usual_cost(*Json::parse(text)); };
+  CHECK(usual(R"({"total_cost":0.04,"currency":"USD"})") == Usd{40'000'000});
+  CHECK_FALSE(usual(R"({"total_cost":0.04,"currency":"EUR"})"));
+  CHECK_FALSE(usual("{}"));
+  const auto balance = [](const char* text) { return read_balance(*Json::parse(text)); };
+  CHECK(balance(R"({"credits":{"current_balance":24.5,"currency":"USD"}})") == Usd{24'500'000'000});
+  CHECK(balance(R"({"credits":{"current_balance":-0.5}})") == Usd{-500'000'000});
+  CHECK_FALSE(balance(R"({"credits":{"current_balance":"24.5"}})"));
+  CHECK_FALSE(balance(R"({"username":"x"})"));
 }
 
 }  // namespace falproxy

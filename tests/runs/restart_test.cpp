@@ -292,6 +292,98 @@ TEST_CASE("after a restart the jobs that fal has are followed to their end") {
   CHECK(world.restart(2).recover({}).value() == Recovered{});
 }
 
+namespace {
+
+// What fal lists of the account, and no other request of its.
+Script history_of(const HttpRequest& request, const ScriptedFal& fal, std::size_t times) {
+  CHECK(request.url.starts_with(
+      "https://api.fal.ai/v1/models/requests/by-endpoint?endpoint_id=fal-ai/flux/dev&start="));
+  nlohmann::json items = nlohmann::json::array();
+  for (std::size_t i = 0; i < times; ++i) {
+    const std::string id = i == 0 ? "job-1" : "another-" + std::to_string(i);
+    items.push_back(
+        {{"request_id", id}, {"json_input", nlohmann::json::parse(fal.jobs.at(0).input)}});
+  }
+  items.push_back({{"request_id", "of-another-input"}, {"json_input", {{"prompt", "a cat"}}}});
+  return answer(200, nlohmann::json{{"items", items}}.dump());
+}
+
+}  // namespace
+
+TEST_CASE(
+    "what was being submitted when the process ended is looked for at fal, and gone on with") {
+  Restarted world;
+  const Outcome once = world.first->handle(request_for("flux"), world.keyed());
+  REQUIRE(once.response);
+  std::size_t listed = 1;
+  int too_early = 0;
+  world.fal.fault = [&](const HttpRequest& request) -> std::optional<Script> {
+    if (request.url.find("/models/requests/") == std::string::npos) return std::nullopt;
+    return history_of(request, world.fal, too_early-- > 0 ? 0 : listed);
+  };
+  SUBCASE("by the next process") {
+    Runner& runner = world.restart(0, {.looks_for_lost_jobs = true});
+    too_early = 2;
+    CHECK(runner.recover({}).value() == Recovered{.found = 1, .completed = 1, .found_at_fal = 1});
+    CHECK(world.records().at(0).state == RunState::completed);
+    CHECK(only_content(runner.handle(request_for("flux"), world.keyed())) == only_content(once));
+  }
+  SUBCASE("by a repeat") {
+    Runner& runner = world.restart(0, {.looks_for_lost_jobs = true});
+    const Outcome again = runner.handle(request_for("flux"), world.keyed());
+    CHECK(only_content(again) == only_content(once));
+    CHECK(again.receipt.recovered);
+  }
+  SUBCASE("of two equal requests nobody can say which it is") {
+    listed = 2;
+    Runner& runner = world.restart(0, {.looks_for_lost_jobs = true});
+    CHECK(runner.recover({}).value() == Recovered{.found = 1, .uncertain = 1});
+    CHECK(runner.handle(request_for("flux"), world.keyed()).response.error().kind ==
+          ErrorKind::job_uncertain);
+  }
+  SUBCASE("fal has none of it") {
+    listed = 0;
+    Runner& runner = world.restart(0, {.looks_for_lost_jobs = true});
+    CHECK(runner.recover({}).value() == Recovered{.found = 1, .uncertain = 1});
+    for (int i = 0; i < 10; ++i) {
+      CHECK(runner.handle(request_for("flux"), world.keyed()).response.error().kind ==
+            ErrorKind::job_uncertain);
+    }
+    // A repeat asks, but not for ever.
+    CHECK(world.transport.count("GET https://api.fal.ai/v1/models/requests/") < 30);
+  }
+  SUBCASE("the key may not") {
+    Runner& runner = world.restart(0, {.looks_for_lost_jobs = true});
+    world.fal.fault = fail_on("/models/requests/", answer(403, "{}"), 1000);
+    CHECK(runner.handle(request_for("flux"), world.keyed()).response.error().kind ==
+          ErrorKind::job_uncertain);
+  }
+  CHECK(world.submits() == 1);
+  CHECK(world.leases() == 0);
+}
+
+TEST_CASE("more than a thousand open runs are all followed after a restart") {
+  Restarted world;
+  REQUIRE(world.first->handle(request_for("flux"), world.keyed()).response);
+  Runner& runner = world.restart(1);
+  constexpr std::size_t runs = 2'345;
+  const RunRecord one = world.before.steps.at(1).begin()->second;
+  for (std::size_t i = 1; i < runs; ++i) {
+    RunRecord more = one;
+    more.id.bytes[0] = static_cast<std::uint8_t>(i % 256);
+    more.id.bytes[1] = static_cast<std::uint8_t>(i / 256);
+    more.id.bytes[2] = 1;
+    more.digest[0] = more.id.bytes[0];
+    more.digest[1] = more.id.bytes[1];
+    more.key_hash.reset();
+    // Many of one moment, which a page may end within.
+    more.created = one.created - Milliseconds(i / 500);
+    world.after->write(more, Durability::durable, world.clock.now() + 1s,
+                       [](const auto& done) { REQUIRE(done); });
+  }
+  CHECK(runner.recover({}).value() == Recovered{.found = runs, .completed = runs});
+}
+
 TEST_CASE("a job that nobody asks for is cancelled ten seconds after the restart, if it waits") {
   Restarted world;
   const std::string waits = R"({"status":"IN_QUEUE","queue_position":3})";

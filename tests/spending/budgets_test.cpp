@@ -318,4 +318,55 @@ TEST_CASE("a chat holds no more than a job may cost, and its reserve is no estim
   CHECK(free.alerts.empty());
 }
 
+TEST_CASE("an average is told where nothing else is known, and is no known cost") {
+  Spenders world({row_of("ann", "1/day"), row_of("eve", "1/day", UnknownPrice::allow),
+                  row_of("joe", "1/day", UnknownPrice::assume)});
+  CHECK_FALSE(world.budgets->estimate("a/slow", one_picture).has_value());
+  world.budgets->set_prices(*world.budgets->prices(),
+                            {{"a/slow", usd("0.3")}, {spending_endpoint, usd("0.7")}});
+  CHECK(world.budgets->estimate("a/slow", one_picture) == usd("0.3"));
+  CHECK(world.budgets->estimate(spending_endpoint, one_picture) == usd("0.025"));
+  CHECK(world.reserve("ann", 1, "a/slow").error().kind == ErrorKind::invalid_value);
+  const auto held = [&](const char* client) {
+    const auto made = world.reserve(client, 1, "a/slow");
+    REQUIRE(made);
+    CHECK_FALSE(made->front().estimate);
+    return made->front().held;
+  };
+  CHECK(held("eve") == usd("0.3"));
+  CHECK(held("joe") == Usd{});  // what its row says
+  for (int i = 0; i < 2; ++i) CHECK(held("eve") == usd("0.3"));
+  CHECK(world.reserve("eve", 1, "a/slow").error().kind == ErrorKind::insufficient_quota);
+}
+
+TEST_CASE("a bill changes the window that its job was reserved in, and no other") {
+  Spenders world({row_of("ann", "1.00/day")});
+  std::vector<SettledJob> settled;
+  Budgets budgets({.clock = world.clock, .store = world.store, .settled = [&](SettledJob job) {
+                     settled.push_back(std::move(job));
+                   }});
+  budgets.set_rows({row_of("ann", "1.00/day")});
+  budgets.set_prices(*world.budgets->prices());
+  REQUIRE(budgets.load());
+  const auto run = [&](Purse::Ended job) {
+    job.endpoint = spending_endpoint;
+    const auto made = budgets.reserve({.client = "ann"}, {{spending_endpoint, one_picture}});
+    REQUIRE(made);
+    budgets.settle({.client = "ann"}, made->front(), job);
+  };
+  run({.units = 1, .fal_request_id = "a"});
+  run({.units = 1});  // fal never named it
+  run({.may_be_billed = false, .fal_request_id = "b"});
+  REQUIRE(settled.size() == 1);
+  CHECK(settled[0].fal_request_id == "a");
+  CHECK(settled[0].cost == usd("0.025"));
+  CHECK(budgets.correct(settled[0], usd("0.9")) == usd("0.875"));
+  CHECK(budgets.remaining("ann") == usd("0.075"));
+  world.pass(std::chrono::hours(24));
+  CHECK(budgets.remaining("ann") == usd("1.00"));
+  settled[0].cost = settled[0].charged = usd("0.9");
+  CHECK(budgets.correct(settled[0], usd("0.1")) == Usd{} - usd("0.8"));
+  CHECK(budgets.remaining("ann") == usd("1.00"));
+}
+
 }  // namespace falproxy

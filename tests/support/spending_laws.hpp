@@ -76,6 +76,13 @@ inline void check_spending_laws(SpendingStore& store) {
                      .artifacts = 2,
                      .units = {2'000'000'000},
                      .cost = cent};
+  // What fal's bill has changed afterwards, of a job whose cost was not known and of one that was.
+  const Spending bill{.day = sunday - 1,
+                      .key = "eve",
+                      .model = "flux",
+                      .unpriced = -1,
+                      .cost = cent,
+                      .corrected = cent};
   Spending other = one;
   other.model = "nano";
   other.user = "";
@@ -85,6 +92,21 @@ inline void check_spending_laws(SpendingStore& store) {
   Spending third = one;
   third.key = "bob";
   third.day = sunday - 1;
+  Spending unpriced{.day = sunday - 1, .key = "eve", .model = "flux", .requests = 1, .unpriced = 1};
+  Spending cheaper{.day = sunday - 1,
+                   .key = "eve",
+                   .model = "flux",
+                   .cost = Usd{} - Usd{7},
+                   .corrected = Usd{} - Usd{7}};
+  for (const Spending& spending : {unpriced, bill, cheaper}) add(store, spending);
+  CHECK(sum(store, {.first = sunday - 1, .last = sunday, .by = SpendingBy::key}) ==
+        std::vector<Spending>{
+            {.key = "eve", .requests = 1, .cost = cent - Usd{7}, .corrected = cent - Usd{7}}});
+  add(store, {.day = sunday - 1,
+              .key = "eve",
+              .model = "flux",
+              .cost = Usd{7} - cent,
+              .corrected = Usd{7} - cent});
   for (const Spending& spending : {one, one, other, third}) add(store, spending);
   const auto of = [&](SpendingBy by, std::optional<std::string> key = {}) {
     return sum(store, {.first = sunday - 1, .last = sunday, .by = by, .key = std::move(key)});
@@ -92,7 +114,7 @@ inline void check_spending_laws(SpendingStore& store) {
   const std::vector<Spending> days = of(SpendingBy::day);
   REQUIRE(days.size() == 2);
   CHECK(days[0] == Spending{.day = sunday - 1,
-                            .requests = 1,
+                            .requests = 2,
                             .artifacts = 2,
                             .units = {2'000'000'000},
                             .cost = cent});
@@ -104,14 +126,15 @@ inline void check_spending_laws(SpendingStore& store) {
                             .units = {6'000'000'000},
                             .cost = cent + cent + Usd{5}});
   const std::vector<Spending> keys = of(SpendingBy::key);
-  REQUIRE(keys.size() == 2);
+  REQUIRE(keys.size() == 3);
+  CHECK(keys[2] == Spending{.key = "eve", .requests = 1});
   CHECK(keys[0].key == "ann");
   CHECK(keys[1] ==
         Spending{
             .key = "bob", .requests = 1, .artifacts = 2, .units = {2'000'000'000}, .cost = cent});
   CHECK(of(SpendingBy::model)[0].model == "flux");
   CHECK(of(SpendingBy::user)[0].user == "u1");
-  CHECK(of(SpendingBy::user)[1].requests == 1);
+  CHECK(of(SpendingBy::user)[1].requests == 2);
   CHECK(of(SpendingBy::model, "bob").size() == 1);
   CHECK(sum(store, {.first = sunday + 1, .last = sunday + 2}).empty());
   const Answer<Done> forgotten;

@@ -134,7 +134,9 @@ inline RunRecord full_run() {
                   .expected_units = 0.0,
                   .billable_units = 1.5,
                   .held = Usd{25'000'000},
-                  .held_on = 20'000},
+                  .held_on = 20'000,
+                  .cost = Usd{37'500'000},
+                  .input_mark = 0xFEDC'BA98'7654'3210},
                  {.state = RunState::failed,
                   .endpoint = "fal-ai/flux/dev",
                   .fault = RunFault{ErrorKind::content_policy, "Refused."}}};
@@ -143,7 +145,7 @@ inline RunRecord full_run() {
                        .size = std::uint64_t{1} << 40,
                        .width = 1024,
                        .height = 768},
-                      {.url = "https://v3.fal.media/files/a/c.mp4", .seconds = 5.25}};
+                      {.url = "https://v3.fal.media/files/a/c.mp4", .seconds = 5.25, .job = 0}};
   record.fault = RunFault{ErrorKind::timed_out, "It took too long."};
   record.details = R"({"seconds":"4"})";
   return record;

@@ -125,6 +125,10 @@ TEST_CASE("amounts print with their sign and their unit") {
   CHECK(shown(Payer{.client = "ann"}) == R"(Payer{client: "ann"})");
   CHECK(shown(Reservation{}) == "Reservation{held: $0.00, day: 0}");
   CHECK(shown(BudgetStatus{}) == "BudgetStatus{spent: $0.00}");
+  CHECK(shown(Bill{"r-1", Usd{5'000'000'000}}) == R"(Bill{fal_request_id: "r-1", cost: $5.00})");
+  CHECK(shown(SettledJob{.fal_request_id = "r-1"}).starts_with(R"(SettledJob{payer: Payer{)"));
+  CHECK(shown(fal::PastRequest{"r-1", Json::object({{"prompt", "secret"}})}) ==
+        R"(PastRequest{request_id: "r-1"})");
   CHECK(shown(SpendingAlert{.key = "ann"}) ==
         R"(SpendingAlert{kind: budget_spent, key: "ann", spent: $0.00, limit: $0.00})");
   CHECK(shown(Budget{Usd{5'000'000'000}, BudgetWindow::day}) == "5.00/day");

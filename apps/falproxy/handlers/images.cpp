@@ -49,8 +49,11 @@ class ImageCall final : public RunCall {
  private:
   Response begin_job(Wish image);
   [[nodiscard]] Feed::Write event_writer() const override {
-    return [intent = intent_](const Product& product, std::optional<int> preview) {
-      return openai::write(openai::image_event(product, intent, preview));
+    return [intent = intent_](const Product& product, std::optional<int> preview,
+                              std::optional<Usd> cost) {
+      openai::ImageEvent event = openai::image_event(product, intent, preview);
+      event.usage.cost = cost;
+      return openai::write(event);
     };
   }
   Body last_events(Feed& feed, const Facts& facts) override {

@@ -32,8 +32,8 @@ class OpenRouterCall final : public RunCall {
 
  private:
   [[nodiscard]] Feed::Write event_writer() const override {
-    return [](const Product& product, std::optional<int> preview) {
-      return openrouter::write_image_event(product, preview);
+    return [](const Product& product, std::optional<int> preview, std::optional<Usd> cost) {
+      return openrouter::write_image_event(product, preview, cost);
     };
   }
   Body last_events(Feed& feed, const Facts& facts) override {

@@ -42,7 +42,7 @@ class TalkCall : public RunCall {
   /// Asks for addresses, and fetches what they lead to if `fetches_` is set.
   Outcome run(Wish wish, const CallContext& context) override;
   [[nodiscard]] Feed::Write event_writer() const override {
-    return [](const Product&, std::optional<int>) { return Body(); };
+    return [](const Product&, std::optional<int>, std::optional<Usd>) { return Body(); };
   }
 
   /// Before an answer with addresses: see keep().

@@ -85,7 +85,8 @@ std::string json_of(const std::vector<Spending>& rows, SpendingBy by) {
                     {"artifacts", row.artifacts},
                     {"units", ordered_json::parse(row.units.to_string())},
                     {"cost_usd", ordered_json::parse(row.cost.to_string())},
-                    {"unpriced_jobs", row.unpriced}});
+                    {"unpriced_jobs", row.unpriced},
+                    {"corrected_usd", ordered_json::parse(row.corrected.to_string())}});
   }
   const ordered_json list = {{"object", "list"}, {"data", std::move(data)}};
   return list.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
@@ -101,12 +102,12 @@ std::string csv_cell(const std::string& text) {
 }
 
 std::string csv_of(const std::vector<Spending>& rows, SpendingBy by) {
-  std::string text =
-      fmt::format("{},requests,failures,artifacts,units,cost_usd,unpriced_jobs\r\n", name_of(by));
+  std::string text = fmt::format(
+      "{},requests,failures,artifacts,units,cost_usd,unpriced_jobs,corrected_usd\r\n", name_of(by));
   for (const Spending& row : rows) {
-    text += fmt::format("{},{},{},{},{},{},{}\r\n", csv_cell(name_in(row, by)), row.requests,
+    text += fmt::format("{},{},{},{},{},{},{},{}\r\n", csv_cell(name_in(row, by)), row.requests,
                         row.failures, row.artifacts, row.units.to_string(), row.cost.to_string(),
-                        row.unpriced);
+                        row.unpriced, row.corrected.to_string());
   }
   return text;
 }

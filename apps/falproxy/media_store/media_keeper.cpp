@@ -150,6 +150,8 @@ struct MediaKeeper::Impl : std::enable_shared_from_this<MediaKeeper::Impl> {
   bool make_room();
   bool make_room_in(const std::string& owner, std::uint64_t most);
   Result<Done> remove_all(const std::vector<MediaRecord>& records);
+  [[nodiscard]] bool waits_for(const std::string& fal_request_id);
+  void forget_at_fal(const std::string& fal_request_id);
   void take_waiting();
   bool clean();
 
@@ -263,6 +265,7 @@ MediaRecord MediaKeeper::Impl::record_of(const Product& product, const MediaOcca
                      .model = occasion.model,
                      .request_id = occasion.request_id,
                      .run = occasion.run,
+                     .fal_request_id = product.fal_request_id,
                      .prompt = occasion.prompt};
   record.extension = extension_of(product, record.content_type);
   if (place.ttl.count() > 0) record.expires = record.created + place.ttl;
@@ -634,6 +637,29 @@ Result<Done> MediaKeeper::Impl::remove_all(const std::vector<MediaRecord>& recor
   return Done{};
 }
 
+// A file of that request has still to be fetched from fal.
+bool MediaKeeper::Impl::waits_for(const std::string& fal_request_id) {
+  const std::lock_guard guard(mutex);
+  return std::ranges::any_of(live, [&](const auto& entry) {
+    const Live& one = *entry.second;
+    return one.record.fal_request_id == fal_request_id && !one.is_over && !one.is_removed;
+  });
+}
+
+// Beside whoever has deleted one of its files.
+void MediaKeeper::Impl::forget_at_fal(const std::string& fal_request_id) {
+  if (!parts.forget_at_fal) return;
+  const auto run = [self = shared_from_this(), fal_request_id](const std::stop_token& stop) {
+    const TimePoint until = self->parts.clock.now() + patience_with_source;
+    while (self->waits_for(fal_request_id) && self->parts.clock.now() < until) {
+      if (!self->parts.clock.sleep_until(self->parts.clock.now() + tick, stop)) return;
+    }
+    self->parts.forget_at_fal(fal_request_id, stop);
+  };
+  if (!parts.background.begin(run))
+    parts.log(LogLevel::warning, "fal was not told to forget the request " + fal_request_id);
+}
+
 // What an earlier process has left, and what failed before.
 void MediaKeeper::Impl::take_waiting() {
   {
@@ -822,7 +848,11 @@ Result<std::vector<MediaRecord>> MediaKeeper::list(const std::string& owner, std
   return found;
 }
 
-Result<Done> MediaKeeper::remove(const MediaRecord& record) { return impl_->remove_all({record}); }
+Result<Done> MediaKeeper::remove(const MediaRecord& record) {
+  Result<Done> removed = impl_->remove_all({record});
+  if (removed && !record.fal_request_id.empty()) impl_->forget_at_fal(record.fal_request_id);
+  return removed;
+}
 
 std::shared_ptr<MediaStore> MediaKeeper::store() const {
   const std::lock_guard guard(impl_->mutex);

@@ -51,6 +51,9 @@ class MediaKeeper {
     LogLine log;
     /// Of an owner; none: no limit of its own.
     std::function<std::optional<std::uint64_t>(const std::string& owner)> quota_of;
+    /// Has fal forget a request and its files; called on a fiber of its own. Empty: nobody may.
+    std::function<void(const std::string& fal_request_id, const std::stop_token& stop)>
+        forget_at_fal;
     /// Makes the store; called again as long as it fails.
     std::function<Result<std::shared_ptr<MediaStore>>()> make_store;
   };
@@ -83,7 +86,8 @@ class MediaKeeper {
   /// Those of an owner, the newest first. Errors: overloaded.
   [[nodiscard]] Result<std::vector<MediaRecord>> list(const std::string& owner, std::size_t limit,
                                                       std::optional<RunId> after);
-  /// File and record, for good. Errors: overloaded; internal, if the store does not remove it.
+  /// File and record, for good, and fal's own files of that request, once none of them is still to
+  /// be kept. Errors: overloaded; internal, if the store does not remove it.
   [[nodiscard]] Result<Done> remove(const MediaRecord& record);
 
   /// Null: it cannot be used now.

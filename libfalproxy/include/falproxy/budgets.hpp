@@ -27,12 +27,15 @@ struct SpendingAlert {
     budget_nearly_spent,  ///< four fifths of a budget
     budget_spent,         ///< all of a budget
     costly_job,           ///< a job cost ten times its estimate, or more than `max_job_cost`
+    account_locked,       ///< fal takes no jobs of an account: it is locked, or has no balance
+    low_balance,          ///< less is left on fal's account than the operator wants
   };
   Kind kind = Kind::budget_spent;  ///< decides what else is there
-  std::string key = {};            ///< the name of its row in KEYS_FILE
+  std::string key = {};            ///< the name of its row in KEYS_FILE; empty: of no key
   std::string message = {};        ///< one sentence
   Usd spent = {};                  ///< in the window; of a job: what it cost
-  Usd limit = {};                  ///< the budget; of a job: its estimate, or `max_job_cost`
+  /// The budget; of a job: its estimate, or `max_job_cost`; of fal's account: what is left on it.
+  Usd limit = {};
   /// But for the message.
   bool operator==(const SpendingAlert& other) const noexcept {
     return kind == other.kind && key == other.key && spent == other.spent && limit == other.limit;
@@ -54,6 +57,19 @@ struct BudgetStatus {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const BudgetStatus& status);
 
+/// What a job cost as it was settled, until fal's own bill for it is there.
+struct SettledJob {
+  Payer payer = {};                 ///< whose it was
+  std::string fal_request_id = {};  ///< by which its bill is found
+  Day charged_on = 0;               ///< the day whose window it counts for
+  Day spent_on = 0;                 ///< the day whose report it is in
+  std::optional<Usd> cost = {};     ///< none: it was not known, and `charged` stayed spent
+  Usd charged = {};                 ///< against budgets
+  bool operator==(const SettledJob&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const SettledJob& job);
+
 /// Thread-safe. What is reserved counts as spent from before the submit, and is in the store by
 /// then; so of a budget B and jobs of the price p there are never more than B/p submits, however
 /// many ask at once, and also if the process is killed. What a killed process had reserved stays
@@ -67,6 +83,8 @@ class Budgets final : public Purse {
     LogLine log = {};      ///< of costly jobs, and of what could not be noted
     /// Called in the middle of a request: it does not block. May be empty.
     std::function<void(const SpendingAlert&)> alert = {};
+    /// Called with each job that fal may bill, once it is settled; it does not block. May be empty.
+    std::function<void(SettledJob)> settled = {};
   };
   /// Knows of nothing that was spent before load().
   explicit Budgets(Parts parts);
@@ -80,12 +98,13 @@ class Budgets final : public Purse {
   [[nodiscard]] Result<Done, StoreError> load(bool lost = false);
   /// The rows of KEYS_FILE, from now on.
   void set_rows(std::vector<KeyRules> rows);
-  /// What fal takes, from now on.
-  void set_prices(PriceTable prices);
+  /// What fal takes, from now on. `usual` counts where nobody knows beforehand what a job will
+  /// cost: estimate() tells it, and keys that take jobs of an unknown price reserve it.
+  void set_prices(PriceTable prices, UsualCosts usual = {});
   /// As set last.
   [[nodiscard]] std::shared_ptr<const PriceTable> prices() const;
 
-  /// None: the price is not known, or not how many units there will be.
+  /// None: neither is known what a job of that kind costs, nor what one did cost on average.
   [[nodiscard]] std::optional<Usd> estimate(std::string_view endpoint, const Quantities& job) const;
   /// What is left to a client, of its own budget or of that of all together, whichever is less;
   /// not less than nothing. None: it has no budget.
@@ -99,6 +118,9 @@ class Budgets final : public Purse {
                                                          const std::vector<Job>& jobs) override;
   std::optional<Usd> settle(const Payer& payer, const Reservation& reservation,
                             const Ended& job) override;
+  /// fal has billed a job: what it was settled with becomes what was billed, in budgets and
+  /// reports. The difference. Does not block.
+  Usd correct(const SettledJob& job, Usd billed);
 
  private:
   struct Impl;

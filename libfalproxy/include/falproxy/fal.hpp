@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "falproxy/http.hpp"
+#include "falproxy/clock.hpp"
 #include "falproxy/json.hpp"
 #include "falproxy/print.hpp"
 #include "falproxy/result.hpp"
@@ -277,6 +278,38 @@ std::ostream& operator<<(std::ostream& out, const SubmitOptions& options);
                                           const Secret& key);
 /// Of one pricing_request().
 inline constexpr std::size_t most_priced = 50;
+/// POST: what one call of an endpoint took on average, for read_usual_cost(). Free, and safe to
+/// repeat.
+[[nodiscard]] HttpRequest usual_cost_request(const Addresses& fal, const std::string& endpoint,
+                                             const Secret& key);
+/// GET: what at most `most_billed` requests were billed, for read_bills(). `key` has to be an
+/// administrator's. Free, and safe to repeat.
+[[nodiscard]] HttpRequest bills_request(const Addresses& fal,
+                                        std::span<const std::string> fal_request_ids,
+                                        const Secret& key);
+/// Of one bills_request().
+inline constexpr std::size_t most_billed = 50;
+/// GET: what is left on the account, for read_balance(). Free, and safe to repeat.
+[[nodiscard]] HttpRequest balance_request(const Addresses& fal, const Secret& key);
+/// DELETE: fal forgets what a request sent and brought, its files too. `key` has to be an
+/// administrator's. Safe to repeat.
+[[nodiscard]] HttpRequest forget_request(const Addresses& fal, std::string_view fal_request_id,
+                                         const Secret& key);
+/// GET: what the account has asked of an endpoint since then, with what it sent, the newest first;
+/// for read_history(). Free, and safe to repeat.
+[[nodiscard]] HttpRequest history_request(const Addresses& fal, std::string_view endpoint,
+                                          WallTime since, const Secret& key);
+/// One request of the account.
+struct PastRequest {
+  std::string request_id = {};  ///< fal's
+  Json input = {};              ///< what it was submitted with; null: fal does not say
+  bool operator==(const PastRequest&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const PastRequest& request);
+/// What fal's `GET /models/requests/by-endpoint` answers. Errors: upstream_failed, if it is no such
+/// answer.
+[[nodiscard]] Result<std::vector<PastRequest>> read_history(const Json& answer);
 /// GET: one document for parse_status(). Free, and safe to repeat.
 [[nodiscard]] HttpRequest status_request(const Submitted& job, const Secret& key);
 /// GET: an event stream whose events are documents for parse_status(); it ends with the job.

@@ -55,6 +55,8 @@ struct DeskOptions {
   int stream_partials = 2;                                   ///< events of /stream before the last
   std::size_t picture_bytes = 0;  ///< every PNG is padded to at least that size; 0: as it comes
   std::uint64_t random_seed = 1;  ///< of the faults that strike by chance
+  int percent_discount = 0;       ///< taken off in bills, and not told before
+  double balance = 100;           ///< of the account, in US dollars
 };
 
 /// A submit (or a run) as it arrived.
@@ -120,6 +122,7 @@ struct DeskStats {
       {};  ///< properties that no document knows, `endpoint#name`
   std::map<std::string, std::uint64_t> requests_by_key = {};  ///< by key id (the part before ':')
   std::map<std::string, std::uint64_t> faults = {};  ///< how often each fault struck, by name
+  std::vector<std::string> forgotten = {};  ///< request ids whose payloads were deleted
   bool operator==(const DeskStats&) const = default;
 };
 /// As to_json().

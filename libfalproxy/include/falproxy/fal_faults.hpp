@@ -31,6 +31,11 @@ enum class Step {
   media,
   pricing,  ///< GET {api}/models/pricing
   sign,     ///< POST {api}/storage/files/sign
+  estimate,  ///< POST {api}/models/pricing/estimate
+  bills,     ///< GET {api}/models/billing-events
+  balance,   ///< GET {api}/account/billing
+  history,   ///< GET {api}/models/requests/by-endpoint
+  forget,    ///< DELETE {api}/models/requests/{id}/payloads
 };
 /// As written above.
 [[nodiscard]] std::string_view name_of(Step value) noexcept;

@@ -43,6 +43,7 @@ struct MediaRecord {
   std::string request_id = {};             ///< of the request that it answered
   std::optional<RunId> run = {};           ///< the run that made it, if that is asked for by its id
   std::string source = {};                 ///< where it came from; empty: from the answer itself
+  std::string fal_request_id = {};         ///< of the job that made it; empty: not known
   std::optional<Usd> cost = {};            ///< none: not known
   std::optional<std::string> prompt = {};  ///< only if prompts are kept
   bool operator==(const MediaRecord&) const = default;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "falproxy/clock.hpp"
 #include "falproxy/json.hpp"
@@ -92,6 +93,28 @@ using PriceTable = std::map<std::string, Price, std::less<>>;
 [[nodiscard]] Result<Done> read_prices(const Json& answer, PriceTable& into);
 /// The table as read_prices() reads it again.
 [[nodiscard]] Json to_json(const PriceTable& prices);
+
+/// What a call of an endpoint took on average, by fal's endpoint id.
+using UsualCosts = std::map<std::string, Usd, std::less<>>;
+/// Of what fal's `POST /models/pricing/estimate` answers for one call. None: it does not say, or in
+/// another currency.
+[[nodiscard]] std::optional<Usd> read_usual_cost(const Json& answer);
+
+/// What fal has billed for one request, discounts taken off.
+struct Bill {
+  std::string fal_request_id = {};  ///< fal's id of the request
+  Usd cost = {};                    ///< of all that was billed for it
+  bool operator==(const Bill&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Bill& bill);
+/// What fal's `GET /models/billing-events` answers, one for each request. What it does not say in
+/// full is left out. Errors: upstream_failed, if it is no such answer.
+[[nodiscard]] Result<std::vector<Bill>> read_bills(const Json& answer);
+
+/// What is left on fal's account, by what `GET /account/billing?expand=credits` answers; it may be
+/// negative. None: it does not say, or in another currency.
+[[nodiscard]] std::optional<Usd> read_balance(const Json& answer);
 
 /// How much of something a job is expected to bring or to take; none: it is not known.
 struct Quantities {

@@ -25,7 +25,7 @@ namespace falproxy::inline v0::openai {
 [[nodiscard]] Error video_error(Error error);
 
 /// The video object, as JSON text. All members are there. A member `remixed_from_video_id` of
-/// LaterRun::details is the object's.
+/// LaterRun::details is the object's. One of falproxy's own has what it cost, once that is known.
 [[nodiscard]] std::string write_video(const RunStatus& status);
 /// A page of them.
 [[nodiscard]] std::string write_videos(const std::vector<RunStatus>& runs, bool has_more);

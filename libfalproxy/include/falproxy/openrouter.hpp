@@ -26,7 +26,9 @@ namespace falproxy::inline v0::openrouter {
 
 /// `application/json`. `products`: in base64, at least one. `cost`: none if it is not known.
 [[nodiscard]] Body write_images(const std::vector<Product>& products, std::optional<Usd> cost);
-/// One event of a stream; with an index it is a preview.
-[[nodiscard]] Body write_image_event(const Product& product, std::optional<int> preview);
+/// One event of a stream; with an index it is a preview. `cost`: of the whole request, for its last
+/// event; none: it is not known.
+[[nodiscard]] Body write_image_event(const Product& product, std::optional<int> preview,
+                                     std::optional<Usd> cost = {});
 
 }  // namespace falproxy::inline v0::openrouter

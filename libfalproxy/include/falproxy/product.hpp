@@ -30,6 +30,7 @@ struct Product {
   std::optional<std::string> revised_prompt = std::nullopt;
   std::string content_type = {};                 ///< as fal said; empty: it did not
   std::optional<double> seconds = std::nullopt;  ///< how long it plays; none: not known
+  std::string fal_request_id = {};               ///< of the job that made it; empty: not known
   /// Of a text: what is said; `content` is empty then.
   std::optional<Transcript> transcript = std::nullopt;
   std::string thumbnail = {};  ///< of a video: the address of a picture of it; empty: none

@@ -165,6 +165,7 @@ struct Recovered {
   std::size_t failed = 0;     ///< made nothing
   std::size_t cancelled = 0;  ///< nobody asked for them, and they had not begun
   std::size_t uncertain = 0;  ///< were being submitted: nobody knows whether fal has them
+  std::size_t found_at_fal = 0;  ///< of those that were being submitted, and fal has them
   std::size_t left = 0;       ///< still run at fal
   bool operator==(const Recovered&) const = default;
 };
@@ -214,6 +215,9 @@ class Runner {
     LogLine log = {};  ///< keys and accounts that fal refuses, and has again
     /// Asked before jobs are submitted, and told what they cost. Null: nobody pays attention.
     Purse* purse = nullptr;
+    /// Called when fal takes no more jobs of an account, as it is locked or has no balance; one
+    /// sentence for the operator. It does not block. May be empty.
+    std::function<void(std::string)> account_locked = {};
   };
   /// Taken anew with reload(). Where a setting is named, docs/settings.md says more.
   struct Options {
@@ -240,6 +244,8 @@ class Runner {
     /// UPLOAD_TTL_SECONDS; 0: as long as fal keeps what names no lifetime.
     std::chrono::seconds upload_ttl{3600};
     std::string default_model = {};  ///< DEFAULT_MODEL; empty: the first of the catalog
+    /// fal is asked for jobs that were being submitted when a process ended (Addresses::api).
+    bool looks_for_lost_jobs = false;
     /// Files at fal may not be public: each is fetched with a link that fal signs for the account.
     bool opens_files = false;
     plan::Options plan = {};  ///< for plan::make_plan() and plan::Selection

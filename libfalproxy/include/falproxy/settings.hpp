@@ -318,6 +318,7 @@ struct Settings {
   std::string fal_schema_url = "https://fal.ai/api/openapi/queue/openapi.json";  ///< FAL_SCHEMA_URL
   std::string fal_rest_url = "https://rest.fal.ai";                              ///< FAL_REST_URL
   std::string fal_api_url = "https://api.fal.ai/v1";  ///< FAL_API_URL; see asks_for_prices()
+  Secret fal_admin_key = {};  ///< FAL_ADMIN_KEY, for bills and the like; empty: none
   /// FAL_MEDIA_HOSTS, for fal::MediaHosts::parse().
   std::string fal_media_hosts = "fal.media,*.fal.media,storage.googleapis.com";
   Completion completion = Completion::stream;  ///< FAL_COMPLETION
@@ -336,6 +337,7 @@ struct Settings {
   std::string prices_file = {};  ///< PRICES_FILE; empty: none
   PriceTable prices = {};        ///< of `prices_file`, once it was read
   Secret alert_url = {};         ///< ALERT_URL, as it may hold a key; empty: none
+  Usd alert_balance = {10'000'000'000};  ///< ALERT_BALANCE_USD: less of fal's account is told; 0: never
 
   // Documents.
   /// None: the default place; "none": no cache.

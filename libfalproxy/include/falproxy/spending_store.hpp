@@ -54,9 +54,10 @@ struct Spending {
   std::uint64_t requests = 0;   ///< that were answered, failures included
   std::uint64_t failures = 0;   ///< of them, those with a status of 400 and more
   std::uint64_t artifacts = 0;  ///< files that were made
-  std::uint64_t unpriced = 0;   ///< jobs whose cost is not known
+  std::int64_t unpriced = 0;    ///< jobs whose cost is not known; negative: it became known
   Units units = {};             ///< of fal's billing
   Usd cost = {};                ///< as far as it is known
+  Usd corrected = {};           ///< the part of `cost` that fal's bills have added or taken away
   bool operator==(const Spending&) const = default;
 };
 /// For people, in one line.

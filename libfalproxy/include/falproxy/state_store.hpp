@@ -84,6 +84,9 @@ struct RunJob {
   std::optional<double> billable_units = {};  ///< as fal told them
   std::optional<Usd> held = {};  ///< against budgets, until its cost is known; none: that is done
   Day held_on = 0;               ///< the day that it counts for
+  std::optional<Usd> cost = {};  ///< of a job that has ended; none: not known
+  /// Of what it was submitted with, to know it again at fal; 0: not noted. See runs::mark_of().
+  std::uint64_t input_mark = 0;
   std::optional<RunFault> fault = std::nullopt;  ///< why it failed
   bool operator==(const RunJob&) const = default;
 };
@@ -99,6 +102,7 @@ struct RunArtifact {
   std::optional<std::uint32_t> height = {};  ///< in pixels
   std::optional<double> seconds = {};        ///< how long it plays
   std::string thumbnail = {};                ///< where a picture of it can be had; empty: nowhere
+  std::optional<std::uint32_t> job = {};     ///< that made it: its place in RunRecord::jobs
   bool operator==(const RunArtifact&) const = default;
 };
 /// For people, in one line.
@@ -143,6 +147,9 @@ std::ostream& operator<<(std::ostream& out, const RunRecord& record);
 [[nodiscard]] inline bool is_open(const RunRecord& record) noexcept {
   return is_open(record.state) || record.is_untold;
 }
+
+/// What the jobs of a run cost together; none: of one of them it is not known, or there are none.
+[[nodiscard]] std::optional<Usd> cost_of(const RunRecord& record) noexcept;
 
 /// How soon a write must be on the disk.
 enum class Durability {

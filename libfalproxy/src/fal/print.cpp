@@ -67,6 +67,11 @@ std::ostream& operator<<(std::ostream& out, const Fault& fault) {
       .end();
 }
 
+// What was sent is whoever's who sent it.
+std::ostream& operator<<(std::ostream& out, const PastRequest& request) {
+  return Printer(out, "PastRequest")("request_id", request.request_id).end();
+}
+
 std::ostream& operator<<(std::ostream& out, const SubmitOptions& options) {
   return Printer(out, "SubmitOptions")("start_timeout_seconds", options.start_timeout_seconds)(
              "preferences", options.preferences)

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/fmt.hpp"
+#include "base/unix_time.hpp"
 #include "falproxy/fal.hpp"
 
 namespace falproxy::inline v0::fal {
@@ -107,6 +108,56 @@ HttpRequest pricing_request(const Addresses& fal, std::span<const std::string> e
   for (const std::string& endpoint : endpoints)
     url.append(1, std::exchange(sign, '&')).append("endpoint_id=").append(endpoint);
   return get(std::move(url), key, json_type);
+}
+
+HttpRequest usual_cost_request(const Addresses& fal, const std::string& endpoint,
+                               const Secret& key) {
+  const Json call = Json::object({{"call_quantity", 1}});
+  const Json asked = Json::object(
+      {{"estimate_type", "historical_api_price"}, {"endpoints", Json::object({{endpoint, call}})}});
+  return post_json(fal.api + "/models/pricing/estimate", key, Body(asked.dump()), json_type, {});
+}
+
+HttpRequest bills_request(const Addresses& fal, std::span<const std::string> fal_request_ids,
+                          const Secret& key) {
+  std::string url = fal.api + "/models/billing-events";
+  char sign = '?';
+  for (const std::string& id : fal_request_ids)
+    url.append(1, std::exchange(sign, '&')).append("request_id=").append(percent_encode(id));
+  return get(std::move(url), key, json_type);
+}
+
+HttpRequest balance_request(const Addresses& fal, const Secret& key) {
+  return get(fal.api + "/account/billing?expand=credits", key, json_type);
+}
+
+HttpRequest forget_request(const Addresses& fal, std::string_view fal_request_id,
+                           const Secret& key) {
+  HttpRequest request = get(
+      fal.api + "/models/requests/" + percent_encode(fal_request_id) + "/payloads", key, json_type);
+  request.method = "DELETE";
+  request.headers.add("Idempotency-Key", std::string(fal_request_id));
+  return request;
+}
+
+HttpRequest history_request(const Addresses& fal, std::string_view endpoint, WallTime since,
+                            const Secret& key) {
+  return get(fmt::format("{}/models/requests/by-endpoint?endpoint_id={}&start={}&limit=100&expand="
+                         "payloads",
+                         fal.api, percent_encode(endpoint, "/"), percent_encode(iso_time(since))),
+             key, json_type);
+}
+
+Result<std::vector<PastRequest>> read_history(const Json& answer) {
+  const Json items = answer["items"];
+  if (!items.is_array())
+    return Error{ErrorKind::upstream_failed, "fal's answer holds no list of requests."};
+  std::vector<PastRequest> all;
+  for (const Json& item : items.elements()) {
+    const std::string_view id = item["request_id"].as_string().value_or("");
+    if (!id.empty()) all.push_back({std::string(id), item["json_input"]});
+  }
+  return all;
 }
 
 HttpRequest status_request(const Submitted& job, const Secret& key) {

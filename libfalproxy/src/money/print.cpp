@@ -14,6 +14,10 @@ std::ostream& operator<<(std::ostream& out, const Price& price) {
   return Printer(out, "Price")("unit_price", price.unit_price)("unit", price.unit).end();
 }
 
+std::ostream& operator<<(std::ostream& out, const Bill& bill) {
+  return Printer(out, "Bill")("fal_request_id", bill.fal_request_id)("cost", bill.cost).end();
+}
+
 std::ostream& operator<<(std::ostream& out, const Quantities& job) {
   return Printer(out, "Quantities")("images", job.images)("pixels", job.pixels)(
              "seconds", job.seconds)("characters", job.characters)

@@ -177,7 +177,8 @@ class Course {
                               .endpoint = endpoint,
                               .chance = harvest.chance,
                               .plan = harvest.plan,
-                              .wanted = wanted};
+                              .wanted = wanted,
+                              .inputs = inputs};
     if (!recorder_.intend(intention, harvest.outputs)) {
       served_.harvest = nullptr;
       tab_.withdraw();

@@ -379,6 +379,8 @@ void report_key(const World& world, KeyLease& lease, const KeyReport& report) {
         key, report.words);
   }
   world.parts.log(usable ? LogLevel::info : LogLevel::warning, line);
+  if (report.outcome == KeyOutcome::account_blocked && world.parts.account_locked)
+    world.parts.account_locked(line);
 }
 
 Result<event::Answered, event::NoAnswer> exchange(const World& world, const HttpRequest& request,

@@ -78,7 +78,7 @@ void Gathering::take(std::size_t place, const JobOutput& output) {
       std::chrono::duration_cast<std::chrono::microseconds>(world_.parts.clock.now() - begin);
   const std::lock_guard lock(mutex_);
   --left_;
-  if (progress_ != nullptr) show(taken);
+  if (progress_ != nullptr) show(taken, output.receipt.fal_request_id);
 }
 
 void Gathering::make_pictures_of(const JobOutput& output, Taken& taken) {
@@ -100,11 +100,12 @@ void Gathering::make_pictures_of(const JobOutput& output, Taken& taken) {
   taken.pictures = make_pictures(world_, taken.images, plan_.response_format, patience_);
 }
 
-void Gathering::show(const Taken& taken) {
+void Gathering::show(const Taken& taken, const std::string& fal_request_id) {
   for (std::size_t i = 0; i < taken.pictures.size(); ++i) {
     if (!taken.pictures[i]) continue;
-    progress_->completed(
-        product_of(plan_, taken.images[i], *taken.pictures[i], world_.unix_seconds()), left_ > 0);
+    Product product = product_of(plan_, taken.images[i], *taken.pictures[i], world_.unix_seconds());
+    product.fal_request_id = fal_request_id;
+    progress_->completed(product, left_ > 0);
   }
 }
 
@@ -140,6 +141,7 @@ bool Gathering::finish(const std::vector<JobOutput>& outputs, Outcome& outcome) 
       receipt.answer_bytes += picture.content.size();
       cut += picture.is_cut ? 1 : 0;
       products.push_back(product_of(plan_, taken.images[i], picture, now));
+      products.back().fal_request_id = outputs[place].receipt.fal_request_id;
     }
   }
   if (products.empty()) {

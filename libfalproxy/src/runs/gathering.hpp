@@ -43,7 +43,7 @@ class Gathering {
     std::chrono::microseconds time{0};      // that its pictures took
   };
   void make_pictures_of(const JobOutput& output, Taken& taken);
-  void show(const Taken& taken);
+  void show(const Taken& taken, const std::string& fal_request_id);
 
   const World& world_;
   const plan::Plan& plan_;

@@ -6,6 +6,7 @@
 #include "runs/course.hpp"
 #include "runs/memo.hpp"
 #include "runs/pictures.hpp"
+#include "runs/recovery.hpp"
 
 namespace falproxy::inline v0::runs {
 namespace {
@@ -79,7 +80,8 @@ Error error_of(const World& world, const RunRecord& record) {
 RunStatus status_of(const World& world, const Past& past, LiveRuns& live, RunRecord record) {
   const std::shared_ptr<LiveRun> run = live.find(record.owner, record.id);
   // Another server of the same store may be about to submit it.
-  const bool is_live = run != nullptr || (!past.has(record) && is_open(record.state));
+  const bool is_live =
+      run != nullptr || (!past.has(record) && is_open(record.state)) || past.is_searched(record.id);
   RunStatus status{.record = std::move(record)};
   const Memo memo = memo_of(status.record);
   status.phase = phase_of(status.record, is_live, run != nullptr);
@@ -228,8 +230,9 @@ Result<bool> forget_run(const World& world, const Past& past, LiveRuns& live,
 }
 
 Result<std::vector<RunStatus>> untold_runs(const World& world, const Past& past, LiveRuns& live) {
-  Result<std::vector<RunRecord>> records = look_up(world, RunQuery::of_open(1'000));
-  if (!records) return std::move(records).error();
+  if (world.parts.state == nullptr) return std::vector<RunStatus>();
+  Result<std::vector<RunRecord>, StoreError> records = all_open(world, longest_store_wait);
+  if (!records) return store_is_away();
   std::vector<RunStatus> runs;
   for (RunRecord& record : *records) {
     if (!record.is_untold || live.find(record.owner, record.id) != nullptr) continue;

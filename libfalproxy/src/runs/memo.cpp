@@ -1,5 +1,6 @@
 #include "runs/memo.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -70,7 +71,8 @@ Memo memo_of(const RunRecord& record) {
   return memo;
 }
 
-std::vector<RunArtifact> artifacts_of(const std::vector<Product>& products) {
+std::vector<RunArtifact> artifacts_of(const std::vector<Product>& products,
+                                      const std::vector<RunJob>& jobs) {
   std::vector<RunArtifact> artifacts;
   std::size_t left = max_artifact_bytes;
   for (const Product& product : products) {
@@ -84,6 +86,9 @@ std::vector<RunArtifact> artifacts_of(const std::vector<Product>& products) {
                          .seconds = product.seconds,
                          .thumbnail = has_thumbnail ? product.thumbnail : std::string()};
     if (artifact.url.starts_with("data:")) continue;
+    const auto job = std::ranges::find(jobs, product.fal_request_id, &RunJob::request_id);
+    if (!product.fal_request_id.empty() && job != jobs.end())
+      artifact.job = static_cast<std::uint32_t>(job - jobs.begin());
     if (const Result<SizeWish> size = SizeWish::parse(product.size.value_or("auto"));
         size && size->kind == SizeWish::Kind::pixels) {
       artifact.width = size->width;
@@ -109,6 +114,8 @@ std::vector<Product> products_of(const RunRecord& record, const Memo& memo) {
                           .seconds = artifact.seconds,
                           .thumbnail = artifact.thumbnail};
     products.push_back(product_of(plan, file, {.content = file.url}, created.count()));
+    if (artifact.job && *artifact.job < record.jobs.size())
+      products.back().fal_request_id = record.jobs[*artifact.job].request_id;
   }
   return products;
 }

@@ -24,8 +24,9 @@ struct Memo {
 /// Whatever cannot be read has its default.
 [[nodiscard]] Memo memo_of(const RunRecord& record);
 
-/// As many addresses as a record has room for.
-[[nodiscard]] std::vector<RunArtifact> artifacts_of(const std::vector<Product>& products);
+/// As many addresses as a record has room for. `jobs`: those of the record, which made them.
+[[nodiscard]] std::vector<RunArtifact> artifacts_of(const std::vector<Product>& products,
+                                                    const std::vector<RunJob>& jobs);
 /// What artifacts_of() kept.
 [[nodiscard]] std::vector<Product> products_of(const RunRecord& record, const Memo& memo);
 

@@ -74,6 +74,7 @@ Runner::Options runner_options(const Settings& settings) {
       .keep_metadata = settings.keep_metadata,
       .upload_ttl = settings.upload_ttl,
       .default_model = settings.default_model,
+      .looks_for_lost_jobs = asks_for_prices(settings),
       .opens_files = keeps_in_private(settings),
       .plan = plan_options(settings)};
 }

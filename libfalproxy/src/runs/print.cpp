@@ -20,7 +20,8 @@ std::ostream& operator<<(std::ostream& out, const Product& product) {
              "quality", product.quality)("background", product.background)(
              "output_format", product.output_format)("revised_prompt", product.revised_prompt)(
              "content_type", product.content_type)("seconds", product.seconds)(
-             "transcript", product.transcript)("thumbnail", product.thumbnail)
+             "fal_request_id", product.fal_request_id)("transcript", product.transcript)(
+             "thumbnail", product.thumbnail)
       .end();
 }
 
@@ -53,7 +54,8 @@ std::ostream& operator<<(std::ostream& out, const JobReceipt& receipt) {
 std::ostream& operator<<(std::ostream& out, const Recovered& recovered) {
   return Printer(out, "Recovered")("found", recovered.found)("completed", recovered.completed)(
              "failed", recovered.failed)("cancelled", recovered.cancelled)(
-             "uncertain", recovered.uncertain)("left", recovered.left)
+             "uncertain", recovered.uncertain)("found_at_fal", recovered.found_at_fal)(
+             "left", recovered.left)
       .end();
 }
 

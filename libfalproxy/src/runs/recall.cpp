@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "runs/lost.hpp"
+
 namespace falproxy::inline v0::runs {
 namespace {
 
@@ -45,10 +47,6 @@ Error being_submitted() {
           Milliseconds(1000)};
 }
 
-bool has(const RunRecord& record, RunState state) {
-  return std::ranges::any_of(record.jobs, [&](const RunJob& job) { return job.state == state; });
-}
-
 }  // namespace
 
 bool fal_has_some(const RunRecord& record) {
@@ -69,6 +67,7 @@ JobOutput output_of(const World& world, const RunJob& job) {
   output.receipt.endpoint = job.endpoint;
   output.receipt.fal_request_id = job.request_id;
   output.receipt.billable_units = job.billable_units;
+  output.receipt.cost = job.cost;
   if (job.held)
     output.reserved = Reservation{.held = *job.held, .day = job.held_on, .restored = true};
   output.receipt.accepted = job.state != RunState::intent && !job.request_id.empty();
@@ -100,6 +99,29 @@ JobOutput output_of(const World& world, const RunJob& job) {
   }
   output.error.fal_request_id = job.request_id;
   return output;
+}
+
+bool Past::may_look(const RunRecord& record) {
+  constexpr int most_looks = 5;
+  constexpr std::size_t most_remembered = 10'000;
+  const std::lock_guard lock(mutex_);
+  if (looks_.size() >= most_remembered && !looks_.contains(record.id)) return false;
+  return looks_[record.id]++ < most_looks;
+}
+
+void Past::search(const RunId& id) {
+  const std::lock_guard lock(mutex_);
+  searched_.insert(id);
+}
+
+void Past::end_search(const RunId& id) {
+  const std::lock_guard lock(mutex_);
+  searched_.erase(id);
+}
+
+bool Past::is_searched(const RunId& id) const {
+  const std::lock_guard lock(mutex_);
+  return searched_.contains(id);
 }
 
 std::optional<Past::Hold> Past::hold(const RunRecord& record) {
@@ -161,7 +183,8 @@ bool is_within(const World& world, const Asked& asked, const Past& past, const R
 
 }  // namespace
 
-Result<std::optional<Recalled>> recall(const World& world, const Asked& asked, Past& past) {
+Result<std::optional<Recalled>> recall(const World& world, const Asked& asked, Past& past,
+                                       const std::stop_token& stop) {
   const bool keyed = asked.key_hash.has_value();
   const bool may_be_cut = world.parts.clock.wall_now() < past.started() + cut_clients_return;
   if (!keyed && asked.retry_count == 0 && !may_be_cut) return std::optional<Recalled>();
@@ -176,11 +199,16 @@ Result<std::optional<Recalled>> recall(const World& world, const Asked& asked, P
                         [](const RunRecord& record) { return is_open(record.state); });
   for (RunRecord& record : *records) {
     if (keyed && record.digest != asked.digest) return key_reused();
+    if (!fal_has_some(record) && is_uncertain(record) && past.has(record) &&
+        past.may_look(record)) {
+      if (std::optional<RunRecord> found = find_lost(world, record, stop))
+        record = *std::move(found);
+    }
     if (!fal_has_some(record)) {
       // It has just been begun here, or it was refused.
       const bool is_begun_here = !past.has(record) && is_open(record.state);
       if (is_begun_here && !record.surface.empty()) return being_submitted();
-      if (is_begun_here || !has(record, RunState::intent)) continue;
+      if (is_begun_here || !is_uncertain(record)) continue;
       return uncertain();
     }
     // Two equal requests that were cut get a job each.

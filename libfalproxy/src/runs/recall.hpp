@@ -33,6 +33,14 @@ class Past {
   /// None: another request has it.
   using Hold = std::unique_ptr<Past, std::function<void(Past*)>>;
   [[nodiscard]] std::optional<Hold> hold(const RunRecord& record);
+  /// Whether fal may be asked for an uncertain run once more, since somebody repeats it.
+  [[nodiscard]] bool may_look(const RunRecord& record);
+  /// @{
+  /// Whether fal has the jobs of an uncertain run is being looked for.
+  void search(const RunId& id);
+  void end_search(const RunId& id);
+  [[nodiscard]] bool is_searched(const RunId& id) const;
+  /// @}
 
   /// Hears of a claim as long as it lives, and of one that came before.
   class Claims {
@@ -50,9 +58,10 @@ class Past {
 
  private:
   const WallTime started_;
-  std::mutex mutex_;
-  std::set<RunId> claimed_, held_;
+  mutable std::mutex mutex_;
+  std::set<RunId> claimed_, held_, searched_;
   std::map<RunId, std::function<void()>> hear_;
+  std::map<RunId, int> looks_;
 };
 
 /// A run that can be gone on with.
@@ -63,10 +72,11 @@ struct Recalled {
 };
 
 /// The earlier run that a request repeats: by its Idempotency-Key, by a retry count, or because an
-/// earlier process was following it when it ended a moment ago. None: it has to be run.
+/// earlier process was following it when it ended a moment ago. None: it has to be run. What is
+/// uncertain is looked for at fal first, see find_lost().
 /// Errors: idempotency_key_reused, job_uncertain, overloaded (the store is slow).
 [[nodiscard]] Result<std::optional<Recalled>> recall(const World& world, const Asked& asked,
-                                                     Past& past);
+                                                     Past& past, const std::stop_token& stop);
 
 /// fal took a job of it, and did not cancel it.
 [[nodiscard]] bool fal_has_some(const RunRecord& record);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/utf8.hpp"
+#include "runs/lost.hpp"
 #include "runs/memo.hpp"
 
 namespace falproxy::inline v0::runs {
@@ -90,7 +91,8 @@ bool Recorder::intend(const Intention& intention, const std::vector<JobOutput>& 
       RunJob& job = record_.jobs[place];
       if (output.is_to_follow) continue;  // the record has it
       if (output.is_open()) {
-        job = {.endpoint = std::string(intention.endpoint.str())};
+        job = {.endpoint = std::string(intention.endpoint.str()),
+               .input_mark = mark_of(intention.inputs[place])};
         hold(job, output);
         any_new = true;
         continue;
@@ -171,6 +173,11 @@ void Recorder::insist(const std::stop_token& stop) {
   }
 }
 
+RunRecord Recorder::record() {
+  const std::lock_guard lock(mutex_);
+  return record_;
+}
+
 void Recorder::settle() { static_cast<void>(settled()); }
 
 std::optional<StoreError> Recorder::settled() {
@@ -216,6 +223,7 @@ void Recorder::end(const std::vector<JobOutput>& outputs,
       job.held.reset();
     }
     if (output.receipt.billable_units) job.billable_units = output.receipt.billable_units;
+    if (output.receipt.cost) job.cost = output.receipt.cost;
     if (job.request_id.empty()) job.request_id = output.receipt.fal_request_id;
     any_result = any_result || job.state == RunState::completed;
     any_open = any_open || job.state == RunState::accepted;
@@ -227,7 +235,7 @@ void Recorder::end(const std::vector<JobOutput>& outputs,
                                   : RunState::failed;
   record_.fault.reset();
   if (response) {
-    record_.artifacts = artifacts_of(*response);
+    record_.artifacts = artifacts_of(*response, record_.jobs);
   } else if (!any_open) {
     const Error& error = response.error();
     record_.fault = RunFault{error.kind, cut(error.message, 512)};

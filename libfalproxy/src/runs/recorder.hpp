@@ -43,6 +43,7 @@ struct Intention {
   std::optional<double> chance;  ///< what the plan was made with, see plan::make_plan()
   const plan::Plan& plan;
   ResponseFormat wanted;  ///< the plan's before Recorder::is_later() changed it
+  const std::vector<Body>& inputs;  ///< of each job
 };
 
 /// One run. Thread-safe. Without a store it does nothing. If the store fails, the run goes on
@@ -71,6 +72,8 @@ class Recorder {
   /// Waits for what end() writes, and writes it again if that failed, for some minutes or until
   /// `stop` is requested.
   void insist(const std::stop_token& stop);
+  /// As it was written last.
+  [[nodiscard]] RunRecord record();
   /// The jobs have ended.
   void end(const std::vector<JobOutput>& outputs, const Result<std::vector<Product>>& response);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/fmt.hpp"
 #include "falproxy/plan.hpp"
 #include "runs/gathering.hpp"
+#include "runs/lost.hpp"
 #include "runs/memo.hpp"
 #include "runs/pictures.hpp"
 #include "runs/side_by_side.hpp"
@@ -19,7 +21,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t most_open = 1000;  // that are followed
+constexpr std::size_t page = 1000, most_open = 100'000;
+constexpr std::size_t most_followed = 5'000;  // at once; the others wait for their turn
+constexpr Milliseconds longest_page{60s};
+// fal is asked for those that were being submitted: the newest ones, so many at once. A request is
+// in its list a moment after it was taken.
+constexpr std::size_t most_looked_for = 100, looks_at_once = 4;
+constexpr Milliseconds look_after[] = {0s, 5s, 25s};
 
 struct Listener final : Progress {
   Listener(LiveRun& run, std::function<void()> on_running)
@@ -132,8 +140,10 @@ class Follower {
         reason = std::move(result).error();
         continue;
       }
-      for (const plan::ResultFile& file : selection.take(*std::move(result)))
+      for (const plan::ResultFile& file : selection.take(*std::move(result))) {
         products.push_back(product_of(plan, file, {.content = file.url}, world_.unix_seconds()));
+        products.back().fal_request_id = output.receipt.fal_request_id;
+      }
     }
     if (products.empty()) return reason.has_value() ? *std::move(reason) : selection.nothing();
     return products;
@@ -147,51 +157,114 @@ class Follower {
   std::vector<JobOutput> outputs_;
 };
 
-}  // namespace
+// All of them.
+class Recovery {
+ public:
+  Recovery(const World& world, Past& past, LiveRuns& live, const std::stop_token& stop)
+      : world_(world), past_(past), live_(live), stop_(stop) {}
 
-Result<Recovered, StoreError> recover(const World& world, Past& past, LiveRuns& live,
-                                      const std::stop_token& stop) {
-  Recovered recovered;
-  if (world.parts.state == nullptr) return recovered;
-  Clock& clock = world.parts.clock;
-  const Awaited<std::vector<RunRecord>> found;
-  world.parts.state->find(RunQuery::of_open(most_open), clock.now() + 60s, found.callback());
-  Result<std::vector<RunRecord>, StoreError> open = found.wait(clock, clock.now() + 60s);
-  if (!open) return std::move(open).error();
-  std::vector<RunRecord> taken;
-  for (RunRecord& record : *open) {
-    if (!past.has(record) || !is_open(record.state)) continue;
-    ++recovered.found;
+  void add(RunRecord record) {
+    ++recovered_.found;
     const bool any = std::ranges::any_of(record.jobs, [&](const RunJob& job) {
-      return job.state == RunState::accepted && taken_job(world, job).has_value();
+      return job.state == RunState::accepted && taken_job(world_, job).has_value();
     });
-    if (any) {
-      taken.push_back(std::move(record));
-    } else {
-      ++recovered.uncertain;
-    }
+    (any ? taken_ : lost_).push_back(std::move(record));
   }
-  std::mutex mutex;
-  side_by_side(world.parts.executor, taken.size(), taken.size(), [&](std::size_t i) {
-    const RunState state = Follower(world, past, live, std::move(taken[i]), stop).run();
-    const std::lock_guard lock(mutex);
+
+  Recovered run() {
+    recovered_.uncertain = lost_.size();
+    if (!world_.options.looks_for_lost_jobs) lost_.clear();
+    lost_.resize(std::min(lost_.size(), most_looked_for));
+    for (const RunRecord& record : lost_) past_.search(record.id);
+    // The search is the first of those that run side by side.
+    const std::size_t first = lost_.empty() ? 0 : 1;
+    side_by_side(world_.parts.executor, taken_.size() + first, most_followed, [&](std::size_t i) {
+      i < first ? search() : follow(std::move(taken_[i - first]));
+    });
+    return recovered_;
+  }
+
+ private:
+  void follow(RunRecord record) {
+    const RunState state = Follower(world_, past_, live_, std::move(record), stop_).run();
+    const std::lock_guard lock(mutex_);
     switch (state) {
       case RunState::completed:
-        ++recovered.completed;
+        ++recovered_.completed;
         break;
       case RunState::cancelled:
-        ++recovered.cancelled;
+        ++recovered_.cancelled;
         break;
       case RunState::failed:
-        ++recovered.failed;
+        ++recovered_.failed;
         break;
       case RunState::intent:
       case RunState::accepted:
-        ++recovered.left;
+        ++recovered_.left;
         break;
     }
-  });
-  return recovered;
+  }
+
+  void search() {
+    Clock& clock = world_.parts.clock;
+    const TimePoint began = clock.now();
+    std::vector<RunRecord> found;
+    for (const Milliseconds after : look_after) {
+      if (!clock.sleep_until(began + after, stop_) || lost_.empty()) break;
+      std::vector<RunRecord> left;
+      side_by_side(world_.parts.executor, lost_.size(), looks_at_once, [&](std::size_t i) {
+        std::optional<RunRecord> one = find_lost(world_, lost_[i], stop_);
+        const std::lock_guard lock(mutex_);
+        if (one) past_.end_search(one->id);
+        one ? found.push_back(*std::move(one)) : left.push_back(std::move(lost_[i]));
+      });
+      lost_ = std::move(left);
+    }
+    for (const RunRecord& record : lost_) past_.end_search(record.id);
+    recovered_.uncertain -= found.size();
+    recovered_.found_at_fal = found.size();
+    side_by_side(world_.parts.executor, found.size(), found.size(),
+                 [&](std::size_t i) { follow(std::move(found[i])); });
+  }
+
+  const World& world_;
+  Past& past_;
+  LiveRuns& live_;
+  const std::stop_token stop_;
+  std::vector<RunRecord> taken_, lost_;
+  std::mutex mutex_;
+  Recovered recovered_;
+};
+
+}  // namespace
+
+Result<std::vector<RunRecord>, StoreError> all_open(const World& world, Milliseconds longest) {
+  Clock& clock = world.parts.clock;
+  std::vector<RunRecord> all;
+  RunQuery query = RunQuery::of_open(page);
+  for (bool more = true; more && all.size() < most_open;) {
+    const TimePoint until = clock.now() + longest;
+    const Awaited<std::vector<RunRecord>> found;
+    world.parts.state->find(query, until, found.callback());
+    Result<std::vector<RunRecord>, StoreError> some = found.wait(clock, until);
+    if (!some) return std::move(some).error();
+    more = some->size() == page;
+    if (more) query.after = place_of(some->back());
+    std::ranges::move(*some, std::back_inserter(all));
+  }
+  return all;
+}
+
+Result<Recovered, StoreError> recover(const World& world, Past& past, LiveRuns& live,
+                                      const std::stop_token& stop) {
+  if (world.parts.state == nullptr) return Recovered();
+  Result<std::vector<RunRecord>, StoreError> open = all_open(world, longest_page);
+  if (!open) return std::move(open).error();
+  Recovery recovery(world, past, live, stop);
+  for (RunRecord& record : *open) {
+    if (past.has(record) && is_open(record.state)) recovery.add(std::move(record));
+  }
+  return recovery.run();
 }
 
 }  // namespace falproxy::inline v0::runs

@@ -9,6 +9,10 @@
 
 namespace falproxy::inline v0::runs {
 
+/// Records that are open (RunQuery::By::open), the newest first: all of them, page by page.
+[[nodiscard]] Result<std::vector<RunRecord>, StoreError> all_open(const World& world,
+                                                                  Milliseconds longest_page);
+
 /// See Runner::recover().
 [[nodiscard]] Result<Recovered, StoreError> recover(const World& world, Past& past, LiveRuns& live,
                                                     const std::stop_token& stop);

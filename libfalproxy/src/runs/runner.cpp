@@ -67,7 +67,8 @@ runs::Served serve_or_recall(const World& world, const runs::Asked& asked, runs:
   std::optional<RunRecord> record;
   runs::Past::Hold hold;
   if (earlier == nullptr && world.parts.state != nullptr) {
-    Result<std::optional<runs::Recalled>> recalled = runs::recall(world, asked, past);
+    Result<std::optional<runs::Recalled>> recalled =
+        runs::recall(world, asked, past, patience.stop());
     if (!recalled) return {Outcome{std::move(recalled).error(), {}}};
     if (recalled->has_value()) {
       earlier = std::move((*recalled)->harvest);

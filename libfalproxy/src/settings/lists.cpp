@@ -360,6 +360,22 @@ void read_alert_url(SettingValue& value, Settings& into) {
   }
 }
 
+void read_alert_balance(SettingValue& value, Settings& into) {
+  if (const std::optional<Usd> amount = Usd::parse(value.text())) {
+    into.alert_balance = *amount;
+  } else {
+    value.fault("is no amount of dollars", "write it like ALERT_BALANCE_USD=10 or 2.50");
+  }
+}
+
+void read_fal_admin_key(SettingValue& value, Settings& into) {
+  if (value.text().find_first_of(" \t\r\n,|") == std::string_view::npos) {
+    into.fal_admin_key = Secret(std::string(value.text()));
+  } else {
+    value.fault("is no key", "write one key of fal's, id:secret, that has the scope ADMIN");
+  }
+}
+
 void read_rate_limit(SettingValue& value, Settings& into) {
   into.rate_limit = parse_rate_limit(value.text());
   if (into.rate_limit.has_value()) return;

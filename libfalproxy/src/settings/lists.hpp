@@ -22,6 +22,8 @@ void read_media_hosts(SettingValue& value, Settings& into);
 void read_callback_hosts(SettingValue& value, Settings& into);
 void read_media_store(SettingValue& value, Settings& into);
 void read_alert_url(SettingValue& value, Settings& into);
+void read_alert_balance(SettingValue& value, Settings& into);
+void read_fal_admin_key(SettingValue& value, Settings& into);
 void read_rate_limit(SettingValue& value, Settings& into);
 
 /// "60/min"; none: it is no rate.

@@ -140,6 +140,9 @@ constexpr SettingRow rows[] = {
      [](Value& v, Settings& s) { v.address(s.fal_rest_url); }},
     {{"FAL_API_URL", "https://api.fal.ai/v1", "fal's platform API, for prices"},
      [](Value& v, Settings& s) { v.address(s.fal_api_url); }},
+    {{"FAL_ADMIN_KEY", "", "a fal key of scope ADMIN, for bills, the balance and deleting at fal",
+      false, true},
+     read_fal_admin_key},
     {{"FAL_MEDIA_HOSTS", "fal.media,*.fal.media,storage.googleapis.com",
       "where images may be fetched from: host, *.host or http://host:port"},
      read_media_hosts},
@@ -159,6 +162,8 @@ constexpr SettingRow rows[] = {
      [](Value& v, Settings& s) { s.prices_file = std::string(v.text()); }},
     {{"ALERT_URL", "", "where alerts about money are POSTed to, as JSON", false, true},
      read_alert_url},
+    {{"ALERT_BALANCE_USD", "10", "an alert tells that less is left on fal's account; 0: none does"},
+     read_alert_balance},
 
     // Documents.
     {{"SCHEMA_CACHE_DIR", "",

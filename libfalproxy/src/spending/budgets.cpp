@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/fmt.hpp"
+#include "base/unix_time.hpp"
 #include "spending/balances.hpp"
 #include "state/awaited.hpp"
 
@@ -19,17 +20,6 @@ constexpr const char* lost_text = "spending.lost";
 constexpr const char* keys_text = "spending.keys";
 constexpr std::chrono::hours shortest_block{24};
 constexpr int surprising = 10;  // times the estimate
-
-std::string time_text(WallTime time) {
-  const Day day = day_of(time);
-  const auto seconds = std::chrono::floor<Seconds>(time - begin_of(day)).count();
-  return fmt::format("{}T{:02}:{:02}:{:02}Z", date_text(day), seconds / 3600, seconds / 60 % 60,
-                     seconds % 60);
-}
-
-std::int64_t unix_seconds(WallTime time) {
-  return std::chrono::floor<Seconds>(time.time_since_epoch()).count();
-}
 
 std::string whose_budget(const KeyRules& row) {
   return row.name == all_together ? "all access keys together" : "this access key";
@@ -45,10 +35,10 @@ Error used_up(const KeyRules& row, Day today) {
                             : fmt::format(" a {}", name_of(row.budget->window)));
   }
   const std::optional<WallTime> end = end_of(row.budget->window, today);
-  text += end ? fmt::format(" has no room for this request. The next one begins at {}.",
-                            time_text(*end))
-              : " has no room for this request, and does not begin anew. Ask the operator of this "
-                "server.";
+  text +=
+      end ? fmt::format(" has no room for this request. The next one begins at {}.", iso_time(*end))
+          : " has no room for this request, and does not begin anew. Ask the operator of this "
+            "server.";
   return {.kind = ErrorKind::insufficient_quota, .message = std::move(text)};
 }
 
@@ -60,7 +50,7 @@ Error lost_spending(const KeyRules& row, Day today) {
           "What {} has spent was lost, so that nothing is submitted{}. Ask the operator of this "
           "server.",
           row.name == all_together ? "all access keys together have" : "this access key",
-          end ? " until " + time_text(*end) : "")};
+          end ? " until " + iso_time(*end) : "")};
 }
 
 Error cannot_be_noted() {
@@ -87,6 +77,7 @@ struct Budgets::Impl {
   [[nodiscard]] Reservation expect(const Job& job, const Rows& for_rows) const;
   [[nodiscard]] std::vector<Charge> charge(const Rows& for_rows, Usd amount, Day day);
   void keep_blocks();
+  void note(std::vector<Charge> charges, Spending spending) const;
 
   void tell(const std::vector<SpendingAlert>& news) const {
     for (const SpendingAlert& alert : news) {
@@ -108,6 +99,7 @@ struct Budgets::Impl {
   std::map<std::string, Day, std::less<>> forgiven;  // the loss of that day
   std::set<std::string> settled_before;              // fal's ids of what an earlier process began
   std::shared_ptr<const PriceTable> prices;
+  UsualCosts usual;
 };
 
 Budgets::Budgets(Parts parts) : impl_(std::make_unique<Impl>(std::move(parts))) {}
@@ -128,7 +120,7 @@ std::optional<Error> Budgets::Impl::refusal(const KeyRules& row, const Job& job,
     return Error{.kind = ErrorKind::insufficient_quota,
                  .message = fmt::format(
                      "A job of {} came out dearer than it may be; nothing is submitted until {}.",
-                     whose_budget(row), time_text(block->second))};
+                     whose_budget(row), iso_time(block->second))};
   }
   if (row.budget && !row.allow_state_loss) {
     if (!loaded) return cannot_be_noted();
@@ -177,10 +169,12 @@ Reservation Budgets::Impl::expect(const Job& job, const Rows& for_rows) const {
     made.units = expected_units(*made.price, job.expected);
   }
   if (made.units) made.estimate = cost(made.price->unit_price, *made.units);
+  const auto usually = usual.find(job.endpoint);
   for (const KeyRules* row : for_rows) {
     if (!row->budget) continue;
     const Usd assumed = job.by_tokens                                ? reserve
                         : row->unknown_price == UnknownPrice::assume ? row->assumed_cost
+                        : usually != usual.end()                     ? usually->second
                                                                      : Usd{};
     made.held = std::max(made.held, made.estimate.value_or(assumed));
   }
@@ -212,6 +206,18 @@ void Budgets::Impl::note_news(const KeyRules& row, std::vector<SpendingAlert>& n
                                          row.name, spent.to_string(), printed(*row.budget)),
                   .spent = spent,
                   .limit = row.budget->amount});
+}
+
+// Does not wait.
+void Budgets::Impl::note(std::vector<Charge> charges, Spending spending) const {
+  const TimePoint until = parts.clock.now() + longest_store_wait;
+  const auto told = [log = parts.log](const Result<Done, StoreError>& done) {
+    if (!done && log)
+      log(LogLevel::warning, "the cost of a job was not noted: " + done.error().message);
+  };
+  if (!charges.empty()) parts.store.charge(std::move(charges), Durability::lazy, until, told);
+  if (spending.unpriced != 0 || spending.units > Units{} || spending.cost != Usd{})
+    parts.store.add(std::move(spending), until, told);
 }
 
 void Budgets::Impl::keep_blocks() {
@@ -274,10 +280,11 @@ void Budgets::set_rows(std::vector<KeyRules> rows) {
   impl_->rows = std::move(by_name);
 }
 
-void Budgets::set_prices(PriceTable prices) {
+void Budgets::set_prices(PriceTable prices, UsualCosts usual) {
   auto made = std::make_shared<const PriceTable>(std::move(prices));
   const std::lock_guard lock(impl_->mutex);
   impl_->prices = std::move(made);
+  impl_->usual = std::move(usual);
 }
 
 std::shared_ptr<const PriceTable> Budgets::prices() const {
@@ -288,7 +295,9 @@ std::shared_ptr<const PriceTable> Budgets::prices() const {
 
 std::optional<Usd> Budgets::estimate(std::string_view endpoint, const Quantities& job) const {
   const std::lock_guard lock(impl_->mutex);
-  return impl_->expect({std::string(endpoint), job}, {}).estimate;
+  const std::optional<Usd> known = impl_->expect({std::string(endpoint), job}, {}).estimate;
+  const auto usually = impl_->usual.find(endpoint);
+  return known || usually == impl_->usual.end() ? known : usually->second;
 }
 
 std::optional<Usd> Budgets::remaining(std::string_view client) const {
@@ -383,6 +392,7 @@ std::optional<Usd> Budgets::settle(const Payer& payer, const Reservation& reserv
   std::vector<Charge> charges;
   std::vector<SpendingAlert> news;
   Spending spending{.key = payer.client, .model = payer.model, .user = payer.user};
+  SettledJob settled{.payer = payer, .fal_request_id = job.fal_request_id};
   {
     const std::lock_guard lock(impl.mutex);
     const Day today = impl.today_now();
@@ -402,8 +412,11 @@ std::optional<Usd> Budgets::settle(const Payer& payer, const Reservation& reserv
     spending.unpriced = costs ? 0 : 1;
     spending.units = units.value_or(Units{});
     spending.cost = costs.value_or(Usd{});
-    charges =
-        impl.charge(rows, costs.value_or(reservation.held) - reservation.held, reservation.day);
+    settled.charged_on = reservation.day;
+    settled.spent_on = today;
+    settled.cost = costs;
+    settled.charged = costs.value_or(reservation.held);
+    charges = impl.charge(rows, settled.charged - reservation.held, reservation.day);
     for (const KeyRules* row : rows) impl.note_news(*row, news);
 
     const auto costly = [&](const std::string& name, Usd limit, const char* what) {
@@ -429,15 +442,33 @@ std::optional<Usd> Budgets::settle(const Payer& payer, const Reservation& reserv
     }
   }
   impl.tell(news);
-  const TimePoint until = impl.parts.clock.now() + longest_store_wait;
-  const auto told = [log = impl.parts.log](const Result<Done, StoreError>& done) {
-    if (!done && log)
-      log(LogLevel::warning, "the cost of a job was not noted: " + done.error().message);
-  };
-  if (!charges.empty()) impl.parts.store.charge(std::move(charges), Durability::lazy, until, told);
-  if (spending.unpriced > 0 || spending.units > Units{} || spending.cost > Usd{})
-    impl.parts.store.add(std::move(spending), until, told);
+  if (impl.parts.settled && job.may_be_billed && !job.fal_request_id.empty())
+    impl.parts.settled(std::move(settled));
+  impl.note(std::move(charges), std::move(spending));
   return costs;
+}
+
+Usd Budgets::correct(const SettledJob& job, Usd billed) {
+  Impl& impl = *impl_;
+  std::vector<Charge> charges;
+  std::vector<SpendingAlert> news;
+  const Usd difference = billed - job.cost.value_or(Usd{});
+  {
+    const std::lock_guard lock(impl.mutex);
+    static_cast<void>(impl.today_now());
+    const Impl::Rows rows = impl.rows_of(job.payer.client);
+    charges = impl.charge(rows, billed - job.charged, job.charged_on);
+    for (const KeyRules* row : rows) impl.note_news(*row, news);
+  }
+  impl.tell(news);
+  impl.note(std::move(charges), {.day = job.spent_on,
+                                 .key = job.payer.client,
+                                 .model = job.payer.model,
+                                 .user = job.payer.user,
+                                 .unpriced = job.cost ? 0 : -1,
+                                 .cost = difference,
+                                 .corrected = difference});
+  return difference;
 }
 
 }  // namespace falproxy::inline v0

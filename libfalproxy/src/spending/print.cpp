@@ -5,7 +5,8 @@
 namespace falproxy::inline v0 {
 namespace {
 
-constexpr std::string_view alerts[] = {"budget_nearly_spent", "budget_spent", "costly_job"};
+constexpr std::string_view alerts[] = {"budget_nearly_spent", "budget_spent", "costly_job",
+                                       "account_locked", "low_balance"};
 
 }  // namespace
 
@@ -14,6 +15,13 @@ std::string_view name_of(SpendingAlert::Kind value) noexcept { return name_at(al
 std::ostream& operator<<(std::ostream& out, const SpendingAlert& alert) {
   return Printer(out, "SpendingAlert")("kind", alert.kind)("key", alert.key)(
              "message", alert.message)("spent", alert.spent)("limit", alert.limit)
+      .end();
+}
+
+std::ostream& operator<<(std::ostream& out, const SettledJob& job) {
+  return Printer(out, "SettledJob")("payer", job.payer)("fal_request_id", job.fal_request_id)(
+             "charged_on", job.charged_on)("spent_on", job.spent_on)("cost", job.cost)("charged",
+                                                                                       job.charged)
       .end();
 }
 

@@ -20,6 +20,7 @@ void add_to(Spending& sum, const Spending& more) {
   sum.unpriced += more.unpriced;
   sum.units = sum.units + more.units;
   sum.cost = sum.cost + more.cost;
+  sum.corrected = sum.corrected + more.corrected;
 }
 
 }  // namespace
@@ -41,7 +42,8 @@ std::ostream& operator<<(std::ostream& out, const Spending& spending) {
   return Printer(out, "Spending")("day", spending.day)("key", spending.key)(
              "model", spending.model)("user", spending.user)("requests", spending.requests)(
              "failures", spending.failures)("artifacts", spending.artifacts)(
-             "unpriced", spending.unpriced)("units", spending.units)("cost", spending.cost)
+             "unpriced", spending.unpriced)("units", spending.units)("cost", spending.cost)(
+             "corrected", spending.corrected)
       .end();
 }
 

@@ -57,6 +57,8 @@ enum class JobTag : std::uint64_t {
   fault_message,
   held = 32,
   held_on,
+  cost,
+  input_mark,
 };
 
 enum class ArtifactTag : std::uint64_t {
@@ -66,7 +68,8 @@ enum class ArtifactTag : std::uint64_t {
   width,
   height,
   seconds,
-  thumbnail
+  thumbnail,
+  job
 };
 
 class Writer {
@@ -222,6 +225,8 @@ std::string packed(const RunJob& job) {
     out.number(JobTag::held, static_cast<std::uint64_t>(job.held->nano));
     out.number(JobTag::held_on, static_cast<std::uint64_t>(job.held_on));
   }
+  if (job.cost) out.number(JobTag::cost, static_cast<std::uint64_t>(job.cost->nano));
+  if (job.input_mark != 0) out.number(JobTag::input_mark, job.input_mark);
   return bytes;
 }
 
@@ -235,6 +240,7 @@ std::string packed(const RunArtifact& artifact) {
   out.number(ArtifactTag::height, artifact.height);
   out.real(ArtifactTag::seconds, artifact.seconds);
   out.text(ArtifactTag::thumbnail, artifact.thumbnail);
+  out.number(ArtifactTag::job, artifact.job);
   return bytes;
 }
 
@@ -288,6 +294,12 @@ RunJob read_job(Reader& outer) {
       case JobTag::held_on:
         job.held_on = static_cast<Day>(in.number);
         break;
+      case JobTag::cost:
+        job.cost = Usd{static_cast<std::int64_t>(in.number)};
+        break;
+      case JobTag::input_mark:
+        job.input_mark = in.number;
+        break;
     }
   }
   outer.whole = outer.whole && in.whole;
@@ -319,6 +331,9 @@ RunArtifact read_artifact(Reader& outer) {
         break;
       case ArtifactTag::thumbnail:
         artifact.thumbnail = in.bytes;
+        break;
+      case ArtifactTag::job:
+        artifact.job = static_cast<std::uint32_t>(in.number);
         break;
     }
   }

@@ -15,14 +15,15 @@ std::ostream& operator<<(std::ostream& out, const RunJob& job) {
              "request_id", job.request_id)("account", job.account)("status_url", job.status_url)(
              "response_url", job.response_url)("cancel_url", job.cancel_url)(
              "submitted", job.submitted)("expected_units", job.expected_units)(
-             "billable_units", job.billable_units)("held", job.held)("fault", job.fault)
+             "billable_units", job.billable_units)("held", job.held)("cost", job.cost)("fault",
+                                                                                       job.fault)
       .end();
 }
 
 std::ostream& operator<<(std::ostream& out, const RunArtifact& artifact) {
   return Printer(out, "RunArtifact")("url", artifact.url)("content_type", artifact.content_type)(
              "size", artifact.size)("width", artifact.width)("height", artifact.height)(
-             "seconds", artifact.seconds)("thumbnail", artifact.thumbnail)
+             "seconds", artifact.seconds)("thumbnail", artifact.thumbnail)("job", artifact.job)
       .end();
 }
 
@@ -66,7 +67,7 @@ std::ostream& operator<<(std::ostream& out, const MediaRecord& record) {
              "created", record.created)("expires", record.expires)("size", record.size)(
              "content_type", record.content_type)("extension", record.extension)(
              "model", record.model)("request_id", record.request_id)("run", record.run)(
-             "source", record.source)("cost", record.cost)
+             "source", record.source)("fal_request_id", record.fal_request_id)("cost", record.cost)
       .end();
 }
 

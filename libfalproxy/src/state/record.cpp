@@ -60,6 +60,15 @@ std::string_view name_of(RunQuery::By value) noexcept {
   return name_at(names, value);
 }
 
+std::optional<Usd> cost_of(const RunRecord& record) noexcept {
+  std::optional<Usd> sum;
+  for (const RunJob& job : record.jobs) {
+    if (!job.cost) return std::nullopt;
+    sum = sum.value_or(Usd{}) + *job.cost;
+  }
+  return sum;
+}
+
 RunPlace place_of(const RunRecord& record) noexcept { return {record.created, record.id}; }
 
 RunQuery RunQuery::of_id(const RunId& id, std::string owner) {

@@ -68,6 +68,8 @@ ordered_json video_of(const RunStatus& status) {
     video["error"] = {{"code", describe(status.error->kind).code},
                       {"message", status.error->message}};
   }
+  if (const std::optional<Usd> cost = cost_of(record))
+    video["falproxy"] = {{"cost_usd", cost->to_string()}};
   if (!status.products.empty()) video["url"] = status.products.front().content.str();
   return video;
 }

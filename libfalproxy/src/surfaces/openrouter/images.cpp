@@ -84,7 +84,8 @@ Body write_images(const std::vector<Product>& products, std::optional<Usd> cost)
   return out.take();
 }
 
-Body write_image_event(const Product& product, std::optional<int> preview) {
+Body write_image_event(const Product& product, std::optional<int> preview,
+                       std::optional<Usd> cost) {
   const std::string type =
       preview ? "image_generation.partial_image" : "image_generation.completed";
   openai::JsonText out;
@@ -95,7 +96,7 @@ Body write_image_event(const Product& product, std::optional<int> preview) {
   if (preview) {
     out.add(fmt::format("\"partial_image_index\":{}}}\n\n", *preview));
   } else {
-    out.add(usage_text(std::nullopt) + "}\n\n");
+    out.add(usage_text(cost) + "}\n\n");
   }
   return out.take();
 }

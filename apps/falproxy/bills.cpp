@@ -1,0 +1,234 @@
+#include "bills.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <span>
+#include <utility>
+
+#include "base/fmt.hpp"
+#include "base/handed.hpp"
+#include "base/unix_time.hpp"
+#include "falproxy/options.hpp"
+
+namespace falproxy::app {
+namespace {
+
+constexpr const char* stored = "bills";
+constexpr Seconds longest_exchange{20}, longest_store_wait{5};
+constexpr std::size_t largest_answer = 8u << 20;
+
+Json amount(const std::optional<Usd>& usd) { return usd ? Json::integer(usd->nano) : Json(); }
+
+}  // namespace
+
+void BillKeeper::reload(const Settings& settings) {
+  const std::lock_guard lock(mutex_);
+  access_ = {.fal = fal_addresses(settings), .least = settings.alert_balance};
+  may_see_balance_ = true;
+  if (!asks_for_prices(settings)) return;
+  access_.key = access_.balance_key = settings.fal_admin_key;
+  if (access_.key.empty() && !settings.ai_keys.empty() && !settings.ai_keys.front().empty())
+    access_.balance_key = settings.ai_keys.front().front();
+}
+
+BillKeeper::Access BillKeeper::access() const {
+  const std::lock_guard lock(mutex_);
+  return access_;
+}
+
+std::optional<Usd> BillKeeper::balance() const {
+  const std::lock_guard lock(mutex_);
+  return balance_;
+}
+
+void BillKeeper::add(SettledJob job) {
+  const WallTime now = parts_.clock.wall_now();
+  bool is_first_lost = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (access_.key.empty()) return;
+    const bool fits = waiting_.size() < most_waiting;
+    is_first_lost = !fits && !std::exchange(is_full_, true);
+    if (fits) waiting_.push_back({std::move(job), now});
+    is_changed_ = is_changed_ || fits;
+  }
+  if (is_first_lost) {
+    parts_.log(LogLevel::warning,
+               fmt::format("{} jobs wait for fal's bills: those that come now are not compared",
+                           most_waiting));
+  }
+}
+
+void BillKeeper::restore() {
+  const TimePoint until = parts_.clock.now() + longest_store_wait;
+  const Handed<Result<std::string, StoreError>> text;
+  parts_.store.get(stored, until, text.callback());
+  const std::optional<Result<std::string, StoreError>> kept = text.wait(parts_.clock, until);
+  if (!kept || !*kept) return;
+  const Result<Json> rows = Json::parse(**kept, {.max_values = 12 * most_waiting});
+  if (!rows) return;
+  const std::lock_guard lock(mutex_);
+  for (const Json& row : rows->elements()) {
+    const auto word = [&](std::size_t i) { return std::string(row[i].as_string().value_or("")); };
+    const auto number = [&](std::size_t i) { return row[i].as_integer().value_or(0); };
+    Waiting one{.job = {.payer = {word(1), word(2), word(3)},
+                        .fal_request_id = word(0),
+                        .charged_on = static_cast<Day>(number(4)),
+                        .spent_on = static_cast<Day>(number(5)),
+                        .charged = Usd{number(7)}},
+                .settled = WallTime(Seconds(number(8))),
+                .looks = static_cast<std::size_t>(std::clamp<std::int64_t>(number(9), 0, 2)),
+                .was_found = number(10) != 0};
+    if (row[std::size_t{6}].is_numeric()) one.job.cost = Usd{number(6)};
+    if (!one.job.fal_request_id.empty()) waiting_.push_back(std::move(one));
+  }
+}
+
+void BillKeeper::save() {
+  std::vector<Json> rows;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!std::exchange(is_changed_, false)) return;
+    for (const Waiting& one : waiting_) {
+      const SettledJob& job = one.job;
+      rows.push_back(
+          Json::array({job.fal_request_id, job.payer.client, job.payer.model, job.payer.user,
+                       job.charged_on, job.spent_on, amount(job.cost), amount(job.charged),
+                       unix_seconds(one.settled), one.looks, one.was_found ? 1 : 0}));
+    }
+  }
+  parts_.store.put(stored, rows.empty() ? "" : Json::array(rows).dump(), no_deadline,
+                   [](const Result<Done, StoreError>&) {});
+}
+
+// The oldest stand in front, and so do those that are due first of those with as many looks.
+std::vector<BillKeeper::Waiting> BillKeeper::take_due() {
+  const WallTime now = parts_.clock.wall_now();
+  const auto is_due = [&](const Waiting& one) {
+    return now >= one.settled + looks_after[one.looks];
+  };
+  const std::lock_guard lock(mutex_);
+  std::vector<Waiting> due;
+  for (const Waiting& one : waiting_) {
+    if (due.size() == fal::most_billed) break;
+    if (is_due(one)) due.push_back(one);
+  }
+  return due;
+}
+
+void BillKeeper::look(const std::stop_token& stop) {
+  const Access by = access();
+  bool may_ask = !by.key.empty();
+  while (may_ask && !stop.stop_requested()) {
+    std::vector<Waiting> due = take_due();
+    if (due.empty()) break;
+    may_ask = look_for(due, by, stop);
+  }
+  look_at_balance(by, stop);
+  const TimePoint now = parts_.clock.now();
+  if (now < save_due_) return;
+  save_due_ = now + between_saves;
+  save();
+}
+
+// Once for each kind of trouble.
+void BillKeeper::tell(const std::string& trouble) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(trouble_, trouble) == trouble) return;
+  }
+  if (trouble.empty()) return parts_.log(LogLevel::info, "fal tells its bills again");
+  parts_.log(LogLevel::warning, "fal does not tell its bills (FAL_ADMIN_KEY): " + trouble);
+}
+
+bool BillKeeper::look_for(std::vector<Waiting>& some, const Access& by,
+                          const std::stop_token& stop) {
+  std::vector<std::string> ids;
+  for (const Waiting& one : some) ids.push_back(one.job.fal_request_id);
+  const auto got = fetch(parts_.transport, fal::bills_request(by.fal, ids, by.key),
+                         parts_.clock.now() + longest_exchange, stop, largest_answer);
+  if (stop.stop_requested()) return false;
+  const Result<Json> answer =
+      got && got->head.status == 200 ? Json::parse(got->body) : Result<Json>(Json());
+  const auto bills = answer ? read_bills(*answer) : answer.error();
+  if (!bills) {
+    tell(!got                      ? got.error().message
+         : got->head.status != 200 ? fmt::format("it answers {}", got->head.status)
+                                   : std::string("its answer holds no bills"));
+    return false;
+  }
+  tell("");
+  for (Waiting& one : some) {
+    const auto bill = std::ranges::find(*bills, one.job.fal_request_id, &Bill::fal_request_id);
+    if (bill != bills->end()) compare(one, bill->cost);
+    ++one.looks;
+  }
+  const std::lock_guard lock(mutex_);
+  is_changed_ = true;
+  is_full_ = false;
+  for (Waiting& looked : some) {
+    const auto kept = std::ranges::find_if(waiting_, [&](const Waiting& one) {
+      return one.job.fal_request_id == looked.job.fal_request_id;
+    });
+    if (kept == waiting_.end()) continue;
+    const bool is_over = looked.looks >= std::size(looks_after) ||
+                         (looked.was_found && looked.looks + 1 >= std::size(looks_after));
+    if (is_over) {
+      waiting_.erase(kept);
+    } else {
+      *kept = std::move(looked);
+    }
+  }
+  return true;
+}
+
+void BillKeeper::compare(Waiting& one, Usd billed) {
+  one.was_found = true;
+  SettledJob& job = one.job;
+  if (job.cost == billed && job.charged == billed) return;
+  const std::optional<Usd> before = job.cost;
+  const Usd difference = parts_.budgets.correct(job, billed);
+  job.cost = job.charged = billed;
+  if (difference == Usd{} && before) return;
+  parts_.corrected(job.payer, difference);
+  parts_.log(LogLevel::info,
+             fmt::format("fal has billed {} USD for the job {} of the key '{}', which was noted "
+                         "with {}",
+                         billed.to_string(), job.fal_request_id, job.payer.client,
+                         before ? before->to_string() + " USD" : std::string("an unknown cost")));
+}
+
+void BillKeeper::look_at_balance(const Access& by, const std::stop_token& stop) {
+  const TimePoint now = parts_.clock.now();
+  {
+    const std::lock_guard lock(mutex_);
+    if (by.balance_key.empty() || by.least == Usd{} || !may_see_balance_ || now < balance_due_)
+      return;
+    balance_due_ = now + between_balances;
+  }
+  const auto got = fetch(parts_.transport, fal::balance_request(by.fal, by.balance_key),
+                         now + longest_exchange, stop, 64u << 10);
+  if (!got) return;
+  const int status = got->head.status;
+  const Result<Json> answer = Json::parse(got->body);
+  const std::optional<Usd> left =
+      status == 200 && answer ? read_balance(*answer) : std::optional<Usd>();
+  bool is_news = false;
+  {
+    const std::lock_guard lock(mutex_);
+    // It is no key for that, until the next reload.
+    if (status == 401 || status == 403 || status == 404) may_see_balance_ = false;
+    balance_ = left;
+    if (!left) return;
+    is_news = *left < by.least && !is_low_;
+    is_low_ = *left < by.least;
+  }
+  if (!is_news) return;
+  parts_.alert({.kind = SpendingAlert::Kind::low_balance,
+                .message = fmt::format("{} USD are left on fal's account, less than {} "
+                                       "(ALERT_BALANCE_USD); see fal.ai/dashboard/billing.",
+                                       left->to_string(), by.least.to_string()),
+                .limit = *left});
+}
+
+}  // namespace falproxy::app

@@ -1,0 +1,93 @@
+// bills.hpp: compares what jobs cost with what fal has billed for them, and looks at what is left
+// on fal's account: FAL_ADMIN_KEY.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "falproxy/budgets.hpp"
+#include "falproxy/clock.hpp"
+#include "falproxy/fal.hpp"
+#include "falproxy/log.hpp"
+#include "falproxy/settings.hpp"
+#include "falproxy/spending_store.hpp"
+#include "falproxy/transport.hpp"
+
+namespace falproxy::app {
+
+/// Thread-safe.
+class BillKeeper {
+ public:
+  /// fal's bill of a job is looked for after so long; the last time only if it was not there
+  /// before.
+  static constexpr Seconds looks_after[] = {Seconds(600), Seconds(3600), Seconds(24 * 3600)};
+  static constexpr Seconds interval{60}, between_balances{600}, between_saves{300};
+  /// So many jobs wait for their bills; those that come then are not compared.
+  static constexpr std::size_t most_waiting = 50'000;
+
+  struct Parts {
+    Transport& transport;
+    Clock& clock;
+    SpendingStore& store;
+    Budgets& budgets;  ///< that are corrected
+    LogLine log;
+    std::function<void(const SpendingAlert&)> alert;
+    /// A job was billed with so much more than it was settled with; may be negative.
+    std::function<void(const Payer&, Usd)> corrected;
+  };
+  explicit BillKeeper(Parts parts) : parts_(std::move(parts)) {}
+
+  void reload(const Settings& settings);
+  /// Does not block. Without FAL_ADMIN_KEY it is not kept.
+  void add(SettledJob job);
+  /// What an earlier process had still to compare. Blocks.
+  void restore();
+  /// Looks for what is due. Blocks.
+  void look(const std::stop_token& stop);
+  /// Before the end. Does not block.
+  void save();
+
+  /// What is left on the account; none: not known.
+  [[nodiscard]] std::optional<Usd> balance() const;
+
+ private:
+  struct Waiting {
+    SettledJob job;
+    WallTime settled;
+    std::size_t looks = 0;
+    bool was_found = false;
+  };
+  struct Access {
+    fal::Addresses fal = {};
+    Secret key = {};         // FAL_ADMIN_KEY
+    Secret balance_key = {}; // else the first of AI_KEYS
+    Usd least = {};
+  };
+
+  [[nodiscard]] Access access() const;
+  [[nodiscard]] std::vector<Waiting> take_due();
+  /// False: fal could not be asked.
+  bool look_for(std::vector<Waiting>& some, const Access& by, const std::stop_token& stop);
+  void compare(Waiting& one, Usd billed);
+  void look_at_balance(const Access& by, const std::stop_token& stop);
+  void tell(const std::string& trouble);
+
+  const Parts parts_;
+  mutable std::mutex mutex_;
+  Access access_;
+  bool may_see_balance_ = true;
+  std::deque<Waiting> waiting_;
+  bool is_changed_ = false, is_full_ = false;
+  std::string trouble_;
+  std::optional<Usd> balance_;
+  bool is_low_ = false;
+  TimePoint balance_due_ = {}, save_due_ = {};
+};
+
+}  // namespace falproxy::app

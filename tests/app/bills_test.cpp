@@ -1,0 +1,156 @@
+// What jobs cost beside what fal has billed for them.
+#include "bills.hpp"
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "falproxy/fal_desk.hpp"
+#include "falproxy/test_doubles.hpp"
+
+namespace falproxy::app {
+namespace {
+
+using testing::InProcessFal;
+
+const std::string billed_endpoint = "fal-ai/flux/dev";
+const Payer billed_payer{.client = "ann", .model = "flux", .user = "u1"};
+
+/// A budget of ten dollars, and a fal that takes a tenth off in its bills.
+struct BilledWorld {
+  explicit BilledWorld(double balance = 100) : balance_(balance) {
+    budgets.set_rows({{.name = "ann", .budget = Budget::parse("10/total")}});
+    budgets.set_prices({{billed_endpoint, {.unit_price = Usd{25'000'000}, .unit = "megapixels"}}});
+    REQUIRE(budgets.load());
+    settings.fal_api_url = std::string(InProcessFal::queue_url) + "/v1";
+    settings.fal_admin_key = Secret("admin:secret");
+    settings.ai_keys = {{Secret("id:secret")}};
+    begin();
+  }
+  void begin() {
+    keeper = std::make_unique<BillKeeper>(BillKeeper::Parts{
+        .transport = fal,
+        .clock = clock,
+        .store = store,
+        .budgets = budgets,
+        .log = [this](LogLevel, std::string_view line) { log.emplace_back(line); },
+        .alert = [this](const SpendingAlert& alert) { alerts.push_back(alert); },
+        .corrected =
+            [this](const Payer& payer, Usd difference) {
+              CHECK(payer == billed_payer);
+              corrected = corrected + difference;
+            }});
+    keeper->reload(settings);
+    keeper->restore();
+  }
+  // A job that has run; `units`: as fal told them.
+  void run_job(std::optional<double> units) {
+    const auto reserved =
+        budgets.reserve(billed_payer, {{billed_endpoint, {.images = 1, .pixels = 1 << 20}}});
+    REQUIRE(reserved);
+    const auto got = fetch(
+        fal,
+        fal::submit_request(InProcessFal::addresses(), *fal::EndpointId::parse(billed_endpoint),
+                            Secret("id:secret"), Body(R"({"prompt":"x"})"), {}),
+        clock.now() + Seconds(60), {}, 1u << 20);
+    REQUIRE(got);
+    const Result<Json> answer = Json::parse(got->body);
+    REQUIRE(answer);
+    budgets.settle(billed_payer, reserved->front(),
+                   {.endpoint = billed_endpoint,
+                    .units = units,
+                    .fal_request_id = std::string(*(*answer)["request_id"].as_string())});
+  }
+  void look_after(Seconds time) {
+    clock.move_to(clock.now() + time);
+    keeper->look({});
+  }
+  [[nodiscard]] Usd spent() const { return budgets.status("ann").spent; }
+  [[nodiscard]] Spending reported() {
+    std::vector<Spending> rows;
+    const Day today = day_of(clock.wall_now());
+    store.sum({.first = today - 3, .last = today, .by = SpendingBy::user}, no_deadline,
+              [&](Result<std::vector<Spending>, StoreError> sums) { rows = *sums; });
+    REQUIRE(rows.size() == 1);
+    return rows.front();
+  }
+
+  double balance_;
+  testing::VirtualClock clock;
+  InProcessFal fal{clock,
+                   {.job_time = Milliseconds(0), .percent_discount = 10, .balance = balance_}};
+  MemorySpending store;
+  Settings settings;
+  std::vector<std::string> log;
+  std::vector<SpendingAlert> alerts;
+  Usd corrected;
+  Budgets budgets{{.clock = clock, .store = store, .settled = [this](SettledJob job) {
+                     keeper->add(std::move(job));
+                   }}};
+  std::unique_ptr<BillKeeper> keeper;
+};
+
+}  // namespace
+
+TEST_CASE("what fal has billed takes the place of what was noted, in budget and report") {
+  BilledWorld world;
+  world.run_job(1);
+  CHECK(world.spent() == Usd{25'000'000});
+  world.look_after(Seconds(60));
+  CHECK(world.spent() == Usd{25'000'000});  // fal's bills are late
+  world.look_after(Seconds(600));
+  CHECK(world.spent() == Usd{22'500'000});
+  CHECK(world.reported().cost == Usd{22'500'000});
+  CHECK(world.reported().corrected == Usd{-2'500'000});
+  CHECK(world.reported().user == "u1");
+  CHECK(world.corrected == Usd{-2'500'000});
+  REQUIRE(world.log.size() == 1);
+  CHECK(world.log[0].find("billed 0.0225 USD for the job ") != std::string::npos);
+  for (int i = 0; i < 5; ++i) world.look_after(Seconds(24 * 3600));
+  CHECK(world.spent() == Usd{22'500'000});
+}
+
+TEST_CASE("a cost that nobody knew becomes known, also to the next process") {
+  BilledWorld world;
+  world.run_job(std::nullopt);
+  CHECK(world.spent() == Usd{25'000'000});  // what was reserved
+  CHECK(world.reported().unpriced == 1);
+  world.keeper->save();
+  world.begin();
+  world.look_after(Seconds(700));
+  CHECK(world.spent() == Usd{22'500'000});
+  CHECK(world.reported().unpriced == 0);
+  CHECK(world.reported().cost == Usd{22'500'000});
+}
+
+TEST_CASE("a key that may not see bills is told of once, and nothing is lost") {
+  BilledWorld world;
+  world.settings.fal_admin_key = Secret("id:secret");
+  world.keeper->reload(world.settings);
+  world.run_job(1);
+  world.look_after(Seconds(700));
+  world.look_after(Seconds(700));
+  REQUIRE(world.log.size() == 1);
+  CHECK(world.log[0] == "fal does not tell its bills (FAL_ADMIN_KEY): it answers 403");
+  world.settings.fal_admin_key = Secret("admin:secret");
+  world.keeper->reload(world.settings);
+  world.look_after(Seconds(60));
+  CHECK(world.spent() == Usd{22'500'000});
+}
+
+TEST_CASE("a low balance is told once") {
+  BilledWorld world(4.5);
+  for (int i = 0; i < 3; ++i) world.look_after(Seconds(700));
+  REQUIRE(world.alerts.size() == 1);
+  CHECK(world.alerts[0].kind == SpendingAlert::Kind::low_balance);
+  CHECK(world.alerts[0].message.starts_with("4.50 USD are left on fal's account, less than 10.00"));
+  CHECK(world.keeper->balance() == Usd{4'500'000'000});
+  world.settings.alert_balance = Usd{};
+  world.begin();
+  world.look_after(Seconds(700));
+  CHECK(world.alerts.size() == 1);
+}
+
+}  // namespace falproxy::app
