@@ -8,7 +8,8 @@ import {fileURLToPath} from 'node:url';
 
 const top = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 process.env.FALPROXY_BIN ??= process.argv[2];
-const bin = process.env.FALPROXY_BIN;
+const bin = path.resolve(process.env.FALPROXY_BIN);
+process.env.FALPROXY_BIN = bin;
 const {accessKey, startServers} = await import('../support/servers.mjs');
 
 const folder = mkdtempSync(path.join(tmpdir(), 'falproxy-docs-'));
