@@ -33,7 +33,8 @@ if(FALPROXY_PROGRAMS OR FALPROXY_WITH_FALSIM OR FALPROXY_BENCH)
     endif()
   endif()
   if(NOT httplib_FOUND AND NOT TARGET httplib::httplib)
-    message(STATUS "Fetching cpp-httplib 0.56.0 from github.com (or run: sh cmake/deps.sh)")
+    set(FALPROXY_HTTPLIB_FETCHED 0.56.0)
+    message(STATUS "Fetching cpp-httplib ${FALPROXY_HTTPLIB_FETCHED} from github.com (or run: sh cmake/deps.sh)")
     include(FetchContent)
     set(HTTPLIB_REQUIRE_OPENSSL ON)
     set(HTTPLIB_USE_ZLIB_IF_AVAILABLE OFF)
@@ -42,7 +43,7 @@ if(FALPROXY_PROGRAMS OR FALPROXY_WITH_FALSIM OR FALPROXY_BENCH)
     set(HTTPLIB_COMPILE OFF)
     # The archive of the release, by its hash: unlike a clone it needs no git.
     FetchContent_Declare(httplib SYSTEM
-      URL https://github.com/yhirose/cpp-httplib/archive/refs/tags/v0.56.0.tar.gz
+      URL https://github.com/yhirose/cpp-httplib/archive/refs/tags/v${FALPROXY_HTTPLIB_FETCHED}.tar.gz
       URL_HASH SHA256=41f214d844e3b9117b734a8cc305b6141c5b47d63009681944e03bc31d92b9ca)
     FetchContent_MakeAvailable(httplib)
   elseif(NOT httplib_FOUND)

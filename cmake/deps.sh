@@ -41,8 +41,10 @@ zlib1g-dev libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libsndfile1-dev lib
     clients) echo "nodejs npm" ;;
     browser) echo "nodejs npm chromium nginx-light" ;;
     docs) echo "doxygen" ;;
+    deploy) echo "prometheus" ;;
+    chaos) echo "faketime" ;;
     package) echo "dpkg-dev lintian catch2 libgtest-dev" ;;
-    *) fail "unknown purpose '$1'; there are build, test, bench, fuzz, tidy, format, coverage, clients, browser, docs, package and ci" ;;
+    *) fail "unknown purpose '$1'; there are build, test, bench, fuzz, tidy, format, coverage, clients, browser, docs, deploy, chaos, package and ci" ;;
   esac
 }
 

@@ -27,6 +27,7 @@ bool is_secret(std::string_view name, std::string_view value) {
   const bool key = std::ranges::any_of(
       all_settings(), [&](const SettingInfo& info) { return info.secret && info.name == name; });
   return key || name == "AWS_SECRET_ACCESS_KEY" || name == "AWS_SESSION_TOKEN" ||
+         name == "OTEL_EXPORTER_OTLP_HEADERS" || name == "OTEL_EXPORTER_OTLP_TRACES_HEADERS" ||
          (to_lower(name).ends_with("_proxy") && value.find('@') != std::string_view::npos);
 }
 
@@ -278,6 +279,25 @@ AwsIdentity load_aws(const EnvFile& env, const Environment& environment) {
   return identity;
 }
 
+OtelSettings load_otel(const EnvFile& env, const Environment& environment, Faults& warnings) {
+  Faults own;
+  OtelSettings settings = read_otel_settings(
+      [&](std::string_view name) {
+        const std::optional<Given> given = find_given(std::string(name), env, environment);
+        return given ? given->value : std::string();
+      },
+      own);
+  for (SettingsFault& warning : own) {
+    const std::optional<Given> given = find_given(warning.variable, env, environment);
+    if (given) {
+      warning.file = given->place.file;
+      warning.line = given->place.line;
+    }
+    warnings.push_back(std::move(warning));
+  }
+  return settings;
+}
+
 }  // namespace
 
 Environment take_process_environment() {
@@ -341,6 +361,7 @@ Result<Configuration, std::vector<SettingsFault>> load_configuration(
   Configuration configuration{.settings = std::move(*settings),
                               .proxies = *std::move(proxies),
                               .aws = load_aws(*env, environment),
+                              .otel = load_otel(*env, environment, warnings),
                               .warnings = std::move(warnings)};
   std::ranges::move(value_warnings(configuration.settings, *env, environment),
                     std::back_inserter(configuration.warnings));

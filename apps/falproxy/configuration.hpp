@@ -11,6 +11,7 @@
 #include "falproxy/result.hpp"
 #include "falproxy/settings.hpp"
 #include "media_store/aws_signature.hpp"
+#include "tracing/otel_settings.hpp"
 
 namespace falproxy::app {
 
@@ -29,6 +30,8 @@ struct Configuration {
   Proxies proxies = {};
   /// AWS_ACCESS_KEY_ID and its like, for MEDIA_STORE in a bucket: no settings of falproxy's either.
   AwsIdentity aws = {};
+  /// OTEL_EXPORTER_OTLP_ENDPOINT and its like, for traces: OpenTelemetry's.
+  OtelSettings otel = {};
   std::vector<SettingsFault> warnings = {};
 };
 

@@ -9,6 +9,7 @@
 #include "serving/head.hpp"
 #include "serving/reactor.hpp"
 #include "spools.hpp"
+#include "tracing/traced_request.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -20,6 +21,11 @@ using serving::steady_now;
 
 // How often a list of models that has all documents is compared with the catalogue.
 constexpr Milliseconds models_interval{1000};
+
+// What asks every few seconds, and the page, would bury all else.
+bool is_traced(const RouteRow& row) {
+  return row.name != "/health" && row.name != "/ready" && row.name != "/metrics" && row.name != "/";
+}
 
 RateLimiter::Limits limits_of(const Settings& settings) {
   return {.rate = settings.rate_limit, .max_in_flight_per_key = settings.max_in_flight_per_key};
@@ -144,6 +150,14 @@ void Door::identify(Request& request, const Rules& rules) {
 }
 
 Response Door::answer(const RouteRow& row, Request& request) {
+  if (parts_.tracer == nullptr || !is_traced(row)) return let_in(row, request);
+  begin_request_span(*parts_.tracer, request, row.name);
+  Response response = let_in(row, request);
+  describe_answer(request, response.status);
+  return response;
+}
+
+Response Door::let_in(const RouteRow& row, Request& request) {
   Call call{.door = *this, .request = request, .row = row, .rules = rules()};
   const Settings& settings = call.rules->settings;
   identify(request, *call.rules);

@@ -34,6 +34,7 @@
 #include "rate_limit.hpp"
 #include "serving/request.hpp"
 #include "stored_keys.hpp"
+#include "tracing/tracer.hpp"
 #include "users.hpp"
 
 namespace falproxy::app {
@@ -117,6 +118,7 @@ class Door final : public serving::Application {
     StateStore& store;                   ///< for what outlives a request and is no run
     std::function<StoreStatus()> state;  ///< of the store that runs are noted in
     std::function<Gauges()> gauges;      ///< but for what the door itself knows
+    Tracer* tracer = nullptr;            ///< null: there are no traces
   };
   Door(Parts parts, Settings settings);
 
@@ -157,6 +159,7 @@ class Door final : public serving::Application {
  private:
   friend struct Call;
   serving::Response answer(const RouteRow& row, serving::Request& request);
+  serving::Response let_in(const RouteRow& row, serving::Request& request);
   serving::Response failure(std::string_view request_id, std::string_view route,
                             const Error& error);
   /// Gives it an id and the fields of every answer, unless it has them.

@@ -16,6 +16,7 @@
 #include "keepsakes.hpp"
 #include "media_store/media_keeper.hpp"
 #include "serving/reactor.hpp"
+#include "tracing/traced_request.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -103,6 +104,7 @@ std::variant<Begun, Outcome> begin_later(Door& door, Wish wish, LaterCall call) 
   held->run.noted = [start](const RunId& noted) { start->tell([&] { start->noted = noted; }); };
   held->run.taken = [start](const Underway& now) { start->tell([&] { start->underway = now; }); };
   const bool runs = door.parts().background.begin([=, &door](const std::stop_token& stop) {
+    const TracedLaterRun traced(door.parts().tracer);
     held->context.stop = stop;
     held->context.later = &held->run;
     Outcome outcome{Error{.kind = ErrorKind::internal, .message = "falproxy failed."}, {}};

@@ -120,6 +120,15 @@ void write_media(Writer& writer, const MediaStatus& media) {
                 media.trouble.empty() ? 0 : 1);
 }
 
+void write_traces(Writer& writer, const TraceStatus& traces) {
+  writer.single("spans_sent_total", "counter", "Spans that the collector of traces has taken.",
+                traces.sent);
+  writer.single("spans_dropped_total", "counter",
+                "Spans that were lost: too many waited, or the collector did not take them.",
+                traces.dropped);
+  writer.single("spans_waiting", "gauge", "Spans that have not been sent yet.", traces.waiting);
+}
+
 void write_gauges(Writer& writer, const Gauges& gauges) {
   writer.single("uptime_seconds", "gauge", "Since the start.", gauges.uptime.count());
   writer.single("in_flight", "gauge", "Image requests that run now.", gauges.in_flight);
@@ -290,6 +299,7 @@ std::string Metrics::exposition(const Gauges& gauges) const {
   write_documents(writer, gauges.documents, gauges.now);
   write_state(writer, gauges.state);
   if (gauges.media) write_media(writer, *gauges.media);
+  if (gauges.traces) write_traces(writer, *gauges.traces);
   write_gauges(writer, gauges);
   return writer.take();
 }

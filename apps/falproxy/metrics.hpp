@@ -21,6 +21,7 @@
 #include "falproxy/state_store.hpp"
 #include "log.hpp"
 #include "media_store/media_status.hpp"
+#include "tracing/tracer.hpp"
 
 namespace falproxy::app {
 
@@ -44,8 +45,9 @@ struct Gauges {
   std::vector<AccountStatus> accounts;
   std::vector<DocumentStatus> documents;
   StoreStatus state;
-  std::optional<MediaStatus> media;  ///< none: no files are kept
-  std::optional<Usd> balance;        ///< of fal's account; none: not known
+  std::optional<MediaStatus> media;   ///< none: no files are kept
+  std::optional<Usd> balance;         ///< of fal's account; none: not known
+  std::optional<TraceStatus> traces;  ///< none: there are no traces
 };
 
 /// Thread-safe.

@@ -41,6 +41,9 @@
 #include "spools.hpp"
 #include "state.hpp"
 #include "stored_keys.hpp"
+#include "tracing/span_exporter.hpp"
+#include "tracing/traced_runs.hpp"
+#include "tracing/traced_transport.hpp"
 #ifdef FALPROXY_WITH_PNG
 #include "falproxy/png_masks.hpp"
 #endif
@@ -67,7 +70,9 @@ constexpr std::size_t file_threads = 2;
 constexpr Milliseconds cancel_time{3'500};
 constexpr Milliseconds last_time{1'000};
 constexpr Milliseconds least_farewell{400}, longest_farewell{1'000};
-static_assert(cancel_time + least_farewell + last_time < Service::longest_end);
+// For the spans that are left.
+constexpr Milliseconds span_time{400};
+static_assert(cancel_time + least_farewell + span_time + last_time < Service::longest_end);
 
 std::function<double()> jitter() {
   return [random = std::make_shared<Random>()] { return random->share(); };
@@ -82,16 +87,41 @@ Log::Options log_options(const Settings& settings, bool colours) {
 }  // namespace
 
 struct Service::Impl {
+  // What is there only if somebody wants traces.
+  struct Tracing {
+    Tracing(OtelSettings otel, Transport& upstream, Impl& of)
+        : tracer(std::move(otel)),
+          transport(upstream, tracer, runner_options(of.settings).fal),
+          runs(tracer),
+          exporter({.tracer = tracer,
+                    .transport = upstream,
+                    .clock = of.clock,
+                    .executor = of.pool,
+                    .log = of.log_line()}) {}
+    static std::unique_ptr<Tracing> make(OtelSettings otel, Transport& upstream, Impl& of) {
+      if (otel.endpoint.empty()) return nullptr;
+      return std::make_unique<Tracing>(std::move(otel), upstream, of);
+    }
+
+    Tracer tracer;
+    TracedTransport transport;
+    TracedRuns runs;
+    SpanExporter exporter;
+  };
+
   Impl(Configuration configuration, Options options, const Capacity& room,
        std::unique_ptr<EndingWaiter> waits, std::unique_ptr<HttpTransport> to_fal, State noting)
       : settings(std::move(configuration.settings)),
         proxies(configuration.proxies.describe()),
         aws(std::move(configuration.aws)),
+        otel(std::move(configuration.otel)),
         log(log_options(settings, options.colours), std::move(options.write_log)),
         memory(settings.max_body_memory),
         reactors(serving::make_reactors({.max_fibers = room.fibers})),
         waiter(std::move(waits)),
-        transport(std::move(to_fal)),
+        upstream(std::move(to_fal)),
+        tracing(Tracing::make(otel, *upstream, *this)),
+        transport(tracing ? &tracing->transport : static_cast<Transport*>(upstream.get())),
         state(std::move(noting)),
         spools(state.trouble.empty() && options.environment != nullptr
                    ? state_directory(settings.state_dir, *options.environment)
@@ -144,7 +174,8 @@ struct Service::Impl {
                     [this](std::string what) {
                       alerts.add({.kind = SpendingAlert::Kind::account_locked,
                                   .message = std::move(what)});
-                    }},
+                    },
+                .observer = tracing ? &tracing->runs : nullptr},
                runner_options_with_debug(settings)),
         keeper(make_keeper()),
         callbacks({.runner = runner,
@@ -173,7 +204,8 @@ struct Service::Impl {
               .media = keeper.get(),
               .store = *state.store,
               .state = [this] { return state.status(); },
-              .gauges = [this] { return gauges(); }},
+              .gauges = [this] { return gauges(); },
+              .tracer = tracing ? &tracing->tracer : nullptr},
              settings) {
     budgets.set_rows(settings.keys);
     prices.reload(settings);
@@ -279,10 +311,10 @@ struct Service::Impl {
     gauges.connections_not_accepted = connections.not_accepted;
     for (const auto& reactor : reactors) gauges.fibers += reactor->fibers();
     gauges.pool_waiting = pool.waiting();
-    const HttpTransport::Counters upstream = transport->counters();
-    gauges.upstream_connections = upstream.connections_opened;
-    gauges.upstream_requests = upstream.requests;
-    gauges.upstream_idle = upstream.idle;
+    const HttpTransport::Counters to_fal = upstream->counters();
+    gauges.upstream_connections = to_fal.connections_opened;
+    gauges.upstream_requests = to_fal.requests;
+    gauges.upstream_idle = to_fal.idle;
     gauges.log_lines_dropped = log.dropped();
     gauges.runs = runner.counters();
     gauges.accounts = keys.status(clock.now());
@@ -290,6 +322,7 @@ struct Service::Impl {
     gauges.state = state.status();
     if (keeper != nullptr) gauges.media = keeper->status();
     gauges.balance = bills.balance();
+    if (tracing != nullptr) gauges.traces = tracing->tracer.status();
     return gauges;
   }
 
@@ -298,7 +331,7 @@ struct Service::Impl {
     std::size_t told = 0;
     for (bool first = true; !stop.stop_requested(); first = false) {
       try {
-        if (first) pool.run_blocking([this] { transport->read_certificates(); });
+        if (first) pool.run_blocking([this] { upstream->read_certificates(); });
         forget_expired();
         const TimePoint due = catalog.refresh_due(clock.now(), stop);
         tell_usable(told);
@@ -344,6 +377,20 @@ struct Service::Impl {
   // On a fiber.
   void send_alerts(const std::stop_token& stop) {
     serving::safely([&] { alerts.send_all(stop); });
+  }
+
+  // On a fiber.
+  void send_spans(const std::stop_token& stop) {
+    if (tracing != nullptr) serving::safely([&] { tracing->exporter.run(stop); });
+  }
+
+  // What a collector that stands still does not take in time is lost.
+  void send_last_spans() {
+    if (tracing == nullptr) return;
+    tracing->tracer.flush();
+    const TimePoint until = clock.now() + span_time;
+    while (tracing->tracer.status().waiting > 0 && clock.now() < until)
+      std::this_thread::sleep_for(Milliseconds(10));
   }
 
   void forget_expired() {
@@ -476,6 +523,7 @@ struct Service::Impl {
   Settings settings;
   const std::string proxies;
   const AwsIdentity aws;
+  const OtelSettings otel;
   Log log;
   Metrics metrics;
   MemoryBudget memory;
@@ -484,7 +532,9 @@ struct Service::Impl {
   serving::Offload pool;
   serving::Reactors reactors;
   std::unique_ptr<EndingWaiter> waiter;
-  std::unique_ptr<HttpTransport> transport;
+  std::unique_ptr<HttpTransport> upstream;
+  std::unique_ptr<Tracing> tracing;
+  Transport* const transport;  // what all but the tracing itself uses
   State state;
   Spools spools;
   std::unique_ptr<DiskStore> store;
@@ -507,7 +557,7 @@ struct Service::Impl {
   std::atomic<bool> stopped{false};
   std::stop_source stop_chores;
   std::binary_semaphore refreshing{1}, following{1}, telling{1}, accounting{1}, alerting{1},
-      keeping{1};
+      keeping{1}, tracing_spans{1};
   std::size_t most_busy = 0;  // that fiber's: requests, since memory was given back
 };
 
@@ -568,6 +618,8 @@ Result<std::unique_ptr<Service>> Service::create(Configuration configuration, Op
   if (!noting.notice.empty()) impl->log.line(LogLevel::warning, noting.notice);
   if (!noting.trouble.empty()) impl->log.line(LogLevel::error, noting.trouble);
   impl->log.line(LogLevel::info, "runs are noted in " + noting.place);
+  if (impl->tracing != nullptr)
+    impl->log.line(LogLevel::info, "traces go to " + impl->otel.endpoint);
   return std::unique_ptr<Service>(new Service(std::move(impl)));
 }
 
@@ -580,6 +632,7 @@ void Service::start() {
   impl.start(&Impl::keep_accounts, impl.accounting);
   impl.start(&Impl::send_alerts, impl.alerting);
   impl.start(&Impl::keep_media, impl.keeping);
+  impl.start(&Impl::send_spans, impl.tracing_spans);
   impl.log.line(LogLevel::info, "listening on " + impl.server->address());
   if (!impl.metrics_server) return;
   impl.metrics_server->start();
@@ -597,10 +650,11 @@ void Service::reload(Configuration configuration) {
   if (next.host != now.host || next.port != now.port || next.metrics_host != now.metrics_host ||
       next.metrics_port != now.metrics_port || next.schema_cache_dir != now.schema_cache_dir ||
       next.ssl_cert_file != now.ssl_cert_file || next.state_dir != now.state_dir ||
-      next.media_store != now.media_store || configuration.proxies.describe() != impl_->proxies) {
+      next.media_store != now.media_store || configuration.otel != impl_->otel ||
+      configuration.proxies.describe() != impl_->proxies) {
     impl_->log.line(LogLevel::warning,
                     "HOST, PORT, METRICS_HOST, METRICS_PORT, SCHEMA_CACHE_DIR, SSL_CERT_FILE, "
-                    "MEDIA_STORE, STATE_DIR and the proxies change with a restart only");
+                    "MEDIA_STORE, OTEL_..., STATE_DIR and the proxies change with a restart only");
   }
   next.media_store = now.media_store;  // what keeps files, and what jobs are told, go together
   const Capacity room = capacity(next.max_in_flight, raise_process_limits());
@@ -617,6 +671,7 @@ void Service::reload(Configuration configuration) {
   impl_->alerts.reload(std::string(next.alert_url.reveal()));
   impl_->keys.reload(next.ai_keys, key_ring_options(next));
   impl_->runner.reload(impl_->runner_options_with_debug(next));
+  if (impl_->tracing != nullptr) impl_->tracing->transport.reload(runner_options(next).fal);
   impl_->callbacks.reload(next);
   impl_->door.reload(next);
   now = std::move(next);
@@ -645,6 +700,7 @@ void Service::stop(Milliseconds grace) {
                               "their jobs is not known",
                               left));
   }
+  impl.send_last_spans();
   impl.stop_chores.request_stop();
   impl.background.stop();
   // Who is in the middle of something tells others so: a bucket that parts of a file go nowhere.
@@ -660,6 +716,7 @@ void Service::stop(Milliseconds grace) {
   impl.accounting.acquire();
   impl.alerting.acquire();
   impl.keeping.acquire();
+  impl.tracing_spans.acquire();
   impl.metrics_server.reset();
 }
 

@@ -31,6 +31,7 @@ struct Reactor::Fiber final : Alarm, Watcher {
   std::unique_ptr<FiberContext> context;
   std::function<void()> task;
   void* local = nullptr;
+  std::shared_ptr<const void> carried;
   bool waits = false;
   bool in_time = false;
   std::uint64_t wait = 0;
@@ -136,6 +137,7 @@ bool Reactor::spawn(std::function<void()> task) {
   if (fiber == nullptr) return false;
   fiber->task = std::move(task);
   fiber->local = running_ == nullptr ? nullptr : running_->local;
+  fiber->carried = running_ == nullptr ? nullptr : running_->carried;
   busy_.fetch_add(1, std::memory_order_relaxed);
   if (running_ != nullptr) {
     append_ready(*fiber);
@@ -161,6 +163,7 @@ Reactor::Fiber* Reactor::take_fiber() {
     while (true) {
       safely(fiber->task);
       fiber->task = nullptr;  // what it holds goes before the fiber rests
+      fiber->carried = nullptr;
       fiber->context->switch_to(*own_);
     }
   });
@@ -286,6 +289,7 @@ void Reactor::wait_for_events() {
 
 Reactor::Pass Reactor::pass() const noexcept { return {running_, running_->wait}; }
 void*& Reactor::local() noexcept { return running_->local; }
+std::shared_ptr<const void>& Reactor::carried() noexcept { return running_->carried; }
 
 bool Reactor::park(TimePoint deadline) {
   Fiber& fiber = *running_;

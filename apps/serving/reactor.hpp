@@ -129,6 +129,9 @@ class Reactor {
   void yield();
   /// Whose the running fiber is; so are those that it spawns. Null until it is set.
   [[nodiscard]] void*& local() noexcept;
+  /// What else goes with the running fiber, such as the span of a trace; those that it spawns begin
+  /// with it.
+  [[nodiscard]] std::shared_ptr<const void>& carried() noexcept;
   [[nodiscard]] bool wait_for_socket(int socket, short events, TimePoint deadline);
 
  private:

@@ -108,6 +108,7 @@ class Request final : private Alarm {
 
   std::string id;              ///< for logs; the server does not use it
   std::string fields;          ///< of every answer to this request, each "Name: value\r\n"
+  std::shared_ptr<void> span;  ///< of a trace: lives until the answer is out, longer than `kept`
   std::shared_ptr<void> kept;  ///< whatever is to live until the answer is out
 
   // ---- inside serving/ only

@@ -12,12 +12,14 @@
 #include <chrono>
 #include <csignal>
 #include <thread>
+#include <vector>
 
 #include "served.hpp"
 
 namespace falproxy::test {
 
-Program::Program(const falsim::Falsim& sim, const app::Environment& more) {
+Program::Program(const falsim::Falsim& sim, const app::Environment& more,
+                 const app::Environment& variables) {
   std::string settings = sim.env();
   app::Environment all = {{"CUSTOM_ACCESS_KEY", std::string(access_key)},
                           {"AI_KEYS", "test-id:test-secret"},
@@ -40,7 +42,11 @@ Program::Program(const falsim::Falsim& sim, const app::Environment& more) {
   std::string path = file;
   const std::array<char*, 5> arguments = {name.data(), serve.data(), env.data(), path.data(),
                                           nullptr};
-  const std::array<char*, 1> environment = {nullptr};
+  std::vector<std::string> set;
+  for (const auto& [variable, value] : variables) set.push_back(variable + "=" + value);
+  std::vector<char*> environment;
+  for (std::string& one : set) environment.push_back(one.data());
+  environment.push_back(nullptr);
   const int fault =
       ::posix_spawn(&pid_, name.c_str(), &actions, nullptr, arguments.data(), environment.data());
   posix_spawn_file_actions_destroy(&actions);

@@ -16,8 +16,10 @@ namespace falproxy::test {
 
 class Program {
  public:
-  /// Serves when this has returned. `more`: settings beside those that it needs.
-  explicit Program(const falsim::Falsim& sim, const app::Environment& more = {});
+  /// Serves when this has returned. `more`: settings beside those that it needs. `variables`: of
+  /// its environment.
+  explicit Program(const falsim::Falsim& sim, const app::Environment& more = {},
+                   const app::Environment& variables = {});
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;

@@ -94,6 +94,7 @@ std::string room_of_header(const std::string& name) {
                                                         {"profile", "profile"},
                                                         {"wish", "wish"},
                                                         {"plan", "plan"},
+                                                        {"observer", "runs"},
                                                         {"runner", "runs"},
                                                         {"run_status", "runs"},
                                                         {"product", "runs"},

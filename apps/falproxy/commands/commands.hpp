@@ -1,10 +1,13 @@
 // commands.hpp: what `falproxy COMMAND` does. Each function returns the exit status.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <string>
 
 #include "commands/command_line.hpp"
 #include "commands/surroundings.hpp"
+#include "falproxy/transport.hpp"
 
 namespace falproxy::app {
 
@@ -48,6 +51,11 @@ void stop_or_be_ended(std::unique_ptr<Service> service, const Signals& signals, 
 /// What was spent, as the server on this machine tells it: with ADMIN_KEY of all keys.
 /// ExitStatus::fault: it does not answer, or refuses.
 [[nodiscard]] int run_usage(const CommandLine& line, const Surroundings& surroundings);
+
+/// What the server on this machine that listens on `host` and `port` answers at /health, over a
+/// connection of its own. Errors: it does not answer until `deadline`, or not 200.
+[[nodiscard]] Result<std::string> ask_health(Transport& transport, const std::string& host,
+                                             std::uint16_t port, TimePoint deadline);
 
 /// Does the server on this machine answer? ExitStatus::fault: no answer to GET /health, or not 200.
 [[nodiscard]] int run_health(const CommandLine& line, const Surroundings& surroundings);

@@ -1,10 +1,24 @@
 #include <ostream>
 
+#include "base/fmt.hpp"
 #include "commands/commands.hpp"
 #include "commands/documents.hpp"
 #include "serving/server.hpp"
 
 namespace falproxy::app {
+
+Result<std::string> ask_health(Transport& transport, const std::string& host, std::uint16_t port,
+                               TimePoint deadline) {
+  const HttpRequest request{.url = serving::local_origin("http", host, port) + "/health"};
+  const auto answer = fetch(transport, request, deadline, {}, 64u << 10);
+  Error error{.kind = ErrorKind::upstream_failed, .message = {}};
+  if (answer && answer->head.status == 200) return answer->body;
+  error.message = fmt::format(
+      "{}: {}", request.url,
+      answer ? fmt::format("the answer is {}", answer->head.status) : answer.error().message);
+  return error;
+}
+
 int run_health(const CommandLine& line, const Surroundings& surroundings) {
   const std::optional<Configuration> configuration = configured(line, surroundings);
   if (!configuration) return ExitStatus::not_understood;
@@ -14,16 +28,14 @@ int run_health(const CommandLine& line, const Surroundings& surroundings) {
   // falproxy itself is asked, on this machine: no proxy stands in between.
   const auto transport = surroundings.transport(settings, Proxies());
   if (!transport) return fail(surroundings, transport.error().message);
-  const HttpRequest request{.url = serving::local_origin("http", settings.host, settings.port) +
-                                   "/health"};
   const auto answer =
-      fetch(**transport, request, surroundings.clock.now() + Seconds(2), {}, 64u << 10);
+      ask_health(**transport, settings.host, settings.port, surroundings.clock.now() + Seconds(2));
   if (!answer) {
-    static_cast<void>(fail(surroundings, request.url + ": " + answer.error().message));
+    static_cast<void>(fail(surroundings, answer.error().message));
     return ExitStatus::fault;
   }
-  surroundings.out << answer->body << '\n';
-  return answer->head.status == 200 ? ExitStatus::done : ExitStatus::fault;
+  surroundings.out << *answer << '\n';
+  return ExitStatus::done;
 }
 
 }  // namespace falproxy::app

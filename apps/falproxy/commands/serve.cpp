@@ -9,8 +9,10 @@
 #include "base/fmt.hpp"
 #include "commands/commands.hpp"
 #include "configuration.hpp"
+#include "falproxy/http_transport.hpp"
 #include "process.hpp"
 #include "service.hpp"
+#include "service_manager.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -30,6 +32,15 @@ bool reload(Service& service, const CommandLine& line, const Environment& enviro
   service.reload(std::move(configuration).value());
   service.log().line(LogLevel::info, "SIGHUP: the new configuration is in use");
   return true;
+}
+
+// Over a connection of its own each time: what is to be known is whether one is taken. Why not;
+// empty: the server answers.
+std::string fault_of(const std::string& host, std::uint16_t port, Milliseconds limit) {
+  const auto transport = HttpTransport::create({});
+  if (!transport) return transport.error().message;
+  const auto answer = ask_health(**transport, host, port, std::chrono::steady_clock::now() + limit);
+  return answer ? std::string() : answer.error().message;
 }
 
 }  // namespace
@@ -64,6 +75,7 @@ int serve(const CommandLine& line) {
     return ExitStatus::not_understood;
   }
   Seconds grace = configuration->settings.shutdown_grace;
+  const std::string host = configuration->settings.host;
   auto service = Service::create(
       std::move(configuration).value(),
       {.write_log = write_to_stderr, .colours = stderr_is_terminal(), .environment = &environment});
@@ -74,7 +86,19 @@ int serve(const CommandLine& line) {
     return ExitStatus::not_understood;
   }
   (*service)->start();
+  const ServiceManager manager(environment);
+  Watchdog watchdog(
+      manager,
+      [&host, port = (*service)->port()](Milliseconds limit) {
+        return fault_of(host, port, limit);
+      },
+      [&log = (*service)->log()](std::string_view why) {
+        log.line(LogLevel::error, "watchdog: " + std::string(why));
+      });
+  manager.tell("READY=1");
   while (signals.next() == SIGHUP) reload(**service, line, environment, grace);
+  watchdog.stopping();
+  manager.tell("STOPPING=1");
   stop_or_be_ended(std::move(service).value(), signals, grace);
   return ExitStatus::done;
 }

@@ -18,6 +18,7 @@
 #include "serving/head.hpp"
 #include "serving/reactor.hpp"
 #include "spools.hpp"
+#include "tracing/traced_request.hpp"
 
 namespace falproxy::app {
 
@@ -283,6 +284,7 @@ Response WishCall::begun_answer(const Begun& begun, int status, Body body) {
 }
 
 void WishCall::note_user(const Wish& wish) {
+  describe_wish(request_, parts_.tracer, wish);
   CallContext call;
   append_client(call, rules_, record_.client, request_.head());
   const std::string user = call.user.empty() ? wish.user.value_or("") : call.user;
@@ -411,6 +413,8 @@ void WishCall::done(int status, const Error* error) {
   record_.total = std::chrono::duration_cast<std::chrono::microseconds>(serving::steady_now() -
                                                                         request_.began());
   record_.client_left = request_.client_left();
+  if (error != nullptr) record_.error_code = openai::describe(error->kind).code;
+  describe_run(request_, record_, makes_);
   if (!dry_run_) return door_.tell(std::move(record_), error, *rules_);
   // Nobody was served and nothing failed: it is no traffic.
   record_.time = std::chrono::system_clock::now();

@@ -33,6 +33,7 @@
 #include "falproxy/media_index.hpp"
 #include "falproxy/memory_store.hpp"
 #include "falproxy/money.hpp"
+#include "falproxy/observer.hpp"
 #include "falproxy/openai.hpp"
 #include "falproxy/openai_audio.hpp"
 #include "falproxy/openai_chat.hpp"

@@ -22,6 +22,7 @@
 #include "falproxy/log.hpp"
 #include "falproxy/media.hpp"
 #include "falproxy/memory_budget.hpp"
+#include "falproxy/observer.hpp"
 #include "falproxy/plan.hpp"
 #include "falproxy/print.hpp"
 #include "falproxy/product.hpp"
@@ -218,6 +219,7 @@ class Runner {
     /// Called when fal takes no more jobs of an account, as it is locked or has no balance; one
     /// sentence for the operator. It does not block. May be empty.
     std::function<void(std::string)> account_locked = {};
+    RunObserver* observer = nullptr;  ///< hears of the stages of runs; null: nobody does
   };
   /// Taken anew with reload(). Where a setting is named, docs/settings.md says more.
   struct Options {

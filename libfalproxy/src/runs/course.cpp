@@ -129,6 +129,7 @@ class Course {
   Result<PlannedRequest> plan(std::optional<double> chance, bool tell) {
     Result<PlannedRequest> planned = [&] {
       const Stopwatch watch(world_.parts.clock, receipt_.map);
+      const auto stage = world_.begin_stage("map");
       return plan_request(world_, model_, request_, chance, patience_.deadline(), patience_.stop());
     }();
     if (planned && tell) {
@@ -142,6 +143,7 @@ class Course {
   // runs.
   Result<std::vector<Body>> make_inputs(plan::Plan& plan) {
     const Stopwatch watch(world_.parts.clock, receipt_.upload);
+    const auto stage = world_.begin_stage("upload");
     const Result<ImageAddresses> addresses =
         address_images(world_, request_, plan, patience_, receipt_.notes);
     if (!addresses) return addresses.error();

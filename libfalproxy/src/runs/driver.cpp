@@ -76,7 +76,7 @@ class Counted {
 class Run {
  public:
   Run(const World& world, Job& job, std::size_t index, Body input, const Patience& patience,
-      Progress* progress, const OnPartial& on_partial, const JobWatch& watch)
+      Progress* progress, const OnPartial& on_partial, const JobWatch& watch, StageObserver* stage)
       : world_(world),
         clock_(world.parts.clock),
         job_(job),
@@ -86,12 +86,14 @@ class Run {
         stop_(patience.stop()),
         teller_(progress),
         on_partial_(on_partial),
-        watch_(watch) {}
+        watch_(watch),
+        stage_(stage) {}
 
   void to_the_end() {
     Action action = step(event::Started{});
     while (true) {
       report(action);
+      tell_part(action.kind);
       if (action.kind == Kind::finished) return;
       if (stop_.stop_requested()) {  // told once: from then on the job does what is left to do
         stop_ = std::stop_token();
@@ -120,6 +122,19 @@ class Run {
     if (told_accepted_ || fal_request_id.empty()) return;
     told_accepted_ = true;
     if (watch_.accepted) call([&] { watch_.accepted(fal_request_id); });
+  }
+
+  void tell_part(Kind next) noexcept {
+    if (stage_ == nullptr || next == Kind::finished) return;
+    std::string_view part = "submit";
+    if (job_.submitted().has_value() || job_.receipt().accepted)
+      part = job_.status().state == fal::QueueState::in_progress ? "inference" : "queue";
+    if (next == Kind::fetch) part = "result";
+    if (next == Kind::cancel) part = "cancel";
+    // A result is fetched once more after a pause, and then nothing is waited for at fal.
+    if (part == part_ || (part_ == "result" && next != Kind::cancel)) return;
+    part_ = part;
+    call([&] { stage_->part(part); });
   }
 
   void report(const Action& action) {
@@ -237,6 +252,7 @@ class Run {
       for (std::optional<std::string>* text : {&said.status.error, &said.status.error_type})
         if (text->has_value()) **text = without_secret(std::move(**text), lease_->key());
       Action action = step(said);
+      tell_part(action.kind);
       teller_.tell(job_.status());
       return action;
     };
@@ -307,6 +323,8 @@ class Run {
   StatusTeller teller_;
   const OnPartial& on_partial_;
   const JobWatch& watch_;
+  StageObserver* const stage_;  // null: nobody watches
+  std::string_view part_;       // that it was told of last
   bool told_accepted_ = false, told_taken_ = false;
   std::optional<KeyLease> lease_;
 };
@@ -351,6 +369,13 @@ Runner::Counters Tally::read() const noexcept {
           .recovered = recovered.load(),
           .upstream_faults = upstream_faults.load(),
           .streams_held = streams_held.load()};
+}
+
+std::unique_ptr<StageObserver> World::begin_stage(std::string_view name,
+                                                  std::string_view endpoint) const noexcept {
+  std::unique_ptr<StageObserver> stage;
+  if (parts.observer != nullptr) call([&] { stage = parts.observer->begin(name, endpoint); });
+  return stage;
 }
 
 void Patience::extend(TimePoint deadline) noexcept {
@@ -407,13 +432,17 @@ void run_jobs(const World& world, const JobPolicy& policy, std::vector<JobStart>
     JobPolicy own = policy;
     own.taken = std::move(starts[i].taken);
     Job job(std::move(own), random);
+    std::unique_ptr<StageObserver> stage = world.begin_stage("job", policy.endpoint.str());
     const OnPartial on_partial = i == 0 ? watch.partial : OnPartial();
     try {
-      Run(world, job, i, std::move(starts[i].input), patience, progress, on_partial, watch)
+      Run(world, job, i, std::move(starts[i].input), patience, progress, on_partial, watch,
+          stage.get())
           .to_the_end();
     } catch (...) {
       job.abandon();
     }
+    if (stage != nullptr) call([&] { stage->ended(job.receipt()); });
+    stage = nullptr;
     world.tally.add(job.receipt(), job.end().fate);
     if (watch.ended) watch.ended(i, job);
   });

@@ -75,6 +75,10 @@ struct World {
   /// For jitter.
   [[nodiscard]] double random() const { return parts.random ? parts.random() : 0.5; }
 
+  /// See RunObserver::begin(); null: nobody wants to hear of it.
+  [[nodiscard]] std::unique_ptr<StageObserver> begin_stage(
+      std::string_view name, std::string_view endpoint = {}) const noexcept;
+
   /// `line()` is only made where somebody reads it.
   void debug(std::invocable auto&& line) const {
     if (options.debug) options.debug(line());

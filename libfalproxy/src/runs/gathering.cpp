@@ -86,6 +86,7 @@ void Gathering::make_pictures_of(const JobOutput& output, Taken& taken) {
     taken.error = output.error;
     return;
   }
+  const auto stage = world_.begin_stage("media");
   Result<plan::JobResult> result = run_by_size(world_.parts.executor, output.result->size(), [&] {
     return plan::read_result(output.result, plan_.places, plan_.makes, plan_.times);
   });

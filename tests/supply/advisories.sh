@@ -1,0 +1,36 @@
+#!/bin/sh
+# Whether an advisory reaches what was built, or what may be built at the least. Usage: advisories.sh falproxy.cdx.json
+set -eu
+sbom=$1
+cd "$(dirname -- "$0")/../.."
+list=packaging/advisories.txt
+# no_older A B: is version A at least B?
+no_older() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+built() { tr -d '\n' <"$sbom" | sed 's/"bom-ref"/\n&/g' | sed -n "s/^\"bom-ref\": \"$1\".*\"version\": \"\([^\"]*\)\".*/\1/p" | head -n 1; }
+# The least version that cmake/ takes.
+least() {
+  case $1 in
+    cpp-httplib) sed -n 's/^least=\([0-9.]*\).*/\1/p' cmake/deps.sh ;;
+    *) sed -n "s/^ *find_package($1 \([0-9.]*\).*/\1/p" cmake/dependencies.cmake | head -n 1 ;;
+  esac
+}
+bad=0 rows=0
+while IFS='|' read -r package mended which reaches why; do
+  package=$(echo "$package" | tr -d ' ') mended=$(echo "$mended" | tr -d ' ') reaches=$(echo "$reaches" | tr -d ' ')
+  case $package in ''|'#'*) continue ;; esac
+  rows=$((rows + 1))
+  case "$mended:$reaches" in
+    [0-9]*:yes|[0-9]*:no) ;;
+    *) echo "$list: not understood: $package | $mended |$which| $reaches |$why"; bad=1; continue ;;
+  esac
+  [ -n "$(echo "$why" | tr -d ' ')" ] || { echo "$list: $package,$which: says no reason"; bad=1; }
+  have=$(built "$package")
+  [ -n "$have" ] || { echo "$list: $package is no part of falproxy"; bad=1; continue; }
+  [ "$reaches" = yes ] || continue
+  for version in "$have" "$(least "$package")"; do
+    no_older "${version:-0}" "$mended" || { echo "$package $version:$which; mended in $mended.$why"; bad=1; }
+  done
+done <$list
+[ "$rows" -gt 0 ] || { echo "$list has no row"; exit 1; }
+[ "$bad" -ne 0 ] || echo "$rows advisories: none reaches what was built"
+exit "$bad"

@@ -1,0 +1,52 @@
+#!/bin/sh
+# What the Docker image would hold is under 25 MB, and falproxy serves out of it: without rights, on a file system that it cannot write.
+# Usage: image.sh PROGRAM FALSIM
+set -eu
+program=$1
+sim=$2
+cd "$(dirname -- "$0")/../.."
+skip() { echo "skipped: $1"; exit 77; }
+[ -r /etc/ssl/certs/ca-certificates.crt ] || skip 'no certificates (ca-certificates)'
+work=$(mktemp -d)
+chmod 755 "$work"
+sim_pid='' proxy_pid=''
+finish() {
+  for pid in $proxy_pid $sim_pid; do kill "$pid" 2>/dev/null || true; done
+  wait
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 1' INT TERM
+fail() { echo "$*"; cat "$work/log" 2>/dev/null; exit 1; }
+
+sh cmake/image.sh "$program" "$work/image"
+size=$(du -sb --apparent-size "$work/image" | cut -f1)
+echo "the image holds $(find "$work/image" -type f | wc -l) files, $size bytes"
+[ "$size" -lt 25000000 ] || fail 'that is more than 25 MB'
+# The Dockerfile runs what was weighed, as nobody, and asks for its health.
+for line in 'sh cmake/image.sh build/release/bin/falproxy /image' 'FROM scratch' 'USER 65532:65532' 'HEALTHCHECK .*"health"'; do
+  grep -q "$line" Dockerfile || fail "the Dockerfile has no '$line'"
+done
+[ "$(id -u)" -eq 0 ] || skip 'only root can run it in a root of its own'
+
+"$sim" --job-time 20 >"$work/sim" &
+sim_pid=$!
+tries=0
+until grep -qs '^FAL_MEDIA_HOSTS=' "$work/sim"; do tries=$((tries + 1)); [ $tries -lt 600 ] || fail 'no falsim'; sleep 0.05; done
+# inside COMMAND...: as in the container. Nothing in it belongs to that account, so nothing can be written.
+inside() { chroot --userspec=65532:65532 --groups= "$work/image" "$@"; }
+inside /usr/bin/falproxy --version || fail 'it does not start'
+port=$(($$ % 20000 + 20000))
+{
+  sed -n 's/^\(FAL_[A-Z_]*=\)/\1/p' "$work/sim"
+  printf '%s\n' CUSTOM_ACCESS_KEY=image-access-key AI_KEYS=id:secret SUPPORTED_MODELS=flux:fal-ai/flux/dev HOST=127.0.0.1 "PORT=$port" \
+    SCHEMA_CACHE_DIR=none STATE_DIR=none
+} >"$work/image/etc/falproxy.env"
+inside /usr/bin/falproxy serve --env /etc/falproxy.env 2>"$work/log" &
+proxy_pid=$!
+tries=0
+until grep -q 'listening on' "$work/log"; do tries=$((tries + 1)); [ $tries -lt 600 ] || fail 'it does not serve'; sleep 0.05; done
+inside /usr/bin/falproxy health --env /etc/falproxy.env || fail 'it is not healthy'
+curl -sS --fail-with-body "http://127.0.0.1:$port/v1/images/generations" -H 'Authorization: Bearer image-access-key' \
+  -H 'Content-Type: application/json' -d '{"model": "flux", "prompt": "a lighthouse"}' | grep -q '"url"' || fail 'it makes no picture'
+echo 'it serves'
