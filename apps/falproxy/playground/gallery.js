@@ -9,6 +9,7 @@ import { dropItem, keptItems, wishOf } from './store.js';
 import { zipOf } from './zip.js';
 
 const mostShown = 56;
+const mostAtOnce = 10;
 const pageSize = 100;
 const mostPages = 50;
 const wordsHeight = 58;
@@ -88,9 +89,8 @@ function tileOf(item, index) {
   frame.removeAttribute('tabindex');
   if (item.kind === 'text') frame.removeAttribute('role');
   const tile = element('button', { type: 'button', className: 'tile' }, frame,
-    element('span', { className: 'words' }, element('span', { textContent: titleOf(item) }),
+    element('span', { className: 'words' }, element('span', { textContent: titleOf(item), 'aria-hidden': String(still.kind === 'image') }),
       element('span', { className: 'hint', textContent: [item.model, item.cost ? `${item.estimated ? 'about ' : ''}${dollars(item.cost)}` : ''].filter(Boolean).join(' · ') })));
-  tile.setAttribute('aria-label', `${titleOf(item)}, ${item.model}`);
   tile.addEventListener('click', () => open(item));
   const box = element('input', { type: 'checkbox', checked: chosen.has(item.id), ariaLabel: `Choose ${titleOf(item)}` });
   box.addEventListener('change', () => {
@@ -104,15 +104,15 @@ function tileOf(item, index) {
 }
 
 function draw() {
-  if (!visible()) return;
+  if (!visible()) return undefined;
   const space = byId('gallery-space');
   const list = byId('gallery');
   const rows = Math.ceil(found.length / grid.columns);
   const top = -space.getBoundingClientRect().top;
   const fit = Math.max(Math.floor(mostShown / grid.columns), 1);
-  const first = Math.min(Math.max(Math.floor(top / grid.height) - 1, 0), Math.max(rows - fit, 0));
-  const last = Math.min(first + Math.min(Math.ceil(innerHeight / grid.height) + 3, fit), rows);
-  const shown = found.slice(first * grid.columns, last * grid.columns);
+  const near = Math.min(Math.ceil(innerHeight / grid.height) + 3, fit);
+  const first = Math.min(Math.max(Math.floor(top / grid.height) - 1, 0), Math.max(rows - near, 0));
+  const shown = found.slice(first * grid.columns, (first + near) * grid.columns);
   const ids = new Set(shown.map(({ id }) => id));
   for (const [id, { tile, release }] of tiles) {
     if (ids.has(id)) continue;
@@ -122,13 +122,17 @@ function draw() {
   }
   list.style.transform = `translateY(${first * grid.height}px)`;
   let before = null;
+  let added = 0;
   for (const [index, item] of shown.entries()) {
+    // The others come with the next frame.
+    if (!tiles.has(item.id) && ++added > mostAtOnce) return drawSoon();
     if (!tiles.has(item.id)) tiles.set(item.id, tileOf(item, first * grid.columns + index));
     const { tile } = tiles.get(item.id);
     const place = before ? before.nextSibling : list.firstChild;
     if (place !== tile) list.insertBefore(tile, place);
     before = tile;
   }
+  return undefined;
 }
 
 function lay() {
