@@ -98,6 +98,7 @@ std::shared_ptr<const ModelList> ModelList::make(const Catalog& catalog, const B
     if (model.is_pattern()) continue;
     if (profile != nullptr) {
       details = members_of(profile::to_json(profile::describe(*profile)));
+      if (profile->makes) details.emplace_back("makes", Json::string(name_of(*profile->makes)));
       add_price(details, model, *profile, budgets, *list->prices_);
     }
     if (model.edit_endpoint)

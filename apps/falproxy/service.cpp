@@ -67,11 +67,11 @@ constexpr Day spending_days = 400;
 // For the files of MEDIA_STORE.
 constexpr std::size_t file_threads = 2;
 // After the grace: for cancelling at fal, and then for what fal no longer is waited for to end.
-constexpr Milliseconds cancel_time{3'500};
+constexpr Milliseconds cancel_time{3'200};
 constexpr Milliseconds last_time{1'000};
 constexpr Milliseconds least_farewell{400}, longest_farewell{1'000};
 // For the spans that are left.
-constexpr Milliseconds span_time{400};
+constexpr Milliseconds span_time{300};
 static_assert(cancel_time + least_farewell + span_time + last_time < Service::longest_end);
 
 std::function<double()> jitter() {

@@ -29,6 +29,12 @@ Error not_found(const Call& call) {
           .field = "id"};
 }
 
+// Whose jobs are meant: the operator may name another key.
+std::string owner_of(const Call& call) {
+  std::string named = query_value(call.request.head().target, "key");
+  return call.caller.is_operator && !named.empty() ? std::move(named) : call.caller.client;
+}
+
 template <class F>
 Response with_run(Call& call, F&& find) {
   const std::optional<RunId> id = parse_job_id(call.request.parameter("id"));
@@ -42,7 +48,7 @@ Response with_run(Call& call, F&& find) {
   Result<std::vector<Product>> products = call.door.parts().runner.products_of(**status, context);
   if (!products) return call.fail(products.error());
   if (MediaKeeper* const keeper = call.door.parts().media)
-    keeper->show(*products, call.caller.client,
+    keeper->show(*products, owner_of(call),
                  public_origin(call.request.head(), call.rules->settings), call.request.stop());
   return answered(job_json(**status, *std::move(products)));
 }
@@ -51,12 +57,12 @@ Response with_run(Call& call, F&& find) {
 
 Response show_job(Call& call) {
   return with_run(
-      call, [&](const RunId& id) { return call.door.parts().runner.find(call.caller.client, id); });
+      call, [&](const RunId& id) { return call.door.parts().runner.find(owner_of(call), id); });
 }
 
 Response cancel_job(Call& call) {
   return with_run(call, [&](const RunId& id) {
-    return call.door.parts().runner.cancel(call.caller.client, id);
+    return call.door.parts().runner.cancel(owner_of(call), id);
   });
 }
 
@@ -68,7 +74,7 @@ Response list_jobs(Call& call) {
       place_after(call, page->after, parse_job_id(page->after));
   if (!after) return call.fail(after.error());
   Result<std::vector<RunStatus>> runs =
-      runner.list(call.caller.client, {}, page->limit + 1, *after, page->oldest_first);
+      runner.list(owner_of(call), {}, page->limit + 1, *after, page->oldest_first);
   if (!runs) return call.fail(runs.error());
   const bool has_more = runs->size() > page->limit;
   if (has_more) runs->pop_back();

@@ -83,11 +83,24 @@ void add_errors(ordered_json& status, const Metrics::Totals& totals) {
   }
 }
 
+// Who asks, and what the page can do for them.
+ordered_json caller_json(const Call& call) {
+  const Caller& caller = call.caller;
+  const bool makes_keys = caller.is_operator && !call.rules->settings.admin_key.empty();
+  return {{"name", caller.client},
+          {"makes_files", !caller.client.empty()},
+          {"is_operator", caller.is_operator},
+          {"makes_keys", makes_keys}};
+}
+
 // For the operator, or for one client: without accounts, documents' faults, and what else is
 // everybody's.
 std::string status_json(const Gauges& gauges, const Metrics::Totals& totals,
-                        const std::vector<CatalogModel>& models, bool for_operator) {
+                        const std::vector<CatalogModel>& models, bool for_operator,
+                        ordered_json caller) {
   ordered_json status = figures(gauges, totals);
+  status["caller"] = std::move(caller);
+  status["keeps_files"] = gauges.media.has_value();
   if (for_operator) add_server(status, gauges);
   add_models(status, gauges, models, for_operator);
   add_errors(status, totals);
@@ -121,7 +134,7 @@ Response show_status(Call& call) {
     });
     return status_json(door.gauges(),
                        caller.is_operator ? metrics.totals() : metrics.totals_of(caller.client),
-                       models, caller.is_operator);
+                       models, caller.is_operator, caller_json(call));
   });
 }
 

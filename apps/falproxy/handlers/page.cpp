@@ -18,7 +18,7 @@ namespace {
 // What the page may do: load from its own origin only, run no inline code, be framed by nobody.
 constexpr std::string_view content_security_policy =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; "
+    "media-src 'self' blob:; connect-src 'self'; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 std::string_view content_type_of(std::string_view ending) {

@@ -364,7 +364,10 @@ Response WishCall::pass_on(Call& call, std::string text, const ChatModel& model,
 }
 
 Response WishCall::explain(const Wish& wish) {
-  const Result<plan::Plan> plan = parts_.runner.plan(wish, context());
+  const LaterRun later;
+  CallContext asked = context();
+  if (prefers_async(request_.head())) asked.later = &later;
+  const Result<plan::Plan> plan = parts_.runner.plan(wish, asked);
   if (!plan) return failure(plan.error());
   std::vector<std::pair<std::string, Json>> members;
   for (const auto& [name, value] : plan::explain(*plan).members())

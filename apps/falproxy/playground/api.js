@@ -3,13 +3,13 @@
 /** Where the server's paths begin: the page may stand below the prefix of a reverse proxy. Without a slash at the end. */
 export const base = new URL('..', import.meta.url).href.replace(/\/(v1\/)?$/, '');
 
-const storageKey = 'falproxy.access_key';
+const places = { access: 'falproxy.access_key', operator: 'falproxy.admin_key' };
 let askForKey = async () => '';
 
 export function onKeyNeeded(ask) { askForKey = ask; }
-export function forgetKey() { sessionStorage.removeItem(storageKey); }
-export function keepKey(key) { sessionStorage.setItem(storageKey, key); }
-export function keptKey() { return sessionStorage.getItem(storageKey) ?? ''; }
+export function forgetKey(whose = 'access') { sessionStorage.removeItem(places[whose]); }
+export function keepKey(key, whose = 'access') { sessionStorage.setItem(places[whose], key); }
+export function keptKey(whose = 'access') { return sessionStorage.getItem(places[whose]) ?? ''; }
 
 /** An answer that says no, in the server's own words. */
 export class ApiError extends Error {
@@ -29,13 +29,17 @@ async function failure(response) {
   return new ApiError(response.status, error, response.headers.get('x-request-id'));
 }
 
+function fetchWith(key, path, options) {
+  const headers = new Headers(options.headers);
+  if (key) headers.set('authorization', `Bearer ${key}`);
+  return fetch(base + path, { cache: 'no-store', ...options, headers, credentials: 'omit' });
+}
+
 /** fetch() of a path of the server with the key; asks for one, and tries again, as long as the server refuses it. */
 export async function call(path, options = {}) {
   for (let problem = ''; ;) {
     if (!keptKey()) await askForKey(problem);
-    const headers = new Headers(options.headers);
-    if (keptKey()) headers.set('authorization', `Bearer ${keptKey()}`);
-    const response = await fetch(base + path, { ...options, headers, credentials: 'omit', cache: 'no-store' });
+    const response = await fetchWith(keptKey(), path, options);
     if (response.status === 401) {
       problem = keptKey() ? 'The server refused this key.' : ' ';
       forgetKey();
@@ -46,29 +50,17 @@ export async function call(path, options = {}) {
   }
 }
 
-export async function getJson(path, options) { return (await call(path, options)).json(); }
-
-/** Reads a stream of server-sent events: onEvent(name, data) for each, onComment(text) for each comment line. */
-export async function readEvents(response, onEvent, onComment) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = '';
-  let name = '';
-  let data = [];
-  for (;;) {
-    const { value, done } = await reader.read();
-    rest += value ?? '';
-    let end;
-    while ((end = rest.indexOf('\n')) >= 0) {
-      const line = rest.slice(0, end).replace(/\r$/, '');
-      rest = rest.slice(end + 1);
-      if (line === '') {
-        if (data.length) onEvent(name, JSON.parse(data.join('\n')));
-        name = '';
-        data = [];
-      } else if (line.startsWith(':')) onComment(line.slice(1).trim());
-      else if (line.startsWith('event:')) name = line.slice(6).trim();
-      else if (line.startsWith('data:')) data.push(line.slice(5).trimStart());
-    }
-    if (done) return;
-  }
+/** The same as the operator: with ADMIN_KEY if it was given, else with the access key. */
+export async function operatorCall(path, options = {}) {
+  if (!keptKey('operator')) return call(path, options);
+  const response = await fetchWith(keptKey('operator'), path, options);
+  if (response.ok) return response;
+  if (response.status === 401) forgetKey('operator');
+  throw await failure(response);
 }
+
+const asJson = (options) => (options?.json === undefined ? options
+  : { ...options, body: JSON.stringify(options.json), headers: { 'content-type': 'application/json', ...options.headers } });
+
+export async function getJson(path, options) { return (await call(path, asJson(options))).json(); }
+export async function operatorJson(path, options) { return (await operatorCall(path, asJson(options))).json(); }

@@ -1,25 +1,36 @@
-// app.js: the access key, the two views and the theme.
+// app.js: the access key, the three views and the theme.
 
-import { keepKey, keptKey, onKeyNeeded } from './api.js';
-import { byId, say } from './dom.js';
-import { showStatus } from './status.js';
-import { startTry } from './try.js';
+import { getJson, keepKey, keptKey, onKeyNeeded } from './api.js';
+import { byId, say, wordsOf } from './dom.js';
+import { actions, complain, restore, startCreate } from './create.js';
+import { open, refreshGallery, startGallery } from './gallery.js';
+import { anyModels, loadModels } from './models.js';
+import { showOperate, startOperate } from './operate.js';
+import { serverKeepsFiles } from './request.js';
+import { belongTo } from './store.js';
 
+const views = ['create', 'gallery', 'operate'];
+const words = {
+  access: ['Access key', 'The key that this server’s operator gave you. It stays in this tab and is forgotten when you close it.'],
+  operator: ['Operator’s key', 'The server’s ADMIN_KEY. It stays in this tab and is forgotten when you close it.'],
+};
 let pending = null;
 
 /** Shows the dialog and waits for a key; calls at the same time share one dialog. */
-function askForKey(problem) {
+function askForKey(problem, whose = 'access') {
   say(byId('key-problem'), problem.trim());
   pending ??= new Promise((resolve) => {
     const dialog = byId('key-dialog');
+    [byId('key-title').textContent, byId('key-words').textContent] = words[whose];
+    [byId('key-label').textContent] = words[whose];
     byId('key').value = '';
-    byId('key-cancel').hidden = !keptKey();
+    byId('key-cancel').hidden = whose === 'access' && !keptKey();
     dialog.returnValue = '';
     dialog.addEventListener('close', () => {
       pending = null;
       const key = byId('key').value.trim();
       byId('key').value = '';
-      if (dialog.returnValue === 'use' && key) keepKey(key);
+      if (dialog.returnValue === 'use' && key) keepKey(key, whose);
       resolve();
     }, { once: true });
     dialog.showModal();
@@ -28,7 +39,7 @@ function askForKey(problem) {
 }
 onKeyNeeded(askForKey);
 // Without a key there is nothing to go back to.
-byId('key-dialog').addEventListener('cancel', (event) => { if (!keptKey()) event.preventDefault(); });
+byId('key-dialog').addEventListener('cancel', (event) => { if (byId('key-cancel').hidden) event.preventDefault(); });
 byId('key-cancel').addEventListener('click', () => byId('key-dialog').close());
 byId('change-key').addEventListener('click', async () => {
   const before = keptKey();
@@ -36,25 +47,55 @@ byId('change-key').addEventListener('click', async () => {
   if (keptKey() !== before) location.reload();
 });
 
-function showView() {
-  const status = location.hash === '#status';
-  byId('view-try').hidden = status;
-  byId('view-status').hidden = !status;
-  for (const [id, current] of [['tab-try', !status], ['tab-status', status]]) {
-    if (current) byId(id).setAttribute('aria-current', 'page');
-    else byId(id).removeAttribute('aria-current');
-  }
-  showStatus(status);
+function viewInAddress() {
+  const name = location.hash.slice(1).split('?')[0];
+  if (name === 'status') return 'operate';
+  return views.includes(name) ? name : 'create';
 }
-addEventListener('hashchange', showView);
-showView();
+
+function showView() {
+  const shown = viewInAddress();
+  for (const name of views) {
+    byId(`view-${name}`).hidden = name !== shown;
+    if (name === shown) byId(`tab-${name}`).setAttribute('aria-current', 'page');
+    else byId(`tab-${name}`).removeAttribute('aria-current');
+  }
+  document.title = `${shown[0].toUpperCase()}${shown.slice(1)} · falproxy`;
+  showOperate(shown === 'operate');
+  if (started && shown === 'gallery') refreshGallery();
+}
 
 const root = document.documentElement;
-root.dataset.theme = sessionStorage.getItem('falproxy.theme') ?? '';
 byId('theme').addEventListener('click', () => {
   const dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
   root.dataset.theme = dark ? 'light' : 'dark';
-  sessionStorage.setItem('falproxy.theme', root.dataset.theme);
+  try { localStorage.setItem('falproxy.theme', root.dataset.theme); } catch { /* the browser keeps nothing */ }
 });
 
-startTry().catch((problem) => say(byId('problem'), problem.message));
+let started = false;
+
+async function start() {
+  const status = await getJson('/v1/falproxy/status');
+  const caller = status.caller ?? {};
+  // Who typed the operator's key where an access key was asked for has still to give one.
+  if (caller.makes_files === false) {
+    keepKey(keptKey(), 'operator');
+    if (viewInAddress() === 'create') location.hash = '#operate';
+  }
+  belongTo(caller.name ?? '');
+  serverKeepsFiles(Boolean(status.keeps_files));
+  startGallery(actions, Boolean(status.keeps_files) && caller.makes_files !== false);
+  await loadModels();
+  started = true;
+  await startCreate({ open, ended: refreshGallery });
+  if (!anyModels()) complain(new Error('No model is ready yet: fal’s documents are still being read, or cannot be had. The view Operate says more.'));
+}
+
+addEventListener('hashchange', () => {
+  showView();
+  scrollTo(0, 0);
+  if (viewInAddress() === 'create' && location.hash.includes('?')) restore(location.hash);
+});
+startOperate(askForKey);
+showView();
+start().then(showView, (problem) => say(byId('problem'), wordsOf(problem)));

@@ -1,15 +1,39 @@
-// dom.js: the few words for building elements.
+// dom.js: the few words for building elements, and how money and time are written where the reader is.
 
 export const byId = (id) => document.getElementById(id);
+
+function put(made, properties) {
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined) continue;
+    if (name in made) made[name] = value;
+    else made.setAttribute(name, value);
+  }
+}
 
 /** element('td', {className: 'x'}, 'text', child, ...) */
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in made) made[name] = value;
-    else made.setAttribute(name, value);
-  }
+  put(made, properties);
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+export function svg(tag, attributes, ...children) {
+  const made = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   made.append(...children);
+  return made;
+}
+
+/** One of the drawings at the end of index.html. It says nothing by itself. */
+export const icon = (name) => svg('svg', { class: 'icon', 'aria-hidden': 'true' }, svg('use', { href: `#i-${name}` }));
+
+/** button('Delete', act, {icon: 'bin', bare: true}): with `bare` the words are for screen readers and the tooltip. */
+export function button(words, act, { icon: drawing, bare = false, className = 'quiet', ...rest } = {}) {
+  const made = element('button', { type: 'button', className: bare ? `${className} bare` : className, ...rest }, drawing ? icon(drawing) : null);
+  if (bare) put(made, { 'aria-label': words, title: words });
+  else made.append(words);
+  made.addEventListener('click', act);
   return made;
 }
 
@@ -18,13 +42,16 @@ export function options(select, pairs, chosen) {
   if (pairs.some(([value]) => value === chosen)) select.value = chosen;
 }
 
-/** fill(table, ['Head', ...], [[cell, ...], ...], 'what to say where there is no row') */
+/** fill(table, ['Head', ...], [[cell, ...], ...], 'what to say if there is no row'); a table that did not change keeps its focus. */
 export function fill(table, heads, rows, none) {
-  const head = element('thead', {}, element('tr', {}, ...heads.map((text) => element('th', { scope: 'col', textContent: text }))));
+  const text = JSON.stringify([heads, rows.map((row) => row.map((cell) => (cell instanceof Node ? cell.outerHTML : cell)))]);
+  if (table.dataset.shown === text) return;
+  table.dataset.shown = text;
+  const head = element('thead', {}, element('tr', {}, ...heads.map((words) => element('th', { scope: 'col', textContent: words }))));
   const cells = (row) => element('tr', {}, ...row.map((cell) => element('td', {}, cell ?? '')));
   const body = rows.length
     ? rows.map(cells)
-    : [element('tr', {}, element('td', { colSpan: heads.length, textContent: none }))];
+    : [element('tr', {}, element('td', { className: 'none', colSpan: heads.length, textContent: none }))];
   table.replaceChildren(head, element('tbody', {}, ...body));
 }
 
@@ -34,10 +61,58 @@ export function say(target, text) {
   target.hidden = !text;
 }
 
+/** What went wrong, with the id by which the operator finds it. */
+export const wordsOf = (problem) => (problem.requestId ? `${problem.message} (request ${problem.requestId})` : problem.message);
+
 export function later(milliseconds, action) {
   let timer;
   return (...args) => {
     clearTimeout(timer);
     timer = setTimeout(() => action(...args), milliseconds);
   };
+}
+
+export const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+
+/** 32 hex digits; crypto.randomUUID() is not there over plain http. */
+export const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+export const count = (number, one, many = `${one}s`) => `${number.toLocaleString()} ${number === 1 ? one : many}`;
+
+export const dollars = (amount) => new Intl.NumberFormat(undefined, {
+  style: 'currency', currency: 'USD', minimumFractionDigits: 2, maximumFractionDigits: Number(amount) < 0.1 ? 4 : 2,
+}).format(Number(amount));
+
+export const when = (milliseconds) => new Date(milliseconds).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+
+export function duration(seconds) {
+  if (seconds === undefined || seconds === null) return '';
+  const unit = (value, name) => new Intl.NumberFormat(undefined, { style: 'unit', unit: name, unitDisplay: 'short', maximumFractionDigits: value < 10 && name === 'second' ? 1 : 0 }).format(value);
+  if (seconds < 90) return unit(seconds, 'second');
+  if (seconds < 5400) return unit(seconds / 60, 'minute');
+  if (seconds < 129600) return unit(seconds / 3600, 'hour');
+  return unit(seconds / 86400, 'day');
+}
+
+export const bytesText = (bytes) => new Intl.NumberFormat(undefined, { style: 'unit', unit: bytes < 1e6 ? 'kilobyte' : 'megabyte', maximumFractionDigits: 1 }).format(bytes < 1e6 ? Math.ceil(bytes / 1e3) : bytes / 1e6);
+
+/** Opens a dialog and waits until it is closed: its returnValue. A click beside it closes it. */
+export function ask(dialog) {
+  dialog.returnValue = '';
+  dialog.showModal();
+  return new Promise((resolve) => {
+    const beside = (event) => { if (event.target === dialog) dialog.close(); };
+    dialog.addEventListener('click', beside);
+    dialog.addEventListener('close', () => {
+      dialog.removeEventListener('click', beside);
+      resolve(dialog.returnValue);
+    }, { once: true });
+  });
+}
+
+export function toast(text) {
+  const place = byId('toast');
+  say(place, text);
+  clearTimeout(toast.timer);
+  toast.timer = setTimeout(() => say(place, ''), 4000);
 }

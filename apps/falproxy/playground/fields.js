@@ -3,15 +3,27 @@
 import { element } from './dom.js';
 
 // These have inputs of their own in the form, or are filled in by the server.
-const handled = new Set(['prompt', 'image_size', 'aspect_ratio', 'width', 'height', 'num_images', 'output_format', 'format', 'sync_mode']);
+const elsewhere = {
+  image: { roles: ['text', 'count', 'format', 'delivery', 'quality'], names: ['image_size', 'aspect_ratio', 'width', 'height'] },
+  video: { roles: ['text', 'delivery', 'count'], names: [] },
+  audio: { roles: ['text', 'delivery', 'format'], names: [] },
+  text: { roles: ['delivery'], names: [] },
+};
+// These are what most people change first.
+const firstRoles = ['voice', 'speed', 'language', 'length'];
+const firstNames = ['aspect_ratio', 'resolution', 'duration'];
+
+// What was typed, by name, also of fields that the model at hand does not have.
+const typed = new Map();
 
 function control(field, id) {
-  const unset = field.default === undefined || field.default === null ? 'model’s default' : `default: ${JSON.stringify(field.default)}`;
+  const unset = field.default === undefined || field.default === null ? 'model’s default' : `default: ${typeof field.default === 'string' ? field.default : JSON.stringify(field.default)}`;
   const choices = field.enum ?? (field.type === 'boolean' ? [true, false] : null);
   if (choices && !field.free) {
     const select = element('select', { id });
     select.append(element('option', { value: '', textContent: unset }));
-    for (const value of choices) select.append(element('option', { value: JSON.stringify(value), textContent: String(value) }));
+    const words = (value) => (value === true ? 'yes' : value === false ? 'no' : String(value));
+    for (const value of choices) select.append(element('option', { value: JSON.stringify(value), textContent: words(value) }));
     return select;
   }
   if (field.type === 'integer' || field.type === 'number') {
@@ -28,7 +40,7 @@ function control(field, id) {
   return element('textarea', { id, rows: 2, placeholder: `JSON; ${unset}`, spellcheck: false });
 }
 
-/** The value typed in, undefined where nothing was; throws where it is not JSON. */
+/** The value typed in, undefined if there is none; throws if it is not JSON. */
 function read(field, input) {
   const text = input.value.trim();
   if (text === '') return undefined;
@@ -38,39 +50,65 @@ function read(field, input) {
   try {
     return JSON.parse(text);
   } catch {
-    throw new Error(`“${field.title || field.name}” is not JSON.`);
+    throw Object.assign(new Error(`“${field.title || field.name}” is not JSON.`), { param: field.name });
   }
 }
 
-/** Fills `holder` with one input a field and returns a function that reads them all as an object. */
-export function buildFields(holder, inputs) {
-  const rows = inputs.filter((field) => !handled.has(field.name)).map((field, index) => {
-    const id = `own-${index}`;
-    const input = control(field, id);
-    const about = [field.help, bounds(field)].filter(Boolean).join(' ').replace(/\s+/g, ' ').trim();
-    const label = element('label', { htmlFor: id, textContent: field.title || field.name });
-    if (field.required) label.append(' (required)');
-    const row = element('div', { className: 'field' }, label, input);
-    if (about) {
-      input.setAttribute('aria-describedby', `${id}-about`);
-      row.append(element('p', { className: 'hint', id: `${id}-about`, textContent: about.length > 300 ? `${about.slice(0, 300)}…` : about }));
-    }
-    return { field, input, row };
-  });
-  holder.replaceChildren(...rows.map(({ row }) => row));
-  return () => {
-    const values = {};
-    for (const { field, input } of rows) {
-      const value = read(field, input);
-      if (value !== undefined) values[field.name] = value;
-    }
-    return values;
-  };
-}
+const textOf = (field, input, value) => (input.tagName === 'SELECT' || typeof value === 'object' ? JSON.stringify(value) : String(value));
 
 function bounds({ min, max }) {
   if (min !== undefined && max !== undefined) return `From ${min} to ${max}.`;
   if (min !== undefined) return `At least ${min}.`;
-  if (max !== undefined) return `At most ${max}.`;
-  return '';
+  return max === undefined ? '' : `At most ${max}.`;
+}
+
+function rowOf(field, index, brief) {
+  const id = `own-${index}`;
+  const input = control(field, id);
+  const label = element('label', { htmlFor: id, textContent: field.title || field.name });
+  if (field.required) label.append(' (required)');
+  const row = element('div', { className: 'field' }, label, input);
+  row.dataset.field = field.name;
+  const about = [field.help, bounds(field)].filter(Boolean).join(' ').replace(/\s+/g, ' ').trim();
+  if (about && brief) input.title = about;
+  else if (about) {
+    input.setAttribute('aria-describedby', `${id}-about`);
+    row.append(element('p', { className: 'hint', id: `${id}-about`, textContent: about.length > 300 ? `${about.slice(0, 300)}…` : about }));
+  }
+  if (typed.has(field.name)) input.value = typed.get(field.name);
+  input.addEventListener('input', () => typed.set(field.name, input.value));
+  return { field, input, row };
+}
+
+/**
+ * One input for each field: those that are changed first go to `first`, the others to `more`. What was typed before a change of
+ * model is there again. Returns { read(): an object of what is set, set(values), more: how many are in `more` }.
+ */
+export function buildFields(first, more, kind, inputs) {
+  const { roles, names } = elsewhere[kind];
+  const own = inputs.filter((field) => !roles.includes(field.role) && !names.includes(field.name) && !field.image && !(kind === 'text' && field.medium));
+  const isFirst = (field) => firstRoles.includes(field.role) || firstNames.includes(field.name);
+  const rows = own.map((field, index) => rowOf(field, index, isFirst(field)));
+  const place = (holder, wanted) => holder.replaceChildren(...rows.filter(({ field }) => isFirst(field) === wanted).map(({ row }) => row));
+  place(first, true);
+  place(more, false);
+  return {
+    more: more.childElementCount,
+    read() {
+      const values = {};
+      for (const { field, input } of rows) {
+        const value = read(field, input);
+        if (value !== undefined) values[field.name] = value;
+      }
+      return values;
+    },
+    set(values) {
+      typed.clear();
+      for (const [name, value] of Object.entries(values)) typed.set(name, String(value));
+      for (const { field, input } of rows) {
+        input.value = values[field.name] === undefined ? '' : textOf(field, input, values[field.name]);
+        if (input.value) typed.set(field.name, input.value);
+      }
+    },
+  };
 }

@@ -190,6 +190,10 @@ Json inputs_to_json(const Profile& profile) {
     Raw& input = inputs.emplace_back(form_property(field));
     const MediaInput* file = profile.file(field.name);
     if (file != nullptr && is_picture(*file)) input["image"] = name_of(file->part);
+    if (file != nullptr) input["medium"] = name_of(file->medium);
+    for (const RoleInput& role : profile.roles) {
+      if (role.path == field.name) input["role"] = name_of(role.role);
+    }
   }
   return Json::Access::wrap(std::move(inputs));
 }

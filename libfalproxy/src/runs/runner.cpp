@@ -163,16 +163,17 @@ Outcome Runner::handle(Wish wish, const CallContext& context) {
 }
 
 Result<plan::Plan> Runner::plan(const Wish& request, const CallContext& context) {
-  const std::shared_ptr<const Options> options = impl_->options_now();
-  const World world{impl_->parts, *options, impl_->tally};
+  Options options = *impl_->options_now();
+  if (context.later != nullptr) options.plan.data_uris = false;  // as run_later() does
+  const World world{impl_->parts, options, impl_->tally};
   if (std::optional<Error> refused = runs::refusal_of_model(
-          impl_->parts.catalog, request, options->default_model, context.may_use))
+          impl_->parts.catalog, request, options.default_model, context.may_use))
     return *std::move(refused);
   const Result<std::vector<CatalogModel>> models =
-      runs::find_models(impl_->parts.catalog, request, options->default_model, context.may_use);
+      runs::find_models(impl_->parts.catalog, request, options.default_model, context.may_use);
   if (!models) return models.error();
   Wish named = request;
-  named.model = runs::asked_name(request, *models, options->default_model);
+  named.model = runs::asked_name(request, *models, options.default_model);
   std::vector<plan::Note> notes;
   std::optional<Error> first_error;
   for (std::size_t i = 0; i < models->size(); ++i) {

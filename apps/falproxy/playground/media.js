@@ -1,0 +1,110 @@
+// media.js: the bytes of what was made, wherever they lie, and how they are shown.
+
+import { base, call, getJson } from './api.js';
+import { element } from './dom.js';
+import { kindIcon } from './models.js';
+import { keepItems } from './store.js';
+
+const endings = { 'image/png': 'png', 'image/jpeg': 'jpg', 'image/webp': 'webp', 'image/gif': 'gif', 'image/svg+xml': 'svg', 'video/mp4': 'mp4', 'video/webm': 'webm', 'video/quicktime': 'mov', 'audio/mpeg': 'mp3', 'audio/wav': 'wav', 'audio/ogg': 'ogg', 'audio/flac': 'flac', 'audio/aac': 'aac', 'text/plain': 'txt' };
+const bare = (type) => (type ?? '').split(';')[0].trim();
+
+export function typeOfBytes(bytes) {
+  const starts = (...prefix) => prefix.every((value, index) => bytes[index] === value);
+  if (starts(0x89, 0x50)) return 'image/png';
+  if (starts(0xff, 0xd8)) return 'image/jpeg';
+  if (starts(0x47, 0x49)) return 'image/gif';
+  if (starts(0x52, 0x49)) return 'image/webp';
+  return 'image/svg+xml';
+}
+
+export function blobOf(base64) {
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  return new Blob([bytes], { type: typeOfBytes(bytes) });
+}
+
+/** The server's own kept file behind an address, {id, path}; null: the address is another's. */
+export function keptFile(url) {
+  const found = /\/media\/(([0-9a-f]{32})(?:\.\w+)?(?:\?.*)?)$/.exec(url ?? '');
+  return found ? { id: found[2], path: `/media/${found[1]}` } : null;
+}
+
+export const kindOfType = (type) => ['image', 'video', 'audio', 'text'].find((kind) => (type ?? '').startsWith(kind)) ?? 'image';
+
+export function nameOf(item) {
+  const words = (item.prompt ?? '').toLowerCase().replace(/[^\p{L}\p{N}]+/gu, '-').replace(/^-+|-+$/g, '').slice(0, 40);
+  const time = new Date(item.created).toISOString().replace(/[-:]/g, '').slice(0, 15);
+  return `${[time, words || item.model, item.id.slice(-4)].join('-').replace(/[^\p{L}\p{N}-]/gu, '-')}.${endings[bare(item.type)] ?? 'bin'}`;
+}
+
+/** The file itself. Links that ended are asked for anew. */
+export async function blobFor(item, signal) {
+  if (item.blob) return item.blob;
+  if (item.text !== undefined) return new Blob([item.text], { type: 'text/plain' });
+  if (!item.media) throw new Error('The file is not kept.');
+  try {
+    return await (await call(item.media.path, { cache: 'default', signal })).blob();
+  } catch (problem) {
+    if (problem.status !== 403) throw problem;
+    const fresh = keptFile((await getJson(`/v1/falproxy/media/${item.media.id}`)).url);
+    return (await call(fresh.path, { cache: 'default', signal })).blob();
+  }
+}
+
+/** An address of the file for this document, until release() is called. */
+export async function addressOf(item, signal) {
+  const url = URL.createObjectURL(await blobFor(item, signal));
+  return { url, release: () => URL.revokeObjectURL(url) };
+}
+
+/** A small picture of a video, for the gallery. */
+async function keepPoster(item, video) {
+  if (item.poster || !video.videoWidth) return;
+  const canvas = Object.assign(document.createElement('canvas'), { width: 480, height: Math.round(480 * video.videoHeight / video.videoWidth) });
+  canvas.getContext('2d').drawImage(video, 0, 0, canvas.width, canvas.height);
+  item.poster = await new Promise((resolve) => { canvas.toBlob(resolve, 'image/jpeg', 0.8); });
+  if (item.poster && item.run) await keepItems([item]);
+}
+
+export const titleOf = (item) => item.prompt || (item.kind === 'text' && item.text) || `${item.model || 'A file'} without a prompt`;
+
+/** The element that shows an item: a picture, a player or words. It fills itself. `release` of it lets go of the bytes. */
+export function showing(item) {
+  const frame = element('div', { className: 'frame' });
+  if (item.kind === 'text') {
+    frame.classList.add('plain');
+    frame.tabIndex = 0;
+    frame.textContent = item.text ?? '';
+    return Object.assign(frame, { release() {} });
+  }
+  const stop = new AbortController();
+  let held;
+  addressOf(item, stop.signal).then((address) => {
+    held = address;
+    if (stop.signal.aborted) return held.release();
+    if (item.kind === 'image') {
+      frame.prepend(element('img', { alt: titleOf(item), decoding: 'async', src: held.url }));
+    } else {
+      const player = element(item.kind, { src: held.url, controls: true, preload: 'auto', 'aria-label': titleOf(item) });
+      if (item.kind === 'video') player.addEventListener('loadeddata', () => keepPoster(item, player), { once: true });
+      frame.replaceChildren(player);
+    }
+    return undefined;
+  }).catch((problem) => {
+    if (problem.name === 'AbortError') return;
+    frame.replaceChildren(kindIcon(item.kind), element('span', { className: 'hint', textContent: item.url ? 'Kept at fal only' : problem.message }));
+  });
+  frame.release = () => {
+    stop.abort();
+    held?.release();
+  };
+  return frame;
+}
+
+export async function download(item) {
+  const { url, release } = await addressOf(item);
+  element('a', { href: url, download: nameOf(item) }).click();
+  setTimeout(release, 10_000);
+}
+
+export const fileOf = async (item) => new File([await blobFor(item)], nameOf(item), { type: bare(item.type) });
+export const linkTo = (hash) => `${base}/playground/${hash}`;

@@ -1,0 +1,397 @@
+// The view Create: from a model and a wish to files.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { accessKey } from '../support/servers.mjs';
+import { allModels, onPage, picture } from './page.mjs';
+
+describe('Create', () => {
+  const on = onPage();
+  const { choose, explained, pictures, sim } = on;
+  const last = async () => JSON.parse((await sim('submits')).at(-1).input);
+  const field = (name) => `[data-field="${name}"]`;
+
+  it('pays nothing without a chosen model', async () => {
+    const page = await on.open();
+    await page.waitForSelector('#empty-kinds button');
+    await page.fill('#prompt', 'a red fox');
+    await page.click('#generate');
+    await page.waitForSelector(`${field('model')} .fault`);
+    assert.match(await page.textContent(`${field('model')} .fault`), /Choose a model/);
+    await page.click('[data-copy=curl]');
+    assert.deepEqual(on.paid, []);
+    assert.deepEqual(await on.faults(), []);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('finds models by words and by what they make, with their prices', async () => {
+    const page = await on.open();
+    await page.click('#model-button');
+    const shown = () => page.locator('#model-list button').evaluateAll((all) => all.map(({ dataset }) => dataset.model));
+    assert.deepEqual((await shown()).sort(), Object.keys(allModels).sort());
+    await page.click('#model-kinds [data-kind=video]');
+    assert.deepEqual(await shown(), ['clip']);
+    await page.click('#model-kinds [data-kind=audio]');
+    assert.deepEqual(await shown(), ['announcer']);
+    await page.click('#model-kinds [data-kind=edit]');
+    assert.deepEqual((await shown()).sort(), ['gpt-image-1', 'nano']);
+    await page.click('#model-kinds [data-kind=""]');
+    await page.fill('#model-search', 'banana');
+    assert.deepEqual(await shown(), ['nano']);
+    assert.match(await page.textContent('#model-list'), /\$0\.04/);
+    assert.deepEqual(await on.faults(), []);
+    await page.press('#model-search', 'Enter');
+    await page.waitForFunction(() => document.querySelector('#model-name').textContent === 'nano');
+    assert.deepEqual(on.paid, []);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('generates two pictures, says the price before, and shows the time while it waits', async () => {
+    const page = await on.open();
+    await choose('flux');
+    await page.fill('#prompt', 'A lighthouse at dusk, seen from the sea');
+    await page.selectOption('#size', 'native:image_size:square_hd');
+    await page.fill('#n', '2');
+    await page.waitForFunction(() => document.querySelector('#price').textContent === 'about $0.05');
+    await page.click('#generate');
+    await page.waitForFunction(() => /\d\.\d s$/.test(document.querySelector('#progress').textContent));
+    assert.equal(await page.locator('.run .wait').count(), 2);
+    await pictures(2);
+    await page.waitForFunction(() => document.querySelector('#progress').textContent.startsWith('2 pictures'));
+    await page.waitForFunction(() => [...document.querySelectorAll('#results img')].every(({ naturalWidth, naturalHeight }) => naturalWidth === 1024 && naturalHeight === 1024));
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('[aria-label="Download picture 1"]')]);
+    assert.match(download.suggestedFilename(), /a-lighthouse-at-dusk.*\.(png|jpg)$/);
+    assert.deepEqual(await on.faults(), []);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('makes several things side by side, and one that fails takes nothing away', async () => {
+    const page = await on.open();
+    await choose('flux');
+    await page.fill('#prompt', 'the slow one falsim:job_time=2500');
+    await page.click('#generate');
+    await page.fill('#prompt', 'forbidden falsim:content_policy');
+    await page.click('#generate');
+    await page.waitForSelector('.run[data-state=failed] .problem');
+    assert.match(await page.textContent('.run[data-state=failed] .problem'), /safety|policy|rejected/i);
+    assert.equal(await page.locator('.run .wait').count(), 1);
+    await on.done(1);
+    await pictures(1);
+    await page.fill('#prompt', 'the third');
+    await page.click('#generate');
+    await on.done(2);
+    assert.match(await page.textContent('#results > li:first-child'), /the third/);
+    assert.match(await page.textContent('#results > li:last-child'), /the slow one/);
+    assert.deepEqual(on.problems.filter((problem) => !problem.includes('status of')), []);
+  });
+
+  it('explains what fal would receive, and it is the very body that is sent', async () => {
+    const page = await on.open();
+    await choose('flux');
+    await page.fill('#prompt', 'the very body');
+    await page.selectOption('#size', 'custom');
+    await page.fill('#width', '1280');
+    await page.fill('#height', '720');
+    await explained('1280');
+    assert.match(await page.textContent('#explain'), /image_size/);
+    const { submits } = await sim('stats');
+    await page.fill('#width', '640');
+    await explained('640');
+    assert.equal((await sim('stats')).submits, submits);
+    const body = JSON.parse(await page.textContent('#bodies'));
+    await page.click('#generate');
+    await on.done();
+    assert.deepEqual(await last(), body);
+
+    // A model that is told the picture's own size: the same pixels are planned as are sent.
+    await choose('gpt-image-1');
+    await page.setInputFiles('#images', [await on.drawn('cat.png', 'teal')]);
+    await page.setInputFiles('#mask', [await on.drawn('mask.png', 'black', '')]);
+    await explained('(mask)');
+    const edit = JSON.parse(await page.textContent('#bodies'));
+    await page.click('#generate');
+    await on.done(2);
+    const { image_urls: images, mask_image_url: mask, ...rest } = await last();
+    assert.deepEqual({ ...rest, image_urls: ['(image 1)'], mask_image_url: '(mask)' }, edit);
+    assert.ok(images[0].startsWith('http') && mask.startsWith('http'));
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('counts no dry run as traffic, and no refused one as an error', async () => {
+    const page = await on.open();
+    const status = async () => (await on.ask('/v1/falproxy/status')).json();
+    const before = await status();
+    await choose('sdxl');
+    await page.fill('#prompt', 'a dry run');
+    await explained('a dry run');
+    await page.click('#own summary');
+    await page.fill(`${field('num_inference_steps')} input`, '100000');
+    await page.waitForSelector(`${field('num_inference_steps')} .fault`);
+    const now = await status();
+    for (const count of ['requests', 'failures']) assert.equal(now[count], before[count], count);
+    assert.deepEqual(now.errors, before.errors);
+  });
+
+  it('says what is wrong beside the field, until the field changes', async () => {
+    const page = await on.open();
+    await choose('sdxl');
+    await page.click('#own summary');
+    await page.fill(`${field('negative_prompt')} input`, 'blurry');
+    await explained('blurry');
+    const steps = `${field('num_inference_steps')} input`;
+    await page.fill(steps, '100000');
+    await page.waitForSelector(`${field('num_inference_steps')} .fault`);
+    assert.equal(await page.getAttribute(steps, 'aria-invalid'), 'true');
+    assert.deepEqual(await on.faults(), []);
+    await page.fill(steps, '20');
+    assert.equal(await page.locator('.fault').count(), 0);
+    assert.equal(await page.getAttribute(steps, 'aria-invalid'), null);
+    await explained('"num_inference_steps": 20');
+    assert.deepEqual(on.paid, []);
+  });
+
+  it('keeps the own fields over a change of model', async () => {
+    const page = await on.open();
+    await choose('flux');
+    await page.click('#own summary');
+    await page.fill(`${field('seed')} input`, '42');
+    await page.fill(`${field('guidance_scale')} input`, '3.25');
+    await choose('nano');
+    await choose('sdxl');
+    assert.equal(await page.inputValue(`${field('seed')} input`), '42');
+    assert.equal(await page.inputValue(`${field('guidance_scale')} input`), '3.25');
+    await page.fill('#prompt', 'still there');
+    await explained('"seed": 42');
+  });
+
+  it('pays with no Enter but Ctrl+Enter, by keyboard alone', async () => {
+    const page = await on.open();
+    await page.waitForSelector('#empty-kinds button');
+    await page.focus('#model-button');
+    await page.keyboard.press('Enter');
+    await page.keyboard.type('flux');
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => document.querySelector('#model-name').textContent === 'flux');
+    await page.fill('#n', '2');
+    await page.press('#n', 'Enter');
+    assert.deepEqual(on.paid, []);
+    await page.focus('#prompt');
+    await page.keyboard.type('a red fox');
+    await page.keyboard.press('Control+Enter');
+    await pictures(2);
+  });
+
+  it('cancels at fal', async () => {
+    const page = await on.open();
+    await choose('flux');
+    await page.fill('#prompt', 'slow falsim:job_time=20000');
+    const before = await sim('stats');
+    await page.click('#generate');
+    await page.waitForFunction(() => /in progress|queued/.test(document.querySelector('#progress').textContent));
+    await page.click('.run [data-act=cancel]');
+    await page.waitForSelector('.run[data-state=cancelled]');
+    while ((await sim('stats')).cancelled === before.cancelled);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('goes on with a job over a reload, and finds one that another program has begun', async () => {
+    const page = await on.open();
+    await choose('flux');
+    await page.fill('#prompt', 'over a reload falsim:job_time=3000');
+    await page.click('#generate');
+    await page.waitForFunction(() => /in progress|queued/.test(document.querySelector('#progress').textContent));
+    const { submits } = await sim('stats');
+    await page.reload();
+    await page.waitForSelector('.run .wait');
+    assert.match(await page.textContent('.run'), /over a reload/);
+    await on.done();
+    await pictures(1);
+    assert.equal((await sim('stats')).submits, submits);
+
+    await on.ask('/v1/images/generations', { method: 'POST', body: JSON.stringify({ model: 'sdxl', prompt: 'elsewhere falsim:job_time=3000' }), headers: { prefer: 'respond-async', 'content-type': 'application/json' } });
+    await page.reload();
+    await page.waitForSelector('.run .wait');
+    await on.done(2);
+    // What was made is still shown, and the form is as it was.
+    assert.equal(await page.textContent('#model-name'), 'flux');
+    assert.match(await page.inputValue('#prompt'), /over a reload/);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('makes it again, varies it with another seed, and takes over its settings', async () => {
+    const page = await on.open();
+    await choose('flux');
+    await page.click('#own summary');
+    await page.fill(`${field('seed')} input`, '7');
+    await page.fill('#prompt', 'a fox');
+    await page.click('#generate');
+    await on.done(1);
+    await page.click('.run >> text=Again');
+    await on.done(2);
+    assert.equal((await last()).seed, 7);
+    await page.click('.run:last-child >> text=Vary');
+    await on.done(3);
+    assert.notEqual((await last()).seed, 7);
+    await page.fill('#prompt', 'something else');
+    await page.fill(`${field('seed')} input`, '8');
+    await page.click('.run:last-child >> text=Use these settings');
+    await page.waitForFunction(() => document.querySelector('#prompt').value === 'a fox');
+    assert.equal(await page.inputValue(`${field('seed')} input`), '7');
+    assert.equal(on.paid.length, 3);
+  });
+
+  it('restores a form from a link, and pays nothing for it', async () => {
+    const page = await on.open();
+    await choose('sdxl');
+    await page.fill('#prompt', 'a fox & a “hare”, 50 % snow');
+    await page.fill('#n', '3');
+    await page.selectOption('#size', 'native:image_size:portrait_4_3');
+    await page.click('#own summary');
+    await page.fill(`${field('num_inference_steps')} input`, '12');
+    await page.click('#copy-link');
+    await page.waitForSelector('#toast:not([hidden])');
+    const link = await page.evaluate(() => navigator.clipboard.readText());
+    assert.ok(!link.includes(accessKey));
+    await on.context.close();
+    const other = await on.open();
+    await other.goto(link);
+    await other.waitForFunction(() => document.querySelector('#model-name').textContent === 'sdxl');
+    await explained('"num_inference_steps": 12');
+    assert.equal(await other.inputValue('#prompt'), 'a fox & a “hare”, 50 % snow');
+    assert.equal(await other.inputValue('#n'), '3');
+    assert.equal(await other.inputValue('#size'), 'native:image_size:portrait_4_3');
+    assert.deepEqual(on.paid, []);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('copies the request as curl, Python and JavaScript without the key', async () => {
+    const page = await on.open();
+    await choose('flux');
+    await page.fill('#prompt', "it's a fox");
+    for (const [kind, word] of [['curl', 'curl http'], ['python', 'from openai import OpenAI'], ['javascript', "from 'openai'"]]) {
+      await page.click(`[data-copy=${kind}]`);
+      await page.waitForSelector('#toast:not([hidden])');
+      const code = await page.evaluate(() => navigator.clipboard.readText());
+      assert.ok(code.includes(word), code);
+      assert.ok(!code.includes(accessKey));
+      await page.evaluate(() => { document.querySelector('#toast').hidden = true; });
+    }
+  });
+
+  it('gives the code to select from if the page may not write to the clipboard', async () => {
+    const page = await on.open({ at: on.servers.url.replace('127.0.0.1', 'plain.test') });
+    assert.equal(await page.evaluate(() => typeof navigator.clipboard), 'undefined');
+    await choose('flux');
+    await page.fill('#prompt', "it's a fox");
+    for (const [kind, word] of [['curl', 'curl http://plain.test'], ['python', 'from openai import OpenAI'], ['javascript', "from 'openai'"]]) {
+      await page.click(`[data-copy=${kind}]`);
+      await page.waitForSelector('#code-dialog[open]');
+      const code = await page.inputValue('#code');
+      assert.ok(code.includes(word), code);
+      assert.equal(await page.evaluate(() => getSelection().toString() || document.activeElement.value.slice(document.activeElement.selectionStart, document.activeElement.selectionEnd)), code);
+      assert.deepEqual(await on.faults(), []);
+      await page.keyboard.press('Escape');
+      await page.waitForSelector('#code-dialog', { state: 'hidden' });
+    }
+    // There is no randomUUID() there either, and a run needs an id.
+    await page.click('#generate');
+    await on.done();
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('makes a video, and plays it', async () => {
+    const page = await on.open();
+    await choose('clip');
+    await page.fill('#prompt', 'waves at a lighthouse');
+    await page.selectOption(`${field('duration')} select`, { index: 1 });
+    await page.click('#generate');
+    await on.done();
+    await page.waitForFunction(() => document.querySelector('.run video')?.readyState >= 1);
+    assert.ok(await page.evaluate(() => document.querySelector('.run video').videoWidth) > 0);
+    assert.deepEqual(await on.faults(), []);
+    // A picture that it begins with makes it the other endpoint's.
+    await page.setInputFiles('#images', [picture]);
+    await page.click('#generate');
+    await on.done(2);
+    assert.match((await sim('submits')).at(-1).endpoint, /image-to-video/);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('speaks, and writes down what is spoken', async () => {
+    const page = await on.open();
+    await choose('announcer');
+    await page.fill('#prompt', 'The train is late.');
+    await page.click('#generate');
+    await on.done();
+    await page.waitForFunction(() => document.querySelector('.run audio')?.readyState >= 1);
+    assert.equal((await last()).text, 'The train is late.');
+    await choose('listener');
+    await page.click('#generate');
+    await page.waitForSelector(`${field('file')} .fault`);
+    await page.setInputFiles('#sound', [{ name: 'said.wav', mimeType: 'audio/wav', buffer: Buffer.from('RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\0\0\0\0', 'latin1') }]);
+    await page.click('#generate');
+    await on.done(2);
+    assert.ok((await page.textContent('.run .plain')).length > 3);
+    assert.deepEqual(await on.faults(), []);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('refuses a mask that leaves nothing to change, and pays nothing', async () => {
+    const page = await on.open();
+    await choose('gpt-image-1');
+    await page.fill('#prompt', 'make it snow');
+    await page.setInputFiles('#images', [await on.drawn('cat.png', 'teal')]);
+    for (const [name, mask] of [['opaque', await on.drawn('opaque.png', 'teal')], ['nearly opaque', await on.drawn('nearly.png', 'rgb(0 128 128 / 0.997)')], ['black', await on.drawn('black.png', 'black')]]) {
+      await page.setInputFiles('#mask', [mask]);
+      await page.waitForSelector(`${field('mask')} .fault`);
+      assert.match(await page.textContent(`${field('mask')} .fault`), /leaves nothing to change/, name);
+      await page.click('#generate');
+    }
+    assert.deepEqual(on.paid, []);
+    for (const [name, mask] of [['a hole', await on.drawn('hole.png', 'teal', '')], ['white on black', await on.drawn('drawn.png', 'black', 'white')]]) {
+      const before = on.paid.length;
+      await page.setInputFiles('#mask', [mask]);
+      await page.waitForFunction(() => !document.querySelector('[data-field=mask] .fault'));
+      await page.click('#generate');
+      await page.waitForFunction((wanted) => document.querySelectorAll('.run[data-state=done]').length === wanted, before + 1);
+      assert.equal(on.paid.length, before + 1, name);
+    }
+  });
+
+  for (const [name, options] of [
+    ['light', { colorScheme: 'light' }], ['dark', { colorScheme: 'dark' }], ['360 px wide', { viewport: { width: 360, height: 740 } }],
+  ]) {
+    it(`has no serious accessibility fault and no sideways scroll, ${name}`, async () => {
+      const page = await on.open(options);
+      await choose('gpt-image-1');
+      await page.setInputFiles('#images', [picture]);
+      await page.click('#own summary');
+      await page.click('#explain-shown summary');
+      await page.fill('#prompt', 'a small cat');
+      await page.click('#generate');
+      await on.done();
+      assert.deepEqual(await on.faults(), []);
+      assert.ok(await on.sidewaysScroll() <= 0);
+      await on.shot(`create-${name.replaceAll(' ', '-')}`, { fullPage: true });
+      assert.deepEqual(on.problems, []);
+    });
+  }
+
+  it('moves nothing while pictures load', async () => {
+    const page = await on.open();
+    await page.evaluate(() => {
+      globalThis.shifts = 0;
+      new PerformanceObserver((list) => { for (const entry of list.getEntries()) if (!entry.hadRecentInput) globalThis.shifts += entry.value; }).observe({ type: 'layout-shift' });
+    });
+    await choose('flux');
+    await page.selectOption('#size', 'native:image_size:landscape_16_9');
+    await page.fill('#n', '4');
+    await page.fill('#prompt', 'still falsim:job_time=1500');
+    await page.click('#generate');
+    await page.waitForFunction(() => document.querySelectorAll('.run .wait').length === 4);
+    await page.evaluate(() => { globalThis.shifts = 0; });
+    await on.done();
+    await page.waitForFunction(() => [...document.querySelectorAll('#results img')].filter(({ naturalWidth }) => naturalWidth).length === 4);
+    assert.ok(await page.evaluate(() => globalThis.shifts) < 0.05, String(await page.evaluate(() => globalThis.shifts)));
+  });
+});

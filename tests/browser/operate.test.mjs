@@ -1,0 +1,146 @@
+// The view Operate: how the server stands, and where it is looked after.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { accessKey, startServers } from '../support/servers.mjs';
+import { adminKey, onPage } from './page.mjs';
+
+describe('Operate', () => {
+  const on = onPage({ env: { ADMIN_KEY: adminKey } });
+  const asOperator = { admin: adminKey, view: '#operate' };
+  const begin = (prompt, key) => on.ask('/v1/images/generations', { key, method: 'POST', headers: { prefer: 'respond-async', 'content-type': 'application/json' }, body: JSON.stringify({ model: 'flux', prompt }) });
+
+  it('shows the operator accounts without keys, models, and where the time goes', async () => {
+    await on.ask('/v1/images/generations', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'flux', prompt: 'a fox' }) });
+    const page = await on.open(asOperator);
+    await page.waitForFunction(() => document.querySelectorAll('#documents tbody tr').length >= 4);
+    assert.match(await page.textContent('#accounts'), /ready/);
+    assert.match(await page.textContent('#figures'), /runs noted inmemory/);
+    assert.match(await page.textContent('#time'), /inference/);
+    assert.ok(await page.isHidden('#status-problem'));
+    assert.ok(await page.isHidden('#replicas-panel'));
+    const content = await page.content();
+    for (const secret of [accessKey, adminKey, 'key-secret']) assert.ok(!content.includes(secret), secret);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('shows an access key its own things alone, and takes the operator’s key', async () => {
+    const page = await on.open({ view: '#operate' });
+    await page.waitForFunction(() => /your own key, default/.test(document.querySelector('#whose').textContent));
+    assert.match(await page.textContent('#accounts'), /operator’s key only/);
+    assert.ok(await page.isHidden('#keys-panel'));
+    await page.click('#operator-key');
+    await page.fill('#key', adminKey);
+    await page.click('#key-form button[type=submit]');
+    await page.waitForSelector('#keys-panel:not([hidden])');
+    await page.waitForFunction(() => /ready/.test(document.querySelector('#accounts').textContent));
+    // Pictures are still made with the access key.
+    assert.equal(await page.evaluate(() => sessionStorage.getItem('falproxy.access_key')), accessKey);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('makes a key with a budget, shows it once, changes and revokes it', async () => {
+    const page = await on.open(asOperator);
+    await page.click('#key-new');
+    await page.fill('#row-name', 'team b');
+    await page.click('#row-save');
+    await page.waitForSelector('#row-form .fault, #row-problem:not([hidden])');
+    await page.fill('#row-name', 'team-b');
+    await page.fill('#row-budget', '0.05');
+    await page.selectOption('#row-window', 'day');
+    await page.fill('#row-models', 'flux, sdx*');
+    assert.deepEqual(await on.faults(), []);
+    await page.click('#row-save');
+    await page.waitForSelector('#code-dialog[open]');
+    const key = await page.inputValue('#code');
+    assert.match(key, /^fp-[0-9a-f]+$/);
+    await page.keyboard.press('Escape');
+    await page.waitForFunction(() => /\$0\.00 of \$0\.05 a day/.test(document.querySelector('#keys').textContent));
+    assert.ok(!(await page.content()).includes(key));
+
+    const spend = () => on.ask('/v1/images/generations', { key, method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'flux', prompt: 'paid', n: 2, size: '1024x1024' }) });
+    assert.equal((await spend()).status, 200);
+    assert.equal((await spend()).status, 429);
+    await page.waitForFunction(() => /\$0\.05 of \$0\.05 a day/.test(document.querySelector('#keys').textContent));
+
+    await page.click('[aria-label="Change team-b"]');
+    assert.equal(await page.inputValue('#row-models'), 'flux, sdx*');
+    await page.fill('#row-budget', '9');
+    await page.click('#row-save');
+    await page.waitForFunction(() => /of \$9\.00 a day/.test(document.querySelector('#keys').textContent));
+    assert.equal((await spend()).status, 200);
+
+    await page.click('[aria-label="Revoke team-b"]');
+    await page.click('#sure-yes');
+    await page.waitForFunction(() => !/team-b/.test(document.querySelector('#keys').textContent));
+    assert.equal((await spend()).status, 401);
+    assert.deepEqual(on.problems.filter((problem) => !problem.includes('400')), []);
+  });
+
+  it('shows the jobs of all keys, and cancels them', async () => {
+    const made = await on.ask('/v1/falproxy/keys', { key: adminKey, method: 'POST', body: JSON.stringify({ name: 'team-c' }) });
+    const { key } = await made.json();
+    const ids = [];
+    for (const [prompt, owner] of [['mine falsim:job_time=60000', accessKey], ['theirs falsim:job_time=60000', key]]) {
+      const begun = await begin(prompt, owner);
+      assert.equal(begun.status, 202);
+      ids.push((await begun.json()).id);
+    }
+    const page = await on.open(asOperator);
+    for (const id of ids) {
+      await page.waitForSelector(`[aria-label="Cancel ${id}"]`);
+    }
+    assert.match(await page.textContent('#jobs'), /team-c/);
+    assert.deepEqual(await on.faults(), []);
+    await page.click(`[aria-label="Cancel ${ids[1]}"]`);
+    await page.waitForSelector(`[aria-label="Cancel ${ids[1]}"]`, { state: 'detached' });
+    assert.equal((await (await on.ask(`/v1/falproxy/jobs/${ids[1]}`, { key })).json()).status, 'cancelled');
+    assert.equal((await (await on.ask(`/v1/falproxy/jobs/${ids[0]}`)).json()).status, 'in_progress');
+    // No access key sees another one's jobs by naming it.
+    assert.equal((await on.ask(`/v1/falproxy/jobs/${ids[0]}?key=default`, { key })).status, 404);
+    assert.equal((await (await on.ask('/v1/falproxy/jobs?key=default', { key })).json()).data.length, 1);
+    await page.click(`[aria-label="Cancel ${ids[0]}"]`);
+    await page.waitForSelector(`[aria-label="Cancel ${ids[0]}"]`, { state: 'detached' });
+    await on.ask('/v1/falproxy/keys/team-c', { key: adminKey, method: 'DELETE' });
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('shows what was spent by day and by model, and recent errors with their request ids', async () => {
+    const refused = await on.ask('/v1/images/generations', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'flux', prompt: 'forbidden falsim:content_policy' }) });
+    assert.ok(refused.status >= 400);
+    const id = refused.headers.get('x-request-id');
+    const page = await on.open(asOperator);
+    await page.waitForFunction((wanted) => document.querySelector('#errors').textContent.includes(wanted), id);
+    await page.waitForFunction(() => /flux/.test(document.querySelector('#usage').textContent));
+    assert.match(await page.textContent('#usage-sum'), /in the last 30 days/);
+    assert.match(await page.getAttribute('#usage-sum .chart', 'aria-label'), /\$/);
+    await page.click('[data-days="7"]');
+    await page.waitForFunction(() => document.querySelectorAll('#usage-sum .chart rect').length === 7);
+    assert.deepEqual(await on.faults(), []);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('says why runs cannot be noted', async () => {
+    const without = await startServers({ env: { STATE_DIR: '/dev/null/state' } });
+    try {
+      const page = await on.open({ at: without.url, view: '#operate' });
+      await page.waitForFunction(() => document.querySelector('#status-problem').textContent.startsWith('STATE_DIR: '));
+      assert.ok(await page.isVisible('#status-problem'));
+      assert.deepEqual(await on.faults(), []);
+      assert.deepEqual(on.problems, []);
+    } finally {
+      await without.stop();
+    }
+  });
+
+  for (const [name, options] of [['light', { colorScheme: 'light' }], ['dark', { colorScheme: 'dark' }], ['360 px wide', { viewport: { width: 360, height: 740 } }]]) {
+    it(`has no serious accessibility fault and no sideways scroll, ${name}`, async () => {
+      const page = await on.open({ ...asOperator, ...options });
+      await page.waitForFunction(() => document.querySelectorAll('#documents tbody tr').length >= 4 && document.querySelector('#usage-sum .chart') && document.querySelectorAll('#keys tbody tr').length);
+      assert.deepEqual(await on.faults(), []);
+      assert.ok(await on.sidewaysScroll() <= 0);
+      await on.shot(`operate-${name.replaceAll(' ', '-')}`, { fullPage: true });
+      assert.deepEqual(on.problems, []);
+    });
+  }
+});
