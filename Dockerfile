@@ -12,7 +12,7 @@ RUN sh cmake/deps.sh \
 
 FROM debian:bookworm-slim
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends ca-certificates libssl3 libpng16-16 libsqlite3-0 \
+ && apt-get install -y -qq --no-install-recommends ca-certificates libssl3 libpng16-16 libsqlite3-0 libhiredis0.14 \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/falproxy/bin/falproxy /usr/bin/falproxy
 # Nothing is written but to these two; without a volume there, start with SCHEMA_CACHE_DIR=none and STATE_DIR=none, or let it warn.

@@ -22,6 +22,7 @@
 #include "falproxy/log.hpp"
 #include "falproxy/media.hpp"
 #include "falproxy/memory_budget.hpp"
+#include "falproxy/peers.hpp"
 #include "falproxy/plan.hpp"
 #include "falproxy/print.hpp"
 #include "falproxy/product.hpp"
@@ -214,6 +215,8 @@ class Runner {
     LogLine log = {};  ///< keys and accounts that fal refuses, and has again
     /// Asked before jobs are submitted, and told what they cost. Null: nobody pays attention.
     Purse* purse = nullptr;
+    /// Who else works with `state`. Null: nobody.
+    const Peers* peers = nullptr;
   };
   /// Taken anew with reload(). Where a setting is named, docs/settings.md says more.
   struct Options {

@@ -161,15 +161,18 @@ Result<Recovered, StoreError> recover(const World& world, Past& past, LiveRuns& 
   std::vector<RunRecord> taken;
   for (RunRecord& record : *open) {
     if (!past.has(record) || !is_open(record.state)) continue;
-    ++recovered.found;
     const bool any = std::ranges::any_of(record.jobs, [&](const RunJob& job) {
       return job.state == RunState::accepted && taken_job(world, job).has_value();
     });
     if (any) {
+      // Of several that look only one follows it.
+      if (world.parts.peers != nullptr && !take_over(world, record)) continue;
       taken.push_back(std::move(record));
     } else {
+      if (!past.is_news(record.id)) continue;
       ++recovered.uncertain;
     }
+    ++recovered.found;
   }
   std::mutex mutex;
   side_by_side(world.parts.executor, taken.size(), taken.size(), [&](std::size_t i) {

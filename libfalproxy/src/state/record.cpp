@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "base/enum_names.hpp"
@@ -58,6 +59,22 @@ std::string_view name_of(StoreFault value) noexcept {
 std::string_view name_of(RunQuery::By value) noexcept {
   constexpr std::string_view names[] = {"id", "digest", "key", "owner", "open"};
   return name_at(names, value);
+}
+
+bool holds_key(const RunRecord& record) noexcept {
+  return is_open(record.state) || std::ranges::any_of(record.jobs, [](const RunJob& job) {
+           const bool is_uncertain = job.state == RunState::intent;
+           return is_uncertain || (!job.request_id.empty() && job.state != RunState::cancelled);
+         });
+}
+
+void StateStore::claim(const RunRecord& record, std::vector<RunId> /*known*/, TimePoint deadline,
+                       Callback<std::optional<RunId>> done) {
+  write(record, Durability::durable, deadline,
+        [done = std::move(done)](const Result<Done, StoreError>& written) {
+          if (!written) return done(written.error());
+          done(std::optional<RunId>());
+        });
 }
 
 RunPlace place_of(const RunRecord& record) noexcept { return {record.created, record.id}; }
