@@ -49,6 +49,11 @@ namespace {
 constexpr Milliseconds fault_pause{250};
 // Before files are looked after again.
 constexpr Seconds media_pause{5};
+// Between looks at what other processes of the same store do, and have left.
+constexpr Seconds between_hearings{5};
+constexpr Seconds between_looks_for_left{60};
+// A process that is missed is known to be gone within this.
+constexpr Seconds until_gone{60};
 // What has expired is forgotten at least as often.
 constexpr Seconds longest_pause{60};
 constexpr Seconds longest_look{60};
@@ -94,12 +99,13 @@ struct Service::Impl {
                  .random = jitter(),
                  .log = log_line()},
                 catalog_options(settings), std::move(configuration.models), configuration.pinned),
-        keys(settings.ai_keys, key_ring_options(settings), jitter()),
+        keys(settings.ai_keys, shared_key_ring_options(settings), jitter()),
         alerts(*transport, clock, log_line(), std::string(settings.alert_url.reveal())),
         budgets({.clock = clock,
                  .store = *state.spending,
                  .log = log_line(),
-                 .alert = [this](const SpendingAlert& alert) { alerts.add(alert); }}),
+                 .alert = [this](const SpendingAlert& alert) { alerts.add(alert); },
+                 .is_shared = state.peers != nullptr}),
         stored_keys(clock, *state.spending),
         prices({.transport = *transport,
                 .clock = clock,
@@ -117,7 +123,8 @@ struct Service::Impl {
                 .memory = &memory,
                 .state = state.store.get(),
                 .log = log_line(),
-                .purse = &budgets},
+                .purse = &budgets,
+                .peers = state.peers},
                runner_options_with_debug(settings)),
         keeper(make_keeper()),
         callbacks({.runner = runner,
@@ -157,6 +164,12 @@ struct Service::Impl {
 
   std::function<void(std::string_view)> log_at(LogLevel level) {
     return [this, level](std::string_view text) { log.line(level, std::string(text)); };
+  }
+
+  KeyRing::Options shared_key_ring_options(const Settings& from) const {
+    KeyRing::Options made = key_ring_options(from);
+    made.peers = state.peers;
+    return made;
   }
 
   Runner::Options runner_options_with_debug(const Settings& from) {
@@ -268,18 +281,36 @@ struct Service::Impl {
       }
       door.keys_changed();
       bool lost = state.is_lost();
+      bool is_told = false;
       for (auto known = budgets.load(lost); !known; known = budgets.load(lost)) {
-        log.line(LogLevel::error,
-                 "what was spent cannot be looked up, trying again: " + known.error().message);
+        if (!std::exchange(is_told, true)) {
+          log.line(LogLevel::error,
+                   "what was spent cannot be looked up, trying again: " + known.error().message);
+        }
         if (!clock.sleep_until(clock.now() + fault_pause, stop)) return;
       }
       prices.restore();
     });
+    TimePoint next_prices = clock.now();
     while (!stop.stop_requested()) {
-      Seconds pause = PriceKeeper::pause_after_fault;
-      serving::safely([&] { pause = prices.refresh(catalog.models(), stop); });
-      clock.sleep_until(clock.now() + pause, stop);
+      serving::safely([&] {
+        if (clock.now() >= next_prices)
+          next_prices = clock.now() + prices.refresh(catalog.models(), stop);
+        else
+          hear_of_others();
+      });
+      TimePoint next = std::max(next_prices, clock.now() + fault_pause);
+      if (state.peers != nullptr) next = std::min(next, clock.now() + between_hearings);
+      clock.sleep_until(next, stop);
     }
+  }
+
+  // What other processes have spent, and the keys that they have made. What cannot be read now is
+  // read the next time.
+  void hear_of_others() {
+    if (state.peers == nullptr || !state.store->status().degraded.empty()) return;
+    static_cast<void>(budgets.load());
+    if (stored_keys.load()) door.keys_changed();
   }
 
   // On a fiber.
@@ -355,19 +386,38 @@ struct Service::Impl {
     }
   }
 
-  // On a fiber. What an earlier process has left at fal.
+  // On a fiber. What an earlier process has left at fal; if several share the store, also what
+  // one of them leaves meanwhile.
   void follow_earlier_runs(const std::stop_token& stop) {
+    if (state.peers == nullptr) return follow_once(stop);
+    std::uint64_t missed = 0;
+    TimePoint look_until = clock.now() + until_gone, next_look = clock.now();
+    while (!stop.stop_requested()) {
+      const std::uint64_t now_missed = state.peers->departures();
+      if (std::exchange(missed, now_missed) != now_missed) look_until = clock.now() + until_gone;
+      if (clock.now() < look_until || clock.now() >= next_look) {
+        next_look = clock.now() + between_looks_for_left;
+        // A job may take hours, and the next process may be gone before it ends.
+        static_cast<void>(
+            background.begin([this](const std::stop_token& ends) { follow_once(ends); }));
+      }
+      clock.sleep_until(clock.now() + between_hearings, stop);
+    }
+  }
+
+  void follow_once(const std::stop_token& stop) {
     serving::safely([&] {
       const std::vector<RunRecord> open = left_open();
       Result<Recovered, StoreError> recovered = runner.recover(stop);
-      for (; !recovered && !stop.stop_requested(); recovered = runner.recover(stop)) {
+      for (; !recovered && state.peers == nullptr && !stop.stop_requested();
+           recovered = runner.recover(stop)) {
         log.line(LogLevel::error,
                  "the runs of an earlier process cannot be looked up, trying again: " +
                      recovered.error().message);
         clock.sleep_until(clock.now() + fault_pause, stop);
       }
       const Recovered runs = recovered ? *recovered : Recovered();
-      if (keeper != nullptr) keep_files_of(open);
+      if (keeper != nullptr && runs.found > 0) keep_files_of(open);
       if (runs.found == 0) return;
       log.line(
           LogLevel::info,
@@ -526,10 +576,11 @@ void Service::reload(Configuration configuration) {
   if (next.host != now.host || next.port != now.port || next.metrics_host != now.metrics_host ||
       next.metrics_port != now.metrics_port || next.schema_cache_dir != now.schema_cache_dir ||
       next.ssl_cert_file != now.ssl_cert_file || next.state_dir != now.state_dir ||
+      next.state_url != now.state_url ||
       next.media_store != now.media_store || configuration.proxies.describe() != impl_->proxies) {
     impl_->log.line(LogLevel::warning,
                     "HOST, PORT, METRICS_HOST, METRICS_PORT, SCHEMA_CACHE_DIR, SSL_CERT_FILE, "
-                    "MEDIA_STORE, STATE_DIR and the proxies change with a restart only");
+                    "MEDIA_STORE, STATE_DIR, STATE_URL and the proxies change with a restart only");
   }
   next.media_store = now.media_store;  // what keeps files, and what jobs are told, go together
   const Capacity room = capacity(next.max_in_flight, raise_process_limits());
@@ -543,7 +594,7 @@ void Service::reload(Configuration configuration) {
                         configuration.pinned);
   impl_->prices.reload(next);
   impl_->alerts.reload(std::string(next.alert_url.reveal()));
-  impl_->keys.reload(next.ai_keys, key_ring_options(next));
+  impl_->keys.reload(next.ai_keys, impl_->shared_key_ring_options(next));
   impl_->runner.reload(impl_->runner_options_with_debug(next));
   impl_->callbacks.reload(next);
   impl_->door.reload(next);

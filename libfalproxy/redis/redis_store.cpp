@@ -362,6 +362,7 @@ void RedisStore::totals(TimePoint deadline, Callback<std::vector<MediaTotal>> do
 const RunId& RedisStore::self() const noexcept { return impl_->worker.self(); }
 bool RedisStore::is_gone(const RunId& process) const { return impl_->worker.is_gone(process); }
 std::size_t RedisStore::count() const { return impl_->worker.count(); }
+std::uint64_t RedisStore::departures() const { return impl_->worker.departures(); }
 
 void RedisStore::take_place(const std::string& account, const std::string& ticket, int limit,
                             TimePoint deadline, Callback<bool> done) {

@@ -259,8 +259,9 @@ void Worker::beat(Guard& guard) {
       static_cast<void>(open_link(guard, Steady::now() + options_.address.bound));
     return;
   }
-  members_.clear();
+  const std::set<RunId> before = std::exchange(members_, {});
   for (const Reply& member : answers.back().items) members_.insert(id_in(member.text));
+  if (!std::ranges::includes(members_, before)) ++departures_;
   ++beats_;
   worked(guard);
 }
@@ -364,6 +365,11 @@ bool Worker::is_gone(const RunId& process) const {
 std::size_t Worker::count() const {
   const std::lock_guard guard(mutex_);
   return std::max<std::size_t>(members_.size(), 1);
+}
+
+std::uint64_t Worker::departures() const {
+  const std::lock_guard guard(mutex_);
+  return departures_;
 }
 
 void Worker::keep_place(const std::string& account, const std::string& ticket) {

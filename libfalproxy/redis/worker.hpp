@@ -50,6 +50,7 @@ class Worker {
   [[nodiscard]] const RedisStore::Options& options() const noexcept { return options_; }
   [[nodiscard]] bool is_gone(const RunId& process) const;
   [[nodiscard]] std::size_t count() const;
+  [[nodiscard]] std::uint64_t departures() const;
   /// A place that is kept alive from now on.
   void keep_place(const std::string& account, const std::string& ticket);
   /// No longer; false: it was not.
@@ -97,6 +98,7 @@ class Worker {
   std::uint64_t written_ = 0;
   std::map<std::string, std::string> places_;  // ticket to account
   std::set<RunId> members_;
+  std::uint64_t departures_ = 0;
   TimePoint heard_since_;    // without a pause
   std::uint64_t beats_ = 0;  // that were answered
   mutable std::map<RunId, std::uint64_t> missed_;  // not among the members, since which beat

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -22,6 +23,8 @@ class Peers {
   [[nodiscard]] virtual bool is_gone(const RunId& process) const = 0;
   /// How many there are, or were when that could be told last; at least 1.
   [[nodiscard]] virtual std::size_t count() const = 0;
+  /// How often one of them was missed, since the start.
+  [[nodiscard]] virtual std::uint64_t departures() const = 0;
 
   /// Asks for a place at an account that has `limit` of them, all processes together: true, or
   /// false if all are taken. `ticket` is the caller's own name for it, and is kept until

@@ -104,6 +104,7 @@ class RedisStore final : public StateStore,
   [[nodiscard]] const RunId& self() const noexcept override;
   [[nodiscard]] bool is_gone(const RunId& process) const override;
   [[nodiscard]] std::size_t count() const override;
+  [[nodiscard]] std::uint64_t departures() const override;
   void take_place(const std::string& account, const std::string& ticket, int limit,
                   TimePoint deadline, Callback<bool> done) override;
   void give_back(const std::string& account, const std::string& ticket) override;
