@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <mutex>
 #include <optional>
 #include <semaphore>
 #include <stop_token>
@@ -76,6 +77,23 @@ Log::Options log_options(const Settings& settings, bool colours) {
           .level = settings.debug_mode ? LogLevel::debug : LogLevel::info,
           .colours = colours};
 }
+
+// What is opened before there is a log says nothing until then.
+class LateLog {
+ public:
+  void become(LogLine line) {
+    const std::lock_guard lock(mutex_);
+    line_ = std::move(line);
+  }
+  void line(LogLevel level, std::string_view text) const {
+    const std::lock_guard lock(mutex_);
+    if (line_) line_(level, text);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  LogLine line_;
+};
 
 }  // namespace
 
@@ -497,8 +515,10 @@ Result<std::unique_ptr<Service>> Service::create(Configuration configuration, Op
   const Capacity room = capacity(configuration.settings.max_in_flight, raise_process_limits());
   configuration.settings.max_in_flight = room.in_flight;
   auto waiter = std::make_unique<EndingWaiter>();
-  const auto later = std::make_shared<LogLine>();  // set once there is a log
-  const LogLine to_log = [later](LogLevel level, std::string_view text) { (*later)(level, text); };
+  const auto later = std::make_shared<LateLog>();
+  const LogLine to_log = [later](LogLevel level, std::string_view text) {
+    later->line(level, text);
+  };
   auto transport = HttpTransport::create({.ca_file = configuration.settings.ssl_cert_file,
                                           .waiter = waiter.get(),
                                           .proxies = configuration.proxies,
@@ -515,7 +535,7 @@ Result<std::unique_ptr<Service>> Service::create(Configuration configuration, Op
   auto impl =
       std::make_unique<Impl>(std::move(configuration), std::move(options), room, std::move(waiter),
                              std::move(transport).value(), std::move(state).value());
-  *later = impl->log_line();
+  later->become(impl->log_line());
   const Settings& settings = impl->settings;
   auto server =
       serving::Server::create({.host = settings.host,

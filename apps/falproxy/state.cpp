@@ -159,6 +159,10 @@ Result<State> share(State here, const Settings& settings, const LogLine& log) {
   state.media = both.get();
   state.notice = std::move(here.notice);
   state.trouble = std::move(here.trouble);
+  if (const std::string away = (*shared)->status().degraded; !away.empty()) {
+    if (!state.trouble.empty()) state.trouble += ' ';
+    state.trouble += "STATE_URL: " + away;
+  }
   std::ostringstream place;
   place << *settings.state_url << ", and while that is away in " << here.place;
   state.place = std::move(place).str();
