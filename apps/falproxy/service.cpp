@@ -596,8 +596,8 @@ void Service::reload(Configuration configuration) {
   if (next.host != now.host || next.port != now.port || next.metrics_host != now.metrics_host ||
       next.metrics_port != now.metrics_port || next.schema_cache_dir != now.schema_cache_dir ||
       next.ssl_cert_file != now.ssl_cert_file || next.state_dir != now.state_dir ||
-      next.state_url != now.state_url ||
-      next.media_store != now.media_store || configuration.proxies.describe() != impl_->proxies) {
+      next.state_url != now.state_url || next.media_store != now.media_store ||
+      configuration.proxies.describe() != impl_->proxies) {
     impl_->log.line(LogLevel::warning,
                     "HOST, PORT, METRICS_HOST, METRICS_PORT, SCHEMA_CACHE_DIR, SSL_CERT_FILE, "
                     "MEDIA_STORE, STATE_DIR, STATE_URL and the proxies change with a restart only");

@@ -230,8 +230,7 @@ void SharedState::charge(std::vector<Charge> charges, Durability durability, Tim
 
 void SharedState::charge_within(std::vector<Charge> charges, std::vector<SpendingBound> bounds,
                                 Day today, TimePoint deadline, Callback<Charged> done) {
-  spending_->charge_within(std::move(charges), std::move(bounds), today, deadline,
-                           std::move(done));
+  spending_->charge_within(std::move(charges), std::move(bounds), today, deadline, std::move(done));
 }
 
 void SharedState::balances(Day today, TimePoint deadline, Callback<std::vector<Balance>> done) {
@@ -362,8 +361,7 @@ void SharedState::hand_over_spending() {
     const std::lock_guard lock(mutex_);
     reports.swap(reports_);
   }
-  for (Spending& spending : reports)
-    add(std::move(spending), parts_.now() + longest_wait, ignore);
+  for (Spending& spending : reports) add(std::move(spending), parts_.now() + longest_wait, ignore);
 }
 
 }  // namespace falproxy::app

@@ -1,4 +1,5 @@
-// shared_state.hpp: what is noted in the Redis of STATE_URL, and on this machine while that is away.
+// shared_state.hpp: what is noted in the Redis of STATE_URL, and on this machine while that is
+// away.
 #pragma once
 
 #include <atomic>
@@ -101,7 +102,7 @@ class SharedState final : public StateStore, public SpendingStore, public MediaI
 
   Parts parts_;
   mutable std::mutex mutex_;
-  std::map<RunId, RunRecord> kept_;                 // that the shared store does not have
+  std::map<RunId, RunRecord> kept_;                  // that the shared store does not have
   std::map<std::pair<std::string, Day>, Usd> owed_;  // charges
   std::vector<Spending> reports_;
   std::map<std::string, std::size_t> texts_;  // hashes of what is kept here, too

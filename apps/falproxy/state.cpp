@@ -188,9 +188,8 @@ Result<State> open_state(const Settings& settings, const Environment& environmen
 
 std::string fault_of_sharing(const Settings& settings) {
 #ifdef FALPROXY_WITH_REDIS
-  const auto shared = RedisStore::open({.address = *settings.state_url,
-                                        .self = draw_self(),
-                                        .ca_file = settings.ssl_cert_file});
+  const auto shared = RedisStore::open(
+      {.address = *settings.state_url, .self = draw_self(), .ca_file = settings.ssl_cert_file});
   return shared ? (*shared)->status().degraded : shared.error().message;
 #else
   static_cast<void>(settings);

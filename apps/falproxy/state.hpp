@@ -44,10 +44,10 @@ struct State {
 };
 /// In a store of somebody else's, which keeps no spending.
 [[nodiscard]] State state_in(std::unique_ptr<StateStore> store);
-/// Opens the store in the folder; if that cannot be, one in memory. With STATE_URL both stand behind
-/// what is shared, which need not be there yet. `log` is told when writes begin
-/// to fail, from other threads, as long as the store lives. Errors: invalid_settings of STATE_DIR,
-/// if there is trouble and REQUIRE_STATE is true.
+/// Opens the store in the folder; if that cannot be, one in memory. With STATE_URL both stand
+/// behind what is shared, which need not be there yet. `log` is told when writes begin to fail,
+/// from other threads, as long as the store lives. Errors: invalid_settings of STATE_DIR, if there
+/// is trouble and REQUIRE_STATE is true.
 [[nodiscard]] Result<State> open_state(const Settings& settings, const Environment& environment,
                                        LogLine log);
 

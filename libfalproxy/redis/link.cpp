@@ -65,8 +65,7 @@ Result<Done, LinkError> Link::connect_to_socket(TimePoint deadline) {
   socket.sun_family = AF_UNIX;
   address_.socket.copy(socket.sun_path, sizeof(socket.sun_path) - 1);
   address.size = sizeof(sockaddr_un);
-  auto opened =
-      Connection::open(std::span(&address, 1), deadline, std::stop_token(), waiter_);
+  auto opened = Connection::open(std::span(&address, 1), deadline, std::stop_token(), waiter_);
   if (!opened) return error_of(opened.error(), address_.socket);
   connection_ = *std::move(opened);
   reader_ = std::make_unique<ReplyReader>();
@@ -95,8 +94,7 @@ Result<StateAddress::Host, LinkError> Link::find_master(TimePoint deadline) {
     const Reply& answer = answers.front();
     StateAddress::Host master{.name = answer.at(0).text};
     const std::string& port = answer.at(1).text;
-    const auto [end, fault] =
-        std::from_chars(port.data(), port.data() + port.size(), master.port);
+    const auto [end, fault] = std::from_chars(port.data(), port.data() + port.size(), master.port);
     if (!master.name.empty() && fault == std::errc() && end == port.data() + port.size())
       return master;
     last.message = fmt::format("The Sentinel at {} knows no master of the name in STATE_URL.",
@@ -178,8 +176,8 @@ Result<Done, LinkError> Link::exchange(std::string_view commands, std::size_t co
   traffic_.sent += commands.size();
   ++traffic_.trips;
   if (auto written = connection_->write(commands, {}, deadline); !written)
-    return fail({"Redis: " + written.error().what + ".",
-                 written.error().fault == IoFault::timed_out});
+    return fail(
+        {"Redis: " + written.error().what + ".", written.error().fault == IoFault::timed_out});
   while (true) {
     while (std::optional<Reply> reply = reader_->next()) answers.push_back(*std::move(reply));
     if (!reader_->fault().empty()) return fail({"Redis: " + reader_->fault() + "."});

@@ -97,17 +97,16 @@ void RedisStore::write(const RunRecord& record, Durability /*durability*/, TimeP
                        Callback<Done> done) {
   Result<Call, StoreError> call = Impl::write_call(record, false, {});
   if (!call) return done(std::move(call).error());
-  impl_->worker.add(
-      *std::move(call), deadline,
-      when_read(std::move(done),
-                [impl = impl_.get(),
-                 fence = record.fence](const Reply& reply) -> Result<Done, StoreError> {
-                  const auto wrote = static_cast<Wrote>(reply.at(0).number);
-                  impl->note(reply, wrote == Wrote::done ? 1 : 0);
-                  if (wrote == Wrote::done) return Done{};
-                  if (wrote == Wrote::other_run) return other_run();
-                  return outdated(fence, number_in(reply.at(1).text));
-                }));
+  impl_->worker.add(*std::move(call), deadline,
+                    when_read(std::move(done),
+                              [impl = impl_.get(), fence = record.fence](
+                                  const Reply& reply) -> Result<Done, StoreError> {
+                                const auto wrote = static_cast<Wrote>(reply.at(0).number);
+                                impl->note(reply, wrote == Wrote::done ? 1 : 0);
+                                if (wrote == Wrote::done) return Done{};
+                                if (wrote == Wrote::other_run) return other_run();
+                                return outdated(fence, number_in(reply.at(1).text));
+                              }));
 }
 
 void RedisStore::claim(const RunRecord& record, std::vector<RunId> known, TimePoint deadline,
@@ -179,11 +178,11 @@ void RedisStore::find(const RunQuery& query, TimePoint deadline,
     }
     return Found(std::move(found));
   };
-  impl_->worker.add({Script::find,
-                     {index_of(query), newest_first ? "1" : "0", std::move(least),
-                      std::move(greatest), std::to_string(query.limit),
-                      query.by == RunQuery::By::open ? query.owner : ""}},
-                    deadline, when_read(std::move(done), read));
+  impl_->worker.add(
+      {Script::find,
+       {index_of(query), newest_first ? "1" : "0", std::move(least), std::move(greatest),
+        std::to_string(query.limit), query.by == RunQuery::By::open ? query.owner : ""}},
+      deadline, when_read(std::move(done), read));
 }
 
 namespace {
@@ -223,9 +222,8 @@ Call charge_call(const std::vector<Charge>& charges, const std::vector<SpendingB
   Call call{Script::charge, {std::to_string(bounds.size())}};
   for (const SpendingBound& bound : bounds) {
     call.words.push_back(bound.owner);
-    call.words.push_back(bound.window == BudgetWindow::total
-                             ? ""
-                             : std::to_string(first_day(bound.window, today)));
+    call.words.push_back(
+        bound.window == BudgetWindow::total ? "" : std::to_string(first_day(bound.window, today)));
     call.words.push_back(std::to_string(bound.amount.nano));
   }
   call.words.push_back(std::to_string(charges.size()));
@@ -254,19 +252,17 @@ void RedisStore::charge(std::vector<Charge> charges, Durability /*durability*/, 
 
 void RedisStore::charge_within(std::vector<Charge> charges, std::vector<SpendingBound> bounds,
                                Day today, TimePoint deadline, Callback<Charged> done) {
-  impl_->worker.add(charge_call(charges, bounds, today), deadline,
-                    when_read(std::move(done),
-                              [today](const Reply& reply) -> Result<Charged, StoreError> {
-                                return Charged{.done = reply.at(0).number == 1,
-                                               .balances = balances_in(reply, 1, today)};
-                              }));
+  impl_->worker.add(
+      charge_call(charges, bounds, today), deadline,
+      when_read(std::move(done), [today](const Reply& reply) -> Result<Charged, StoreError> {
+        return Charged{.done = reply.at(0).number == 1, .balances = balances_in(reply, 1, today)};
+      }));
 }
 
 void RedisStore::balances(Day today, TimePoint deadline, Callback<std::vector<Balance>> done) {
   impl_->worker.add({Script::balances, {}}, deadline,
                     when_read(std::move(done), [today](const Reply& reply) {
-                      return Result<std::vector<Balance>, StoreError>(
-                          balances_in(reply, 0, today));
+                      return Result<std::vector<Balance>, StoreError>(balances_in(reply, 0, today));
                     }));
 }
 
@@ -346,10 +342,10 @@ void RedisStore::look_up(const MediaQuery& query, TimePoint deadline,
     }
     return Found(std::move(found));
   };
-  impl_->worker.add({Script::find_media,
-                     {std::string(name_of(query.by)), query.owner, std::move(what),
-                      std::to_string(query.limit)}},
-                    deadline, when_read(std::move(done), read));
+  impl_->worker.add(
+      {Script::find_media,
+       {std::string(name_of(query.by)), query.owner, std::move(what), std::to_string(query.limit)}},
+      deadline, when_read(std::move(done), read));
 }
 
 void RedisStore::totals(TimePoint deadline, Callback<std::vector<MediaTotal>> done) {
@@ -368,16 +364,15 @@ void RedisStore::take_place(const std::string& account, const std::string& ticke
                             TimePoint deadline, Callback<bool> done) {
   Worker& worker = impl_->worker;
   worker.keep_place(account, ticket);
-  worker.add({Script::take_place,
-              {account, ticket, std::to_string(limit),
-               std::to_string(worker.options().lease.count())}},
-             deadline,
-             when_read(std::move(done),
-                       [&worker, ticket](const Reply& reply) -> Result<bool, StoreError> {
-                         const bool taken = reply.number == 1;
-                         if (!taken) static_cast<void>(worker.drop_place(ticket));
-                         return taken;
-                       }));
+  worker.add(
+      {Script::take_place,
+       {account, ticket, std::to_string(limit), std::to_string(worker.options().lease.count())}},
+      deadline,
+      when_read(std::move(done), [&worker, ticket](const Reply& reply) -> Result<bool, StoreError> {
+        const bool taken = reply.number == 1;
+        if (!taken) static_cast<void>(worker.drop_place(ticket));
+        return taken;
+      }));
 }
 
 void RedisStore::give_back(const std::string& account, const std::string& ticket) {

@@ -67,8 +67,7 @@ std::string stay_of(const RunRecord& record) {
 }
 
 Result<RunRecord, StoreError> record_in(std::string_view value) {
-  const std::size_t stay =
-      value.size() < head_size ? 0 : number_in(value.substr(head_size - 4, 4));
+  const std::size_t stay = value.size() < head_size ? 0 : number_in(value.substr(head_size - 4, 4));
   if (stay == 0 || value.size() < head_size + stay)
     return StoreError{StoreFault::damaged, "What Redis keeps of a run cannot be read."};
   return unpack(value.substr(head_size + stay));

@@ -80,8 +80,8 @@ void Worker::add(Call call, TimePoint deadline, Callback done) {
     const TimePoint now = Steady::now();
     if (!closing_ && deadline > now && !is_down_ &&
         queue_.size() + running_ < options_.max_waiting) {
-      queue_.push_back({std::move(call), std::min(deadline, now + options_.address.bound),
-                        std::move(done)});
+      queue_.push_back(
+          {std::move(call), std::min(deadline, now + options_.address.bound), std::move(done)});
       if (queue_.size() == 1) changed_.notify_one();
       return;
     }
@@ -92,8 +92,8 @@ void Worker::add(Call call, TimePoint deadline, Callback done) {
     } else if (is_down_) {
       refused = down();
     } else {
-      refused = {StoreFault::overloaded, fmt::format("{} operations wait for Redis already.",
-                                                     queue_.size() + running_)};
+      refused = {StoreFault::overloaded,
+                 fmt::format("{} operations wait for Redis already.", queue_.size() + running_)};
     }
   }
   done(std::move(refused));
@@ -233,9 +233,9 @@ void Worker::beat(Guard& guard) {
   std::string bytes;
   std::size_t count = 0, at = 0;
   do {
-    Call call{Script::beat,
-              {options_.self.to_string(), std::to_string(options_.lease.count()),
-               again ? "1" : ""}};
+    Call call{
+        Script::beat,
+        {options_.self.to_string(), std::to_string(options_.lease.count()), again ? "1" : ""}};
     for (std::size_t i = 0; i < places_a_command && at < places.size(); ++i, ++at) {
       call.words.push_back(places[at].second);
       call.words.push_back(places[at].first);
@@ -318,8 +318,7 @@ void Worker::say_goodbye(Guard& guard) {
   }
   guard.unlock();
   std::vector<Reply> answers;
-  static_cast<void>(
-      link_.exchange(bytes, count, Steady::now() + options_.address.bound, answers));
+  static_cast<void>(link_.exchange(bytes, count, Steady::now() + options_.address.bound, answers));
   link_.close();
   guard.lock();
 }

@@ -99,8 +99,8 @@ class Worker {
   std::map<std::string, std::string> places_;  // ticket to account
   std::set<RunId> members_;
   std::uint64_t departures_ = 0;
-  TimePoint heard_since_;    // without a pause
-  std::uint64_t beats_ = 0;  // that were answered
+  TimePoint heard_since_;                          // without a pause
+  std::uint64_t beats_ = 0;                        // that were answered
   mutable std::map<RunId, std::uint64_t> missed_;  // not among the members, since which beat
   std::thread thread_;
 };

@@ -205,7 +205,8 @@ TEST_CASE(
     if (path.filename() == "format.hpp") continue;
     for (const std::string& included :
          {std::string("<nlohmann"), std::string("<httplib"), std::string("<openssl"),
-          std::string("<fmt"), std::string("<png.h"), std::string("<sqlite3"), std::string("<hiredis")}) {
+          std::string("<fmt"), std::string("<png.h"), std::string("<sqlite3"),
+          std::string("<hiredis")}) {
       CAPTURE(path.string());
       CAPTURE(included);
       CHECK(read(path).find("#include " + included) == std::string::npos);

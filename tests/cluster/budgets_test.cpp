@@ -1,4 +1,6 @@
 // Budgets that several processes share.
+#include "falproxy/budgets.hpp"
+
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -8,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "falproxy/budgets.hpp"
 #include "falproxy/memory_store.hpp"
 #include "falproxy/redis_store.hpp"
 #include "falproxy/system_clock.hpp"
@@ -31,16 +32,15 @@ struct Spender {
                                 }});
     RunId self;
     self.bytes[0] = number;
-    auto redis = RedisStore::open({.address = {.hosts = {{"127.0.0.1", server.port()}},
-                                               .bound = bound},
-                                   .self = self,
-                                   .on_return = [this] { state->hand_over(); }});
+    auto redis =
+        RedisStore::open({.address = {.hosts = {{"127.0.0.1", server.port()}}, .bound = bound},
+                          .self = self,
+                          .on_return = [this] { state->hand_over(); }});
     state->share(std::move(redis).value());
     budgets = std::make_unique<Budgets>(
         Budgets::Parts{.clock = clock, .store = *state, .is_shared = true});
-    budgets->set_rows({{.name = "ann",
-                        .budget = Budget::parse("0.19/day"),
-                        .allow_state_loss = allow_loss}});
+    budgets->set_rows(
+        {{.name = "ann", .budget = Budget::parse("0.19/day"), .allow_state_loss = allow_loss}});
     budgets->set_prices({{"fal-ai/flux/dev", {*Usd::parse("0.025"), "megapixels"}}});
     REQUIRE(budgets->load().has_value());
   }
@@ -83,14 +83,15 @@ TEST_CASE("of a budget for seven jobs all processes together get seven") {
   const auto before = one.reserve();
   REQUIRE_FALSE(before.has_value());
   CHECK(before.error().kind == ErrorKind::insufficient_quota);
-  one.budgets->settle({.client = "ann"}, {.day = day_of(one.clock.wall_now()),
-                                          .held = *Usd::parse("0.025")},
+  one.budgets->settle({.client = "ann"},
+                      {.day = day_of(one.clock.wall_now()), .held = *Usd::parse("0.025")},
                       {.endpoint = "fal-ai/flux/dev", .units = 0.0});
   CHECK(two.reserve().has_value());
   CHECK_FALSE(one.reserve().has_value());
 }
 
-TEST_CASE("while Redis is away a budget refuses, or what is spent is added later, as its row says") {
+TEST_CASE(
+    "while Redis is away a budget refuses, or what is spent is added later, as its row says") {
   if (!RedisServer::is_there()) return;
   RedisServer server;
   Spender strict(server, 1, false), loose(server, 2, true);

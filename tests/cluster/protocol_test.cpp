@@ -26,9 +26,9 @@ constexpr int limit = 4, price = 7, budget = 50;
 
 // What the store keeps; a failover goes back to an older copy.
 struct Store {
-  std::map<int, int> claims;       // key to replica
-  std::map<int, Time> places;      // ticket to expiry
-  std::map<int, int> whose;        // ticket to replica
+  std::map<int, int> claims;   // key to replica
+  std::map<int, Time> places;  // ticket to expiry
+  std::map<int, int> whose;    // ticket to replica
   int spent = 0;
 
   bool claim(int key, int replica) { return claims.try_emplace(key, replica).second; }
@@ -48,8 +48,8 @@ struct Store {
 
 // How wild a history is.
 struct Weather {
-  int lost_percent = 0;   // of messages, each way
-  int slow_percent = 0;   // of messages, that come after the bound
+  int lost_percent = 0;  // of messages, each way
+  int slow_percent = 0;  // of messages, that come after the bound
   int crashes = 0;
   int failovers = 0;
 };
@@ -86,11 +86,11 @@ class World {
 
   static constexpr int replicas = 3, keys = 8, jobs = 24;
 
-  std::map<int, int> submits;           // by key
-  std::set<int> begun_alone;            // keys, while the store could not be asked
-  std::set<int> forgotten;              // keys whose claim a failover lost
-  int most_running = 0;                 // by the rules, at once
-  int most_excused = 0;                 // beside them: see excused()
+  std::map<int, int> submits;  // by key
+  std::set<int> begun_alone;   // keys, while the store could not be asked
+  std::set<int> forgotten;     // keys whose claim a failover lost
+  int most_running = 0;        // by the rules, at once
+  int most_excused = 0;        // beside them: see excused()
   int submitted_within_budget = 0, lost_charges = 0, unknown_charges = 0;
 
  private:
@@ -157,8 +157,7 @@ class World {
   void seek_place(Job job) {
     held_[job.replica].insert(job.ticket);
     ask<bool>(
-        job.replica,
-        [this, job] { return store_.take(job.ticket, job.replica, now_); },
+        job.replica, [this, job] { return store_.take(job.ticket, job.replica, now_); },
         [this, job](std::optional<bool> taken) mutable {
           if (taken && !*taken) held_[job.replica].erase(job.ticket);
           job.alone = !taken;
@@ -270,9 +269,8 @@ TEST_CASE("whatever happens, the protocol keeps what docs/cluster.md promises") 
       REQUIRE(count <= World::replicas);
     }
     REQUIRE(world.most_running <= limit);
-    const bool is_calm = weather.lost_percent + weather.slow_percent + weather.crashes +
-                             weather.failovers ==
-                         0;
+    const bool is_calm =
+        weather.lost_percent + weather.slow_percent + weather.crashes + weather.failovers == 0;
     if (is_calm) {
       REQUIRE(world.most_excused == 0);
       REQUIRE(world.begun_alone.empty());

@@ -111,7 +111,8 @@ TEST_CASE("a repeat that lands at another replica finds the job, at each point, 
                  waits,
                  true},
            Point{"it runs", {.job_time = Milliseconds(2'000)}, runs, false},
-           Point{"it runs, and its replica is killed", {.job_time = Milliseconds(2'000)}, runs, true},
+           Point{
+               "it runs, and its replica is killed", {.job_time = Milliseconds(2'000)}, runs, true},
            Point{"it is done", Served::quick(), is_done, false},
            Point{"it is done, and its replica is killed", Served::quick(), is_done, true},
        }) {

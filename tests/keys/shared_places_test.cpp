@@ -139,8 +139,7 @@ TEST_CASE("what counts against no limit asks nobody, and many that wait ask as o
   std::vector<std::thread> threads;
   for (int i = 0; i < 40; ++i) {
     threads.emplace_back([&] {
-      CHECK_FALSE(
-          ring.acquire_or_wait(clock, clock.now() + Milliseconds(300), {}).has_value());
+      CHECK_FALSE(ring.acquire_or_wait(clock, clock.now() + Milliseconds(300), {}).has_value());
     });
   }
   for (std::thread& thread : threads) thread.join();

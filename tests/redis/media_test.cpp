@@ -13,8 +13,7 @@ using tests::RedisServer;
 
 namespace {
 
-MediaRecord file(unsigned number, const std::string& owner,
-                 MediaState state = MediaState::kept) {
+MediaRecord file(unsigned number, const std::string& owner, MediaState state = MediaState::kept) {
   return {.id = tests::run_id(number),
           .state = state,
           .owner = owner,

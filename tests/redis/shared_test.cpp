@@ -1,4 +1,6 @@
 // What several processes have in common.
+#include "shared.hpp"
+
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -8,7 +10,6 @@
 #include <thread>
 #include <vector>
 
-#include "shared.hpp"
 #include "support/spending_laws.hpp"
 
 using namespace falproxy;
@@ -114,11 +115,12 @@ TEST_CASE("a budget is one for all, to the last cent") {
   store->charge_within({{"ann", today + 1, Usd{7}}}, {bound}, today + 1, no_deadline,
                        answer.callback());
   CHECK(answer.wait().value() ==
-        Charged{true, {{.owner = "ann",
-                        .day = Usd{7},
-                        .week = Usd{first_day(BudgetWindow::week, today + 1) <= today ? 105 : 7},
-                        .month = Usd{first_day(BudgetWindow::month, today + 1) <= today ? 105 : 7},
-                        .total = Usd{105}}}});
+        Charged{true,
+                {{.owner = "ann",
+                  .day = Usd{7},
+                  .week = Usd{first_day(BudgetWindow::week, today + 1) <= today ? 105 : 7},
+                  .month = Usd{first_day(BudgetWindow::month, today + 1) <= today ? 105 : 7},
+                  .total = Usd{105}}}});
   const Answer<Charged> more;
   store->charge_within({{"ann", today + 1, Usd{1}}}, {{"ann", BudgetWindow::total, Usd{105}}},
                        today + 1, no_deadline, more.callback());

@@ -644,8 +644,8 @@ TEST_CASE("an address of what replicas share that is wrong is told without its p
            Case{"unix:redis.sock", "names no socket"},
        }) {
     CAPTURE(c.text);
-    const auto read = read_settings(
-        parse_env(std::string(needed) + "STATE_URL='" + c.text + "'\n", ".env"), {});
+    const auto read =
+        read_settings(parse_env(std::string(needed) + "STATE_URL='" + c.text + "'\n", ".env"), {});
     REQUIRE_FALSE(read.has_value());
     const std::string told = to_string(read.error().front());
     CHECK(told.find(c.message) != std::string::npos);

@@ -48,9 +48,7 @@ class RedisServer {
   RedisServer& operator=(const RedisServer&) = delete;
 
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
-  [[nodiscard]] std::string address() const {
-    return "redis://127.0.0.1:" + std::to_string(port_);
-  }
+  [[nodiscard]] std::string address() const { return "redis://127.0.0.1:" + std::to_string(port_); }
   [[nodiscard]] std::string socket() const { return (folder_ / "redis.sock").string(); }
 
   /// On the same port; what it had is gone, unless `options` say otherwise.
@@ -60,10 +58,17 @@ class RedisServer {
     if (pid_ == 0) {
       const int null = ::open("/dev/null", O_RDWR);
       for (const int fd : {0, 1, 2}) ::dup2(null, fd);
-      std::vector<std::string> words{"redis-server", "--port",       std::to_string(port_),
-                                     "--bind",       "127.0.0.1",    "--dir",
-                                     folder_,        "--unixsocket", socket(),
-                                     "--save",       ""};
+      std::vector<std::string> words{"redis-server",
+                                     "--port",
+                                     std::to_string(port_),
+                                     "--bind",
+                                     "127.0.0.1",
+                                     "--dir",
+                                     folder_,
+                                     "--unixsocket",
+                                     socket(),
+                                     "--save",
+                                     ""};
       words.insert(words.end(), options_.begin(), options_.end());
       std::vector<char*> all;
       for (std::string& word : words) all.push_back(word.data());
@@ -106,7 +111,8 @@ class RedisServer {
   [[nodiscard]] bool answers() const {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const sockaddr_in address = loopback(port_);
-    const bool is = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+    const bool is =
+        ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
     ::close(fd);
     return is;
   }

@@ -138,7 +138,8 @@ class Check {
       put({Verdict::ok, "state", "the Redis of STATE_URL answers"});
     } else {
       put({Verdict::warning, "state", fmt::format("STATE_URL: {}", fault),
-           "start Redis or Valkey there, or mend the address; until then each replica works alone"});
+           "start Redis or Valkey there, or mend the address; until then each replica works "
+           "alone"});
     }
   }
 

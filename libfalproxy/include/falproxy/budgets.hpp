@@ -67,8 +67,8 @@ class Budgets final : public Purse {
     LogLine log = {};      ///< of costly jobs, and of what could not be noted
     /// Called in the middle of a request: it does not block. May be empty.
     std::function<void(const SpendingAlert&)> alert = {};
-    /// Other processes charge in `store`, too: it decides what a budget has room for, and load() may
-    /// be called again to hear of what they did.
+    /// Other processes charge in `store`, too: it decides what a budget has room for, and load()
+    /// may be called again to hear of what they did.
     bool is_shared = false;
   };
   /// Knows of nothing that was spent before load().

@@ -28,10 +28,7 @@ namespace falproxy::inline v0 {
 /// data, or is no master.
 ///
 /// What is durable is what Redis makes of it: once it has answered, its own persistence decides.
-class RedisStore final : public StateStore,
-                         public SpendingStore,
-                         public MediaIndex,
-                         public Peers {
+class RedisStore final : public StateStore, public SpendingStore, public MediaIndex, public Peers {
  public:
   /// Of all of them.
   template <class T>

@@ -149,13 +149,13 @@ struct StateAddress {
     std::uint16_t port = 6379;  ///< 26379 of a Sentinel, unless it is written
     bool operator==(const Host&) const = default;
   };
-  std::vector<Host> hosts = {};       ///< one; of Sentinels, all that were named; none: `socket`
-  std::string socket = {};            ///< `unix:`, the path of a socket; empty: `hosts`
-  std::string master = {};            ///< what the Sentinels call it; empty: there are none
-  bool tls = false;                   ///< `rediss://`
-  std::string user = {};              ///< empty: the default one
-  Secret password = {};               ///< empty: none
-  int database = 0;                   ///< its number
+  std::vector<Host> hosts = {};         ///< one; of Sentinels, all that were named; none: `socket`
+  std::string socket = {};              ///< `unix:`, the path of a socket; empty: `hosts`
+  std::string master = {};              ///< what the Sentinels call it; empty: there are none
+  bool tls = false;                     ///< `rediss://`
+  std::string user = {};                ///< empty: the default one
+  Secret password = {};                 ///< empty: none
+  int database = 0;                     ///< its number
   std::chrono::milliseconds bound{25};  ///< `bound_ms`: what takes longer has failed
   bool operator==(const StateAddress&) const = default;
 };

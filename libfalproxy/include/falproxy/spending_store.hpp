@@ -57,8 +57,8 @@ std::ostream& operator<<(std::ostream& out, const SpendingBound& bound);
 
 /// What became of charges with a bound.
 struct Charged {
-  bool done = true;                      ///< false: a bound would have been passed
-  std::vector<Balance> balances = {};    ///< as they are then, of the owners of the bounds
+  bool done = true;                    ///< false: a bound would have been passed
+  std::vector<Balance> balances = {};  ///< as they are then, of the owners of the bounds
   bool operator==(const Charged&) const = default;
 };
 /// For people, in one line.

@@ -211,8 +211,8 @@ struct RunPlace {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const RunPlace& place);
 
-/// Another record with its Idempotency-Key must not be submitted: it is under way, fal has had a job
-/// of it, or nobody knows whether fal has.
+/// Another record with its Idempotency-Key must not be submitted: it is under way, fal has had a
+/// job of it, or nobody knows whether fal has.
 [[nodiscard]] bool holds_key(const RunRecord& record) noexcept;
 
 /// Which records find() brings: the newest first, by `created`, and among equals by the id; or the

@@ -252,7 +252,7 @@ struct KeyRing::Impl {
   std::vector<std::unique_ptr<Account>> accounts;
   std::size_t next_account = 0;
   std::uint64_t tickets = 0;  // that were asked for
-  std::uint64_t events = 0;  // leases taken, keys pushed back and accounts that came back
+  std::uint64_t events = 0;   // leases taken, keys pushed back and accounts that came back
   std::deque<Waiter*> queue;
 };
 
@@ -527,8 +527,8 @@ bool KeyRing::Impl::has_place(Clock& clock, KeyLease::State& lease) {
   const Result<bool, StoreError> has = answer.wait(clock, until);
   std::unique_lock lock(mutex);
   Account* const account = lease.key->account;
-  const bool is_unknown = !has.has_value() && account != nullptr &&
-                          account->counted() <= lease.peers->share_of(limit);
+  const bool is_unknown =
+      !has.has_value() && account != nullptr && account->counted() <= lease.peers->share_of(limit);
   if (is_unknown || (has.has_value() && *has)) {
     if (account != nullptr) account->taken_until = TimePoint::min();
     Wake next = first_to_go();
@@ -538,9 +538,9 @@ bool KeyRing::Impl::has_place(Clock& clock, KeyLease::State& lease) {
   }
   if (account != nullptr) {
     account->taken_until =
-        clock.now() + std::chrono::duration_cast<TimePoint::duration>(
-                          std::chrono::duration<double, std::milli>(
-                              static_cast<double>(ask_again.count()) * (0.75 + 0.5 * random())));
+        clock.now() +
+        std::chrono::duration_cast<TimePoint::duration>(std::chrono::duration<double, std::milli>(
+            static_cast<double>(ask_again.count()) * (0.75 + 0.5 * random())));
   }
   return false;
 }
@@ -602,8 +602,8 @@ Result<KeyLease> KeyRing::Impl::wait_here(const std::shared_ptr<Impl>& ring, Clo
     lock.lock();
   }
   place.reset();
-  Result<KeyLease> lease = gave_up ? Result<KeyLease>(*std::move(gave_up))
-                                   : take(ring, outlook, now, need);
+  Result<KeyLease> lease =
+      gave_up ? Result<KeyLease>(*std::move(gave_up)) : take(ring, outlook, now, need);
   // Where some wait they ask one after another.
   if (lease && impl.is_shared(*lease->state_))
     lease->state_->key->account->taken_until = now + longest_ask;

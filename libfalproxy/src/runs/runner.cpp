@@ -62,8 +62,8 @@ std::string owner_of(const std::string& client) { return client.empty() ? "-" : 
 
 // Runs the wish, or goes on with what an earlier process has of it.
 runs::Served serve_or_recall(const World& world, runs::Asked asked, runs::Past& past, Wish wish,
-                             std::shared_ptr<const runs::Harvest> earlier,
-                             const Patience& patience, Progress* progress) {
+                             std::shared_ptr<const runs::Harvest> earlier, const Patience& patience,
+                             Progress* progress) {
   constexpr int most_turns = 5;
   for (int turn = 1;; ++turn) {
     std::optional<RunRecord> record;

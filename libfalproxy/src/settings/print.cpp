@@ -31,7 +31,9 @@ std::ostream& operator<<(std::ostream& out, const StateAddress& address) {
   if (!address.socket.empty())
     return out << "unix:" << address.socket
                << (address.database == 0 ? "" : fmt::format("?db={}", address.database));
-  out << (!address.master.empty() ? "redis+sentinel://" : address.tls ? "rediss://" : "redis://")
+  out << (!address.master.empty() ? "redis+sentinel://"
+          : address.tls           ? "rediss://"
+                                  : "redis://")
       << hosts;
   if (!address.master.empty()) out << '/' << address.master;
   if (address.database != 0) out << '/' << address.database;

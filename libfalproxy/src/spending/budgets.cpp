@@ -379,8 +379,8 @@ Result<std::vector<Reservation>> Budgets::reserve(const Payer& payer,
   if (!told && loss_allowed) {
     // A store that is shared again later gets them then.
     if (impl.parts.is_shared && !told.error().may_be_done)
-      impl.parts.store.charge(charges, Durability::lazy, until, [](const Result<Done, StoreError>&) {
-      });
+      impl.parts.store.charge(charges, Durability::lazy, until,
+                              [](const Result<Done, StoreError>&) {});
     return made;
   }
   const std::lock_guard lock(impl.mutex);

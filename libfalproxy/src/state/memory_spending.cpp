@@ -38,8 +38,8 @@ std::ostream& operator<<(std::ostream& out, const Balance& balance) {
 }
 
 std::ostream& operator<<(std::ostream& out, const SpendingBound& bound) {
-  return Printer(out, "SpendingBound")("owner", bound.owner)("window", bound.window)(
-             "amount", bound.amount)
+  return Printer(out, "SpendingBound")("owner", bound.owner)("window", bound.window)("amount",
+                                                                                     bound.amount)
       .end();
 }
 
