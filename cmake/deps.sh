@@ -30,8 +30,8 @@ done
 packages_for() {
   case "$1" in
     build) echo "g++ cmake ninja-build pkg-config ca-certificates curl openssl libssl-dev nlohmann-json3-dev libfmt-dev doctest-dev \
-zlib1g-dev libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libsndfile1-dev libsamplerate0-dev libcli11-dev xz-utils" ;;
-    test) echo "strace tinyproxy-bin" ;;
+zlib1g-dev libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libhiredis-dev libsndfile1-dev libsamplerate0-dev libcli11-dev xz-utils" ;;
+    test) echo "strace tinyproxy-bin redis-server" ;;
     bench) echo "libbenchmark-dev wrk nginx-light" ;;
     fuzz) echo "clang libclang-rt-dev" ;;
     tidy) echo "clang clang-tidy" ;;
@@ -177,7 +177,7 @@ if command -v apt-get >/dev/null 2>&1; then
   install_packages
   case " $purposes " in *" test "*) fetch_schema_suite ;; esac
 else
-  say "no apt-get here: install a C++20 compiler, CMake 3.25, Ninja, OpenSSL, nlohmann-json, fmt, doctest, zlib, libpng, libjpeg, libwebp, SQLite and CLI11 by hand, and libsndfile and libsamplerate to convert sounds"
+  say "no apt-get here: install a C++20 compiler, CMake 3.25, Ninja, OpenSSL, nlohmann-json, fmt, doctest, zlib, libpng, libjpeg, libwebp, SQLite, hiredis and CLI11 by hand, and libsndfile and libsamplerate to convert sounds"
 fi
 
 for header in "$prefix/include/httplib.h" /usr/local/include/httplib.h /usr/include/httplib.h; do

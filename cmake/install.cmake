@@ -67,6 +67,7 @@ if(TARGET falproxy_program)
   install(FILES ${PROJECT_SOURCE_DIR}/deploy/falproxy.sysusers DESTINATION lib/sysusers.d RENAME falproxy.conf
     COMPONENT programs)
   install(FILES ${PROJECT_SOURCE_DIR}/.env.example ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/deploy/compose.yaml
+    ${PROJECT_SOURCE_DIR}/deploy/compose.cluster.yaml ${PROJECT_SOURCE_DIR}/deploy/nginx.cluster.conf
     DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT programs)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT programs
     FILES_MATCHING PATTERN "*.md" PATTERN decisions EXCLUDE PATTERN images EXCLUDE)

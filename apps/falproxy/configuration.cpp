@@ -193,7 +193,8 @@ Faults faults_of_keys(const Settings& settings, const std::string& file) {
       faults.push_back({file, 0, row.name + ".key", "is ADMIN_KEY, too",
                         "choose a key that only the operator has"});
     }
-    if (row.budget && !row.allow_state_loss && settings.state_dir == "none") {
+    if (row.budget && !row.allow_state_loss && settings.state_dir == "none" &&
+        !settings.state_url) {
       faults.push_back({file, 0, row.name + ".budget",
                         "is forgotten with each restart, as STATE_DIR is none",
                         R"(name a folder in STATE_DIR, or write "on_state_loss": "allow")"});

@@ -4,6 +4,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <random>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
@@ -13,6 +17,10 @@
 #include "falproxy/system_clock.hpp"
 #include "folders.hpp"
 #include "process.hpp"
+#include "shared_state.hpp"
+#ifdef FALPROXY_WITH_REDIS
+#include "falproxy/redis_store.hpp"
+#endif
 
 namespace falproxy::app {
 namespace {
@@ -86,11 +94,13 @@ State state_in(std::unique_ptr<StateStore> store) {
 
 StoreStatus State::status() const {
   StoreStatus status = store->status();
-  if (status.degraded.empty()) status.degraded = trouble;
+  if (status.degraded.empty() && peers == nullptr) status.degraded = trouble;
   return status;
 }
 
-Result<State> open_state(const Settings& settings, const Environment& environment, LogLine log) {
+namespace {
+
+Result<State> open_here(const Settings& settings, const Environment& environment, LogLine log) {
   if (settings.state_dir == "none") return state_in_memory({});
   const std::optional<fs::path> folder = state_directory(settings.state_dir, environment);
   if (!folder.has_value()) {
@@ -115,6 +125,76 @@ Result<State> open_state(const Settings& settings, const Environment& environmen
   state.store = *std::move(opened);
   state.place = folder->string();
   return state;
+}
+
+#ifdef FALPROXY_WITH_REDIS
+RunId draw_self() {
+  std::random_device device;
+  RunId id;
+  for (std::uint8_t& byte : id.bytes) byte = static_cast<std::uint8_t>(device());
+  return id;
+}
+
+Result<State> share(State here, const Settings& settings, const LogLine& log) {
+  auto both = std::make_unique<SharedState>(
+      SharedState::Parts{.local = std::move(here.store),
+                         .local_texts = here.spending,
+                         .now = [] { return std::chrono::steady_clock::now(); },
+                         .log = log});
+  auto shared = RedisStore::open(
+      {.address = *settings.state_url,
+       .self = draw_self(),
+       .ca_file = settings.ssl_cert_file,
+       .log = [log](LogLevel level,
+                    std::string_view text) { log(level, fmt::format("STATE_URL: {}", text)); },
+       .on_return = [state = both.get()] { state->hand_over(); }});
+  if (!shared) {
+    return Error{.kind = ErrorKind::invalid_settings,
+                 .message = shared.error().message,
+                 .field = "STATE_URL"};
+  }
+  State state{.own_spending = std::move(here.own_spending)};
+  state.peers = shared->get();
+  state.spending = both.get();
+  state.media = both.get();
+  state.notice = std::move(here.notice);
+  state.trouble = std::move(here.trouble);
+  if (const std::string away = (*shared)->status().degraded; !away.empty()) {
+    if (!state.trouble.empty()) state.trouble += ' ';
+    state.trouble += "STATE_URL: " + away;
+  }
+  std::ostringstream place;
+  place << *settings.state_url << ", and while that is away in " << here.place;
+  state.place = std::move(place).str();
+  both->share(*std::move(shared));
+  state.store = std::move(both);
+  return state;
+}
+#endif
+
+}  // namespace
+
+Result<State> open_state(const Settings& settings, const Environment& environment, LogLine log) {
+  Result<State> here = open_here(settings, environment, log);
+  if (!here || !settings.state_url) return here;
+#ifdef FALPROXY_WITH_REDIS
+  return share(*std::move(here), settings, log);
+#else
+  return Error{.kind = ErrorKind::invalid_settings,
+               .message = "This falproxy was built without Redis (FALPROXY_REDIS=OFF).",
+               .field = "STATE_URL"};
+#endif
+}
+
+std::string fault_of_sharing(const Settings& settings) {
+#ifdef FALPROXY_WITH_REDIS
+  const auto shared = RedisStore::open(
+      {.address = *settings.state_url, .self = draw_self(), .ca_file = settings.ssl_cert_file});
+  return shared ? (*shared)->status().degraded : shared.error().message;
+#else
+  static_cast<void>(settings);
+  return "This falproxy was built without Redis (FALPROXY_REDIS=OFF).";
+#endif
 }
 
 std::string fault_of_writing(const fs::path& folder) {

@@ -53,7 +53,8 @@ const std::map<std::string, std::set<std::string>> may_use = [] {
   std::map<std::string, std::set<std::string>> rooms;
   rooms["base"] = base;
   rooms["json"] = json;
-  for (const char* leaf : {"fal", "media", "keys", "money"}) rooms[leaf] = with(json, {leaf});
+  for (const char* leaf : {"fal", "media", "money"}) rooms[leaf] = with(json, {leaf});
+  rooms["keys"] = with(json, {"money", "state", "keys"});
   for (const char* leaf : {"settings", "state"}) rooms[leaf] = with(json, {"money", leaf});
   rooms["wish"] = with(json, {"media", "wish"});
   rooms["schema"] = with(json, {"fal", "schema"});
@@ -101,6 +102,8 @@ std::string room_of_header(const std::string& name) {
                                                         {"state_store", "state"},
                                                         {"memory_store", "state"},
                                                         {"sqlite_store", "sqlite"},
+                                                        {"peers", "state"},
+                                                        {"redis_store", "redis"},
                                                         {"options", "runs"},
                                                         {"client", "http"},
                                                         {"falproxy", "everything"},
@@ -203,7 +206,8 @@ TEST_CASE(
     if (path.filename() == "format.hpp") continue;
     for (const std::string& included :
          {std::string("<nlohmann"), std::string("<httplib"), std::string("<openssl"),
-          std::string("<fmt"), std::string("<png.h"), std::string("<sqlite3")}) {
+          std::string("<fmt"), std::string("<png.h"), std::string("<sqlite3"),
+          std::string("<hiredis")}) {
       CAPTURE(path.string());
       CAPTURE(included);
       CHECK(read(path).find("#include " + included) == std::string::npos);

@@ -596,6 +596,63 @@ TEST_CASE("two servers cannot have one port") {
   CHECK(read.error().front().variable == "METRICS_PORT");
 }
 
+TEST_CASE("the address of what replicas share is read in each of its forms") {
+  const auto address = [](const std::string& text) {
+    return *read_good(std::string(needed) + "STATE_URL=" + text + "\n").state_url;
+  };
+  using falproxy::StateAddress;
+  CHECK(address("redis://cache") == StateAddress{.hosts = {{"cache", 6379}}});
+  CHECK(address("rediss://ann:p%40ss%25@Cache.example.com:7000/2?bound_ms=50") ==
+        StateAddress{.hosts = {{"cache.example.com", 7000}},
+                     .tls = true,
+                     .user = "ann",
+                     .password = Secret("p@ss%"),
+                     .database = 2,
+                     .bound = falproxy::Milliseconds(50)});
+  CHECK(address("redis://:only@[2001:db8::1]:7000") ==
+        StateAddress{.hosts = {{"2001:db8::1", 7000}}, .password = Secret("only")});
+  CHECK(address("unix:/run/redis/redis.sock?db=1") ==
+        StateAddress{.socket = "/run/redis/redis.sock", .database = 1});
+  CHECK(address("redis+sentinel://:p@s1,s2:26400/mymaster/4") ==
+        StateAddress{.hosts = {{"s1", 26379}, {"s2", 26400}},
+                     .master = "mymaster",
+                     .password = Secret("p"),
+                     .database = 4});
+  CHECK_FALSE(read_good(std::string(needed) + "STATE_URL=none\n").state_url.has_value());
+}
+
+TEST_CASE("an address of what replicas share that is wrong is told without its password") {
+  struct Case {
+    const char* text;
+    const char* message;
+  };
+  for (const Case& c : {
+           Case{"http://cache", "is no address of a Redis"},
+           Case{"redis:/cache", "is no address of a Redis"},
+           Case{"redis://", "names no host"},
+           Case{"redis://:s3cr3t@cache:0", "names no host"},
+           Case{"redis://:s3cr3t@cache:70000", "names no host"},
+           Case{"redis://:s3cr3t@ca che", "names no host"},
+           Case{"redis://[::1", "names no host"},
+           Case{"redis://:s3cr3t@a,b", "names several hosts"},
+           Case{"redis://:s3cr3t%zz@a", "has a '%' in its user or password that is no %XX"},
+           Case{"redis://:s3cr3t@a/one", "has a database that is no number"},
+           Case{"redis://:s3cr3t@a/-1", "has a database that is no number"},
+           Case{"redis://:s3cr3t@a?db=1", "has a parameter that it does not know"},
+           Case{"redis://:s3cr3t@a?bound_ms=0", "has a bound_ms that is not 1 to 5000"},
+           Case{"redis+sentinel://:s3cr3t@a", "does not say what the Sentinels call the master"},
+           Case{"unix:redis.sock", "names no socket"},
+       }) {
+    CAPTURE(c.text);
+    const auto read =
+        read_settings(parse_env(std::string(needed) + "STATE_URL='" + c.text + "'\n", ".env"), {});
+    REQUIRE_FALSE(read.has_value());
+    const std::string told = to_string(read.error().front());
+    CHECK(told.find(c.message) != std::string::npos);
+    CHECK(told.find("s3cr3t") == std::string::npos);
+  }
+}
+
 TEST_CASE("a place for kept files is read with its parameters") {
   using falproxy::MediaAccess;
   using falproxy::MediaPlace;

@@ -121,6 +121,15 @@ TEST_CASE("amounts print with their sign and their unit") {
   CHECK(shown(MediaQuery{.owner = "ann"}).starts_with("MediaQuery{by: id, id: 0"));
   CHECK(shown(MediaRecord{.owner = "ann"}).find(R"(owner: "ann")") != std::string::npos);
   CHECK(shown(MediaRecord{.prompt = "secret"}).find("secret") == std::string::npos);
+  CHECK(shown(StateAddress{.hosts = {{"a", 1}, {"::1", 2}},
+                           .master = "m",
+                           .user = "u",
+                           .password = Secret("p"),
+                           .database = 3}) == "redis+sentinel://a:1,[::1]:2/m/3");
+  CHECK(shown(StateAddress{.hosts = {{"a", 1}}, .tls = true}) == "rediss://a:1");
+  CHECK(shown(StateAddress{.socket = "/s", .database = 3}) == "unix:/s?db=3");
+  CHECK(shown(Charged{.balances = {{.owner = "ann"}}}).find("ann") != std::string::npos);
+  CHECK(shown(SpendingBound{.owner = "ann"}).find("window: total") != std::string::npos);
   CHECK(shown(MediaPlace{.folder = "here"}).find("access: public") != std::string::npos);
   CHECK(shown(Payer{.client = "ann"}) == R"(Payer{client: "ann"})");
   CHECK(shown(Reservation{}) == "Reservation{held: $0.00, day: 0}");

@@ -132,7 +132,19 @@ class Check {
     }
   }
 
+  void check_shared(const Settings& settings) {
+    const std::string fault = fault_of_sharing(settings);
+    if (fault.empty()) {
+      put({Verdict::ok, "state", "the Redis of STATE_URL answers"});
+    } else {
+      put({Verdict::warning, "state", fmt::format("STATE_URL: {}", fault),
+           "start Redis or Valkey there, or mend the address; until then each replica works "
+           "alone"});
+    }
+  }
+
   void check_state(const Settings& settings) {
+    if (settings.state_url) check_shared(settings);
     if (settings.state_dir == "none") {
       put({Verdict::ok, "state", "runs are noted in memory only"});
       return;

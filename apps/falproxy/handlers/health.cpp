@@ -19,10 +19,13 @@ Response ready(Call& call) {
   if (door.models()->usable() == 0) missing = "no model's document is there yet";
   if (!account) missing = "no fal account is usable";
   if (door.draining()) missing = "the server is stopping";
-  const bool degraded = !door.parts().state().degraded.empty();
-  if (degraded && missing.empty()) {
-    constexpr std::string_view why = "runs cannot be noted in STATE_DIR: see the log";
-    if (!call.rules->settings.require_state)
+  const StoreStatus state = door.parts().state();
+  if (!state.degraded.empty() && missing.empty()) {
+    // What is shared is not needed to serve.
+    const bool is_shared = state.name == "redis";
+    const std::string_view why = is_shared ? "what replicas share (STATE_URL) is away: see the log"
+                                           : "runs cannot be noted in STATE_DIR: see the log";
+    if (is_shared || !call.rules->settings.require_state)
       return json_answer(fmt::format(R"({{"status":"ok","degraded":"{}"}})", why));
     missing = why;
   }

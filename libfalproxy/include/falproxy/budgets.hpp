@@ -85,6 +85,9 @@ class Budgets final : public Purse {
     std::function<void(const SpendingAlert&)> alert = {};
     /// Called with each job that fal may bill, once it is settled; it does not block. May be empty.
     std::function<void(SettledJob)> settled = {};
+    /// Other processes charge in `store`, too: it decides what a budget has room for, and load()
+    /// may be called again to hear of what they did.
+    bool is_shared = false;
   };
   /// Knows of nothing that was spent before load().
   explicit Budgets(Parts parts);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "falproxy/clock.hpp"
+#include "falproxy/peers.hpp"
 #include "falproxy/print.hpp"
 #include "falproxy/result.hpp"
 #include "falproxy/secret.hpp"
@@ -100,6 +101,9 @@ class KeyRing {
   struct Options {
     int max_jobs_per_account = 0;    ///< of those that are counted; 0: no limit
     std::size_t max_waiting = 1000;  ///< requests that may wait for an account at once
+    /// Who else has jobs at the accounts, so that max_jobs_per_account is one limit for all. It
+    /// outlives the ring and its leases; null: nobody. The same one in each reload.
+    Peers* peers = nullptr;
   };
 
   /// `accounts`: keys of one account stand together (AI_KEYS="a|b,c"); a key that was there before

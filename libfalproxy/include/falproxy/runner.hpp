@@ -23,6 +23,7 @@
 #include "falproxy/media.hpp"
 #include "falproxy/memory_budget.hpp"
 #include "falproxy/observer.hpp"
+#include "falproxy/peers.hpp"
 #include "falproxy/plan.hpp"
 #include "falproxy/print.hpp"
 #include "falproxy/product.hpp"
@@ -220,6 +221,8 @@ class Runner {
     /// sentence for the operator. It does not block. May be empty.
     std::function<void(std::string)> account_locked = {};
     RunObserver* observer = nullptr;  ///< hears of the stages of runs; null: nobody does
+    /// Who else works with `state`. Null: nobody.
+    const Peers* peers = nullptr;
   };
   /// Taken anew with reload(). Where a setting is named, docs/settings.md says more.
   struct Options {

@@ -141,6 +141,27 @@ struct MediaPlace {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const MediaPlace& place);
 
+/// Where several replicas keep what they share: STATE_URL.
+struct StateAddress {
+  /// A machine that is asked.
+  struct Host {
+    std::string name = {};      ///< a name or an address, without brackets
+    std::uint16_t port = 6379;  ///< 26379 of a Sentinel, unless it is written
+    bool operator==(const Host&) const = default;
+  };
+  std::vector<Host> hosts = {};         ///< one; of Sentinels, all that were named; none: `socket`
+  std::string socket = {};              ///< `unix:`, the path of a socket; empty: `hosts`
+  std::string master = {};              ///< what the Sentinels call it; empty: there are none
+  bool tls = false;                     ///< `rediss://`
+  std::string user = {};                ///< empty: the default one
+  Secret password = {};                 ///< empty: none
+  int database = 0;                     ///< its number
+  std::chrono::milliseconds bound{25};  ///< `bound_ms`: what takes longer has failed
+  bool operator==(const StateAddress&) const = default;
+};
+/// For people, in one line, without user and password.
+std::ostream& operator<<(std::ostream& out, const StateAddress& address);
+
 /// One entry of SUPPORTED_MODELS: `name:endpoint` or `name:endpoint+edit-endpoint`. The name is all
 /// before the first ':'.
 struct ModelRoute {
@@ -348,6 +369,7 @@ struct Settings {
   /// STATE_DIR, as it was written; none: the default place; "none": what runs is forgotten with the
   /// process.
   std::optional<std::string> state_dir = std::nullopt;
+  std::optional<StateAddress> state_url = std::nullopt;  ///< STATE_URL; none: one process
   bool require_state = false;  ///< REQUIRE_STATE; then `state_dir` is not "none"
   bool keep_prompts = false;   ///< KEEP_PROMPTS: in the records of runs that outlive their request
   /// CALLBACK_HOSTS, for fal::MediaHosts::parse(); empty: nobody is called back.

@@ -45,6 +45,25 @@ struct Balance {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const Balance& balance);
 
+/// What an owner may have spent in a window, at most.
+struct SpendingBound {
+  std::string owner = {};                     ///< of the charges
+  BudgetWindow window = BudgetWindow::total;  ///< the one that the day of the charges is in
+  Usd amount = {};                            ///< together with what is charged
+  bool operator==(const SpendingBound&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const SpendingBound& bound);
+
+/// What became of charges with a bound.
+struct Charged {
+  bool done = true;                    ///< false: a bound would have been passed
+  std::vector<Balance> balances = {};  ///< as they are then, of the owners of the bounds
+  bool operator==(const Charged&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Charged& charged);
+
 /// Requests that have day, key, model and user in common, in one figure each.
 struct Spending {
   Day day = 0;                  ///< of the answer
@@ -95,6 +114,11 @@ class SpendingStore {
   /// Adds all of them, or none.
   virtual void charge(std::vector<Charge> charges, Durability durability, TimePoint deadline,
                       Callback<Done> done) = 0;
+  /// Adds all of them (durable), if each bound is kept then; else none. One step, whoever else
+  /// charges. A store that one process has alone adds them, and tells no balances: who charges
+  /// compares before.
+  virtual void charge_within(std::vector<Charge> charges, std::vector<SpendingBound> bounds,
+                             Day today, TimePoint deadline, Callback<Charged> done);
   /// Of every owner that was ever charged, in no order.
   virtual void balances(Day today, TimePoint deadline, Callback<std::vector<Balance>> done) = 0;
   /// Adds one request or more (lazy).

@@ -139,6 +139,8 @@ struct RunRecord {
   std::optional<RunFault> fault = std::nullopt;  ///< why the run failed
   std::string details = {};                      ///< what an answer is made from later: JSON text
   bool is_untold = false;                        ///< somebody waits to be told of its end
+  /// The process that looks after it, of those that share a store; all zero: there is one alone.
+  RunId holder = {};
   bool operator==(const RunRecord&) const = default;
 };
 /// For people, in one line.
@@ -217,6 +219,10 @@ struct RunPlace {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const RunPlace& place);
 
+/// Another record with its Idempotency-Key must not be submitted: it is under way, fal has had a
+/// job of it, or nobody knows whether fal has.
+[[nodiscard]] bool holds_key(const RunRecord& record) noexcept;
+
 /// Which records find() brings: the newest first, by `created`, and among equals by the id; or the
 /// other way round.
 struct RunQuery {
@@ -290,6 +296,12 @@ class StateStore {
   /// not there takes any fence. More errors: outdated, too_large, invalid.
   virtual void write(const RunRecord& record, Durability durability, TimePoint deadline,
                      Callback<Done> done) = 0;
+  /// As write() (durable), of a record with an Idempotency-Key that is about to be submitted. If
+  /// another record of its owner and key is under way, or fal had a job of it, nothing is written,
+  /// and the callback hears its id; none: it is written. `known` are ids that do not count. Stores
+  /// that one process has alone need no more than write().
+  virtual void claim(const RunRecord& record, std::vector<RunId> known, TimePoint deadline,
+                     Callback<std::optional<RunId>> done);
   /// Forgets a record that is promised, for good (durable); a success also if there is none.
   virtual void erase(const RunId& id, TimePoint deadline, Callback<Done> done) = 0;
   /// Nothing found is a success. More errors: invalid.

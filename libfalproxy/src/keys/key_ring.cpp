@@ -8,8 +8,10 @@
 #include <span>
 #include <utility>
 
+#include "base/fmt.hpp"
 #include "base/random.hpp"
 #include "falproxy/plain_codecs.hpp"
+#include "state/awaited.hpp"
 
 namespace falproxy::inline v0 {
 namespace {
@@ -23,6 +25,10 @@ constexpr Milliseconds until_probe = 5min;
 // An account that has come back from a block is trusted again when fal has accepted so many jobs.
 constexpr int full_trust = 30;
 constexpr Milliseconds try_queue_again = 1s;
+// While all places of an account are taken by others: the first who waits looks so often.
+constexpr Milliseconds ask_again = 25ms;
+// Who is asked for a place answers long before that, or says that it cannot.
+constexpr Milliseconds longest_ask = 1s;
 
 // Rounded up: who comes back at that time must not be early.
 Milliseconds until(TimePoint then, TimePoint now) {
@@ -94,18 +100,27 @@ struct Account {
     int accepted = 0;
   };
   std::optional<Recovery> recovery;
+  // Other processes have the places that are left.
+  TimePoint taken_until = TimePoint::min();
 
+  // The same in each process that has these keys, in whatever order.
+  [[nodiscard]] const std::string& name() const {
+    return (*std::ranges::min_element(keys, {}, [](const auto& key) { return key->fingerprint; }))
+        ->fingerprint;
+  }
+  [[nodiscard]] int counted() const {
+    int jobs = 0;
+    for (const auto& key : keys) jobs += key->counted;
+    return jobs;
+  }
   [[nodiscard]] int leases() const {
     int sum = 0;
     for (const auto& key : keys) sum += key->leases;
     return sum;
   }
-  [[nodiscard]] bool is_full(int max_jobs, bool counted) const {
+  [[nodiscard]] bool is_full(int max_jobs, bool is_counted) const {
     if (recovery.has_value() && leases() >= recovery->most_leases) return true;
-    if (max_jobs == 0 || !counted) return false;
-    int jobs = 0;
-    for (const auto& key : keys) jobs += key->counted;
-    return jobs >= max_jobs;
+    return max_jobs != 0 && is_counted && counted() >= max_jobs;
   }
 
   // Whether it could give a lease at `now`, limits aside, and otherwise why not and how long.
@@ -155,6 +170,9 @@ struct KeyLease::State {
   std::size_t slot;
   std::uint64_t taken;  // by the ring's count of events
   bool counted = true;
+  // The place that it has among all processes; empty: none.
+  Peers* peers = nullptr;
+  std::string account, ticket;
   // Until it has reported.
   bool probes_key = false;
   bool probes_account = false;
@@ -170,9 +188,10 @@ struct KeyRing::Impl {
   // A waiter's place in the queue; it is given up with the lock held, whatever is thrown.
   class Place {
    public:
-    Place(std::unique_lock<std::mutex>& lock, std::deque<Waiter*>& queue, Waiter& waiter)
+    Place(std::unique_lock<std::mutex>& lock, std::deque<Waiter*>& queue, Waiter& waiter,
+          bool goes_first)
         : lock_(lock), queue_(queue), waiter_(&waiter) {
-      queue_.push_back(waiter_);
+      goes_first ? queue_.push_front(waiter_) : queue_.push_back(waiter_);
     }
     ~Place() {
       if (!lock_.owns_lock()) lock_.lock();
@@ -192,6 +211,7 @@ struct KeyRing::Impl {
     Answer answer = Answer::out;
     std::size_t account = 0;                             // of `take`
     std::optional<TimePoint> changes_at = std::nullopt;  // by itself
+    std::optional<TimePoint> asks_at = std::nullopt;     // whether others have left a place
 
     [[nodiscard]] bool is_to_wait() const { return answer == Answer::full; }
   };
@@ -204,6 +224,11 @@ struct KeyRing::Impl {
                                              const Outlook& outlook, TimePoint now,
                                              const Need& need);
   [[nodiscard]] static Error error_of(const Outlook& outlook, TimePoint now);
+  [[nodiscard]] static Result<KeyLease> wait_here(const std::shared_ptr<Impl>& ring, Clock& clock,
+                                                  TimePoint deadline, const std::stop_token& stop,
+                                                  const Need& need, bool goes_first);
+  [[nodiscard]] bool is_shared(const KeyLease::State& lease) const;
+  [[nodiscard]] bool has_place(Clock& clock, KeyLease::State& lease);
   // The first in the queue, before `end`, who need not wait any more.
   [[nodiscard]] Wake first_to_go(const Waiter* end = nullptr) const;
   [[nodiscard]] Wake give_back(const KeyLease::State& lease);
@@ -226,7 +251,8 @@ struct KeyRing::Impl {
   std::function<double()> random;
   std::vector<std::unique_ptr<Account>> accounts;
   std::size_t next_account = 0;
-  std::uint64_t events = 0;  // leases taken, keys pushed back and accounts that came back
+  std::uint64_t tickets = 0;  // that were asked for
+  std::uint64_t events = 0;   // leases taken, keys pushed back and accounts that came back
   std::deque<Waiter*> queue;
 };
 
@@ -290,8 +316,13 @@ KeyRing::Impl::Outlook KeyRing::Impl::look(TimePoint now, const Need& need) cons
     }
     if (standing.state != State::ready) continue;
     const int leases = account.leases();
+    const bool is_taken =
+        need.counted && options.max_jobs_per_account > 0 && account.taken_until > now;
     if (account.is_full(options.max_jobs_per_account, need.counted)) {
       any_full = true;
+    } else if (is_taken) {
+      any_full = true;
+      outlook.asks_at = std::min(outlook.asks_at.value_or(TimePoint::max()), account.taken_until);
     } else if (outlook.answer != Answer::take || leases < fewest) {
       outlook.answer = Answer::take;
       outlook.account = index;
@@ -350,7 +381,11 @@ KeyRing::Impl::Wake KeyRing::Impl::first_to_go(const Waiter* end) const {
 }
 
 KeyRing::Impl::Wake KeyRing::Impl::give_back(const KeyLease::State& lease) {
+  if (!lease.ticket.empty()) lease.peers->give_back(lease.account, lease.ticket);
   const std::lock_guard lock(mutex);
+  // Who waits here asks at once for the place that is free now.
+  if (!lease.ticket.empty() && lease.key->account != nullptr)
+    lease.key->account->taken_until = TimePoint::min();
   --lease.key->leases;
   lease.key->counted -= lease.counted ? 1 : 0;
   if (lease.probes_key) lease.key->refused.probing = false;
@@ -470,26 +505,79 @@ Result<KeyLease> KeyRing::acquire(TimePoint now) {
   return Impl::take(impl_, impl_->look(now, {}), now, {});
 }
 
+bool KeyRing::Impl::is_shared(const KeyLease::State& lease) const {
+  return options.peers != nullptr && options.max_jobs_per_account > 0 && lease.counted &&
+         lease.key->account != nullptr;
+}
+
+// Whether the job may be begun: all processes together keep the limit.
+bool KeyRing::Impl::has_place(Clock& clock, KeyLease::State& lease) {
+  int limit = 0;
+  {
+    const std::lock_guard lock(mutex);
+    if (!is_shared(lease)) return true;
+    limit = options.max_jobs_per_account;
+    lease.peers = options.peers;
+    lease.account = lease.key->account->name();
+    lease.ticket = fmt::format("{}:{}", lease.peers->self().to_string(), ++tickets);
+  }
+  const TimePoint until = clock.now() + longest_ask;
+  const Awaited<bool> answer;
+  lease.peers->take_place(lease.account, lease.ticket, limit, until, answer.callback());
+  const Result<bool, StoreError> has = answer.wait(clock, until);
+  std::unique_lock lock(mutex);
+  Account* const account = lease.key->account;
+  const bool is_unknown =
+      !has.has_value() && account != nullptr && account->counted() <= lease.peers->share_of(limit);
+  if (is_unknown || (has.has_value() && *has)) {
+    if (account != nullptr) account->taken_until = TimePoint::min();
+    Wake next = first_to_go();
+    lock.unlock();
+    send(std::move(next));
+    return true;
+  }
+  if (account != nullptr) {
+    account->taken_until =
+        clock.now() +
+        std::chrono::duration_cast<TimePoint::duration>(std::chrono::duration<double, std::milli>(
+            static_cast<double>(ask_again.count()) * (0.75 + 0.5 * random())));
+  }
+  return false;
+}
+
 Result<KeyLease> KeyRing::acquire_or_wait(Clock& clock, TimePoint deadline,
                                           const std::stop_token& stop, Need need) {
-  std::unique_lock lock(impl_->mutex);
+  for (bool goes_first = false;; goes_first = true) {
+    Result<KeyLease> lease = Impl::wait_here(impl_, clock, deadline, stop, need, goes_first);
+    if (!lease || impl_->has_place(clock, *lease->state_)) return lease;
+    // It asked for nothing that was given: the ticket is given back all the same.
+    const std::string ticket = std::exchange(lease->state_->ticket, {});
+    lease->state_->peers->give_back(lease->state_->account, ticket);
+  }
+}
+
+Result<KeyLease> KeyRing::Impl::wait_here(const std::shared_ptr<Impl>& ring, Clock& clock,
+                                          TimePoint deadline, const std::stop_token& stop,
+                                          const Need& need, bool goes_first) {
+  Impl& impl = *ring;
+  std::unique_lock lock(impl.mutex);
   TimePoint now = clock.now();
-  Impl::Outlook outlook = impl_->look(now, need);
-  if (!outlook.is_to_wait() && !impl_->first_to_go()) return Impl::take(impl_, outlook, now, need);
-  std::deque<Impl::Waiter*>& queue = impl_->queue;
-  if (queue.size() >= impl_->options.max_waiting) {
+  Outlook outlook = impl.look(now, need);
+  if (!outlook.is_to_wait() && !impl.first_to_go()) return take(ring, outlook, now, need);
+  std::deque<Waiter*>& queue = impl.queue;
+  if (!goes_first && queue.size() >= impl.options.max_waiting) {
     return Error{
         ErrorKind::queue_full, "Too many requests wait for a fal account.", {}, try_queue_again};
   }
 
-  Impl::Waiter waiter{std::stop_source(), need, clock};
-  std::optional<Impl::Place> place(std::in_place, lock, queue, waiter);
+  Waiter waiter{std::stop_source(), need, clock};
+  std::optional<Place> place(std::in_place, lock, queue, waiter, goes_first);
   std::optional<Error> gave_up;
   while (true) {
     now = clock.now();
-    outlook = impl_->look(now, need);
+    outlook = impl.look(now, need);
     // Who came earlier goes first, if there is something for them.
-    const Impl::Wake earlier = outlook.is_to_wait() ? std::nullopt : impl_->first_to_go(&waiter);
+    const Wake earlier = outlook.is_to_wait() ? std::nullopt : impl.first_to_go(&waiter);
     if (!outlook.is_to_wait() && !earlier) break;
     if (stop.stop_requested()) {
       gave_up = Error{ErrorKind::cancelled,
@@ -502,9 +590,11 @@ Result<KeyLease> KeyRing::acquire_or_wait(Clock& clock, TimePoint deadline,
     }
     TimePoint wake_at = deadline;
     if (!earlier) wake_at = std::min(deadline, outlook.changes_at.value_or(deadline));
+    // Of all that wait only the first asks the others.
+    if (queue.front() == &waiter) wake_at = std::min(wake_at, outlook.asks_at.value_or(wake_at));
     waiter.wake = std::stop_source();
     lock.unlock();
-    Impl::send(earlier);
+    send(earlier);
     {
       const std::stop_callback stopped(stop, [&] { waiter.wake.request_stop(); });
       clock.sleep_until(wake_at, waiter.wake.get_token());
@@ -513,10 +603,15 @@ Result<KeyLease> KeyRing::acquire_or_wait(Clock& clock, TimePoint deadline,
   }
   place.reset();
   Result<KeyLease> lease =
-      gave_up ? Result<KeyLease>(*std::move(gave_up)) : Impl::take(impl_, outlook, now, need);
-  const Impl::Wake next = impl_->first_to_go();
+      gave_up ? Result<KeyLease>(*std::move(gave_up)) : take(ring, outlook, now, need);
+  // Where some wait they ask one after another.
+  if (lease && impl.is_shared(*lease->state_))
+    lease->state_->key->account->taken_until = now + longest_ask;
+  Wake next = impl.first_to_go();
+  // Whoever is the first now has another time to look.
+  if (!next && impl.options.peers != nullptr && !queue.empty()) next = queue.front()->wake;
   lock.unlock();
-  Impl::send(next);
+  send(next);
   return lease;
 }
 

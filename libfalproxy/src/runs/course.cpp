@@ -96,11 +96,6 @@ class Course {
     Result<std::vector<Body>> inputs =
         is_all_taken(earlier) ? std::vector<Body>(jobs) : make_inputs(planned->plan);
     if (!inputs) return fail(std::move(inputs).error());
-    if (last) {
-      request_.images.clear();
-      request_.attached.clear();
-      request_.mask.reset();
-    }
     auto harvest = std::make_shared<Harvest>();
     harvest->outputs.resize(jobs);
     if (earlier != nullptr) harvest->outputs = earlier->outputs;
@@ -113,7 +108,7 @@ class Course {
     harvest->plan.jobs = {};
     harvest->plan.notes = {};
     served_.harvest = harvest;
-    run_jobs(planned->endpoint, *std::move(inputs), wanted, *harvest);
+    run_jobs(planned->endpoint, *std::move(inputs), wanted, last, *harvest);
   }
 
  private:
@@ -158,7 +153,7 @@ class Course {
 
   // Runs the jobs that have not brought anything yet, and answers.
   void run_jobs(const fal::EndpointId& endpoint, std::vector<Body> inputs, ResponseFormat wanted,
-                Harvest& harvest) {
+                bool last, Harvest& harvest) {
     const JobPolicy policy{.endpoint = endpoint,
                            .queue = world_.options.fal.queue,
                            .route = route_for(world_, model_, request_),
@@ -181,12 +176,18 @@ class Course {
                               .plan = harvest.plan,
                               .wanted = wanted,
                               .inputs = inputs};
-    if (!recorder_.intend(intention, harvest.outputs)) {
+    if (const Noted noted = recorder_.intend(intention, harvest.outputs); noted != Noted::yes) {
       served_.harvest = nullptr;
+      served_.is_elsewhere = noted == Noted::elsewhere;
       tab_.withdraw();
       return fail({.kind = ErrorKind::overloaded,
                    .message = "The request cannot be noted now, so it is not begun. Try again.",
                    .retry_after = Milliseconds(1000)});
+    }
+    if (last) {
+      request_.images.clear();
+      request_.attached.clear();
+      request_.mask.reset();
     }
     for (std::size_t place = 0; place < harvest.outputs.size(); ++place) {
       if (harvest.outputs[place].is_open()) {
@@ -317,6 +318,7 @@ void serve_anew(const World& world, Wish& request, const Patience& patience, Pro
     outcome.receipt.served_model = models[i].name;
     Course(world, models[i], request, patience, progress, recorder, served)
         .run(i + 1 == models.size());
+    if (served.is_elsewhere) return;
     if (outcome.response || !fallback_may_help(outcome.response.error())) return;
     served.harvest = nullptr;
     if (!first_error.has_value()) first_error = outcome.response.error();
@@ -356,7 +358,7 @@ void go_on(const World& world, Wish& request, const Harvest& earlier, const Pati
 
 }  // namespace
 
-Served serve(const World& world, Wish request, std::shared_ptr<const Harvest> earlier,
+Served serve(const World& world, Wish& request, std::shared_ptr<const Harvest> earlier,
              const Patience& patience, Progress* progress, Recorder& recorder) {
   Served served{Outcome{Error{}, {}}};
   const TimePoint begin = world.parts.clock.now();
@@ -366,7 +368,7 @@ Served serve(const World& world, Wish request, std::shared_ptr<const Harvest> ea
       go_on(world, request, *earlier, patience, progress, recorder, served);
     // If a restored run cannot go on, there is nothing to answer again with: the error says why.
     const bool failed = earlier != nullptr && earlier->restored && earlier->can_go_on();
-    if (earlier != nullptr && served.harvest == nullptr && !failed)
+    if (earlier != nullptr && served.harvest == nullptr && !failed && !served.is_elsewhere)
       answer_again(world, earlier, request.stream, patience, progress, served);
   } catch (...) {  // no memory: what the jobs have brought is kept all the same
     served.outcome.response = Error{ErrorKind::internal, "falproxy failed."};

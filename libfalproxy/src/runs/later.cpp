@@ -113,7 +113,7 @@ RunStatus status_of(const World& world, const Past& past, LiveRuns& live, RunRec
 }
 
 // The run that a request repeats. Errors: idempotency_key_reused.
-Result<std::optional<RunId>> repeated(const World& world, const Asked& asked) {
+Result<std::optional<RunId>> repeated(const World& world, Asked& asked) {
   const bool keyed = asked.key_hash.has_value();
   if (!keyed && asked.retry_count == 0) return std::optional<RunId>();
   RunQuery query = keyed ? RunQuery::of_key(asked.owner, *asked.key_hash)
@@ -124,7 +124,9 @@ Result<std::optional<RunId>> repeated(const World& world, const Asked& asked) {
   query.not_before = world.parts.clock.wall_now() - window;
   const Result<std::vector<RunRecord>> records = look_up(world, query);
   if (!records) return records.error();
+  asked.known.clear();
   for (const RunRecord& record : *records) {
+    asked.known.push_back(record.id);
     if (keyed && record.digest != asked.digest) return key_reused();
     if (!record.promised) continue;
     // What fal never took may be asked for again; what it may have taken, not.
@@ -145,7 +147,7 @@ Outcome answered_by(const RunId& id, const LaterRun& later) {
 
 }  // namespace
 
-Outcome run_later(const World& given, const Asked& asked, LiveRuns& live, Wish wish,
+Outcome run_later(const World& given, Asked asked, LiveRuns& live, Wish wish,
                   const CallContext& context) {
   Runner::Options options = given.options;
   options.plan.data_uris = false;  // a record has room for addresses alone
@@ -175,10 +177,15 @@ Outcome run_later(const World& given, const Asked& asked, LiveRuns& live, Wish w
     place->note();
     if (context.later->noted) context.later->noted(id);
   };
-  Asked noting = asked;
-  noting.later = &later;
-  Recorder recorder(world, noting);
-  Served served = serve(world, std::move(wish), nullptr, patience, place.get(), recorder);
+  asked.later = &later;
+  Recorder recorder(world, asked);
+  Served served = serve(world, wish, nullptr, patience, place.get(), recorder);
+  if (served.is_elsewhere) {
+    // Another process was faster.
+    const Result<std::optional<RunId>> faster = repeated(world, asked);
+    if (!faster) return Outcome{faster.error(), {}};
+    if (faster->has_value()) return answered_by(**faster, later);
+  }
   for (const JobReceipt& job : served.outcome.receipt.jobs)
     live.note_duration(job.endpoint, job.inference);
   return std::move(served.outcome);
@@ -235,10 +242,13 @@ Result<std::vector<RunStatus>> untold_runs(const World& world, const Past& past,
   if (!records) return store_is_away();
   std::vector<RunStatus> runs;
   for (RunRecord& record : *records) {
-    if (!record.is_untold || live.find(record.owner, record.id) != nullptr) continue;
+    if (!record.is_untold || live.find(record.owner, record.id) != nullptr ||
+        past.is_elsewhere(record))
+      continue;
     RunStatus status = status_of(world, past, live, std::move(record));
-    if (status.phase != RunPhase::queued && status.phase != RunPhase::in_progress)
-      runs.push_back(std::move(status));
+    if (status.phase == RunPhase::queued || status.phase == RunPhase::in_progress) continue;
+    const bool is_left = world.parts.peers != nullptr && past.has(status.record);
+    if (!is_left || take_over(world, status.record)) runs.push_back(std::move(status));
   }
   return runs;
 }

@@ -14,7 +14,7 @@
 namespace falproxy::inline v0::runs {
 
 /// See CallContext::later, which is there.
-[[nodiscard]] Outcome run_later(const World& world, const Asked& asked, LiveRuns& live, Wish wish,
+[[nodiscard]] Outcome run_later(const World& world, Asked asked, LiveRuns& live, Wish wish,
                                 const CallContext& context);
 
 /// See Runner.

@@ -25,6 +25,7 @@ struct Served {
   Outcome outcome;
   std::shared_ptr<const Harvest> harvest = nullptr;
   bool can_be_mended = false;  ///< of a failure: what is in the harvest may be had another time
+  bool is_elsewhere = false;   ///< another process has begun the same one, and nothing was done
 };
 
 /// Thread-safe. A request belongs to everybody who waits for it: when one leaves, it goes on for

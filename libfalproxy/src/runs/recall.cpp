@@ -41,8 +41,7 @@ Error uncertain() {
 
 Error being_submitted() {
   return {ErrorKind::overloaded,
-          "A request with this 'Idempotency-Key' and 'Prefer: respond-async' is being submitted. "
-          "Try again.",
+          "An equal request is being submitted. Try again.",
           {},
           Milliseconds(1000)};
 }
@@ -125,12 +124,14 @@ bool Past::is_searched(const RunId& id) const {
 }
 
 std::optional<Past::Hold> Past::hold(const RunRecord& record) {
+  const bool is_left = has(record);
   const std::lock_guard lock(mutex_);
   if (!held_.insert(record.id).second) return std::nullopt;
+  const auto hears = hear_.find(record.id);
   // The others are not followed.
-  if (has(record) && is_open(record.state)) {
+  if (is_open(record.state) && (is_left || hears != hear_.end())) {
     claimed_.insert(record.id);
-    if (const auto hears = hear_.find(record.id); hears != hear_.end()) hears->second();
+    if (hears != hear_.end()) hears->second();
   }
   return Hold(this, [id = record.id](Past* past) {
     const std::lock_guard guard(past->mutex_);
@@ -183,46 +184,92 @@ bool is_within(const World& world, const Asked& asked, const Past& past, const R
 
 }  // namespace
 
-Result<std::optional<Recalled>> recall(const World& world, const Asked& asked, Past& past,
-                                       const std::stop_token& stop) {
-  const bool keyed = asked.key_hash.has_value();
-  const bool may_be_cut = world.parts.clock.wall_now() < past.started() + cut_clients_return;
-  if (!keyed && asked.retry_count == 0 && !may_be_cut) return std::optional<Recalled>();
-  Result<std::vector<RunRecord>> records =
-      look_up(world, keyed ? RunQuery::of_key(asked.owner, *asked.key_hash)
-                           : RunQuery::of_digest(asked.owner, asked.digest));
-  if (!records) return std::move(records).error();
-  std::erase_if(*records,
-                [&](const RunRecord& record) { return !is_within(world, asked, past, record); });
-  // What has not ended is what its client misses.
-  std::stable_partition(records->begin(), records->end(),
-                        [](const RunRecord& record) { return is_open(record.state); });
-  for (RunRecord& record : *records) {
-    if (keyed && record.digest != asked.digest) return key_reused();
-    if (!fal_has_some(record) && is_uncertain(record) && past.has(record) &&
-        past.may_look(record)) {
-      if (std::optional<RunRecord> found = find_lost(world, record, stop))
-        record = *std::move(found);
-    }
-    if (!fal_has_some(record)) {
-      // It has just been begun here, or it was refused.
-      const bool is_begun_here = !past.has(record) && is_open(record.state);
-      if (is_begun_here && !record.surface.empty()) return being_submitted();
-      if (is_begun_here || !is_uncertain(record)) continue;
-      return uncertain();
-    }
-    // Two equal requests that were cut get a job each.
-    std::optional<Past::Hold> hold = past.hold(record);
-    if (!hold.has_value()) continue;
-    auto harvest = std::make_shared<Harvest>();
-    harvest->restored = true;
-    harvest->chance = record.chance;
-    harvest->receipt.requested_model = record.requested_model;
-    harvest->receipt.served_model = record.served_model;
-    for (const RunJob& job : record.jobs) harvest->outputs.push_back(output_of(world, job));
-    return std::optional(Recalled{std::move(record), std::move(harvest), *std::move(hold)});
+namespace {
+
+constexpr Milliseconds first_look_again{20}, longest_look_again{250};
+
+// fal may have it in a moment.
+bool is_being_submitted(const RunRecord& record) {
+  return is_open(record.state) && has(record, RunState::intent);
+}
+
+// As far as another process has come with it. What that one submits it also settles, and what
+// failed there is its own affair.
+void leave_to_others(Harvest& harvest) {
+  for (JobOutput& output : harvest.outputs) {
+    output.reserved.reset();
+    if (!output.is_to_follow) output.receipt.abandoned = true;
   }
-  return std::optional<Recalled>();
+}
+
+std::optional<Recalled> go_on_with(const World& world, Past& past, RunRecord record) {
+  // Two equal requests that were cut get a job each.
+  std::optional<Past::Hold> hold = past.hold(record);
+  if (!hold.has_value()) return std::nullopt;
+  auto harvest = std::make_shared<Harvest>();
+  harvest->restored = true;
+  harvest->chance = record.chance;
+  harvest->receipt.requested_model = record.requested_model;
+  harvest->receipt.served_model = record.served_model;
+  for (const RunJob& job : record.jobs) harvest->outputs.push_back(output_of(world, job));
+  if (is_open(record.state) && past.is_elsewhere(record)) leave_to_others(*harvest);
+  return Recalled{std::move(record), std::move(harvest), *std::move(hold)};
+}
+
+}  // namespace
+
+bool take_over(const World& world, RunRecord& record) {
+  record.holder = world.parts.peers->self();
+  ++record.fence;
+  const TimePoint until = world.parts.clock.now() + longest_store_wait;
+  const Awaited<Done> written;
+  world.parts.state->write(record, Durability::durable, until, written.callback());
+  return written.wait(world.parts.clock, until).has_value();
+}
+
+Result<std::optional<Recalled>> recall(const World& world, Asked& asked, Past& past,
+                                       const Patience& patience) {
+  Clock& clock = world.parts.clock;
+  const bool keyed = asked.key_hash.has_value();
+  const bool may_be_cut = clock.wall_now() < past.started() + cut_clients_return;
+  if (!keyed && asked.retry_count == 0 && !may_be_cut) return std::optional<Recalled>();
+  for (Milliseconds pause = first_look_again;; pause = std::min(2 * pause, longest_look_again)) {
+    Result<std::vector<RunRecord>> records =
+        look_up(world, keyed ? RunQuery::of_key(asked.owner, *asked.key_hash)
+                             : RunQuery::of_digest(asked.owner, asked.digest));
+    if (!records) return std::move(records).error();
+    asked.known.clear();
+    for (const RunRecord& record : *records) asked.known.push_back(record.id);
+    std::erase_if(*records,
+                  [&](const RunRecord& record) { return !is_within(world, asked, past, record); });
+    // What has not ended is what its client misses.
+    std::stable_partition(records->begin(), records->end(),
+                          [](const RunRecord& record) { return is_open(record.state); });
+    bool waits = false;
+    for (RunRecord& record : *records) {
+      if (keyed && record.digest != asked.digest) return key_reused();
+      waits = is_being_submitted(record) && past.is_elsewhere(record);
+      if (waits) break;
+      if (!fal_has_some(record) && is_uncertain(record) && past.has(record) &&
+          past.may_look(record)) {
+        if (std::optional<RunRecord> found = find_lost(world, record, patience.stop()))
+          record = *std::move(found);
+      }
+      if (!fal_has_some(record)) {
+        // It has just been begun here, or it was refused.
+        const bool is_begun_here = !past.has(record) && is_open(record.state);
+        if (is_begun_here && !record.surface.empty()) return being_submitted();
+        if (is_begun_here || !is_uncertain(record)) continue;
+        return uncertain();
+      }
+      std::optional<Recalled> recalled = go_on_with(world, past, std::move(record));
+      if (recalled.has_value()) return recalled;
+    }
+    if (!waits) return std::optional<Recalled>();
+    if (clock.now() >= patience.deadline() || patience.stop().stop_requested())
+      return being_submitted();
+    clock.sleep_until(std::min(patience.deadline(), clock.now() + pause), patience.stop());
+  }
 }
 
 }  // namespace falproxy::inline v0::runs

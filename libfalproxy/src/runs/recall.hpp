@@ -21,12 +21,25 @@ inline constexpr std::chrono::seconds cut_clients_return{10};
 /// What an earlier process has left. Thread-safe.
 class Past {
  public:
-  explicit Past(WallTime started) : started_(started) {}
+  /// `peers`: who shares the store; null: nobody.
+  explicit Past(WallTime started, const Peers* peers = nullptr)
+      : started_(started), peers_(peers) {}
 
-  /// Runs that were created before are those of an earlier process.
   [[nodiscard]] WallTime started() const noexcept { return started_; }
-  [[nodiscard]] bool has(const RunRecord& record) const noexcept {
-    return record.created < started_;
+  /// Its process is gone: of one that has the store alone, what was created before it began.
+  [[nodiscard]] bool has(const RunRecord& record) const {
+    if (peers_ == nullptr || record.holder == RunId()) return record.created < started_;
+    return peers_->is_gone(record.holder);
+  }
+  /// Another process of those that share the store looks after it.
+  [[nodiscard]] bool is_elsewhere(const RunRecord& record) const {
+    return peers_ != nullptr && record.holder != RunId() && record.holder != peers_->self() &&
+           !peers_->is_gone(record.holder);
+  }
+  /// False: it was said before.
+  [[nodiscard]] bool is_news(const RunId& id) {
+    const std::lock_guard lock(mutex_);
+    return told_.insert(id).second;
   }
 
   /// The right to go on with a run, for one request at a time; whoever follows it hears of that.
@@ -58,8 +71,9 @@ class Past {
 
  private:
   const WallTime started_;
+  const Peers* const peers_;
   mutable std::mutex mutex_;
-  std::set<RunId> claimed_, held_, searched_;
+  std::set<RunId> claimed_, held_, searched_, told_;
   std::map<RunId, std::function<void()>> hear_;
   std::map<RunId, int> looks_;
 };
@@ -72,11 +86,16 @@ struct Recalled {
 };
 
 /// The earlier run that a request repeats: by its Idempotency-Key, by a retry count, or because an
-/// earlier process was following it when it ended a moment ago. None: it has to be run. What is
-/// uncertain is looked for at fal first, see find_lost().
+/// earlier process was following it when it ended a moment ago. None: it has to be run, and
+/// `asked.known` has what was found all the same. What another process is about to submit is waited
+/// for; what is uncertain is looked for at fal first, see find_lost().
 /// Errors: idempotency_key_reused, job_uncertain, overloaded (the store is slow).
-[[nodiscard]] Result<std::optional<Recalled>> recall(const World& world, const Asked& asked,
-                                                     Past& past, const std::stop_token& stop);
+[[nodiscard]] Result<std::optional<Recalled>> recall(const World& world, Asked& asked, Past& past,
+                                                     const Patience& patience);
+
+/// Makes a record of a process that is gone this one's own. False: another one has it, or the store
+/// fails.
+[[nodiscard]] bool take_over(const World& world, RunRecord& record);
 
 /// fal took a job of it, and did not cancel it.
 [[nodiscard]] bool fal_has_some(const RunRecord& record);

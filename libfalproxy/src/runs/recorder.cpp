@@ -48,8 +48,9 @@ void hold(RunJob& job, const JobOutput& output) {
 
 }  // namespace
 
-Recorder::Recorder(const World& world, const Asked& asked, std::optional<RunRecord> earlier)
-    : world_(world), store_(world.parts.state), asked_(asked) {
+Recorder::Recorder(const World& world, const Asked& asked, std::optional<RunRecord> earlier,
+                   bool watches)
+    : world_(world), store_(world.parts.state), asked_(asked), watches_(watches) {
   if (store_ == nullptr) return;
   if (earlier.has_value()) {
     record_ = *std::move(earlier);
@@ -68,12 +69,15 @@ Recorder::Recorder(const World& world, const Asked& asked, std::optional<RunReco
     record_.promised = is_later() || asked_.key_hash.has_value();
     record_.created = now;
   }
+  if (world_.parts.peers != nullptr && !watches_) record_.holder = world_.parts.peers->self();
   promised_ = record_.promised;
   record_.expires = std::max(record_.expires, record_.created + longest_run);
 }
 
-bool Recorder::intend(const Intention& intention, const std::vector<JobOutput>& outputs) {
-  if (store_ == nullptr) return !is_later();
+Noted Recorder::intend(const Intention& intention, const std::vector<JobOutput>& outputs) {
+  if (store_ == nullptr) return is_later() ? Noted::no : Noted::yes;
+  const bool is_shared = world_.parts.peers != nullptr;
+  bool claims = false;
   {
     const std::lock_guard lock(mutex_);
     record_.requested_model = intention.requested_model;
@@ -103,22 +107,48 @@ bool Recorder::intend(const Intention& intention, const std::vector<JobOutput>& 
       if (output.at_fal.has_value()) note(job, *output.at_fal);
     }
     record_.state = any_new ? RunState::intent : RunState::accepted;
-    if (!any_new) return true;
-    write(Durability::durable);
+    if (!any_new) return Noted::yes;
+    if (watches_) return Noted::elsewhere;
+    claims = is_shared && asked_.key_hash.has_value() && record_.fence == 0;
+    if (!claims) write(Durability::durable);
+  }
+  if (claims) {
+    const Noted noted = claim();
+    if (noted == Noted::elsewhere || (noted == Noted::no && is_later())) return noted;
   }
   const std::optional<StoreError> fault = settled();
   if (is_later()) {
-    if (fault.has_value()) return false;
+    if (fault.has_value()) return Noted::no;
     if (!std::exchange(told_, true) && asked_.later->noted) asked_.later->noted(record_.id);
-    return true;
+    return Noted::yes;
   }
-  if (!fault.has_value() || fault->fault != StoreFault::outdated) return true;
-  // Somebody else has ended that record meanwhile: what is submitted now needs one of its own.
+  if (!fault.has_value() || fault->fault != StoreFault::outdated) return Noted::yes;
+  // Somebody else has ended that record meanwhile, or goes on with it.
+  if (is_shared) return Noted::elsewhere;
+  begin_anew();
+  return Noted::yes;
+}
+
+Noted Recorder::claim() {
+  Clock& clock = world_.parts.clock;
+  const TimePoint until = clock.now() + longest_store_wait;
+  const Awaited<std::optional<RunId>> claimed;
+  {
+    const std::lock_guard lock(mutex_);
+    stamp();
+    store_->claim(record_, asked_.known, until, claimed.callback());
+  }
+  const Result<std::optional<RunId>, StoreError> other = claimed.wait(clock, until);
+  if (other) return other->has_value() ? Noted::elsewhere : Noted::yes;
+  world_.debug([&] { return "a run was not noted: " + other.error().message; });
+  return Noted::no;
+}
+
+void Recorder::begin_anew() {
   const std::lock_guard lock(mutex_);
   record_.id = draw_id(world_, asked_, world_.parts.clock.wall_now());
   record_.fence = 0;
   write(Durability::durable);
-  return true;
 }
 
 void Recorder::note(RunJob& job, const TakenJob& taken) const {
@@ -243,10 +273,9 @@ void Recorder::end(const std::vector<JobOutput>& outputs,
   write(record_.surface.empty() ? Durability::lazy : Durability::durable);
 }
 
-void Recorder::write(Durability durability) {
-  Clock& clock = world_.parts.clock;
+void Recorder::stamp() {
   ++record_.fence;
-  record_.changed = clock.wall_now();
+  record_.changed = world_.parts.clock.wall_now();
   if (!is_open(record_.state)) {
     const Runner::Options& options = world_.options;
     const std::chrono::seconds window =
@@ -255,6 +284,12 @@ void Recorder::write(Durability durability) {
         record_.changed +
         (record_.surface.empty() ? std::max<std::chrono::seconds>(60s, window) : longest_run);
   }
+}
+
+void Recorder::write(Durability durability) {
+  if (watches_) return;
+  stamp();
+  Clock& clock = world_.parts.clock;
   const Awaited<Done> written;
   store_->write(record_, durability, clock.now() + longest_store_wait, written.callback());
   if (durability == Durability::durable) unsettled_.push_back(written);

@@ -32,6 +32,15 @@ struct Asked {
   std::function<bool(std::string_view)> may_use = {};
   /// Null: the run goes with its request.
   const LaterRun* later = nullptr;
+  /// Records with its key, or digest, that do not stand in its way.
+  std::vector<RunId> known = {};
+};
+
+/// Whether a run may be submitted.
+enum class Noted {
+  yes,        ///< it is noted, or need not be
+  no,         ///< who asks for it later would not find it
+  elsewhere,  ///< another process has begun the same one
 };
 
 /// What is about to be submitted.
@@ -42,7 +51,7 @@ struct Intention {
   const fal::EndpointId& endpoint;
   std::optional<double> chance;  ///< what the plan was made with, see plan::make_plan()
   const plan::Plan& plan;
-  ResponseFormat wanted;  ///< the plan's before Recorder::is_later() changed it
+  ResponseFormat wanted;            ///< the plan's before Recorder::is_later() changed it
   const std::vector<Body>& inputs;  ///< of each job
 };
 
@@ -50,8 +59,10 @@ struct Intention {
 /// without it; the store's status tells so.
 class Recorder {
  public:
-  /// Goes on with `earlier`, the record of the same wish, if there is one.
-  Recorder(const World& world, const Asked& asked, std::optional<RunRecord> earlier = std::nullopt);
+  /// Goes on with `earlier`, the record of the same wish, if there is one. `watches`: another
+  /// process notes what becomes of it.
+  Recorder(const World& world, const Asked& asked, std::optional<RunRecord> earlier = std::nullopt,
+           bool watches = false);
 
   /// It goes on without the request that began it.
   [[nodiscard]] bool is_later() const noexcept { return asked_.later != nullptr; }
@@ -60,9 +71,8 @@ class Recorder {
   [[nodiscard]] bool is_promised() const noexcept { return store_ != nullptr && promised_; }
 
   /// Before any job is submitted: it returns once the disk has it, or the store has failed. The
-  /// jobs that are open in `outputs`, and that fal does not have, are about to be submitted. False:
-  /// they must not be, since who asks for the run later would not find it.
-  [[nodiscard]] bool intend(const Intention& intention, const std::vector<JobOutput>& outputs);
+  /// jobs that are open in `outputs`, and that fal does not have, are about to be submitted.
+  [[nodiscard]] Noted intend(const Intention& intention, const std::vector<JobOutput>& outputs);
   /// fal has taken the job of that place. Does not wait.
   void taken(std::size_t place, const fal::Submitted& submitted, const std::string& key);
   /// Waits until all that was taken is on the disk.
@@ -79,7 +89,12 @@ class Recorder {
 
  private:
   // The lock is held.
+  void stamp();
   void write(Durability durability);
+  // Of the first write of a run with an Idempotency-Key.
+  [[nodiscard]] Noted claim();
+  // With an id of its own.
+  void begin_anew();
   void note(RunJob& job, const TakenJob& taken) const;
   /// The first failure of what was waited for.
   std::optional<StoreError> settled();
@@ -87,6 +102,7 @@ class Recorder {
   const World& world_;
   StateStore* const store_;
   const Asked asked_;
+  const bool watches_;
   bool promised_ = false;
   bool told_ = false;  // LaterRun::noted
   std::mutex mutex_;

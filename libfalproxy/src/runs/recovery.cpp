@@ -164,11 +164,18 @@ class Recovery {
       : world_(world), past_(past), live_(live), stop_(stop) {}
 
   void add(RunRecord record) {
-    ++recovered_.found;
     const bool any = std::ranges::any_of(record.jobs, [&](const RunJob& job) {
       return job.state == RunState::accepted && taken_job(world_, job).has_value();
     });
-    (any ? taken_ : lost_).push_back(std::move(record));
+    if (any) {
+      // Of several that look only one follows it.
+      if (world_.parts.peers != nullptr && !take_over(world_, record)) return;
+      taken_.push_back(std::move(record));
+    } else {
+      if (!past_.is_news(record.id)) return;
+      lost_.push_back(std::move(record));
+    }
+    ++recovered_.found;
   }
 
   Recovered run() {
@@ -223,6 +230,8 @@ class Recovery {
     for (const RunRecord& record : lost_) past_.end_search(record.id);
     recovered_.uncertain -= found.size();
     recovered_.found_at_fal = found.size();
+    if (world_.parts.peers != nullptr)
+      std::erase_if(found, [this](RunRecord& record) { return !take_over(world_, record); });
     side_by_side(world_.parts.executor, found.size(), found.size(),
                  [&](std::size_t i) { follow(std::move(found[i])); });
   }

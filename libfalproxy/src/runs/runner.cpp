@@ -61,27 +61,32 @@ namespace {
 std::string owner_of(const std::string& client) { return client.empty() ? "-" : client; }
 
 // Runs the wish, or goes on with what an earlier process has of it.
-runs::Served serve_or_recall(const World& world, const runs::Asked& asked, runs::Past& past,
-                             Wish wish, std::shared_ptr<const runs::Harvest> earlier,
-                             const Patience& patience, Progress* progress) {
-  std::optional<RunRecord> record;
-  runs::Past::Hold hold;
-  if (earlier == nullptr && world.parts.state != nullptr) {
-    Result<std::optional<runs::Recalled>> recalled =
-        runs::recall(world, asked, past, patience.stop());
-    if (!recalled) return {Outcome{std::move(recalled).error(), {}}};
-    if (recalled->has_value()) {
-      earlier = std::move((*recalled)->harvest);
-      record = std::move((*recalled)->record);
-      hold = std::move((*recalled)->hold);
+runs::Served serve_or_recall(const World& world, runs::Asked asked, runs::Past& past, Wish wish,
+                             std::shared_ptr<const runs::Harvest> earlier, const Patience& patience,
+                             Progress* progress) {
+  constexpr int most_turns = 5;
+  for (int turn = 1;; ++turn) {
+    std::optional<RunRecord> record;
+    runs::Past::Hold hold;
+    bool watches = false;
+    if (earlier == nullptr && world.parts.state != nullptr) {
+      Result<std::optional<runs::Recalled>> recalled = runs::recall(world, asked, past, patience);
+      if (!recalled) return {Outcome{std::move(recalled).error(), {}}};
+      if (recalled->has_value()) {
+        earlier = std::move((*recalled)->harvest);
+        record = std::move((*recalled)->record);
+        hold = std::move((*recalled)->hold);
+        watches = is_open(record->state) && past.is_elsewhere(*record);
+      }
     }
+    const bool is_recalled = record.has_value();
+    runs::Recorder recorder(world, asked, std::move(record), watches);
+    runs::Served served = runs::serve(world, wish, earlier, patience, progress, recorder);
+    served.outcome.receipt.recovered = served.outcome.receipt.recovered || is_recalled;
+    // Another process was faster, and is waited for.
+    if (!served.is_elsewhere || turn == most_turns) return served;
+    earlier = nullptr;
   }
-  const bool is_recalled = record.has_value();
-  runs::Recorder recorder(world, asked, std::move(record));
-  runs::Served served =
-      runs::serve(world, std::move(wish), std::move(earlier), patience, progress, recorder);
-  served.outcome.receipt.recovered = served.outcome.receipt.recovered || is_recalled;
-  return served;
 }
 
 }  // namespace
@@ -89,7 +94,7 @@ runs::Served serve_or_recall(const World& world, const runs::Asked& asked, runs:
 struct Runner::Impl {
   Impl(Parts given, Options first)
       : parts(std::move(given)),
-        past(parts.clock.wall_now()),
+        past(parts.clock.wall_now(), parts.peers),
         options(std::make_shared<const Options>(std::move(first))) {}
 
   [[nodiscard]] std::shared_ptr<const Options> options_now() const {
@@ -166,8 +171,8 @@ Result<plan::Plan> Runner::plan(const Wish& request, const CallContext& context)
   Options options = *impl_->options_now();
   if (context.later != nullptr) options.plan.data_uris = false;  // as run_later() does
   const World world{impl_->parts, options, impl_->tally};
-  if (std::optional<Error> refused = runs::refusal_of_model(
-          impl_->parts.catalog, request, options.default_model, context.may_use))
+  if (std::optional<Error> refused = runs::refusal_of_model(impl_->parts.catalog, request,
+                                                            options.default_model, context.may_use))
     return *std::move(refused);
   const Result<std::vector<CatalogModel>> models =
       runs::find_models(impl_->parts.catalog, request, options.default_model, context.may_use);

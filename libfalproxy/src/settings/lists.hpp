@@ -21,6 +21,7 @@ void read_cors_origins(SettingValue& value, Settings& into);
 void read_media_hosts(SettingValue& value, Settings& into);
 void read_callback_hosts(SettingValue& value, Settings& into);
 void read_media_store(SettingValue& value, Settings& into);
+void read_state_url(SettingValue& value, Settings& into);
 void read_alert_url(SettingValue& value, Settings& into);
 void read_alert_balance(SettingValue& value, Settings& into);
 void read_fal_admin_key(SettingValue& value, Settings& into);

@@ -21,6 +21,25 @@ std::ostream& operator<<(std::ostream& out, const MediaPlace& place) {
       .end();
 }
 
+std::ostream& operator<<(std::ostream& out, const StateAddress& address) {
+  std::string hosts;
+  for (const StateAddress::Host& host : address.hosts) {
+    const bool is_v6 = host.name.find(':') != std::string::npos;
+    hosts += fmt::format("{}{}{}{}:{}", hosts.empty() ? "" : ",", is_v6 ? "[" : "", host.name,
+                         is_v6 ? "]" : "", host.port);
+  }
+  if (!address.socket.empty())
+    return out << "unix:" << address.socket
+               << (address.database == 0 ? "" : fmt::format("?db={}", address.database));
+  out << (!address.master.empty() ? "redis+sentinel://"
+          : address.tls           ? "rediss://"
+                                  : "redis://")
+      << hosts;
+  if (!address.master.empty()) out << '/' << address.master;
+  if (address.database != 0) out << '/' << address.database;
+  return out;
+}
+
 std::ostream& operator<<(std::ostream& out, const SettingsFault& fault) {
   return out << to_string(fault);
 }

@@ -185,6 +185,11 @@ constexpr SettingRow rows[] = {
     {{"CALLBACK_HOSTS", "",
       "hosts that X-Falproxy-Callback may name: host, *.host or http://host:port"},
      read_callback_hosts},
+    {{"STATE_URL", "",
+      "Redis or Valkey that several replicas share: redis://host, rediss://, unix:/path or "
+      "redis+sentinel://",
+      false, true},
+     read_state_url},
     {{"REQUIRE_STATE", "false", "do not serve without STATE_DIR"},
      [](Value& v, Settings& s) { v.boolean(s.require_state); }},
 };

@@ -16,6 +16,12 @@ class RunningBalance {
   RunningBalance() = default;
   RunningBalance(const Balance& sums, Day today) : sums_(sums), today_(today) {}
 
+  /// What others know better. Who was told of what stays.
+  void become(const Balance& sums, Day today) {
+    sums_ = sums;
+    today_ = today;
+  }
+
   /// `day`: that the amount counts for; a window that has ended meanwhile does not change.
   void add(Usd amount, Day day, Day today) {
     turn(today);

@@ -255,11 +255,16 @@ Result<Done, StoreError> Budgets::load(bool is_lost) {
 
   const std::lock_guard lock(impl.mutex);
   for (const Balance& balance : *known)
-    impl.balances.insert_or_assign(balance.owner, RunningBalance(balance, today));
+    impl.balances[balance.owner].become(balance, std::max(today, impl.today));
   Day day = 0;
   const char* const end = lost_on->data() + lost_on->size();
   if (std::from_chars(lost_on->data(), end, day).ec == std::errc()) impl.lost = day;
   if (const Result<Json> kept = Json::parse(*blocks)) {
+    if (impl.parts.is_shared) {
+      // Others may have let a key go on.
+      impl.blocked.clear();
+      impl.forgiven.clear();
+    }
     for (const auto& [name, time] : (*kept)["blocked"].members())
       impl.blocked.emplace(name, WallTime(Seconds(time.as_integer().value_or(0))));
     for (const auto& [name, on] : (*kept)["forgiven"].members())
@@ -341,14 +346,16 @@ Result<std::vector<Reservation>> Budgets::reserve(const Payer& payer,
   Impl& impl = *impl_;
   std::vector<Reservation> made;
   std::vector<Charge> charges;
+  std::vector<SpendingBound> bounds;
   std::vector<SpendingAlert> news;
   std::optional<Error> refused;
   bool loss_allowed = true;
+  Usd total;
+  Day today = 0;
   {
     const std::lock_guard lock(impl.mutex);
-    const Day today = impl.today_now();
+    today = impl.today_now();
     const Impl::Rows rows = impl.rows_of(payer.client);
-    Usd total;
     for (const Job& job : jobs) {
       made.push_back(impl.expect(job, rows));
       total = total + made.back().held;
@@ -361,6 +368,9 @@ Result<std::vector<Reservation>> Budgets::reserve(const Payer& payer,
       loss_allowed = loss_allowed && row->allow_state_loss;
       const Usd spent = impl.balances[row->name].spent(row->budget->window, today);
       const Usd amount = row->budget->amount;
+      bounds.push_back({row->name, row->budget->window, amount});
+      // What others have given back meanwhile is known in the store.
+      if (impl.parts.is_shared && total > Usd{}) continue;
       if (spent + total > amount || spent >= amount) refused = used_up(*row, today);
     }
     if (!refused) charges = impl.charge(rows, total, today);
@@ -372,15 +382,30 @@ Result<std::vector<Reservation>> Budgets::reserve(const Payer& payer,
 
   Clock& clock = impl.parts.clock;
   const TimePoint until = clock.now() + longest_store_wait;
-  const Awaited<Done> noted;
-  impl.parts.store.charge(charges, Durability::durable, until, noted.callback());
-  const Result<Done, StoreError> done = noted.wait(clock, until);
-  if (done || loss_allowed) return made;
+  const Awaited<Charged> noted;
+  impl.parts.store.charge_within(charges, bounds, today, until, noted.callback());
+  const Result<Charged, StoreError> told = noted.wait(clock, until);
+  if (!told && loss_allowed) {
+    // A store that is shared again later gets them then.
+    if (impl.parts.is_shared && !told.error().may_be_done)
+      impl.parts.store.charge(charges, Durability::lazy, until,
+                              [](const Result<Done, StoreError>&) {});
+    return made;
+  }
+  const std::lock_guard lock(impl.mutex);
   // What may be in the store stays spent.
-  if (!done.error().may_be_done) {
-    const std::lock_guard lock(impl.mutex);
+  if (told ? !told->done : !told.error().may_be_done) {
     for (const Charge& charge : charges)
       impl.balances[charge.owner].add(Usd{} - charge.amount, charge.day, impl.today);
+  }
+  if (!told) return cannot_be_noted();
+  for (const Balance& balance : told->balances) impl.balances[balance.owner].become(balance, today);
+  if (told->done) return made;
+  for (const KeyRules* row : impl.rows_of(payer.client)) {
+    if (!row->budget) continue;
+    const Usd spent = impl.balances[row->name].spent(row->budget->window, today);
+    if (spent + total > row->budget->amount || spent >= row->budget->amount)
+      return used_up(*row, today);
   }
   return cannot_be_noted();
 }

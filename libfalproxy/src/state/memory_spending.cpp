@@ -38,6 +38,26 @@ std::ostream& operator<<(std::ostream& out, const Balance& balance) {
       .end();
 }
 
+std::ostream& operator<<(std::ostream& out, const SpendingBound& bound) {
+  return Printer(out, "SpendingBound")("owner", bound.owner)("window", bound.window)("amount",
+                                                                                     bound.amount)
+      .end();
+}
+
+std::ostream& operator<<(std::ostream& out, const Charged& charged) {
+  return Printer(out, "Charged")("done", charged.done)("balances", charged.balances).end();
+}
+
+void SpendingStore::charge_within(std::vector<Charge> charges,
+                                  std::vector<SpendingBound> /*bounds*/, Day /*today*/,
+                                  TimePoint deadline, Callback<Charged> done) {
+  charge(std::move(charges), Durability::durable, deadline,
+         [done = std::move(done)](const Result<Done, StoreError>& charged) {
+           if (!charged) return done(charged.error());
+           done(Charged());
+         });
+}
+
 std::ostream& operator<<(std::ostream& out, const Spending& spending) {
   return Printer(out, "Spending")("day", spending.day)("key", spending.key)(
              "model", spending.model)("user", spending.user)("requests", spending.requests)(

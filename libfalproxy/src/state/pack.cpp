@@ -40,6 +40,7 @@ enum class Tag : std::uint64_t {
   details,
   untold,
   user,
+  holder,
 };
 
 enum class JobTag : std::uint64_t {
@@ -171,6 +172,13 @@ class Reader {
     for (std::size_t i = 0; i < bytes.size() && i < digest.size(); ++i)
       digest[i] = static_cast<std::uint8_t>(bytes[i]);
     return digest;
+  }
+  [[nodiscard]] RunId id() {
+    RunId id;
+    if (bytes.size() != id.bytes.size()) whole = false;
+    for (std::size_t i = 0; i < bytes.size() && i < id.bytes.size(); ++i)
+      id.bytes[i] = static_cast<std::uint8_t>(bytes[i]);
+    return id;
   }
   [[nodiscard]] WallTime time() {
     if (number > static_cast<std::uint64_t>(std::numeric_limits<Nanoseconds::rep>::max()))
@@ -401,6 +409,10 @@ Result<std::string, StoreError> pack(const RunRecord& record) {
   out.text(Tag::details, record.details);
   if (record.is_untold) out.number(Tag::untold, 1U);
   out.text(Tag::user, record.user);
+  if (record.holder != RunId()) {
+    out.bytes(Tag::holder, {reinterpret_cast<const char*>(record.holder.bytes.data()),
+                            record.holder.bytes.size()});
+  }
   if (bytes.size() > max_record_bytes) return too_large(record, "The words", max_record_bytes);
   return bytes;
 }
@@ -473,6 +485,9 @@ Result<RunRecord, StoreError> unpack(std::string_view bytes) {
         break;
       case Tag::user:
         record.user = in.bytes;
+        break;
+      case Tag::holder:
+        record.holder = in.id();
         break;
       case Tag::untold:
         record.is_untold = in.number != 0;

@@ -34,7 +34,7 @@ std::ostream& operator<<(std::ostream& out, const RunRecord& record) {
              "served_model", record.served_model)("created", record.created)(
              "changed", record.changed)("expires", record.expires)("chance", record.chance)(
              "jobs", record.jobs)("artifacts", record.artifacts)("fault", record.fault)(
-             "details", record.details)("is_untold", record.is_untold)
+             "details", record.details)("is_untold", record.is_untold)("holder", record.holder)
       .end();
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "base/enum_names.hpp"
@@ -67,6 +68,22 @@ std::optional<Usd> cost_of(const RunRecord& record) noexcept {
     sum = sum.value_or(Usd{}) + *job.cost;
   }
   return sum;
+}
+
+bool holds_key(const RunRecord& record) noexcept {
+  return is_open(record.state) || std::ranges::any_of(record.jobs, [](const RunJob& job) {
+           const bool is_uncertain = job.state == RunState::intent;
+           return is_uncertain || (!job.request_id.empty() && job.state != RunState::cancelled);
+         });
+}
+
+void StateStore::claim(const RunRecord& record, std::vector<RunId> /*known*/, TimePoint deadline,
+                       Callback<std::optional<RunId>> done) {
+  write(record, Durability::durable, deadline,
+        [done = std::move(done)](const Result<Done, StoreError>& written) {
+          if (!written) return done(written.error());
+          done(std::optional<RunId>());
+        });
 }
 
 RunPlace place_of(const RunRecord& record) noexcept { return {record.created, record.id}; }

@@ -1,0 +1,384 @@
+#include "falproxy/redis_store.hpp"
+
+#include <charconv>
+#include <chrono>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "base/fmt.hpp"
+#include "state/query.hpp"
+#include "values.hpp"
+#include "worker.hpp"
+
+namespace falproxy::inline v0 {
+
+using namespace redis;
+
+namespace {
+
+template <class T>
+using Callback = StateStore::Callback<T>;
+
+// An operation that only succeeds or fails.
+Worker::Callback when_done(Callback<Done> done) {
+  return [done = std::move(done)](const Result<Reply, StoreError>& reply) {
+    if (!reply) return done(reply.error());
+    done(Done{});
+  };
+}
+
+// One that brings what `read` makes of the answer.
+template <class T, class F>
+Worker::Callback when_read(Callback<T> done, F read) {
+  return [done = std::move(done), read = std::move(read)](Result<Reply, StoreError> reply) {
+    if (!reply) return done(std::move(reply).error());
+    done(read(*reply));
+  };
+}
+
+StoreError damaged(const char* what) {
+  return {StoreFault::damaged, fmt::format("What Redis keeps of {} cannot be read.", what)};
+}
+
+// The answer of `write`, `erase` and `forget`: a code, and how many records there are.
+enum class Wrote : std::int64_t { done, outdated, other_run, claimed };
+
+}  // namespace
+
+struct RedisStore::Impl {
+  Impl(Options options, std::shared_ptr<const TlsContext> tls)
+      : worker(std::move(options), std::move(tls)) {}
+
+  void note(const Reply& reply, std::uint64_t written) {
+    worker.note_records(reply.at(2).number, reply.at(3).number, written);
+  }
+  /// The words of Script::write; an error if no store takes the record.
+  static Result<Call, StoreError> write_call(const RunRecord& record, bool claims,
+                                             const std::vector<RunId>& known);
+
+  Worker worker;
+};
+
+RedisStore::RedisStore(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+
+RedisStore::~RedisStore() { impl_->worker.end(); }
+
+Result<std::unique_ptr<RedisStore>, StoreError> RedisStore::open(Options options) {
+  std::shared_ptr<const TlsContext> tls;
+  if (options.address.tls) {
+    auto made = TlsContext::create(options.ca_file);
+    if (!made) return StoreError{StoreFault::unavailable, made.error().message};
+    tls = *std::move(made);
+  }
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(tls));
+  impl->worker.start();
+  return std::unique_ptr<RedisStore>(new RedisStore(std::move(impl)));
+}
+
+RedisStore::Traffic RedisStore::traffic() const { return impl_->worker.traffic(); }
+
+Result<Call, StoreError> RedisStore::Impl::write_call(const RunRecord& record, bool claims,
+                                                      const std::vector<RunId>& known) {
+  Result<std::string, StoreError> packed = pack(record);
+  if (!packed) return std::move(packed).error();
+  std::string flags;
+  for (const bool flag : {record.promised, is_open(record), holds_key(record), false})
+    flags += flag ? '1' : '0';
+  std::string ids;
+  for (const RunId& id : known) ids += bytes_of(id);
+  return Call{Script::write,
+              {bytes_of(record.id), places20(record.fence), std::move(flags), stay_of(record),
+               *std::move(packed), std::to_string(microseconds_up(record.expires)),
+               claims ? "1" : "0", std::move(ids)}};
+}
+
+void RedisStore::write(const RunRecord& record, Durability /*durability*/, TimePoint deadline,
+                       Callback<Done> done) {
+  Result<Call, StoreError> call = Impl::write_call(record, false, {});
+  if (!call) return done(std::move(call).error());
+  impl_->worker.add(*std::move(call), deadline,
+                    when_read(std::move(done),
+                              [impl = impl_.get(), fence = record.fence](
+                                  const Reply& reply) -> Result<Done, StoreError> {
+                                const auto wrote = static_cast<Wrote>(reply.at(0).number);
+                                impl->note(reply, wrote == Wrote::done ? 1 : 0);
+                                if (wrote == Wrote::done) return Done{};
+                                if (wrote == Wrote::other_run) return other_run();
+                                return outdated(fence, number_in(reply.at(1).text));
+                              }));
+}
+
+void RedisStore::claim(const RunRecord& record, std::vector<RunId> known, TimePoint deadline,
+                       Callback<std::optional<RunId>> done) {
+  Result<Call, StoreError> call = Impl::write_call(record, true, known);
+  if (!call) return done(std::move(call).error());
+  using Claimed = Result<std::optional<RunId>, StoreError>;
+  impl_->worker.add(
+      *std::move(call), deadline,
+      when_read(std::move(done),
+                [impl = impl_.get(), fence = record.fence](const Reply& reply) -> Claimed {
+                  const auto wrote = static_cast<Wrote>(reply.at(0).number);
+                  impl->note(reply, wrote == Wrote::done ? 1 : 0);
+                  if (wrote == Wrote::done) return std::optional<RunId>();
+                  if (wrote == Wrote::claimed) return std::optional(id_in(reply.at(1).text));
+                  if (wrote == Wrote::other_run) return other_run();
+                  return outdated(fence, number_in(reply.at(1).text));
+                }));
+}
+
+void RedisStore::erase(const RunId& id, TimePoint deadline, Callback<Done> done) {
+  impl_->worker.add({Script::erase, {bytes_of(id)}}, deadline,
+                    when_read(std::move(done),
+                              [impl = impl_.get()](const Reply& reply) -> Result<Done, StoreError> {
+                                impl->note(reply, 1);
+                                return Done{};
+                              }));
+}
+
+void RedisStore::find(const RunQuery& query, TimePoint deadline,
+                      Callback<std::vector<RunRecord>> done) {
+  if (std::optional<StoreError> fault = fault_of(query)) return done(*std::move(fault));
+  using Found = Result<std::vector<RunRecord>, StoreError>;
+  if (query.by == RunQuery::By::id) {
+    const auto read = [owner = query.owner, not_before = query.not_before](const Reply& reply) {
+      std::vector<RunRecord> found;
+      if (reply.kind == Reply::Kind::nothing) return Found(std::move(found));
+      Result<RunRecord, StoreError> record = record_in(reply.text);
+      if (!record) return Found(std::move(record).error());
+      if (record->promised && (owner.empty() || owner == record->owner) &&
+          (!not_before || record->created >= *not_before))
+        found.push_back(*std::move(record));
+      return Found(std::move(found));
+    };
+    return impl_->worker.add({.words = {"GET", "falproxy:r:" + bytes_of(query.id)}}, deadline,
+                             when_read(std::move(done), read));
+  }
+  const bool newest_first = !query.oldest_first || query.by != RunQuery::By::owner;
+  std::string least = "-", greatest = "+";
+  if (query.not_before) least = "[" + created20(*query.not_before);
+  if (query.after) {
+    std::string place = "(" + created20(query.after->created) + bytes_of(query.after->id);
+    if (newest_first) {
+      greatest = std::move(place);
+    } else {
+      // Whichever begins later.
+      least = std::max(place.substr(1), least == "-" ? std::string() : least.substr(1)) ==
+                      place.substr(1)
+                  ? place
+                  : least;
+    }
+  }
+  const auto read = [](const Reply& reply) {
+    std::vector<RunRecord> found;
+    for (const Reply& item : reply.items) {
+      Result<RunRecord, StoreError> record = unpack(item.text);
+      if (!record) return Found(std::move(record).error());
+      found.push_back(*std::move(record));
+    }
+    return Found(std::move(found));
+  };
+  impl_->worker.add(
+      {Script::find,
+       {index_of(query), newest_first ? "1" : "0", std::move(least), std::move(greatest),
+        std::to_string(query.limit), query.by == RunQuery::By::open ? query.owner : ""}},
+      deadline, when_read(std::move(done), read));
+}
+
+namespace {
+
+constexpr std::uint64_t forgotten_at_once = 200;
+
+// In steps, so that nobody waits for all of it.
+void forget_some(Worker& worker, const std::function<void(const Reply&)>& note, std::string now,
+                 TimePoint deadline, std::uint64_t before, Callback<std::uint64_t> done) {
+  Call call{Script::forget, {now, std::to_string(forgotten_at_once)}};
+  worker.add(std::move(call), deadline, [=, &worker](const Result<Reply, StoreError>& reply) {
+    if (!reply) return done(reply.error());
+    note(*reply);
+    const auto gone = static_cast<std::uint64_t>(reply->at(0).number);
+    if (gone < forgotten_at_once) return done(before + gone);
+    forget_some(worker, note, now, deadline, before + gone, done);
+  });
+}
+
+}  // namespace
+
+void RedisStore::forget_expired(WallTime now, TimePoint deadline, Callback<std::uint64_t> done) {
+  forget_some(
+      impl_->worker,
+      [impl = impl_.get()](const Reply& reply) {
+        impl->note(reply, static_cast<std::uint64_t>(reply.at(0).number));
+      },
+      std::to_string(microseconds_down(now)), deadline, 0, std::move(done));
+}
+
+StoreStatus RedisStore::status() const { return impl_->worker.status(); }
+
+namespace {
+
+Call charge_call(const std::vector<Charge>& charges, const std::vector<SpendingBound>& bounds,
+                 Day today) {
+  Call call{Script::charge, {std::to_string(bounds.size())}};
+  for (const SpendingBound& bound : bounds) {
+    call.words.push_back(bound.owner);
+    call.words.push_back(
+        bound.window == BudgetWindow::total ? "" : std::to_string(first_day(bound.window, today)));
+    call.words.push_back(std::to_string(bound.amount.nano));
+  }
+  call.words.push_back(std::to_string(charges.size()));
+  for (const Charge& charge : charges) {
+    call.words.push_back(charge.owner);
+    call.words.push_back(std::to_string(charge.day));
+    call.words.push_back(std::to_string(charge.amount.nano));
+  }
+  return call;
+}
+
+// Owners and their amounts, in turn.
+std::vector<Balance> balances_in(const Reply& reply, std::size_t from, Day today) {
+  std::vector<Balance> all;
+  for (std::size_t i = from; i + 1 < reply.items.size(); i += 2)
+    all.push_back(balance_in(reply.at(i).text, reply.at(i + 1), today));
+  return all;
+}
+
+}  // namespace
+
+void RedisStore::charge(std::vector<Charge> charges, Durability /*durability*/, TimePoint deadline,
+                        Callback<Done> done) {
+  impl_->worker.add(charge_call(charges, {}, 0), deadline, when_done(std::move(done)));
+}
+
+void RedisStore::charge_within(std::vector<Charge> charges, std::vector<SpendingBound> bounds,
+                               Day today, TimePoint deadline, Callback<Charged> done) {
+  impl_->worker.add(
+      charge_call(charges, bounds, today), deadline,
+      when_read(std::move(done), [today](const Reply& reply) -> Result<Charged, StoreError> {
+        return Charged{.done = reply.at(0).number == 1, .balances = balances_in(reply, 1, today)};
+      }));
+}
+
+void RedisStore::balances(Day today, TimePoint deadline, Callback<std::vector<Balance>> done) {
+  impl_->worker.add({Script::balances, {}}, deadline,
+                    when_read(std::move(done), [today](const Reply& reply) {
+                      return Result<std::vector<Balance>, StoreError>(balances_in(reply, 0, today));
+                    }));
+}
+
+void RedisStore::add(Spending spending, TimePoint deadline, Callback<Done> done) {
+  Call call{Script::add, {std::to_string(spending.day), names_of(spending)}};
+  for (const std::int64_t figure : figures_of(spending))
+    call.words.push_back(std::to_string(figure));
+  impl_->worker.add(std::move(call), deadline, when_done(std::move(done)));
+}
+
+void RedisStore::sum(const SpendingQuery& query, TimePoint deadline,
+                     Callback<std::vector<Spending>> done) {
+  impl_->worker.add({Script::sum, {std::to_string(query.first), std::to_string(query.last)}},
+                    deadline, when_read(std::move(done), [query](const Reply& reply) {
+                      return Result<std::vector<Spending>, StoreError>(sums_in(reply, query));
+                    }));
+}
+
+void RedisStore::forget_spending(Day day, TimePoint deadline, Callback<Done> done) {
+  impl_->worker.add({Script::drop_spending, {std::to_string(day)}}, deadline,
+                    when_done(std::move(done)));
+}
+
+void RedisStore::put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) {
+  std::string key = "falproxy:t:" + std::move(name);
+  std::vector<std::string> words{"DEL", std::move(key)};
+  if (!text.empty()) words = {"SET", std::move(words.back()), std::move(text)};
+  impl_->worker.add({.words = std::move(words)}, deadline, when_done(std::move(done)));
+}
+
+void RedisStore::get(std::string name, TimePoint deadline, Callback<std::string> done) {
+  impl_->worker.add({.words = {"GET", "falproxy:t:" + std::move(name)}}, deadline,
+                    when_read(std::move(done), [](const Reply& reply) {
+                      return Result<std::string, StoreError>(reply.text);
+                    }));
+}
+
+void RedisStore::note(std::vector<MediaRecord> records, TimePoint deadline, Callback<Done> done) {
+  if (records.empty()) return done(Done{});
+  Call call{Script::note_media, {}};
+  for (const MediaRecord& record : records) {
+    call.words.push_back(bytes_of(record.id));
+    call.words.push_back(packed(record));
+    call.words.push_back(record.owner);
+    call.words.push_back(std::to_string(microseconds_up(record.expires)));
+    call.words.push_back(std::to_string(static_cast<int>(record.state)));
+    call.words.push_back(std::to_string(record.size));
+  }
+  impl_->worker.add(std::move(call), deadline, when_done(std::move(done)));
+}
+
+void RedisStore::change(const MediaRecord& record, TimePoint deadline, Callback<Done> done) {
+  impl_->worker.add({Script::change_media,
+                     {bytes_of(record.id), std::to_string(static_cast<int>(record.state)),
+                      std::to_string(record.size), record.content_type}},
+                    deadline, when_done(std::move(done)));
+}
+
+void RedisStore::forget(const RunId& id, TimePoint deadline, Callback<Done> done) {
+  impl_->worker.add({Script::forget_media, {bytes_of(id)}}, deadline, when_done(std::move(done)));
+}
+
+void RedisStore::look_up(const MediaQuery& query, TimePoint deadline,
+                         Callback<std::vector<MediaRecord>> done) {
+  using By = MediaQuery::By;
+  std::string what;
+  if (query.by == By::id) what = bytes_of(query.id);
+  if (query.by == By::owner && query.after) what = bytes_of(*query.after);
+  if (query.by == By::expired) what = std::to_string(microseconds_down(query.now));
+  using Found = Result<std::vector<MediaRecord>, StoreError>;
+  const auto read = [](const Reply& reply) {
+    std::vector<MediaRecord> found;
+    for (std::size_t i = 0; i + 4 < reply.items.size(); i += 5) {
+      std::optional<MediaRecord> record = media_in(reply, i);
+      if (!record) return Found(damaged("a file"));
+      found.push_back(*std::move(record));
+    }
+    return Found(std::move(found));
+  };
+  impl_->worker.add(
+      {Script::find_media,
+       {std::string(name_of(query.by)), query.owner, std::move(what), std::to_string(query.limit)}},
+      deadline, when_read(std::move(done), read));
+}
+
+void RedisStore::totals(TimePoint deadline, Callback<std::vector<MediaTotal>> done) {
+  impl_->worker.add({Script::media_totals, {}}, deadline,
+                    when_read(std::move(done), [](const Reply& reply) {
+                      return Result<std::vector<MediaTotal>, StoreError>(totals_in(reply));
+                    }));
+}
+
+const RunId& RedisStore::self() const noexcept { return impl_->worker.self(); }
+bool RedisStore::is_gone(const RunId& process) const { return impl_->worker.is_gone(process); }
+std::size_t RedisStore::count() const { return impl_->worker.count(); }
+std::uint64_t RedisStore::departures() const { return impl_->worker.departures(); }
+
+void RedisStore::take_place(const std::string& account, const std::string& ticket, int limit,
+                            TimePoint deadline, Callback<bool> done) {
+  Worker& worker = impl_->worker;
+  worker.keep_place(account, ticket);
+  worker.add(
+      {Script::take_place,
+       {account, ticket, std::to_string(limit), std::to_string(worker.options().lease.count())}},
+      deadline,
+      when_read(std::move(done), [&worker, ticket](const Reply& reply) -> Result<bool, StoreError> {
+        const bool taken = reply.number == 1;
+        if (!taken) static_cast<void>(worker.drop_place(ticket));
+        return taken;
+      }));
+}
+
+void RedisStore::give_back(const std::string& account, const std::string& ticket) {
+  if (!impl_->worker.drop_place(ticket)) return;
+  impl_->worker.add({.words = {"ZREM", "falproxy:places:" + account, ticket}}, no_deadline,
+                    [](const Result<Reply, StoreError>&) {});
+}
+
+}  // namespace falproxy::inline v0

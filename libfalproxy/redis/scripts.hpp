@@ -1,0 +1,34 @@
+// scripts.hpp: what is done in one step inside Redis, in Lua. All keys begin with "falproxy:".
+#pragma once
+
+#include <string>
+
+namespace falproxy::inline v0::redis {
+
+/// Places in all_scripts().
+enum class Script {
+  write,          ///< id, fence, flags, what stays, record, expiry, claims?, known ids
+  erase,          ///< id
+  find,           ///< index, newest first?, least, greatest, limit, owner
+  forget,         ///< now, at most
+  charge,         ///< bounds and charges, each with their number before them
+  balances,       ///< -
+  add,            ///< day, names, six figures
+  sum,            ///< first and last day
+  drop_spending,  ///< day
+  take_place,     ///< account, ticket, limit, lease
+  beat,           ///< process, lease, "" to take places again that are gone, accounts and tickets
+  note_media,     ///< for each: id, value, owner, expiry, state, size
+  change_media,   ///< id, state, size, content type
+  forget_media,   ///< id
+  find_media,     ///< by, owner, id or time, limit
+  media_totals,   ///< -
+};
+inline constexpr std::size_t script_count = 16;
+
+/// Its whole text.
+[[nodiscard]] const std::string& text_of(Script script);
+/// What EVALSHA calls it, as Redis told when it was loaded: the SHA-1 of its text.
+inline constexpr std::size_t script_name_size = 40;
+
+}  // namespace falproxy::inline v0::redis

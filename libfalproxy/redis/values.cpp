@@ -1,0 +1,284 @@
+#include "values.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "base/fmt.hpp"
+
+namespace falproxy::inline v0::redis {
+namespace {
+
+constexpr std::size_t head_size = 28;  // of a record's value, the length of what stays included
+
+std::string text_of(const Digest& digest) {
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
+
+std::int64_t signed_in(std::string_view text) noexcept {
+  std::int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+}  // namespace
+
+std::string bytes_of(const RunId& id) {
+  return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
+}
+
+RunId id_in(std::string_view bytes) noexcept {
+  RunId id;
+  for (std::size_t i = 0; i < std::min(bytes.size(), id.bytes.size()); ++i)
+    id.bytes[i] = static_cast<std::uint8_t>(bytes[i]);
+  return id;
+}
+
+std::string places20(std::uint64_t number) { return fmt::format("{:020}", number); }
+
+std::uint64_t number_in(std::string_view text) noexcept {
+  std::uint64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+std::string created20(WallTime time) {
+  const auto nano =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+  return places20(static_cast<std::uint64_t>(std::max<std::int64_t>(nano, 0)));
+}
+
+std::int64_t microseconds_up(WallTime time) {
+  return std::chrono::ceil<std::chrono::microseconds>(time.time_since_epoch()).count();
+}
+
+std::int64_t microseconds_down(WallTime time) {
+  return std::chrono::floor<std::chrono::microseconds>(time.time_since_epoch()).count();
+}
+
+std::string stay_of(const RunRecord& record) {
+  std::string stay = created20(record.created) + text_of(record.digest);
+  stay += record.key_hash ? '1' : '0';
+  stay += record.key_hash ? text_of(*record.key_hash) : std::string(Digest().size(), '0');
+  return stay + fmt::format("{:05}", record.owner.size()) + record.owner + record.surface;
+}
+
+Result<RunRecord, StoreError> record_in(std::string_view value) {
+  const std::size_t stay = value.size() < head_size ? 0 : number_in(value.substr(head_size - 4, 4));
+  if (stay == 0 || value.size() < head_size + stay)
+    return StoreError{StoreFault::damaged, "What Redis keeps of a run cannot be read."};
+  return unpack(value.substr(head_size + stay));
+}
+
+std::string index_of(const RunQuery& query) {
+  using enum RunQuery::By;
+  const std::string separator(1, '\0');
+  switch (query.by) {
+    case digest:
+      return "d:" + query.owner + separator + text_of(query.digest);
+    case key:
+      return "k:" + query.owner + separator + text_of(query.digest);
+    case owner:
+      if (query.surface.empty()) return "o:" + query.owner;
+      return "s:" + query.owner + separator + query.surface;
+    case id:
+    case open:
+      break;
+  }
+  return "open";
+}
+
+Balance balance_in(const std::string& owner, const Reply& amounts, Day today) {
+  Balance balance{.owner = owner};
+  for (std::size_t i = 0; i + 1 < amounts.items.size(); i += 2) {
+    const Usd amount{signed_in(amounts.at(i + 1).text)};
+    if (amounts.at(i).text == "t") {
+      balance.total = amount;
+      continue;
+    }
+    const auto day = static_cast<Day>(signed_in(amounts.at(i).text));
+    const auto add = [&](BudgetWindow window, Usd& into) {
+      if (day >= first_day(window, today)) into = into + amount;
+    };
+    add(BudgetWindow::day, balance.day);
+    add(BudgetWindow::week, balance.week);
+    add(BudgetWindow::month, balance.month);
+  }
+  return balance;
+}
+
+std::string names_of(const Spending& spending) {
+  const std::string separator(1, '\0');
+  return spending.key + separator + spending.model + separator + spending.user;
+}
+
+std::array<std::int64_t, 6> figures_of(const Spending& spending) {
+  return {static_cast<std::int64_t>(spending.requests),
+          static_cast<std::int64_t>(spending.failures),
+          static_cast<std::int64_t>(spending.artifacts),
+          static_cast<std::int64_t>(spending.unpriced),
+          spending.units.nano,
+          spending.cost.nano};
+}
+
+std::vector<Spending> sums_in(const Reply& reply, const SpendingQuery& query) {
+  std::map<std::pair<Day, std::string>, Spending> sums;
+  for (std::size_t i = 0; i + 1 < reply.items.size(); i += 2) {
+    const auto day = static_cast<Day>(signed_in(reply.at(i).text));
+    const Reply& figures = reply.at(i + 1);
+    for (std::size_t j = 0; j + 1 < figures.items.size(); j += 2) {
+      const std::string_view names = figures.at(j).text;
+      std::array<std::string_view, 4> parts;  // key, model, user, which figure
+      std::size_t from = 0;
+      for (std::string_view& part : parts) {
+        const std::size_t end = std::min(names.find('\0', from), names.size());
+        part = names.substr(std::min(from, names.size()), end - std::min(from, end));
+        from = end + 1;
+      }
+      if (query.key && parts[0] != *query.key) continue;
+      Spending row;
+      if (query.by == SpendingBy::day) row.day = day;
+      if (query.by == SpendingBy::key) row.key = parts[0];
+      if (query.by == SpendingBy::model) row.model = parts[1];
+      if (query.by == SpendingBy::user) row.user = parts[2];
+      Spending& sum =
+          sums.try_emplace({row.day, row.key + row.model + row.user}, row).first->second;
+      const std::int64_t figure = signed_in(figures.at(j + 1).text);
+      const auto count = static_cast<std::uint64_t>(std::max<std::int64_t>(figure, 0));
+      switch (signed_in(parts[3])) {
+        case 1:
+          sum.requests += count;
+          break;
+        case 2:
+          sum.failures += count;
+          break;
+        case 3:
+          sum.artifacts += count;
+          break;
+        case 4:
+          sum.unpriced += count;
+          break;
+        case 5:
+          sum.units = sum.units + Units{figure};
+          break;
+        case 6:
+          sum.cost = sum.cost + Usd{figure};
+          break;
+        default:
+          break;
+      }
+    }
+  }
+  std::vector<Spending> rows;
+  rows.reserve(sums.size());
+  for (auto& [place, row] : sums) rows.push_back(std::move(row));
+  if (query.by != SpendingBy::day)
+    std::ranges::stable_sort(rows, std::ranges::greater(), &Spending::cost);
+  if (rows.size() > most_spending_rows) rows.resize(most_spending_rows);
+  return rows;
+}
+
+namespace {
+
+// Texts, each with its length before it.
+class TextWriter {
+ public:
+  TextWriter& operator()(std::string_view text) {
+    text_ += fmt::format("{}:", text.size());
+    text_ += text;
+    return *this;
+  }
+  TextWriter& operator()(std::int64_t number) { return (*this)(std::to_string(number)); }
+  [[nodiscard]] std::string text() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+class TextReader {
+ public:
+  explicit TextReader(std::string_view text) : rest_(text) {}
+  std::string_view operator()() {
+    const std::size_t colon = rest_.find(':');
+    if (colon == std::string_view::npos) return end();
+    const std::size_t size = number_in(rest_.substr(0, colon));
+    if (size > rest_.size() - colon - 1) return end();
+    const std::string_view text = rest_.substr(colon + 1, size);
+    rest_.remove_prefix(colon + 1 + size);
+    return text;
+  }
+  [[nodiscard]] bool is_whole() const noexcept { return whole_ && rest_.empty(); }
+
+ private:
+  std::string_view end() noexcept {
+    whole_ = false;
+    return {};
+  }
+  std::string_view rest_;
+  bool whole_ = true;
+};
+
+std::int64_t nanoseconds(WallTime time) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+}
+
+WallTime time_of(std::string_view nanoseconds) {
+  return WallTime(std::chrono::duration_cast<WallTime::duration>(
+      std::chrono::nanoseconds(signed_in(nanoseconds))));
+}
+
+}  // namespace
+
+std::string packed(const MediaRecord& record) {
+  TextWriter out;
+  out(record.owner)(nanoseconds(record.created))(nanoseconds(record.expires))(record.content_type);
+  out(record.extension)(record.model)(record.request_id)(record.run ? bytes_of(*record.run) : "");
+  out(record.source)(record.cost ? std::to_string(record.cost->nano) : "");
+  return out(record.prompt ? "1" : "")(record.prompt.value_or("")).text();
+}
+
+std::optional<MediaRecord> media_in(const Reply& reply, std::size_t place) {
+  TextReader in(reply.at(place + 1).text);
+  MediaRecord record{.id = id_in(reply.at(place).text)};
+  record.owner = in();
+  record.created = time_of(in());
+  record.expires = time_of(in());
+  record.content_type = in();
+  record.extension = in();
+  record.model = in();
+  record.request_id = in();
+  if (const std::string_view run = in(); !run.empty()) record.run = id_in(run);
+  record.source = in();
+  if (const std::string_view cost = in(); !cost.empty()) record.cost = Usd{signed_in(cost)};
+  const bool has_prompt = !in().empty();
+  const std::string_view prompt = in();
+  if (has_prompt) record.prompt = prompt;
+  if (!in.is_whole()) return std::nullopt;
+  record.state = static_cast<MediaState>(std::clamp<std::int64_t>(
+      signed_in(reply.at(place + 2).text), 0, static_cast<int>(MediaState::lost)));
+  record.size = number_in(reply.at(place + 3).text);
+  if (!reply.at(place + 4).text.empty()) record.content_type = reply.at(place + 4).text;
+  return record;
+}
+
+std::vector<MediaTotal> totals_in(const Reply& reply) {
+  std::map<std::string, MediaTotal> totals;
+  for (std::size_t which = 0; which < 2; ++which) {
+    const Reply& figures = reply.at(which);
+    for (std::size_t i = 0; i + 1 < figures.items.size(); i += 2) {
+      MediaTotal& total = totals[figures.at(i).text];
+      total.owner = figures.at(i).text;
+      (which == 0 ? total.files : total.bytes) = number_in(figures.at(i + 1).text);
+    }
+  }
+  std::vector<MediaTotal> all;
+  for (auto& [owner, total] : totals) {
+    if (total.files > 0) all.push_back(std::move(total));
+  }
+  return all;
+}
+
+}  // namespace falproxy::inline v0::redis

@@ -1,0 +1,384 @@
+#include "worker.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <utility>
+
+#include "base/fmt.hpp"
+#include "state/query.hpp"
+
+namespace falproxy::inline v0::redis {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+constexpr std::size_t most_at_once = 1'000;
+constexpr std::size_t most_bytes_at_once = 4u << 20;
+constexpr int failures_to_open = 5;
+constexpr Seconds between_probes{1};
+constexpr Milliseconds before_another_try{2};
+constexpr std::size_t places_a_command = 1'000;
+constexpr std::size_t most_missed = 10'000;
+
+StoreError closed() { return {StoreFault::closed, "The store is closing."}; }
+
+// Redis has not begun with what it answers so.
+bool is_refused_for_now(const Reply& reply) {
+  if (reply.kind != Reply::Kind::error) return false;
+  return std::ranges::any_of(
+      std::initializer_list<std::string_view>{"LOADING", "MASTERDOWN", "READONLY", "NOSCRIPT"},
+      [&](std::string_view word) { return reply.text.starts_with(word); });
+}
+
+StoreError error_of(const Reply& reply) {
+  for (const char* word : {"MOVED", "ASK", "CLUSTERDOWN", "CROSSSLOT"}) {
+    if (reply.text.starts_with(word)) {
+      return {StoreFault::unavailable,
+              "STATE_URL names a Redis Cluster, which is not supported; name a single node or "
+              "Sentinels."};
+    }
+  }
+  return {StoreFault::unavailable,
+          fmt::format("Redis refuses a command: {}.", reply.text.substr(0, 200))};
+}
+
+RunId id_in(std::string_view text) { return RunId::parse(text).value_or(RunId()); }
+
+}  // namespace
+
+Worker::Worker(RedisStore::Options options, std::shared_ptr<const TlsContext> tls)
+    : options_(std::move(options)), link_(options_.address, std::move(tls)) {}
+
+void Worker::start() {
+  {
+    Guard guard(mutex_);
+    probe_at_ = beat_at_ = Steady::now();
+    if (open_link(guard, Steady::now() + options_.connect_bound)) {
+      beat(guard);
+    } else {
+      is_down_ = true;
+      probe_at_ = Steady::now() + between_probes;
+    }
+  }
+  thread_ = std::thread([this] { run(); });
+}
+
+void Worker::end() {
+  {
+    const std::lock_guard guard(mutex_);
+    closing_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void Worker::add(Call call, TimePoint deadline, Callback done) {
+  StoreError refused;
+  {
+    const std::lock_guard guard(mutex_);
+    const TimePoint now = Steady::now();
+    if (!closing_ && deadline > now && !is_down_ &&
+        queue_.size() + running_ < options_.max_waiting) {
+      queue_.push_back(
+          {std::move(call), std::min(deadline, now + options_.address.bound), std::move(done)});
+      if (queue_.size() == 1) changed_.notify_one();
+      return;
+    }
+    if (closing_) {
+      refused = closed();
+    } else if (deadline <= now) {
+      refused = too_late();
+    } else if (is_down_) {
+      refused = down();
+    } else {
+      refused = {StoreFault::overloaded,
+                 fmt::format("{} operations wait for Redis already.", queue_.size() + running_)};
+    }
+  }
+  done(std::move(refused));
+}
+
+StoreError Worker::down() const {
+  return {StoreFault::unavailable, trouble_.empty() ? "Redis cannot be used now." : trouble_};
+}
+
+std::string Worker::formatted(const Call& call) const {
+  if (!call.script) return command_of(call.words);
+  std::vector<std::string> words{"EVALSHA", link_.name_of(*call.script), "0"};
+  std::ranges::copy(call.words, std::back_inserter(words));
+  return command_of(words);
+}
+
+void Worker::run() {
+  Guard guard(mutex_);
+  while (!closing_) {
+    const TimePoint now = Steady::now();
+    if (is_down_) {
+      if (now >= probe_at_) {
+        probe(guard);
+      } else {
+        changed_.wait_until(guard, probe_at_, [this] { return closing_; });
+      }
+    } else if (now >= beat_at_) {
+      beat(guard);
+    } else if (!queue_.empty()) {
+      serve(guard);
+    } else {
+      changed_.wait_until(guard, beat_at_, [this] { return closing_ || !queue_.empty(); });
+    }
+  }
+  const TimePoint end = Steady::now() + 2 * options_.address.bound;
+  while (!queue_.empty() && !is_down_ && Steady::now() < end) serve(guard);
+  fail_all(guard, closed());
+  say_goodbye(guard);
+}
+
+Worker::Batch Worker::take_batch(Guard& guard) {
+  Batch batch, late;
+  const TimePoint now = Steady::now();
+  while (!queue_.empty() && batch.size() < most_at_once) {
+    (queue_.front().deadline > now ? batch : late).push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  running_ = batch.size();
+  if (late.empty()) return batch;
+  guard.unlock();
+  for (const Operation& operation : late) operation.done(too_late());
+  guard.lock();
+  return batch;
+}
+
+void Worker::serve(Guard& guard) {
+  Batch batch = take_batch(guard);
+  if (batch.empty()) return;
+  if (!link_.is_open() || link_.is_stale()) {
+    if (!open_link(guard, Steady::now() + options_.address.bound)) {
+      // Nothing was sent: it is tried again for as long as it may take.
+      running_ = 0;
+      std::move(batch.rbegin(), batch.rend(), std::front_inserter(queue_));
+      if (is_down_) return fail_all(guard, down());
+      changed_.wait_for(guard, before_another_try, [this] { return closing_; });
+      return;
+    }
+  }
+  send(guard, batch);
+}
+
+bool Worker::open_link(Guard& guard, TimePoint deadline) {
+  guard.unlock();
+  const Result<Done, LinkError> opened = link_.open(deadline);
+  guard.lock();
+  traffic_ = link_.traffic();
+  if (!opened) {
+    failed(guard, opened.error().message);
+    return false;
+  }
+  // Places may be lost, and the others be heard of only later.
+  takes_places_again_ = true;
+  heard_since_ = beat_at_ = Steady::now();
+  return true;
+}
+
+// It no longer waits when its callback hears of it.
+void Worker::finish(const Operation& operation, Result<Reply, StoreError> result) {
+  --running_;
+  operation.done(std::move(result));
+}
+
+void Worker::send(Guard& guard, Batch& batch) {
+  std::vector<Reply> answers;
+  std::size_t count = 0;
+  guard.unlock();
+  std::string bytes;
+  while (count < batch.size() && bytes.size() < most_bytes_at_once)
+    bytes += formatted(batch[count++].call);
+  const Result<Done, LinkError> said =
+      link_.exchange(bytes, count, Steady::now() + options_.address.bound, answers);
+  std::string refused;
+  Batch again;
+  for (std::size_t i = 0; i < count; ++i) {
+    Operation& operation = batch[i];
+    if (i >= answers.size()) {
+      finish(operation,
+             StoreError{said.error().timed_out ? StoreFault::timed_out : StoreFault::unavailable,
+                        said.error().message, true});
+    } else if (is_refused_for_now(answers[i])) {
+      refused = answers[i].text;
+      again.push_back(std::move(operation));
+    } else if (answers[i].kind == Reply::Kind::error) {
+      finish(operation, error_of(answers[i]));
+    } else {
+      finish(operation, std::move(answers[i]));
+    }
+  }
+  if (!refused.empty()) link_.close();
+  std::move(batch.begin() + static_cast<std::ptrdiff_t>(count), batch.end(),
+            std::back_inserter(again));
+  guard.lock();
+  running_ = 0;
+  traffic_ = link_.traffic();
+  std::move(again.rbegin(), again.rend(), std::front_inserter(queue_));
+  if (!said) return failed(guard, said.error().message);
+  if (refused.empty()) return worked(guard);
+  failed(guard, fmt::format("Redis says: {}.", refused.substr(0, 200)));
+  changed_.wait_for(guard, before_another_try, [this] { return closing_; });
+}
+
+void Worker::beat(Guard& guard) {
+  beat_at_ = Steady::now() + options_.beat;
+  const bool again = std::exchange(takes_places_again_, false);
+  const std::vector<std::pair<std::string, std::string>> places(places_.begin(), places_.end());
+  guard.unlock();
+  std::string bytes;
+  std::size_t count = 0, at = 0;
+  do {
+    Call call{
+        Script::beat,
+        {options_.self.to_string(), std::to_string(options_.lease.count()), again ? "1" : ""}};
+    for (std::size_t i = 0; i < places_a_command && at < places.size(); ++i, ++at) {
+      call.words.push_back(places[at].second);
+      call.words.push_back(places[at].first);
+    }
+    bytes += formatted(call);
+    ++count;
+  } while (at < places.size());
+  std::vector<Reply> answers;
+  Result<Done, LinkError> said = LinkError{"Redis is not connected."};
+  if (link_.is_open() && !link_.is_stale())
+    said = link_.exchange(bytes, count, Steady::now() + options_.address.bound, answers);
+  guard.lock();
+  traffic_ = link_.traffic();
+  if (!said || answers.back().kind != Reply::Kind::list) {
+    takes_places_again_ = true;
+    // What broke may be open again a moment later.
+    beat_at_ = Steady::now() + before_another_try;
+    const std::string why = said ? answers.back().text : said.error().message;
+    failed(guard, why);
+    if (!is_down_ && !link_.is_open())
+      static_cast<void>(open_link(guard, Steady::now() + options_.address.bound));
+    return;
+  }
+  const std::set<RunId> before = std::exchange(members_, {});
+  for (const Reply& member : answers.back().items) members_.insert(id_in(member.text));
+  if (!std::ranges::includes(members_, before)) ++departures_;
+  ++beats_;
+  worked(guard);
+}
+
+void Worker::probe(Guard& guard) {
+  probe_at_ = Steady::now() + between_probes;
+  if (!open_link(guard, Steady::now() + options_.connect_bound)) return;
+  beat(guard);
+  if (is_down_) return;
+  guard.unlock();
+  if (options_.on_return) options_.on_return();
+  guard.lock();
+}
+
+void Worker::worked(Guard& guard) {
+  failures_ = 0;
+  if (!is_down_ && trouble_.empty()) return;
+  is_down_ = false;
+  trouble_.clear();
+  guard.unlock();
+  if (options_.log) options_.log(LogLevel::info, "Redis is used again.");
+  guard.lock();
+}
+
+void Worker::failed(Guard& guard, const std::string& why) {
+  ++failures_;
+  const bool is_news = trouble_.empty();
+  if (failures_ >= failures_to_open || is_news) trouble_ = why;
+  if (failures_ >= failures_to_open && !is_down_) {
+    is_down_ = true;
+    probe_at_ = Steady::now() + between_probes;
+    fail_all(guard, down());
+  }
+  guard.unlock();
+  if (is_news && options_.log) options_.log(LogLevel::error, why);
+  guard.lock();
+}
+
+void Worker::fail_all(Guard& guard, const StoreError& error) {
+  const Batch all = std::exchange(queue_, {});
+  guard.unlock();
+  for (const Operation& operation : all) operation.done(error);
+  guard.lock();
+}
+
+// Others need not wait until this process is gone.
+void Worker::say_goodbye(Guard& guard) {
+  if (is_down_ || !link_.is_open()) return;
+  std::string bytes = command_of({"ZREM", "falproxy:members", options_.self.to_string()});
+  std::size_t count = 1;
+  for (const auto& [ticket, account] : places_) {
+    bytes += command_of({"ZREM", "falproxy:places:" + account, ticket});
+    ++count;
+  }
+  guard.unlock();
+  std::vector<Reply> answers;
+  static_cast<void>(link_.exchange(bytes, count, Steady::now() + options_.address.bound, answers));
+  link_.close();
+  guard.lock();
+}
+
+StoreStatus Worker::status() const {
+  const std::lock_guard guard(mutex_);
+  StoreStatus status{.name = "redis",
+                     .open = static_cast<std::uint64_t>(std::max<std::int64_t>(open_, 0)),
+                     .waiting = queue_.size() + running_,
+                     .written = written_,
+                     .commits = traffic_.trips};
+  if (records_ >= 0) status.records = static_cast<std::uint64_t>(records_);
+  if (is_down_) status.degraded = down().message;
+  return status;
+}
+
+RedisStore::Traffic Worker::traffic() const {
+  const std::lock_guard guard(mutex_);
+  return traffic_;
+}
+
+void Worker::note_records(std::int64_t records, std::int64_t open, std::uint64_t written) {
+  const std::lock_guard guard(mutex_);
+  records_ = records;
+  open_ = open;
+  written_ += written;
+}
+
+bool Worker::is_gone(const RunId& process) const {
+  if (process == RunId() || process == options_.self) return false;
+  const std::lock_guard guard(mutex_);
+  if (members_.contains(process)) {
+    missed_.erase(process);
+    return false;
+  }
+  // After an outage the others come back one by one.
+  if (is_down_ || beats_ == 0 || Steady::now() < heard_since_ + options_.lease) return false;
+  // It may have begun since the last beat.
+  if (missed_.size() >= most_missed) missed_.clear();
+  return beats_ > missed_.try_emplace(process, beats_).first->second;
+}
+
+std::size_t Worker::count() const {
+  const std::lock_guard guard(mutex_);
+  return std::max<std::size_t>(members_.size(), 1);
+}
+
+std::uint64_t Worker::departures() const {
+  const std::lock_guard guard(mutex_);
+  return departures_;
+}
+
+void Worker::keep_place(const std::string& account, const std::string& ticket) {
+  const std::lock_guard guard(mutex_);
+  places_.insert_or_assign(ticket, account);
+}
+
+bool Worker::drop_place(const std::string& ticket) {
+  const std::lock_guard guard(mutex_);
+  return places_.erase(ticket) > 0;
+}
+
+}  // namespace falproxy::inline v0::redis

@@ -1,0 +1,108 @@
+// worker.hpp: the thread that talks with Redis: what waits goes at once, each call has a bound, and
+// after failures nobody waits at all.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "falproxy/redis_store.hpp"
+#include "link.hpp"
+
+namespace falproxy::inline v0::redis {
+
+/// A command, or a script with its arguments.
+struct Call {
+  std::optional<Script> script = {};
+  std::vector<std::string> words = {};
+};
+
+/// Thread-safe.
+class Worker {
+ public:
+  using Callback = std::function<void(Result<Reply, StoreError>)>;
+
+  Worker(RedisStore::Options options, std::shared_ptr<const TlsContext> tls);
+  /// Tries once, for at most RedisStore::Options::connect_bound, and begins.
+  void start();
+  /// No call comes any more.
+  void end();
+
+  /// `done` is called once, with an answer that is no error, or with why there is none.
+  void add(Call call, TimePoint deadline, Callback done);
+
+  [[nodiscard]] StoreStatus status() const;
+  [[nodiscard]] RedisStore::Traffic traffic() const;
+  /// For status(): what Redis said of records.
+  void note_records(std::int64_t records, std::int64_t open, std::uint64_t written);
+
+  [[nodiscard]] const RunId& self() const noexcept { return options_.self; }
+  [[nodiscard]] const RedisStore::Options& options() const noexcept { return options_; }
+  [[nodiscard]] bool is_gone(const RunId& process) const;
+  [[nodiscard]] std::size_t count() const;
+  [[nodiscard]] std::uint64_t departures() const;
+  /// A place that is kept alive from now on.
+  void keep_place(const std::string& account, const std::string& ticket);
+  /// No longer; false: it was not.
+  bool drop_place(const std::string& ticket);
+
+ private:
+  struct Operation {
+    Call call;
+    TimePoint deadline;
+    Callback done;
+  };
+  using Guard = std::unique_lock<std::mutex>;
+  using Batch = std::deque<Operation>;
+
+  void run();
+  void serve(Guard& guard);
+  [[nodiscard]] Batch take_batch(Guard& guard);
+  [[nodiscard]] bool open_link(Guard& guard, TimePoint deadline);
+  void send(Guard& guard, Batch& batch);
+  void finish(const Operation& operation, Result<Reply, StoreError> result);
+  void beat(Guard& guard);
+  void probe(Guard& guard);
+  void say_goodbye(Guard& guard);
+  void failed(Guard& guard, const std::string& why);
+  void worked(Guard& guard);
+  void fail_all(Guard& guard, const StoreError& error);
+  [[nodiscard]] StoreError down() const;
+  [[nodiscard]] std::string formatted(const Call& call) const;
+
+  const RedisStore::Options options_;
+  Link link_;  // the thread's, and start()'s before
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  Batch queue_;
+  std::atomic<std::size_t> running_ = 0;  // that are no longer in the queue, and not done
+  bool closing_ = false;
+  int failures_ = 0;  // in a row
+  bool is_down_ = false;
+  TimePoint probe_at_, beat_at_;
+  bool takes_places_again_ = true;  // the next beat
+  std::string trouble_;
+  RedisStore::Traffic traffic_;
+  std::int64_t records_ = -1, open_ = 0;
+  std::uint64_t written_ = 0;
+  std::map<std::string, std::string> places_;  // ticket to account
+  std::set<RunId> members_;
+  std::uint64_t departures_ = 0;
+  TimePoint heard_since_;                          // without a pause
+  std::uint64_t beats_ = 0;                        // that were answered
+  mutable std::map<RunId, std::uint64_t> missed_;  // not among the members, since which beat
+  std::thread thread_;
+};
+
+}  // namespace falproxy::inline v0::redis

@@ -1,0 +1,260 @@
+// Several falproxies, each a process, over one fal and one Redis.
+#include <doctest/doctest.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "app/folder.hpp"
+#include "app/program.hpp"
+#include "app/raw_client.hpp"
+#include "app/served.hpp"
+#include "support/redis_server.hpp"
+
+namespace falproxy::app {
+namespace {
+
+using falsim::FalsimStats;
+using tests::RedisServer;
+using namespace test;
+
+const std::string generations = "/v1/images/generations";
+
+struct Cluster {
+  // The bound is one for a machine that has much else to do, unless a test is about it.
+  explicit Cluster(std::size_t count, const falsim::FalsimOptions& options = Served::quick(),
+                   const Environment& more = {}, const std::string& bound = "?bound_ms=5000")
+      : sim(std::move(falsim::Falsim::start(options)).value()) {
+    for (std::size_t i = 0; i < count; ++i) {
+      folders.push_back(std::make_unique<testing::Folder>());
+      Environment all = {{"STATE_URL", redis.address() + bound},
+                         {"STATE_DIR", folders.back()->path().string()}};
+      for (const auto& [name, value] : more) all[name] = value;
+      replicas.push_back(std::make_unique<Program>(sim, all));
+    }
+  }
+  [[nodiscard]] Received ask(std::size_t replica, const std::string& fields,
+                             const std::string& body = lighthouse) const {
+    RawClient client(replicas[replica]->port());
+    return client.exchange(post(generations, body, fields));
+  }
+  [[nodiscard]] Received ready(std::size_t replica) const {
+    RawClient client(replicas[replica]->port());
+    return client.exchange(get("/ready"));
+  }
+  void kill(std::size_t replica) const {
+    replicas[replica]->signal(SIGKILL);
+    REQUIRE(replicas[replica]->wait(Seconds(20)) == 128 + SIGKILL);
+  }
+
+  RedisServer redis;
+  falsim::Falsim sim;
+  std::vector<std::unique_ptr<testing::Folder>> folders;
+  std::vector<std::unique_ptr<Program>> replicas;
+};
+
+std::string with_key(const std::string& key) {
+  return key_field() + "Idempotency-Key: " + key + "\r\n";
+}
+
+template <class Test>
+bool in_the_end(Test&& test) {
+  for (int tries = 0; tries < 3'000; ++tries) {
+    if (test()) return true;
+    std::this_thread::sleep_for(Milliseconds(20));
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("three replicas have one limit of jobs, and each request its turn") {
+  if (!RedisServer::is_there()) return;
+  const Cluster world(3, {.job_time = Milliseconds(20)}, {{"MAX_JOBS_PER_ACCOUNT", "4"}});
+  constexpr int jobs = 500;
+  std::atomic<int> next = 0, answered = 0;
+  std::vector<std::jthread> threads;
+  for (std::size_t t = 0; t < 24; ++t) {
+    threads.emplace_back([&, t] {
+      while (next++ < jobs) answered += world.ask(t % 3, key_field()).status == 200 ? 1 : 0;
+    });
+  }
+  threads.clear();
+  CHECK(answered == jobs);
+  const FalsimStats stats = world.sim.stats();
+  CHECK(stats.submits == jobs);
+  CHECK(stats.most_in_progress <= 4);
+  CHECK(stats.most_in_progress >= 2);
+}
+
+TEST_CASE("a repeat that lands at another replica finds the job, at each point, and one submit") {
+  if (!RedisServer::is_there()) return;
+  struct Point {
+    const char* name;
+    falsim::FalsimOptions options;
+    std::function<bool(const FalsimStats&)> reached;
+    bool kills;
+  };
+  const auto waits = [](const FalsimStats& s) { return s.in_queue == 1; };
+  const auto runs = [](const FalsimStats& s) { return s.in_progress == 1; };
+  const auto is_done = [](const FalsimStats& s) { return s.results_fetched == 1; };
+  for (const Point& point : {
+           Point{"it waits at fal", {.queue_time = Milliseconds(2'000)}, waits, false},
+           Point{"it waits at fal, and its replica is killed",
+                 {.queue_time = Milliseconds(2'000)},
+                 waits,
+                 true},
+           Point{"it runs", {.job_time = Milliseconds(2'000)}, runs, false},
+           Point{
+               "it runs, and its replica is killed", {.job_time = Milliseconds(2'000)}, runs, true},
+           Point{"it is done", Served::quick(), is_done, false},
+           Point{"it is done, and its replica is killed", Served::quick(), is_done, true},
+       }) {
+    CAPTURE(point.name);
+    const Cluster world(2, point.options);
+    RawClient first(world.replicas[0]->port());
+    first.send(post(generations, lighthouse, with_key("k-1")));
+    REQUIRE(world.sim.wait_for(point.reached));
+    if (point.kills) {
+      // What is about to be noted.
+      std::this_thread::sleep_for(Milliseconds(300));
+      world.kill(0);
+    }
+    const Received again = world.ask(1, with_key("k-1"));
+    CHECK(again.status == 200);
+    CHECK(again.header("idempotent-replayed") == "true");
+    if (!point.kills) {
+      const Received once = first.receive();
+      CHECK(once.status == 200);
+      CHECK(text_at(once.body, "data.0.url") == text_at(again.body, "data.0.url"));
+    }
+    CHECK(world.sim.stats().submits == 1);
+    CHECK(world.ask(1, with_key("k-1"), R"({"model":"flux","prompt":"another"})").status == 409);
+  }
+}
+
+TEST_CASE("of equal requests that come to all replicas at once one is submitted") {
+  if (!RedisServer::is_there()) return;
+  const Cluster world(3, {.job_time = Milliseconds(50)});
+  constexpr int keys = 20;
+  std::atomic<int> answered = 0;
+  for (int key = 0; key < keys; ++key) {
+    std::vector<std::jthread> threads;
+    for (std::size_t replica = 0; replica < 3; ++replica) {
+      threads.emplace_back([&, replica] {
+        answered += world.ask(replica, with_key("k-" + std::to_string(key))).status == 200 ? 1 : 0;
+      });
+    }
+  }
+  CHECK(answered == 3 * keys);
+  CHECK(world.sim.stats().submits == keys);
+}
+
+TEST_CASE("what is begun without waiting is one job for all replicas, and found at each") {
+  if (!RedisServer::is_there()) return;
+  const Cluster world(2, {.job_time = Milliseconds(300)});
+  const std::string fields = with_key("k-1") + "Prefer: respond-async\r\n";
+  const Received first = world.ask(0, fields), second = world.ask(1, fields);
+  CHECK(first.status == 202);
+  CHECK(second.status == 202);
+  const std::string id = text_at(first.body, "id");
+  CHECK(id == text_at(second.body, "id"));
+  CHECK(in_the_end([&] {
+    RawClient client(world.replicas[1]->port());
+    const Received got = client.exchange(get("/v1/falproxy/jobs/" + id, key_field()));
+    return text_at(got.body, "status") == "completed";
+  }));
+  CHECK(world.sim.stats().submits == 1);
+}
+
+TEST_CASE("no request fails for a Redis that is slow, stopped or started again") {
+  if (!RedisServer::is_there()) return;
+  Cluster world(2, {.job_time = Milliseconds(10)}, {{"MAX_JOBS_PER_ACCOUNT", "8"}}, "");
+  std::atomic<bool> ends = false;
+  std::atomic<int> asked = 0, failed = 0;
+  std::vector<std::jthread> threads;
+  for (std::size_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; !ends; ++i) {
+        const std::string key = std::to_string(t) + "-" + std::to_string(i);
+        failed += world.ask(t % 2, i % 2 == 0 ? key_field() : with_key(key)).status == 200 ? 0 : 1;
+        ++asked;
+      }
+    });
+  }
+  const auto some_more = [&](int more) {
+    const int before = asked;
+    REQUIRE(in_the_end([&] { return asked >= before + more; }));
+  };
+  const auto is_degraded = [&] {
+    const Received got = world.ready(0);
+    CHECK(got.status == 200);
+    return got.body.find("STATE_URL") != std::string::npos;
+  };
+  some_more(40);
+  world.redis.pause();
+  some_more(40);
+  CHECK(in_the_end(is_degraded));
+  CHECK(world.ask(0, with_key("in the outage")).status == 200);
+  world.redis.go_on();
+  some_more(40);
+  CHECK(in_the_end([&] { return !is_degraded(); }));
+  world.redis.stop();
+  some_more(40);
+  CHECK(in_the_end(is_degraded));
+  world.redis.start();
+  CHECK(in_the_end([&] { return !is_degraded(); }));
+  some_more(40);
+  ends = true;
+  threads.clear();
+  CHECK(failed == 0);
+}
+
+TEST_CASE("what was noted while Redis was away is shared once it is back") {
+  if (!RedisServer::is_there()) return;
+  const Cluster world(2, Served::quick());
+  world.redis.pause();
+  CHECK(world.ask(0, with_key("k-1")).status == 200);
+  world.redis.go_on();
+  CHECK(in_the_end([&] {
+    const Received got = world.ask(1, with_key("k-1"));
+    return got.status == 200 && got.header("idempotent-replayed") == "true";
+  }));
+  CHECK(world.sim.stats().submits <= 2);
+}
+
+TEST_CASE("what a replica leaves is followed by another, and what is uncertain stays so") {
+  if (!RedisServer::is_there()) return;
+  const Cluster world(2, {.job_time = Milliseconds(3'000)});
+  RawClient followed(world.replicas[0]->port());
+  followed.send(post(generations, lighthouse, with_key("k-1")));
+  REQUIRE(world.sim.wait_for([](const FalsimStats& s) { return s.in_progress == 1; }));
+  world.sim.add_fault(
+      {.name = "hangs", .step = falsim::Step::submit, .delay = Milliseconds(10'000'000)});
+  RawClient uncertain(world.replicas[0]->port());
+  uncertain.send(post(generations, R"({"model":"flux","prompt":"never"})", with_key("k-2")));
+  REQUIRE(world.sim.wait_for([](const FalsimStats& s) { return s.faults.contains("hangs"); }));
+  std::this_thread::sleep_for(Milliseconds(300));
+  world.kill(0);
+  world.sim.clear_faults();
+
+  Received got;
+  CHECK(in_the_end([&] {
+    got = world.ask(1, with_key("k-2"), R"({"model":"flux","prompt":"never"})");
+    return got.status == 409;
+  }));
+  CHECK(text_at(got.body, "error.code") == "job_uncertain");
+  const std::string line = world.replicas[1]->log_until("runs of an earlier process were found");
+  CHECK(line.find("2 runs of an earlier process were found: 1 have brought something") !=
+        std::string::npos);
+  CHECK(world.ask(1, with_key("k-1")).status == 200);
+  CHECK(world.sim.stats().submits == 1);
+}
+
+}  // namespace falproxy::app

@@ -1,0 +1,185 @@
+// What several processes have in common.
+#include "shared.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/spending_laws.hpp"
+
+using namespace falproxy;
+using tests::Answer;
+using tests::RedisServer;
+
+namespace {
+
+RunRecord keyed(unsigned number) {
+  RunRecord record = tests::run(number);
+  record.key_hash = tests::digest_of(900);
+  return record;
+}
+
+std::optional<RunId> claim(StateStore& store, const RunRecord& record,
+                           std::vector<RunId> known = {}) {
+  const Answer<std::optional<RunId>> answer;
+  store.claim(record, std::move(known), no_deadline, answer.callback());
+  const auto claimed = answer.wait();
+  REQUIRE(claimed.has_value());
+  return *claimed;
+}
+
+bool take(Peers& peers, const std::string& ticket, int limit) {
+  const Answer<bool> answer;
+  peers.take_place("account", ticket, limit, no_deadline, answer.callback());
+  const auto taken = answer.wait();
+  REQUIRE(taken.has_value());
+  return *taken;
+}
+
+template <class Test>
+bool comes_true(Test&& test) {
+  for (int tries = 0; tries < 2'000; ++tries) {
+    if (test()) return true;
+    std::this_thread::sleep_for(Milliseconds(10));
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("of two that claim a key one is told of the other") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  const auto one = tests::opened(tests::options_for(server, 1));
+  const auto two = tests::opened(tests::options_for(server, 2));
+  CHECK(claim(*one, keyed(1)) == std::nullopt);
+  CHECK(claim(*two, keyed(2)) == tests::run_id(1));
+  CHECK(tests::numbers(tests::find(*two, RunQuery::of_key("alice", tests::digest_of(900)))) == "1");
+  CHECK(claim(*two, keyed(2), {tests::run_id(1)}) == std::nullopt);
+
+  RunRecord bob = keyed(3);
+  bob.owner = "bob";
+  CHECK(claim(*two, bob) == std::nullopt);
+}
+
+TEST_CASE("what fal has had holds its key, and what it never had does not") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  const auto store = tests::opened(tests::options_for(server));
+  RunRecord refused = keyed(1);
+  REQUIRE(claim(*store, refused) == std::nullopt);
+  refused.fence = 2;
+  refused.state = refused.jobs.front().state = RunState::failed;
+  REQUIRE(tests::write(*store, refused).has_value());
+  CHECK(claim(*store, keyed(2)) == std::nullopt);
+
+  RunRecord made = keyed(2);
+  made.fence = 2;
+  made.state = made.jobs.front().state = RunState::completed;
+  made.jobs.front().request_id = "764cabcf";
+  REQUIRE(tests::write(*store, made).has_value());
+  CHECK(claim(*store, keyed(3)) == tests::run_id(2));
+}
+
+TEST_CASE("a budget is one for all, to the last cent") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  const Day today = 20'000;
+  const SpendingBound bound{"ann", BudgetWindow::day, Usd{100}};
+  std::atomic<int> charged = 0;
+  std::vector<std::thread> threads;
+  for (unsigned process = 1; process <= 3; ++process) {
+    threads.emplace_back([&, process] {
+      const auto store = tests::opened(tests::options_for(server, process));
+      for (int i = 0; i < 20; ++i) {
+        const Answer<Charged> answer;
+        store->charge_within({{"ann", today, Usd{7}}}, {bound}, today, no_deadline,
+                             answer.callback());
+        const auto told = answer.wait();
+        if (told.has_value() && told->done) ++charged;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(charged == 14);
+  const auto store = tests::opened(tests::options_for(server));
+  CHECK(tests::balances(*store, today).front().day == Usd{98});
+
+  // The next day is another window, and the total goes on.
+  Answer<Charged> answer;
+  store->charge_within({{"ann", today + 1, Usd{7}}}, {bound}, today + 1, no_deadline,
+                       answer.callback());
+  CHECK(answer.wait().value() ==
+        Charged{true,
+                {{.owner = "ann",
+                  .day = Usd{7},
+                  .week = Usd{first_day(BudgetWindow::week, today + 1) <= today ? 105 : 7},
+                  .month = Usd{first_day(BudgetWindow::month, today + 1) <= today ? 105 : 7},
+                  .total = Usd{105}}}});
+  const Answer<Charged> more;
+  store->charge_within({{"ann", today + 1, Usd{1}}}, {{"ann", BudgetWindow::total, Usd{105}}},
+                       today + 1, no_deadline, more.callback());
+  CHECK_FALSE(more.wait().value().done);
+}
+
+TEST_CASE("an account has so many places, for all together") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  const auto one = tests::opened(tests::options_for(server, 1));
+  const auto two = tests::opened(tests::options_for(server, 2));
+  CHECK(take(*one, "a", 2));
+  CHECK(take(*two, "b", 2));
+  CHECK_FALSE(take(*one, "c", 2));
+  CHECK_FALSE(take(*two, "d", 2));
+  CHECK(take(*one, "a", 2));  // it has it
+  two->give_back("account", "b");
+  CHECK(comes_true([&] { return take(*one, "c", 2); }));
+  CHECK_FALSE(take(*two, "d", 2));
+}
+
+TEST_CASE("a process that ends gives its places back, and one that dies loses them") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  RedisStore::Options options = tests::options_for(server, 1);
+  options.lease = Milliseconds(400);
+  options.beat = Milliseconds(20);
+  const auto one = tests::opened(options);
+  options.self = tests::run_id(2);
+  auto two = tests::opened(options);
+  REQUIRE(take(*two, "b", 1));
+  CHECK(comes_true([&] { return one->count() == 2; }));
+  CHECK_FALSE(one->is_gone(tests::run_id(2)));
+  two.reset();
+  CHECK(take(*one, "a", 1));
+  CHECK(comes_true([&] { return one->is_gone(tests::run_id(2)); }));
+  CHECK(one->count() == 1);
+  CHECK_FALSE(one->is_gone(tests::run_id(1)));
+  one->give_back("account", "a");
+
+  // Whoever says nothing for long loses what it has.
+  options.beat = Milliseconds(3'600'000);
+  auto silent = tests::opened(options);
+  REQUIRE(take(*silent, "c", 1));
+  CHECK_FALSE(take(*one, "d", 1));
+  CHECK(comes_true([&] { return take(*one, "d", 1); }));
+}
+
+TEST_CASE("places outlast a Redis that forgets") {
+  if (!RedisServer::is_there()) return;
+  RedisServer server;
+  RedisStore::Options options = tests::options_for(server, 1);
+  options.beat = Milliseconds(20);
+  const auto one = tests::opened(options);
+  REQUIRE(take(*one, "a", 1));
+  server.stop();
+  server.start();
+  CHECK(comes_true([&] {
+    const auto two = tests::opened(tests::options_for(server, 2));
+    return !take(*two, "b", 1);
+  }));
+}

@@ -1,0 +1,126 @@
+// redis_server.hpp: a redis-server of a test's own, on a free port.
+#pragma once
+
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace falproxy::tests {
+
+/// Gone, with its folder, when this goes.
+class RedisServer {
+ public:
+  /// False: there is no redis-server here, and the test is left out.
+  [[nodiscard]] static bool is_there() {
+    for (const char* path : {"/usr/bin/redis-server", "/usr/local/bin/redis-server"}) {
+      if (::access(path, X_OK) == 0) return true;
+    }
+    std::cout << "skipped: no redis-server\n";
+    return false;
+  }
+
+  explicit RedisServer(std::vector<std::string> options = {}) : options_(std::move(options)) {
+    char name[] = "/tmp/falproxy-redis-XXXXXX";
+    folder_ = ::mkdtemp(name);
+    port_ = free_port();
+    start();
+  }
+  ~RedisServer() {
+    stop();
+    std::error_code error;
+    std::filesystem::remove_all(folder_, error);
+  }
+  RedisServer(const RedisServer&) = delete;
+  RedisServer& operator=(const RedisServer&) = delete;
+
+  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+  [[nodiscard]] std::string address() const { return "redis://127.0.0.1:" + std::to_string(port_); }
+  [[nodiscard]] std::string socket() const { return (folder_ / "redis.sock").string(); }
+
+  /// On the same port; what it had is gone, unless `options` say otherwise.
+  void start() {
+    pid_ = ::fork();
+    REQUIRE(pid_ >= 0);
+    if (pid_ == 0) {
+      const int null = ::open("/dev/null", O_RDWR);
+      for (const int fd : {0, 1, 2}) ::dup2(null, fd);
+      std::vector<std::string> words{"redis-server",
+                                     "--port",
+                                     std::to_string(port_),
+                                     "--bind",
+                                     "127.0.0.1",
+                                     "--dir",
+                                     folder_,
+                                     "--unixsocket",
+                                     socket(),
+                                     "--save",
+                                     ""};
+      words.insert(words.end(), options_.begin(), options_.end());
+      std::vector<char*> all;
+      for (std::string& word : words) all.push_back(word.data());
+      all.push_back(nullptr);
+      ::execvp(all[0], all.data());
+      ::_exit(127);
+    }
+    for (int tries = 0; tries < 1'000 && !answers(); ++tries)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    REQUIRE(answers());
+  }
+  /// At once, as a power failure would.
+  void stop() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+  }
+  /// It keeps its connections, and answers nothing.
+  void pause() const { ::kill(pid_, SIGSTOP); }
+  void go_on() const { ::kill(pid_, SIGCONT); }
+
+ private:
+  [[nodiscard]] static sockaddr_in loopback(std::uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+  }
+  [[nodiscard]] static std::uint16_t free_port() {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address = loopback(0);
+    socklen_t size = sizeof(address);
+    REQUIRE(::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0);
+    ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+    ::close(fd);
+    return ntohs(address.sin_port);
+  }
+  [[nodiscard]] bool answers() const {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const sockaddr_in address = loopback(port_);
+    const bool is =
+        ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+    ::close(fd);
+    return is;
+  }
+
+  const std::vector<std::string> options_;
+  std::filesystem::path folder_;
+  std::uint16_t port_ = 0;
+  ::pid_t pid_ = 0;
+};
+
+}  // namespace falproxy::tests
