@@ -163,21 +163,18 @@ struct Service::Impl {
         budgets({.clock = clock,
                  .store = *state.spending,
                  .log = log_line(),
-                 .alert = [this](const SpendingAlert& alert) {
-    alerts.add(alert); },
-                 .settled = [this](SettledJob job) {
-    bills.add(std::move(job)); },
+                 .alert = [this](const SpendingAlert& alert) { alerts.add(alert); },
+                 .settled = [this](SettledJob job) { bills.add(std::move(job)); },
                  .is_shared = state.peers != nullptr}),
         bills({.transport = *transport,
                .clock = clock,
                .store = *state.spending,
                .budgets = budgets,
                .log = log_line(),
-               .alert = [this](const SpendingAlert& alert) {
-    alerts.add(alert); },
+               .alert = [this](const SpendingAlert& alert) { alerts.add(alert); },
                .corrected =
                    [this](const Payer& payer, Usd difference) {
-    metrics.add_correction(payer.client, payer.model, difference);
+                     metrics.add_correction(payer.client, payer.model, difference);
                    }}),
         stored_keys(clock, *state.spending),
         prices({.transport = *transport,
@@ -199,9 +196,10 @@ struct Service::Impl {
                 .purse = &budgets,
                 .account_locked =
                     [this](std::string what) {
-    alerts.add({.kind = SpendingAlert::Kind::account_locked, .message = std::move(what)});
+                      alerts.add({.kind = SpendingAlert::Kind::account_locked,
+                                  .message = std::move(what)});
                     },
-                .observer = tracing ? &tracing->runs : nullptr},
+                .observer = tracing ? &tracing->runs : nullptr,
                 .peers = state.peers},
                runner_options_with_debug(settings)),
         keeper(make_keeper()),
@@ -219,8 +217,7 @@ struct Service::Impl {
               .codecs = codecs,
               .executor = pool,
               .background = background,
-              .end_is_untold = [this] {
-  callbacks.wake(); },
+              .end_is_untold = [this] { callbacks.wake(); },
               .metrics = metrics,
               .log = log,
               .memory = memory,
@@ -231,403 +228,402 @@ struct Service::Impl {
               .stored_keys = stored_keys,
               .media = keeper.get(),
               .store = *state.store,
-              .state = [this] {
-  return state.status(); },
-              .gauges = [this] {
-  return gauges(); },
+              .state = [this] { return state.status(); },
+              .gauges = [this] { return gauges(); },
               .tracer = tracing ? &tracing->tracer : nullptr},
              settings) {
-  budgets.set_rows(settings.keys);
-  prices.reload(settings);
-  bills.reload(settings);
-}
-
-LogLine log_line() {
-  return [this](LogLevel level, std::string_view text) { log.line(level, std::string(text)); };
-}
-
-std::function<void(std::string_view)> log_at(LogLevel level) {
-  return [this, level](std::string_view text) { log.line(level, std::string(text)); };
-}
-
-KeyRing::Options shared_key_ring_options(const Settings& from) const {
-  KeyRing::Options made = key_ring_options(from);
-  made.peers = state.peers;
-  return made;
-}
-
-Runner::Options runner_options_with_debug(const Settings& from) {
-  Runner::Options made = runner_options(from);
-  made.plan.converted_sounds = SoundConverter::made();
-  if (from.debug_mode) made.debug = log_at(LogLevel::debug);
-  return made;
-}
-
-std::unique_ptr<DiskStore> open_store(const Environment* environment) {
-  const auto directory =
-      cache_directory(settings.schema_cache_dir, environment ? *environment : Environment());
-  if (!directory) return nullptr;
-  auto opened = DiskStore::create(*directory, codecs, log_at(LogLevel::warning));
-  if (opened) return std::move(opened).value();
-  log.line(LogLevel::warning, opened.error().message);
-  return nullptr;
-}
-
-std::unique_ptr<MediaKeeper> make_keeper() {
-  if (!settings.media_store) return nullptr;
-  files.emplace(file_threads);
-  return std::make_unique<MediaKeeper>(
-      MediaKeeper::Parts{
-          .runner = runner,
-          .clock = clock,
-          .codecs = codecs,
-          .executor = pool,
-          .background = background,
-          .index = state.media,
-          .texts = *state.spending,
-          .log = log_line(),
-          .quota_of =
-              [this](const std::string& owner) {
-                const std::shared_ptr<const Rules> rules = door.rules();
-                const KeyRules* const row = rules->access.rules_of(owner);
-                return row != nullptr ? row->media_quota : std::nullopt;
-              },
-          .forget_at_fal = [this](const std::string& id,
-                                  const std::stop_token& stop) { forget_at_fal(id, stop); },
-          .make_store = [this, place = *settings.media_store] { return make_store(place); }},
-      *settings.media_store);
-}
-
-// On a fiber. Without FAL_ADMIN_KEY fal keeps what it has.
-void forget_at_fal(const std::string& id, const std::stop_token& stop) {
-  const std::shared_ptr<const Rules> rules = door.rules();
-  const Settings& now = rules->settings;
-  if (now.fal_admin_key.empty() || !asks_for_prices(now)) return;
-  const HttpRequest request = fal::forget_request(fal_addresses(now), id, now.fal_admin_key);
-  std::string fault;
-  for (int attempt = 0; attempt < forget_attempts; ++attempt) {
-    if (attempt > 0 && !clock.sleep_until(clock.now() + forget_pause, stop)) break;
-    const auto got = fetch(*transport, request, clock.now() + longest_forget, stop, 64u << 10);
-    // 404: fal has nothing of it.
-    if (got && (got->head.status < 300 || got->head.status == 404)) return;
-    fault = got ? fmt::format("it answers {}", got->head.status) : got.error().message;
-    if (got && got->head.status < 500 && got->head.status != 429) break;
+    budgets.set_rows(settings.keys);
+    prices.reload(settings);
+    bills.reload(settings);
   }
-  log.line(LogLevel::warning,
-           fmt::format("fal has not deleted the files of the request {}: {}", id, fault));
-}
 
-Result<std::shared_ptr<MediaStore>> make_store(const MediaPlace& place) {
-  if (!place.is_folder()) {
-    auto bucket = S3Store::create(place, aws, *transport, clock);
-    if (!bucket) return std::move(bucket).error();
-    return std::shared_ptr<MediaStore>(*std::move(bucket));
+  LogLine log_line() {
+    return [this](LogLevel level, std::string_view text) { log.line(level, std::string(text)); };
   }
-  std::optional<Result<std::unique_ptr<FolderStore>>> folder;
-  files->run_blocking([&] { folder.emplace(FolderStore::create(place.folder, *files)); });
-  if (!*folder) return std::move(*folder).error();
-  return std::shared_ptr<MediaStore>(**std::move(folder));
-}
 
-static const media::MaskConverter* masks() {
-#ifdef FALPROXY_WITH_PNG
-  static const PngMasks png;
-  return &png;
-#else
-  return nullptr;
-#endif
-}
+  std::function<void(std::string_view)> log_at(LogLevel level) {
+    return [this, level](std::string_view text) { log.line(level, std::string(text)); };
+  }
 
-Gauges gauges() const {
-  Gauges gauges;
-  const serving::Server::Counters connections = server->counters();
-  gauges.connections_open = connections.open;
-  gauges.connections_busy = connections.busy;
-  gauges.connections_accepted = connections.accepted;
-  gauges.connections_not_accepted = connections.not_accepted;
-  for (const auto& reactor : reactors) gauges.fibers += reactor->fibers();
-  gauges.pool_waiting = pool.waiting();
-  const HttpTransport::Counters to_fal = upstream->counters();
-  gauges.upstream_connections = to_fal.connections_opened;
-  gauges.upstream_requests = to_fal.requests;
-  gauges.upstream_idle = to_fal.idle;
-  gauges.log_lines_dropped = log.dropped();
-  gauges.runs = runner.counters();
-  gauges.accounts = keys.status(clock.now());
-  gauges.documents = catalog.status();
-  gauges.state = state.status();
-  if (keeper != nullptr) gauges.media = keeper->status();
-  gauges.balance = bills.balance();
-  if (tracing != nullptr) gauges.traces = tracing->tracer.status();
-  return gauges;
-}
+  KeyRing::Options shared_key_ring_options(const Settings& from) const {
+    KeyRing::Options made = key_ring_options(from);
+    made.peers = state.peers;
+    return made;
+  }
 
-// On a fiber. What is thrown, memory being short, must not end the process.
-void keep_documents_fresh(const std::stop_token& stop) {
-  std::size_t told = 0;
-  for (bool first = true; !stop.stop_requested(); first = false) {
-    try {
-      if (first) pool.run_blocking([this] { upstream->read_certificates(); });
-      forget_expired();
-      const TimePoint due = catalog.refresh_due(clock.now(), stop);
-      tell_usable(told);
-      give_memory_back();
-      clock.sleep_until(std::min(due, clock.now() + longest_pause), stop);
-    } catch (...) {
-      log.line(LogLevel::error, "internal: the documents could not be looked after; trying again");
-      clock.sleep_until(clock.now() + fault_pause, stop);
+  Runner::Options runner_options_with_debug(const Settings& from) {
+    Runner::Options made = runner_options(from);
+    made.plan.converted_sounds = SoundConverter::made();
+    if (from.debug_mode) made.debug = log_at(LogLevel::debug);
+    return made;
+  }
+
+  std::unique_ptr<DiskStore> open_store(const Environment* environment) {
+    const auto directory =
+        cache_directory(settings.schema_cache_dir, environment ? *environment : Environment());
+    if (!directory) return nullptr;
+    auto opened = DiskStore::create(*directory, codecs, log_at(LogLevel::warning));
+    if (opened) return std::move(opened).value();
+    log.line(LogLevel::warning, opened.error().message);
+    return nullptr;
+  }
+
+  std::unique_ptr<MediaKeeper> make_keeper() {
+    if (!settings.media_store) return nullptr;
+    files.emplace(file_threads);
+    return std::make_unique<MediaKeeper>(
+        MediaKeeper::Parts{
+            .runner = runner,
+            .clock = clock,
+            .codecs = codecs,
+            .executor = pool,
+            .background = background,
+            .index = state.media,
+            .texts = *state.spending,
+            .log = log_line(),
+            .quota_of =
+                [this](const std::string& owner) {
+                  const std::shared_ptr<const Rules> rules = door.rules();
+                  const KeyRules* const row = rules->access.rules_of(owner);
+                  return row != nullptr ? row->media_quota : std::nullopt;
+                },
+            .forget_at_fal = [this](const std::string& id,
+                                    const std::stop_token& stop) { forget_at_fal(id, stop); },
+            .make_store = [this, place = *settings.media_store] { return make_store(place); }},
+        *settings.media_store);
+  }
+
+  // On a fiber. Without FAL_ADMIN_KEY fal keeps what it has.
+  void forget_at_fal(const std::string& id, const std::stop_token& stop) {
+    const std::shared_ptr<const Rules> rules = door.rules();
+    const Settings& now = rules->settings;
+    if (now.fal_admin_key.empty() || !asks_for_prices(now)) return;
+    const HttpRequest request = fal::forget_request(fal_addresses(now), id, now.fal_admin_key);
+    std::string fault;
+    for (int attempt = 0; attempt < forget_attempts; ++attempt) {
+      if (attempt > 0 && !clock.sleep_until(clock.now() + forget_pause, stop)) break;
+      const auto got = fetch(*transport, request, clock.now() + longest_forget, stop, 64u << 10);
+      // 404: fal has nothing of it.
+      if (got && (got->head.status < 300 || got->head.status == 404)) return;
+      fault = got ? fmt::format("it answers {}", got->head.status) : got.error().message;
+      if (got && got->head.status < 500 && got->head.status != 429) break;
     }
-  }
-}
-
-// On a fiber. What was spent, and what fal takes.
-void keep_accounts(const std::stop_token& stop) {
-  serving::safely([&] {
-    while (!stored_keys.load()) {
-      if (!clock.sleep_until(clock.now() + fault_pause, stop)) return;
-    }
-    door.keys_changed();
-    bool lost = state.is_lost();
-    bool is_told = false;
-    for (auto known = budgets.load(lost); !known; known = budgets.load(lost)) {
-      if (!std::exchange(is_told, true)) {
-        log.line(LogLevel::error,
-                 "what was spent cannot be looked up, trying again: " + known.error().message);
-      }
-      if (!clock.sleep_until(clock.now() + fault_pause, stop)) return;
-    }
-    prices.restore();
-    bills.restore();
-  });
-  TimePoint prices_due = clock.now();
-  while (!stop.stop_requested()) {
-    if (clock.now() >= prices_due) {
-      Seconds pause = PriceKeeper::pause_after_fault;
-      serving::safely([&] { pause = prices.refresh(catalog.models(), stop); });
-      prices_due = clock.now() + pause;
-    } else {
-      serving::safely([&] { hear_of_others(); });
-    }
-    serving::safely([&] { bills.look(stop); });
-    TimePoint next = std::min(prices_due, clock.now() + BillKeeper::interval);
-    if (state.peers != nullptr) next = std::min(next, clock.now() + between_hearings);
-    clock.sleep_until(next, stop);
-  }
-  serving::safely([&] { bills.save(); });
-}
-
-// What other processes have spent, and the keys that they have made. What cannot be read now is
-// read the next time.
-void hear_of_others() {
-  if (state.peers == nullptr || !state.store->status().degraded.empty()) return;
-  static_cast<void>(budgets.load());
-  if (stored_keys.load()) door.keys_changed();
-}
-
-// On a fiber.
-void send_alerts(const std::stop_token& stop) {
-  serving::safely([&] { alerts.send_all(stop); });
-}
-
-// On a fiber.
-void send_spans(const std::stop_token& stop) {
-  if (tracing != nullptr) serving::safely([&] { tracing->exporter.run(stop); });
-}
-
-// What a collector that stands still does not take in time is lost.
-void send_last_spans() {
-  if (tracing == nullptr) return;
-  tracing->tracer.flush();
-  const TimePoint until = clock.now() + span_time;
-  while (tracing->tracer.status().waiting > 0 && clock.now() < until)
-    std::this_thread::sleep_for(Milliseconds(10));
-}
-
-void forget_expired() {
-  state.spending->forget_spending(day_of(clock.wall_now()) - spending_days,
-                                  clock.now() + longest_pause,
-                                  [](const Result<Done, StoreError>&) {});
-  runner.forget_expired(clock.now());
-  // If it fails, the store has told why, and the next time it is tried again.
-  state.store->forget_expired(clock.wall_now(), clock.now() + longest_pause,
-                              [](const Result<std::uint64_t, StoreError>&) {});
-}
-
-void tell_usable(std::size_t& told) {
-  const std::vector<CatalogModel> models = catalog.models();
-  const auto usable =
-      static_cast<std::size_t>(std::ranges::count_if(models, [this](const CatalogModel& model) {
-        return catalog.cached(model.endpoint, model.name) != nullptr;
-      }));
-  if (std::exchange(told, usable) == usable) return;
-  log.line(LogLevel::info,
-           fmt::format("{} of {} models have their document", usable, models.size()));
-}
-
-// The allocator keeps what a crowd of requests has needed, unless it is told that they are gone.
-void give_memory_back() {
-  const std::size_t busy = server->counters().busy;
-  most_busy = std::max(most_busy, busy);
-  if (busy * 2 >= most_busy) return;
-  most_busy = busy;
-  pool.run_blocking([] { ::malloc_trim(0); });
-}
-
-// On a fiber.
-void keep_media(const std::stop_token& stop) {
-  while (keeper != nullptr && !stop.stop_requested()) {
-    serving::safely([&] { keeper->run(stop); });
-    clock.sleep_until(clock.now() + media_pause, stop);
-  }
-}
-
-// Runs that an earlier process has left, and that somebody may ask for.
-std::vector<RunRecord> left_open() {
-  if (keeper == nullptr) return {};
-  std::vector<RunRecord> all;
-  RunQuery query = RunQuery::of_open(page_of_open);
-  for (bool more = true; more && all.size() < most_open;) {
-    const TimePoint until = clock.now() + longest_look;
-    const Handed<Result<std::vector<RunRecord>, StoreError>> found;
-    state.store->find(query, until, found.callback());
-    const auto records = found.wait(clock, until);
-    if (!records || !*records) break;
-    more = (*records)->size() == page_of_open;
-    if (more) query.after = place_of((*records)->back());
-    all.insert(all.end(), (*records)->begin(), (*records)->end());
-  }
-  return all;
-}
-
-// What they have made meanwhile.
-void keep_files_of(const std::vector<RunRecord>& records) {
-  for (const RunRecord& record : records) {
-    const auto status = runner.find(record.owner, record.id);
-    if (!status || !status->has_value() || (*status)->phase != RunPhase::completed ||
-        (*status)->response_format != ResponseFormat::url)
-      continue;
-    std::vector<Product> products = (*status)->products;
-    std::vector<plan::Note> notes;
-    keeper->keep(products,
-                 {.client = record.owner,
-                  .model = record.served_model,
-                  .run = record.id,
-                  .prompt = record.prompt,
-                  .is_repeat = true,
-                  .is_answer = false},
-                 notes);
-  }
-}
-
-// On a fiber. What an earlier process has left at fal; if several share the store, also what
-// one of them leaves meanwhile.
-void follow_earlier_runs(const std::stop_token& stop) {
-  if (state.peers == nullptr) return follow_once(stop);
-  std::uint64_t missed = 0;
-  TimePoint look_until = clock.now() + until_gone, next_look = clock.now();
-  while (!stop.stop_requested()) {
-    const std::uint64_t now_missed = state.peers->departures();
-    if (std::exchange(missed, now_missed) != now_missed) look_until = clock.now() + until_gone;
-    if (clock.now() < look_until || clock.now() >= next_look) {
-      next_look = clock.now() + between_looks_for_left;
-      // A job may take hours, and the next process may be gone before it ends.
-      static_cast<void>(
-          background.begin([this](const std::stop_token& ends) { follow_once(ends); }));
-    }
-    clock.sleep_until(clock.now() + between_hearings, stop);
-  }
-}
-
-void follow_once(const std::stop_token& stop) {
-  serving::safely([&] {
-    const std::vector<RunRecord> open = left_open();
-    Result<Recovered, StoreError> recovered = runner.recover(stop);
-    for (; !recovered && state.peers == nullptr && !stop.stop_requested();
-         recovered = runner.recover(stop)) {
-      log.line(LogLevel::error,
-               "the runs of an earlier process cannot be looked up, trying again: " +
-                   recovered.error().message);
-      clock.sleep_until(clock.now() + fault_pause, stop);
-    }
-    const Recovered runs = recovered ? *recovered : Recovered();
-    if (keeper != nullptr && runs.found > 0) keep_files_of(open);
-    if (runs.found == 0) return;
-    log.line(
-        LogLevel::info,
-        fmt::format("{} runs of an earlier process were found: {} have brought something, {} "
-                    "failed, {} were cancelled since nobody asked for them, {} go on at fal; {} "
-                    "were being submitted, and fal had them",
-                    runs.found, runs.completed, runs.failed, runs.cancelled, runs.left,
-                    runs.found_at_fal));
-    if (runs.uncertain == 0) return;
     log.line(LogLevel::warning,
-             fmt::format("{} runs were being submitted when the earlier process ended: see fal's "
-                         "dashboard for whether fal has taken them; a repeat is answered 409 "
-                         "job_uncertain",
-                         runs.uncertain));
-  });
-}
+             fmt::format("fal has not deleted the files of the request {}: {}", id, fault));
+  }
 
-// On a fiber.
-void tell_ends(const std::stop_token& stop) { callbacks.run(stop); }
+  Result<std::shared_ptr<MediaStore>> make_store(const MediaPlace& place) {
+    if (!place.is_folder()) {
+      auto bucket = S3Store::create(place, aws, *transport, clock);
+      if (!bucket) return std::move(bucket).error();
+      return std::shared_ptr<MediaStore>(*std::move(bucket));
+    }
+    std::optional<Result<std::unique_ptr<FolderStore>>> folder;
+    files->run_blocking([&] { folder.emplace(FolderStore::create(place.folder, *files)); });
+    if (!*folder) return std::move(*folder).error();
+    return std::shared_ptr<MediaStore>(**std::move(folder));
+  }
 
-// On a fiber of its own; `idle` is taken while it does it.
-using Chore = void (Impl::*)(const std::stop_token&);
-void start(Chore chore, std::binary_semaphore& idle) {
-  idle.acquire();
-  serving::Reactor& reactor = *reactors.front();
-  reactor.post([this, &reactor, chore, &idle] {
-    bool runs = false;
+  static const media::MaskConverter* masks() {
+#ifdef FALPROXY_WITH_PNG
+    static const PngMasks png;
+    return &png;
+#else
+    return nullptr;
+#endif
+  }
+
+  Gauges gauges() const {
+    Gauges gauges;
+    const serving::Server::Counters connections = server->counters();
+    gauges.connections_open = connections.open;
+    gauges.connections_busy = connections.busy;
+    gauges.connections_accepted = connections.accepted;
+    gauges.connections_not_accepted = connections.not_accepted;
+    for (const auto& reactor : reactors) gauges.fibers += reactor->fibers();
+    gauges.pool_waiting = pool.waiting();
+    const HttpTransport::Counters to_fal = upstream->counters();
+    gauges.upstream_connections = to_fal.connections_opened;
+    gauges.upstream_requests = to_fal.requests;
+    gauges.upstream_idle = to_fal.idle;
+    gauges.log_lines_dropped = log.dropped();
+    gauges.runs = runner.counters();
+    gauges.accounts = keys.status(clock.now());
+    gauges.documents = catalog.status();
+    gauges.state = state.status();
+    if (keeper != nullptr) gauges.media = keeper->status();
+    gauges.balance = bills.balance();
+    if (tracing != nullptr) gauges.traces = tracing->tracer.status();
+    return gauges;
+  }
+
+  // On a fiber. What is thrown, memory being short, must not end the process.
+  void keep_documents_fresh(const std::stop_token& stop) {
+    std::size_t told = 0;
+    for (bool first = true; !stop.stop_requested(); first = false) {
+      try {
+        if (first) pool.run_blocking([this] { upstream->read_certificates(); });
+        forget_expired();
+        const TimePoint due = catalog.refresh_due(clock.now(), stop);
+        tell_usable(told);
+        give_memory_back();
+        clock.sleep_until(std::min(due, clock.now() + longest_pause), stop);
+      } catch (...) {
+        log.line(LogLevel::error,
+                 "internal: the documents could not be looked after; trying again");
+        clock.sleep_until(clock.now() + fault_pause, stop);
+      }
+    }
+  }
+
+  // On a fiber. What was spent, and what fal takes.
+  void keep_accounts(const std::stop_token& stop) {
     serving::safely([&] {
-      runs = reactor.spawn([this, chore, &idle] {
-        const Finally over([&idle] { idle.release(); });
-        (this->*chore)(stop_chores.get_token());
-      });
+      while (!stored_keys.load()) {
+        if (!clock.sleep_until(clock.now() + fault_pause, stop)) return;
+      }
+      door.keys_changed();
+      bool lost = state.is_lost();
+      bool is_told = false;
+      for (auto known = budgets.load(lost); !known; known = budgets.load(lost)) {
+        if (!std::exchange(is_told, true)) {
+          log.line(LogLevel::error,
+                   "what was spent cannot be looked up, trying again: " + known.error().message);
+        }
+        if (!clock.sleep_until(clock.now() + fault_pause, stop)) return;
+      }
+      prices.restore();
+      bills.restore();
     });
-    if (!runs) idle.release();
-  });
-}
+    TimePoint prices_due = clock.now();
+    while (!stop.stop_requested()) {
+      if (clock.now() >= prices_due) {
+        Seconds pause = PriceKeeper::pause_after_fault;
+        serving::safely([&] { pause = prices.refresh(catalog.models(), stop); });
+        prices_due = clock.now() + pause;
+      } else {
+        serving::safely([&] { hear_of_others(); });
+      }
+      serving::safely([&] { bills.look(stop); });
+      TimePoint next = std::min(prices_due, clock.now() + BillKeeper::interval);
+      if (state.peers != nullptr) next = std::min(next, clock.now() + between_hearings);
+      clock.sleep_until(next, stop);
+    }
+    serving::safely([&] { bills.save(); });
+  }
 
-// In the order of who needs whom.
-Settings settings;
-const std::string proxies;
-const AwsIdentity aws;
-const OtelSettings otel;
-Log log;
-Metrics metrics;
-MemoryBudget memory;
-EndingClock clock;
-OpensslCodecs codecs;
-serving::Offload pool;
-serving::Reactors reactors;
-std::unique_ptr<EndingWaiter> waiter;
-std::unique_ptr<HttpTransport> upstream;
-std::unique_ptr<Tracing> tracing;
-Transport* const transport;  // what all but the tracing itself uses
-State state;
-Spools spools;
-std::unique_ptr<DiskStore> store;
-Catalog catalog;
-KeyRing keys;
-Alerts alerts;
-Budgets budgets;
-BillKeeper bills;
-StoredKeys stored_keys;
-PriceKeeper prices;
-Runner runner;
-Users users;
-Background background;
-std::optional<serving::Offload> files;  // a slow disk holds up nothing but files
-std::unique_ptr<MediaKeeper> keeper;
-Callbacks callbacks;
-Door door;
-std::unique_ptr<serving::Server> server;
-std::unique_ptr<serving::Server> metrics_server;
-std::atomic<bool> stopped{false};
-std::stop_source stop_chores;
-std::binary_semaphore refreshing{1}, following{1}, telling{1}, accounting{1}, alerting{1},
-    keeping{1}, tracing_spans{1};
-std::size_t most_busy = 0;  // that fiber's: requests, since memory was given back
+  // What other processes have spent, and the keys that they have made. What cannot be read now is
+  // read the next time.
+  void hear_of_others() {
+    if (state.peers == nullptr || !state.store->status().degraded.empty()) return;
+    static_cast<void>(budgets.load());
+    if (stored_keys.load()) door.keys_changed();
+  }
+
+  // On a fiber.
+  void send_alerts(const std::stop_token& stop) {
+    serving::safely([&] { alerts.send_all(stop); });
+  }
+
+  // On a fiber.
+  void send_spans(const std::stop_token& stop) {
+    if (tracing != nullptr) serving::safely([&] { tracing->exporter.run(stop); });
+  }
+
+  // What a collector that stands still does not take in time is lost.
+  void send_last_spans() {
+    if (tracing == nullptr) return;
+    tracing->tracer.flush();
+    const TimePoint until = clock.now() + span_time;
+    while (tracing->tracer.status().waiting > 0 && clock.now() < until)
+      std::this_thread::sleep_for(Milliseconds(10));
+  }
+
+  void forget_expired() {
+    state.spending->forget_spending(day_of(clock.wall_now()) - spending_days,
+                                    clock.now() + longest_pause,
+                                    [](const Result<Done, StoreError>&) {});
+    runner.forget_expired(clock.now());
+    // If it fails, the store has told why, and the next time it is tried again.
+    state.store->forget_expired(clock.wall_now(), clock.now() + longest_pause,
+                                [](const Result<std::uint64_t, StoreError>&) {});
+  }
+
+  void tell_usable(std::size_t& told) {
+    const std::vector<CatalogModel> models = catalog.models();
+    const auto usable =
+        static_cast<std::size_t>(std::ranges::count_if(models, [this](const CatalogModel& model) {
+          return catalog.cached(model.endpoint, model.name) != nullptr;
+        }));
+    if (std::exchange(told, usable) == usable) return;
+    log.line(LogLevel::info,
+             fmt::format("{} of {} models have their document", usable, models.size()));
+  }
+
+  // The allocator keeps what a crowd of requests has needed, unless it is told that they are gone.
+  void give_memory_back() {
+    const std::size_t busy = server->counters().busy;
+    most_busy = std::max(most_busy, busy);
+    if (busy * 2 >= most_busy) return;
+    most_busy = busy;
+    pool.run_blocking([] { ::malloc_trim(0); });
+  }
+
+  // On a fiber.
+  void keep_media(const std::stop_token& stop) {
+    while (keeper != nullptr && !stop.stop_requested()) {
+      serving::safely([&] { keeper->run(stop); });
+      clock.sleep_until(clock.now() + media_pause, stop);
+    }
+  }
+
+  // Runs that an earlier process has left, and that somebody may ask for.
+  std::vector<RunRecord> left_open() {
+    if (keeper == nullptr) return {};
+    std::vector<RunRecord> all;
+    RunQuery query = RunQuery::of_open(page_of_open);
+    for (bool more = true; more && all.size() < most_open;) {
+      const TimePoint until = clock.now() + longest_look;
+      const Handed<Result<std::vector<RunRecord>, StoreError>> found;
+      state.store->find(query, until, found.callback());
+      const auto records = found.wait(clock, until);
+      if (!records || !*records) break;
+      more = (*records)->size() == page_of_open;
+      if (more) query.after = place_of((*records)->back());
+      all.insert(all.end(), (*records)->begin(), (*records)->end());
+    }
+    return all;
+  }
+
+  // What they have made meanwhile.
+  void keep_files_of(const std::vector<RunRecord>& records) {
+    for (const RunRecord& record : records) {
+      const auto status = runner.find(record.owner, record.id);
+      if (!status || !status->has_value() || (*status)->phase != RunPhase::completed ||
+          (*status)->response_format != ResponseFormat::url)
+        continue;
+      std::vector<Product> products = (*status)->products;
+      std::vector<plan::Note> notes;
+      keeper->keep(products,
+                   {.client = record.owner,
+                    .model = record.served_model,
+                    .run = record.id,
+                    .prompt = record.prompt,
+                    .is_repeat = true,
+                    .is_answer = false},
+                   notes);
+    }
+  }
+
+  // On a fiber. What an earlier process has left at fal; if several share the store, also what
+  // one of them leaves meanwhile.
+  void follow_earlier_runs(const std::stop_token& stop) {
+    if (state.peers == nullptr) return follow_once(stop);
+    std::uint64_t missed = 0;
+    TimePoint look_until = clock.now() + until_gone, next_look = clock.now();
+    while (!stop.stop_requested()) {
+      const std::uint64_t now_missed = state.peers->departures();
+      if (std::exchange(missed, now_missed) != now_missed) look_until = clock.now() + until_gone;
+      if (clock.now() < look_until || clock.now() >= next_look) {
+        next_look = clock.now() + between_looks_for_left;
+        // A job may take hours, and the next process may be gone before it ends.
+        static_cast<void>(
+            background.begin([this](const std::stop_token& ends) { follow_once(ends); }));
+      }
+      clock.sleep_until(clock.now() + between_hearings, stop);
+    }
+  }
+
+  void follow_once(const std::stop_token& stop) {
+    serving::safely([&] {
+      const std::vector<RunRecord> open = left_open();
+      Result<Recovered, StoreError> recovered = runner.recover(stop);
+      for (; !recovered && state.peers == nullptr && !stop.stop_requested();
+           recovered = runner.recover(stop)) {
+        log.line(LogLevel::error,
+                 "the runs of an earlier process cannot be looked up, trying again: " +
+                     recovered.error().message);
+        clock.sleep_until(clock.now() + fault_pause, stop);
+      }
+      const Recovered runs = recovered ? *recovered : Recovered();
+      if (keeper != nullptr && runs.found > 0) keep_files_of(open);
+      if (runs.found == 0) return;
+      log.line(
+          LogLevel::info,
+          fmt::format("{} runs of an earlier process were found: {} have brought something, {} "
+                      "failed, {} were cancelled since nobody asked for them, {} go on at fal; {} "
+                      "were being submitted, and fal had them",
+                      runs.found, runs.completed, runs.failed, runs.cancelled, runs.left,
+                      runs.found_at_fal));
+      if (runs.uncertain == 0) return;
+      log.line(LogLevel::warning,
+               fmt::format("{} runs were being submitted when the earlier process ended: see fal's "
+                           "dashboard for whether fal has taken them; a repeat is answered 409 "
+                           "job_uncertain",
+                           runs.uncertain));
+    });
+  }
+
+  // On a fiber.
+  void tell_ends(const std::stop_token& stop) { callbacks.run(stop); }
+
+  // On a fiber of its own; `idle` is taken while it does it.
+  using Chore = void (Impl::*)(const std::stop_token&);
+  void start(Chore chore, std::binary_semaphore& idle) {
+    idle.acquire();
+    serving::Reactor& reactor = *reactors.front();
+    reactor.post([this, &reactor, chore, &idle] {
+      bool runs = false;
+      serving::safely([&] {
+        runs = reactor.spawn([this, chore, &idle] {
+          const Finally over([&idle] { idle.release(); });
+          (this->*chore)(stop_chores.get_token());
+        });
+      });
+      if (!runs) idle.release();
+    });
+  }
+
+  // In the order of who needs whom.
+  Settings settings;
+  const std::string proxies;
+  const AwsIdentity aws;
+  const OtelSettings otel;
+  Log log;
+  Metrics metrics;
+  MemoryBudget memory;
+  EndingClock clock;
+  OpensslCodecs codecs;
+  serving::Offload pool;
+  serving::Reactors reactors;
+  std::unique_ptr<EndingWaiter> waiter;
+  std::unique_ptr<HttpTransport> upstream;
+  std::unique_ptr<Tracing> tracing;
+  Transport* const transport;  // what all but the tracing itself uses
+  State state;
+  Spools spools;
+  std::unique_ptr<DiskStore> store;
+  Catalog catalog;
+  KeyRing keys;
+  Alerts alerts;
+  Budgets budgets;
+  BillKeeper bills;
+  StoredKeys stored_keys;
+  PriceKeeper prices;
+  Runner runner;
+  Users users;
+  Background background;
+  std::optional<serving::Offload> files;  // a slow disk holds up nothing but files
+  std::unique_ptr<MediaKeeper> keeper;
+  Callbacks callbacks;
+  Door door;
+  std::unique_ptr<serving::Server> server;
+  std::unique_ptr<serving::Server> metrics_server;
+  std::atomic<bool> stopped{false};
+  std::stop_source stop_chores;
+  std::binary_semaphore refreshing{1}, following{1}, telling{1}, accounting{1}, alerting{1},
+      keeping{1}, tracing_spans{1};
+  std::size_t most_busy = 0;  // that fiber's: requests, since memory was given back
 };
 
 Service::Service(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -190,7 +190,7 @@ constexpr Milliseconds first_look_again{20}, longest_look_again{250};
 
 // fal may have it in a moment.
 bool is_being_submitted(const RunRecord& record) {
-  return is_open(record.state) && has(record, RunState::intent);
+  return is_open(record.state) && is_uncertain(record);
 }
 
 // As far as another process has come with it. What that one submits it also settles, and what
