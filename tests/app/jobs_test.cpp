@@ -387,7 +387,8 @@ TEST_CASE("falproxy jobs lists, follows and cancels") {
 }
 
 TEST_CASE("speech that need not be waited for is told by its address, as the model makes it") {
-  const Served served({{"SUPPORTED_MODELS", "tale:falsim/storyteller"}});
+  const Environment tale{{"SUPPORTED_MODELS", "tale:falsim/storyteller"}};
+  const Served served(tale);
   const std::string speech = R"({"model":"tale","input":"Good morning, harbour.")";
   const Received got = served.post("/v1/audio/speech", speech + "}", respond_async);
   REQUIRE_MESSAGE(got.status == 202, got.body);
