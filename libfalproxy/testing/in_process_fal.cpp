@@ -4,6 +4,7 @@
 #include <mutex>
 #include <utility>
 
+#include "falproxy/body_source.hpp"
 #include "falproxy/fal_desk.hpp"
 
 namespace falproxy::inline v0::testing {

@@ -10,6 +10,7 @@
 
 #include "falproxy/media.hpp"
 #include "falproxy/plain_codecs.hpp"
+#include "falproxy/wav.hpp"
 #include "folder.hpp"
 #include "served.hpp"
 #include "sound_converter.hpp"
@@ -164,6 +165,21 @@ TEST_CASE("what comes and cannot be read is handed on as it is for mp3, and fail
       server.post(speech_path, speech_body("tale", R"(,"response_format":"flac")"));
   CHECK(flac.status == 502);
   CHECK(text_at(flac.body, "error.message").find("cannot be read") != std::string::npos);
+}
+
+TEST_CASE("samples that begin as a frame of mp3 does are samples all the same") {
+  Served server(audio_models);
+  falsim::Fault samples{.step = falsim::Step::media};
+  samples.answer = falsim::Answer{.status = 200,
+                                  .body = std::string("\xff\xff\0\0\1\0\0\0", 8),
+                                  .content_type = "application/octet-stream"};
+  server.sim.add_fault(samples);
+  const Received pcm = server.post(speech_path, speech_body("news", R"(,"response_format":"pcm")"));
+  CHECK(pcm.header("content-type") == "audio/pcm; rate=24000");
+  CHECK(pcm.body == samples.answer->body);
+  const Received wav = server.post(speech_path, speech_body("news", R"(,"response_format":"wav")"));
+  CHECK(wav.header("content-type") == "audio/wav");
+  CHECK(wav.body == media::head_for_pcm() + samples.answer->body);
 }
 
 TEST_CASE("what cannot be made is refused before anything is paid") {

@@ -386,4 +386,22 @@ TEST_CASE("falproxy jobs lists, follows and cancels") {
   CHECK(say_jobs({.key_name = "nobody"}).find("'nobody'") != std::string::npos);
 }
 
+TEST_CASE("speech that need not be waited for is told by its address, as the model makes it") {
+  const Environment tale{{"SUPPORTED_MODELS", "tale:falsim/storyteller"}};
+  const Served served(tale);
+  const std::string speech = R"({"model":"tale","input":"Good morning, harbour.")";
+  const Received got = served.post("/v1/audio/speech", speech + "}", respond_async);
+  REQUIRE_MESSAGE(got.status == 202, got.body);
+  CHECK(text_at(got.body, "request") == "audio.speech");
+  const Received ended = wait_for_end(served, text_at(got.body, "id"));
+  CHECK(text_at(ended.body, "status") == "completed");
+  CHECK(text_at(ended.body, "response.data.0.url").ends_with(".wav"));
+  // Nothing is made of it here.
+  const Received flac =
+      served.post("/v1/audio/speech", speech + R"(,"response_format":"flac"})", respond_async);
+  CHECK(flac.status == 400);
+  CHECK(text_at(flac.body, "error.param") == "response_format");
+  CHECK(served.sim.stats().submits == 1);
+}
+
 }  // namespace falproxy::app

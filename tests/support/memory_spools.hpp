@@ -10,7 +10,7 @@
 #include "falproxy/body_source.hpp"
 #include "falproxy/plain_codecs.hpp"
 
-namespace falproxy::inline v0::tests {
+namespace falproxy::tests {
 
 class TextSource final : public BodySource {
  public:
@@ -60,4 +60,4 @@ class MemorySpools final : public SpoolPlace {
   };
 };
 
-}  // namespace falproxy::inline v0::tests
+}  // namespace falproxy::tests

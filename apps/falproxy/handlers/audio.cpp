@@ -55,21 +55,33 @@ bool is_made(std::string_view format) {
   return std::ranges::find(SoundConverter::made(), format) != SoundConverter::made().end();
 }
 
-std::string type_of(std::string_view format) {
+std::string mime_of(std::string_view format) {
   if (format == "pcm") return "audio/pcm; rate=24000";
   const std::optional<media::SoundType> type = media::sound_from_name(format);
   return std::string(type ? media::mime_type(*type) : "application/octet-stream");
 }
 
+// By its bytes. A frame's mark is two bytes, as samples may have them, too: if those may have been
+// asked for, it counts only if fal says the same.
+std::optional<media::SoundType> type_of(std::string_view first, std::string_view asked,
+                                        const Product& sound) {
+  const std::optional<media::SoundType> type = media::sniff_sound(first);
+  const bool is_frame =
+      (type == media::SoundType::mp3 || type == media::SoundType::aac) && !first.starts_with("ID3");
+  if (!is_frame || (asked != "pcm" && asked != "wav")) return type;
+  const auto told = media::sound_from_name(sound.content_type);
+  const bool is_told = (told ? told : media::sound_from_name(sound.content.str())) == type;
+  return is_told ? type : std::nullopt;
+}
+
 // What the first bytes are, and what was asked for; `planned`: what it is to become, whatever
 // comes.
-Shape shape_of(std::string_view first, std::string_view asked,
-               const std::optional<std::string>& planned) {
-  const std::optional<media::SoundType> type = media::sniff_sound(first);
+Shape shape_of(std::string_view first, const std::optional<media::SoundType>& type,
+               std::string_view asked, const std::optional<std::string>& planned) {
   const bool is_other = type && planned && media::name_of(*type) != *planned;
   const bool is_cut = type == media::SoundType::wav && planned == "pcm" &&
                       media::read_wav_head(first).value_or(media::WavHead{}).is_pcm();
-  if (is_other && !is_cut && is_made(*planned)) return {type_of(*planned), Change::converted};
+  if (is_other && !is_cut && is_made(*planned)) return {mime_of(*planned), Change::converted};
   if (type == media::SoundType::wav && asked == "pcm") {
     const std::optional<media::WavHead> head = media::read_wav_head(first);
     if (head && head->is_pcm())
@@ -123,6 +135,12 @@ Response SpeechCall::answer() {
   record_.model = asked_.wish.model.value_or("");
   if (dry_run_) return explain(asked_.wish);
   note_user(asked_.wish);
+  if (prefers_async(request_.head()) && !asked_.events) {
+    if (!callback_) return failure(callback_.error());
+    // What it makes is told by its address: nothing is converted.
+    asked_.wish.response_format = ResponseFormat::url;
+    return begin_job(std::move(asked_.wish), "audio.speech");
+  }
   if (const auto fault = fault_of_callback()) return failure(*fault);
   format_ = asked_.wish.output_format.value_or("mp3");
   request_.hold_when_client_leaves(repeat_hold);
@@ -163,11 +181,11 @@ Response SpeechCall::hand_on(const Product& sound) {
     return lost(end ? Error{.kind = ErrorKind::download_failed, .message = "The file is empty."}
                     : std::move(end).error());
   }
-  shape_ = shape_of(first, format_, sound.output_format);
+  const std::optional<media::SoundType> type = type_of(first, format_, sound);
+  shape_ = shape_of(first, type, format_, sound.output_format);
   if (shape_.change == Change::samples || shape_.change == Change::converted) {
     if (std::optional<Error> fault = change_whole(first)) return lost(*std::move(fault));
   }
-  const std::optional<media::SoundType> type = media::sniff_sound(first);
   if (shape_.change == Change::none && type && media::name_of(*type) != format_) {
     record_.receipt.notes.push_back(
         {"response_format",
@@ -200,8 +218,11 @@ std::optional<Error> SpeechCall::change_whole(std::string_view first) {
     made = SoundConverter::create(all, format_);
     if (made) {
       Result<std::string> begin = (*made)->next();
-      if (begin) whole_ = *std::move(begin);
-      if (!begin) made = std::move(begin).error();
+      if (begin) {
+        whole_ = *std::move(begin);
+      } else {
+        made = std::move(begin).error();
+      }
     }
   });
   if (made) {
@@ -210,7 +231,7 @@ std::optional<Error> SpeechCall::change_whole(std::string_view first) {
     return std::nullopt;
   }
   if (format_ != "mp3") return std::move(made).error();
-  shape_ = shape_of(first, format_, std::nullopt);
+  shape_ = shape_of(first, media::sniff_sound(first), format_, std::nullopt);
   whole_ = std::move(all);
   return std::nullopt;
 }
@@ -239,14 +260,15 @@ Result<std::string> SpeechCall::next_piece() {
 void SpeechCall::write_sound(Request& out) {
   streams_ = true;
   bool there = shape_.change != Change::head || write_piece(out, media::head_for_pcm());
-  Result<std::string> piece = std::string();
+  std::optional<Error> fault;
   while (there) {
-    piece = next_piece();
-    if (!piece || piece->empty()) break;
+    Result<std::string> piece = next_piece();
+    if (!piece) fault = std::move(piece).error();
+    if (fault || piece->empty()) break;
     there = write_piece(out, *std::move(piece));
   }
   pipe_->close();
-  if (there && !piece) return end_too_early(out, std::move(piece).error());
+  if (fault) return end_too_early(out, *std::move(fault));
   if (there && asked_.events)
     there = write_event_pieces(out, true) && out.write(Body(openai::write_speech_end()));
   if (!there && undelivered_) undelivered_();

@@ -47,7 +47,6 @@ class ImageCall final : public RunCall {
   Response answer() override;
 
  private:
-  Response begin_job(Wish image);
   [[nodiscard]] Feed::Write event_writer() const override {
     return [intent = intent_](const Product& product, std::optional<int> preview,
                               std::optional<Usd> cost) {
@@ -71,24 +70,12 @@ Response ImageCall::answer() {
   if (dry_run_) return explain(*image);
   note_user(*image);
   if (!callback_) return failure(callback_.error());
-  if (prefers_async(request_.head()) && !image->stream) return begin_job(std::move(image).value());
+  if (prefers_async(request_.head()) && !image->stream)
+    return begin_job(std::move(image).value(), surface_of(intent_));
   if (const auto fault = fault_of_callback()) return failure(*fault);
   const bool events = image->stream;
   if (events) image->response_format = ResponseFormat::b64_json;
   return answer_by_run(std::move(image).value(), events);
-}
-
-// The answer is an address at which the run can be asked for.
-Response ImageCall::begin_job(Wish image) {
-  std::variant<Begun, Outcome> started = begin(std::move(image), surface_of(intent_));
-  if (auto* outcome = std::get_if<Outcome>(&started)) return answer_to(std::move(*outcome));
-  const Begun& begun = std::get<Begun>(started);
-  const Result<RunStatus> status = status_of(begun);
-  if (!status) return failure(status.error());
-  Response response = begun_answer(begun, 202, job_json(*status));
-  response.fields += fmt::format("Location: /v1/falproxy/jobs/{}\r\n", job_id(begun.id));
-  append_field(response.fields, "Preference-Applied", "respond-async");
-  return response;
 }
 
 Response ImageCall::answer_to(Outcome outcome) {

@@ -241,7 +241,8 @@ std::optional<Error> WishCall::fault_of_callback() const {
   return Error{.kind = ErrorKind::unsupported_parameter,
                .message =
                    "Only the end of an asynchronous request and of a video is told. Send "
-                   "'Prefer: respond-async' with a request for pictures, and no stream.",
+                   "'Prefer: respond-async' with a request for pictures or speech, and no "
+                   "stream.",
                .field = "X-Falproxy-Callback"};
 }
 
@@ -266,6 +267,21 @@ Result<RunStatus> WishCall::status_of(const Begun& begun) {
   if (status->has_value()) return **std::move(status);
   return Error{.kind = ErrorKind::run_not_found,
                .message = "The run has begun, and was deleted at once."};
+}
+
+Response WishCall::begin_job(Wish wish, std::string surface) {
+  std::variant<Begun, Outcome> started = begin(std::move(wish), std::move(surface));
+  if (auto* outcome = std::get_if<Outcome>(&started)) {
+    record_.receipt = std::move(outcome->receipt);
+    return failure(std::move(outcome->response).error());
+  }
+  const Begun& begun = std::get<Begun>(started);
+  const Result<RunStatus> status = status_of(begun);
+  if (!status) return failure(status.error());
+  Response response = begun_answer(begun, 202, job_json(*status));
+  response.fields += fmt::format("Location: /v1/falproxy/jobs/{}\r\n", job_id(begun.id));
+  serving::append_field(response.fields, "Preference-Applied", "respond-async");
+  return response;
 }
 
 Response WishCall::begun_answer(const Begun& begun, int status, Body body) {

@@ -74,6 +74,8 @@ class WishCall {
   /// is not told yet.
   [[nodiscard]] std::variant<Begun, Outcome> begin(Wish wish, std::string surface,
                                                    const std::string& remixed = {});
+  /// Begins it, and answers with an address at which it can be asked for.
+  serving::Response begin_job(Wish wish, std::string surface);
   /// How a run that has begun stands. Errors: those of Runner::find(); run_not_found.
   [[nodiscard]] Result<RunStatus> status_of(const Begun& begun);
   /// The answer to a request whose run has begun.

@@ -120,8 +120,8 @@ std::optional<double> wav_seconds(std::string_view beginning, std::uint64_t size
   const std::optional<WavHead> head = read_wav_head(beginning);
   if (!head || size < head->begin) return std::nullopt;
   const std::uint64_t samples = std::min<std::uint64_t>(head->size, size - head->begin);
-  return static_cast<double>(samples) /
-         (std::uint64_t{head->rate} * head->channels * head->bits / 8);
+  const double bits_a_second = double{1} * head->rate * head->channels * head->bits;
+  return static_cast<double>(samples) * 8 / bits_a_second;
 }
 
 std::string head_for_pcm(std::uint32_t rate, std::uint16_t channels) {

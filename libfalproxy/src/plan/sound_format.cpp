@@ -163,7 +163,9 @@ struct Origin {
 };
 std::optional<Origin> origin_of(const Draft& draft, const RoleInput* input, const std::string& own,
                                 std::string_view wanted) {
-  if (!is_listed(draft.options.converted_sounds, wanted)) return std::nullopt;
+  // Who wants an address has what lies there.
+  const bool by_address = draft.request.response_format == ResponseFormat::url;
+  if (by_address || !is_listed(draft.options.converted_sounds, wanted)) return std::nullopt;
   const auto offered = [&](std::string_view codec) { return offer_of(draft, input, codec); };
   for (const std::string_view whole : {"wav", "flac"}) {
     if (own == whole) return Origin{};
