@@ -21,6 +21,7 @@ constexpr Word<Step> steps[] = {
     {"document", Step::document}, {"upload_initiate", Step::upload_initiate},
     {"upload", Step::upload},     {"media", Step::media},
     {"pricing", Step::pricing},   {"sign", Step::sign},
+    {"models", Step::models},
 };
 constexpr Word<Wire> wires[] = {
     {"none", Wire::none},

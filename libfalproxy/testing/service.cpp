@@ -1,6 +1,7 @@
 #include "service.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "tariff.hpp"
@@ -11,7 +12,8 @@ namespace {
 using nlohmann::json;
 
 bool needs_key(Step step) {
-  return step != Step::document && step != Step::upload && step != Step::media && step != Step::any;
+  return step != Step::models && step != Step::document && step != Step::upload &&
+         step != Step::media && step != Step::any;
 }
 
 bool takes_input(Step step) {
@@ -85,7 +87,8 @@ void Service::serve(ExchangeId exchange, const DeskRequest& request) {
     ++stats_.unknown_paths;
     return answers_.problem(exchange, 404, "Path " + request.path + " not found", {});
   }
-  if (!needs_key(visit.route.step) && !authorization.empty()) {
+  // The list of models takes a key, but needs none.
+  if (!needs_key(visit.route.step) && visit.route.step != Step::models && !authorization.empty()) {
     stats_.misplaced_keys.push_back(request.method + " " + request.path);
   }
   if (needs_key(visit.route.step) && !authorize(visit)) return;
@@ -147,6 +150,7 @@ void Service::serve(const Visit& visit) {
   if (takes_input(step)) return serve_input(visit);
   if (!visit.route.request_id.empty()) return serve_job(visit);
   if (step == Step::document) return serve_document(visit);
+  if (step == Step::models) return serve_models(visit);
   if (step == Step::pricing) return serve_prices(visit);
   const Fault* fault = strike(visit, {}, {});
   if (!spare(visit, {}, fault)) return;
@@ -229,6 +233,32 @@ void Service::serve_document(const Visit& visit) {
                             {});
   answers_.reply(visit.exchange, DeskReply{.headers = {{"content-type", "application/json"}},
                                            .body = model->text()});
+}
+
+// As many as `limit` says, of one category; there is no second page.
+void Service::serve_models(const Visit& visit) {
+  if (!spare(visit, {}, strike(visit, {}, {}))) return;
+  const std::string category = visit.request.parameter("category").value_or("");
+  const std::size_t limit =
+      std::strtoul(visit.request.parameter("limit").value_or("50").c_str(), nullptr, 10);
+  json rows = json::array();
+  bool has_more = false;
+  for (const auto& [endpoint, model] : models_.all()) {
+    const json document = json::parse(model.text().str(), nullptr, false);
+    const json about = document["info"].value("x-fal-metadata", json::object());
+    if (!category.empty() && about.value("category", "") != category) continue;
+    has_more = rows.size() == limit;
+    if (has_more) break;
+    rows.push_back({{"endpoint_id", endpoint},
+                    {"metadata",
+                     {{"display_name", endpoint.substr(endpoint.find('/') + 1)},
+                      {"category", about.value("category", "")},
+                      {"description", "A model of falsim's."},
+                      {"status", "active"}}}});
+  }
+  const json answer = {{"models", rows}, {"next_cursor", nullptr}, {"has_more", has_more}};
+  answers_.reply(visit.exchange, DeskReply{.headers = {{"content-type", "application/json"}},
+                                           .body = Body(answer.dump())});
 }
 
 void Service::serve_prices(const Visit& visit) {

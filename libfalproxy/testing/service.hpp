@@ -42,6 +42,7 @@ class Service {
   void serve_input(const Visit& visit);
   void serve_job(const Visit& visit);
   void serve_document(const Visit& visit);
+  void serve_models(const Visit& visit);
   void serve_prices(const Visit& visit);
   void serve_elsewhere(ExchangeId exchange, const DeskRequest& request);
   void serve_control(ExchangeId exchange, const DeskRequest& request);

@@ -165,8 +165,8 @@ Result<plan::Plan> Runner::plan(const Wish& request, const CallContext& context)
   Options options = *impl_->options_now();
   if (context.later != nullptr) options.plan.data_uris = false;  // as run_later() does
   const World world{impl_->parts, options, impl_->tally};
-  if (std::optional<Error> refused = runs::refusal_of_model(
-          impl_->parts.catalog, request, options.default_model, context.may_use))
+  if (std::optional<Error> refused = runs::refusal_of_model(impl_->parts.catalog, request,
+                                                            options.default_model, context.may_use))
     return *std::move(refused);
   const Result<std::vector<CatalogModel>> models =
       runs::find_models(impl_->parts.catalog, request, options.default_model, context.may_use);
