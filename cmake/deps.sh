@@ -39,7 +39,7 @@ zlib1g-dev libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libcli11-dev xz-uti
     ci) echo "ccache" ;;
     coverage) echo "gcovr" ;;
     clients) echo "nodejs npm" ;;
-    browser) echo "nodejs npm chromium nginx-light" ;;
+    browser) echo "nodejs npm chromium nginx-light python3" ;;
     docs) echo "doxygen" ;;
     package) echo "dpkg-dev lintian catch2 libgtest-dev" ;;
     *) fail "unknown purpose '$1'; there are build, test, bench, fuzz, tidy, format, coverage, clients, browser, docs, package and ci" ;;
