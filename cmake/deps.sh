@@ -39,7 +39,7 @@ zlib1g-dev libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libhiredis-dev libs
     ci) echo "ccache" ;;
     coverage) echo "gcovr" ;;
     clients) echo "nodejs npm" ;;
-    browser) echo "nodejs npm chromium nginx-light" ;;
+    browser) echo "nodejs npm chromium nginx-light python3" ;;
     docs) echo "doxygen" ;;
     deploy) echo "prometheus" ;;
     chaos) echo "faketime" ;;

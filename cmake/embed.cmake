@@ -1,5 +1,6 @@
 # cmake -DFOLDER=... -DOUTPUT=assets.cpp -P embed.cmake: the files of a folder as a C++ table, plain and gzipped.
 # gzip is there on every Debian; -n keeps time stamps out, so that the same files give the same bytes.
+# Indentation and comments on lines of their own are for people, and stay behind.
 file(GLOB files RELATIVE ${FOLDER} ${FOLDER}/*)
 list(SORT files)
 
@@ -15,17 +16,25 @@ endfunction()
 
 set(rows "")
 foreach(file IN LISTS files)
-  execute_process(COMMAND gzip -9nc ${FOLDER}/${file} OUTPUT_FILE ${OUTPUT}.gz COMMAND_ERROR_IS_FATAL ANY)
-  bytes_of(${FOLDER}/${file} plain)
+  file(READ ${FOLDER}/${file} text)
+  if(file MATCHES "\\.(js|css|html)$")
+    string(REGEX REPLACE "\n +" "\n" text "\n${text}")
+    string(REGEX REPLACE "\n(//[^\n]*|/\\*[^\n]*\\*/|/\\*\\*\n(\\*[^\n]*\n)*\\*/)" "" text "${text}")
+    string(REGEX REPLACE "\n\n+" "\n" text "${text}")
+  endif()
+  set(lean ${OUTPUT}.lean)
+  file(WRITE ${lean} "${text}")
+  execute_process(COMMAND gzip -9nc ${lean} OUTPUT_FILE ${OUTPUT}.gz COMMAND_ERROR_IS_FATAL ANY)
+  bytes_of(${lean} plain)
   bytes_of(${OUTPUT}.gz gzipped)
-  file(SIZE ${FOLDER}/${file} plain_size)
+  file(SIZE ${lean} plain_size)
   file(SIZE ${OUTPUT}.gz gzipped_size)
-  file(SHA256 ${FOLDER}/${file} hash)
+  file(SHA256 ${lean} hash)
   string(SUBSTRING ${hash} 0 16 etag)
   get_filename_component(ending ${file} LAST_EXT)
   string(APPEND rows "  {\"${file}\", \"${ending}\", \"${etag}\",\n   {${plain}, ${plain_size}},\n   {${gzipped}, ${gzipped_size}}},\n")
 endforeach()
-file(REMOVE ${OUTPUT}.gz)
+file(REMOVE ${OUTPUT}.gz ${OUTPUT}.lean)
 
 file(WRITE ${OUTPUT} "// Made by cmake/embed.cmake; do not edit.
 #include \"playground.hpp\"

@@ -33,6 +33,8 @@ int main(int argc, char** argv) {
       return serve(*line);
     case Command::demo:
       return demo(*line);
+    case Command::init:
+      return with_surroundings(run_init);
     case Command::check:
       return with_surroundings(run_check);
     case Command::explain:

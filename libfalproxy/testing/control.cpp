@@ -23,7 +23,7 @@ constexpr Word<Step> steps[] = {
     {"pricing", Step::pricing},   {"sign", Step::sign},
     {"estimate", Step::estimate}, {"bills", Step::bills},
     {"balance", Step::balance},   {"history", Step::history},
-    {"forget", Step::forget},
+    {"forget", Step::forget},     {"models", Step::models},
 };
 constexpr Word<Wire> wires[] = {
     {"none", Wire::none},

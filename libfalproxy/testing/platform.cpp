@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +47,9 @@ bool Platform::serve(const Visit& visit) {
   switch (visit.route.step) {
     case Step::pricing:
       prices(visit);
+      return true;
+    case Step::models:
+      models(visit);
       return true;
     case Step::estimate:
       estimate(visit);
@@ -94,6 +98,29 @@ void Platform::prices(const Visit& visit) {
                     {"currency", "USD"}});
   }
   answer(visit, {{"prices", rows}, {"next_cursor", nullptr}, {"has_more", false}});
+}
+
+// As many as `limit` says, of one category; there is no second page.
+void Platform::models(const Visit& visit) {
+  const std::string category = visit.request.parameter("category").value_or("");
+  const std::size_t limit =
+      std::strtoul(visit.request.parameter("limit").value_or("50").c_str(), nullptr, 10);
+  json rows = json::array();
+  bool has_more = false;
+  for (const auto& [endpoint, model] : models_.all()) {
+    const json document = json::parse(model.text().str(), nullptr, false);
+    const json about = document["info"].value("x-fal-metadata", json::object());
+    if (!category.empty() && about.value("category", "") != category) continue;
+    has_more = rows.size() == limit;
+    if (has_more) break;
+    rows.push_back({{"endpoint_id", endpoint},
+                    {"metadata",
+                     {{"display_name", endpoint.substr(endpoint.find('/') + 1)},
+                      {"category", about.value("category", "")},
+                      {"description", "A model of falsim's."},
+                      {"status", "active"}}}});
+  }
+  answer(visit, {{"models", rows}, {"next_cursor", nullptr}, {"has_more", has_more}});
 }
 
 void Platform::estimate(const Visit& visit) {

@@ -1,4 +1,4 @@
-// platform.hpp: fal's platform API about money and the account's requests.
+// platform.hpp: fal's platform API: its models, money, and the account's requests.
 #pragma once
 
 #include <memory>
@@ -30,6 +30,7 @@ class Platform {
 
  private:
   void prices(const Visit& visit);
+  void models(const Visit& visit);
   void estimate(const Visit& visit);
   void bills(const Visit& visit);
   void balance(const Visit& visit);

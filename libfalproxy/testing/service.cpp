@@ -9,7 +9,8 @@ namespace {
 using nlohmann::json;
 
 bool needs_key(Step step) {
-  return step != Step::document && step != Step::upload && step != Step::media && step != Step::any;
+  return step != Step::models && step != Step::document && step != Step::upload &&
+         step != Step::media && step != Step::any;
 }
 
 bool takes_input(Step step) {
@@ -84,7 +85,8 @@ void Service::serve(ExchangeId exchange, const DeskRequest& request) {
     ++stats_.unknown_paths;
     return answers_.problem(exchange, 404, "Path " + request.path + " not found", {});
   }
-  if (!needs_key(visit.route.step) && !authorization.empty()) {
+  // The list of models takes a key, but needs none.
+  if (!needs_key(visit.route.step) && visit.route.step != Step::models && !authorization.empty()) {
     stats_.misplaced_keys.push_back(request.method + " " + request.path);
   }
   if (needs_key(visit.route.step) && !authorize(visit)) return;

@@ -15,6 +15,7 @@ constexpr Fixed fixed_routes[] = {
     {"POST", "/storage/upload/initiate", Step::upload_initiate},
     {"PUT", "/upload/", Step::upload},
     {"GET", "/files/", Step::media},
+    {"GET", "/v1/models", Step::models},
     {"GET", "/v1/models/pricing", Step::pricing},
     {"POST", "/v1/models/pricing/estimate", Step::estimate},
     {"GET", "/v1/models/billing-events", Step::bills},

@@ -61,7 +61,7 @@ describe('the page', () => {
     try {
       const page = await on.open({ key: adminKey, at: guarded.url });
       await page.waitForSelector('#view-operate:not([hidden]) #key-new');
-      assert.match(await page.textContent('#whose'), /all keys/);
+      assert.match(await page.textContent('#whose'), /All keys/);
     } finally {
       await guarded.stop();
     }

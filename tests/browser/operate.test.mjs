@@ -15,7 +15,7 @@ describe('Operate', () => {
     const page = await on.open(asOperator);
     await page.waitForFunction(() => document.querySelectorAll('#documents tbody tr').length >= 4);
     assert.match(await page.textContent('#accounts'), /ready/);
-    assert.match(await page.textContent('#figures'), /runs noted inmemory/);
+    assert.match(await page.textContent('#whose'), /All keys .* runs noted in memory/);
     assert.match(await page.textContent('#time'), /inference/);
     assert.ok(await page.isHidden('#status-problem'));
     assert.ok(await page.isHidden('#replicas-panel'));
@@ -26,7 +26,7 @@ describe('Operate', () => {
 
   it('shows an access key its own things alone, and takes the operator’s key', async () => {
     const page = await on.open({ view: '#operate' });
-    await page.waitForFunction(() => /your own key, default/.test(document.querySelector('#whose').textContent));
+    await page.waitForFunction(() => /Your own key, default/.test(document.querySelector('#whose').textContent));
     assert.match(await page.textContent('#accounts'), /operator’s key only/);
     assert.ok(await page.isHidden('#keys-panel'));
     await page.click('#operator-key');

@@ -122,20 +122,20 @@ TEST_CASE("the inputs as JSON are what a form is made from") {
       "size": {"anyOf": [{"type": "object", "properties": {"width": {"type": "integer"}}}, {"enum": ["square"]}, {"type": "null"}]},
       "image_url": {"type": "string"},
       "loras": {"type": "array", "maxItems": 3, "items": {"type": "object", "required": ["path"], "properties": {"path": {"type": "string"}}}},
-      "style": {"enum": ["a", "b"], "default": null},
+      "style": {"enum": ["a", "b"], "default": null, "role": "style"},
       "seed": {"type": "integer", "nullable": true}}})")))
           .dump());
   CHECK(form == nlohmann::json::parse(R"([
-    {"name": "prompt", "type": "string", "required": true, "title": "Prompt", "help": "What to show.", "max_length": 1000, "example": "A cat"},
+    {"name": "prompt", "type": "string", "required": true, "title": "Prompt", "help": "What to show.", "max_length": 1000, "example": "A cat", "role": "text"},
     {"name": "steps", "type": "integer", "required": false, "min": 1, "max": 50, "default": 28},
     {"name": "scale", "type": "number", "required": false, "min": 0.5, "max": 20, "step": 0.5, "deprecated": true},
     {"name": "size", "type": "any", "required": false, "nullable": true, "enum": ["square"], "free": true,
      "any_of": [{"type": "object", "properties": [{"name": "width", "type": "integer", "required": false}]}, {"type": "string", "enum": ["square"]}]},
-    {"name": "image_url", "type": "string", "required": false, "image": "source"},
+    {"name": "image_url", "type": "string", "required": false, "image": "source", "medium": "image"},
     {"name": "loras", "type": "array", "required": false, "max_items": 3,
      "items": {"type": "object", "properties": [{"name": "path", "type": "string", "required": true}]}},
     {"name": "style", "type": "string", "required": false, "enum": ["a", "b"], "default": null},
-    {"name": "seed", "type": "integer", "required": false, "nullable": true}])"));
+    {"name": "seed", "type": "integer", "required": false, "nullable": true, "role": "seed"}])"));
 }
 
 TEST_CASE("an input without a name stands in the form as it stands in the document") {

@@ -21,6 +21,8 @@ constexpr CommandRow commands[] = {
     {Command::serve, "serve", "[--env FILE]", "serve OpenAI's APIs (the default)"},
     {Command::demo, "demo", "[--once] [--port N]",
      "serve with a stand-in for fal.ai, and make one image"},
+    {Command::init, "init", "[--env FILE] [--force]",
+     "ask for a fal key and for models, and write the settings to .env"},
     {Command::check, "check", "[--env FILE] [--json]",
      "check settings, documents and keys; exit status 1 where something is wrong"},
     {Command::explain, "explain",
@@ -67,6 +69,8 @@ void add_flags(CLI::App& app, Command command, CommandLine& into) {
   if (command == Command::check || command == Command::explain || command == Command::models ||
       command == Command::jobs || command == Command::usage)
     add_switch(app, "--json", into.json, "write JSON, for programs");
+  if (command == Command::init)
+    add_switch(app, "--force", into.force, "write over a file that is there");
   if (command == Command::usage) {
     add_text(app, "--by", into.by, "WHAT", "day, key, model or user: what is put into one row");
     add_text(app, "--start", into.start, "DAY", "the first day, such as 2026-11-01");

@@ -11,7 +11,7 @@
 
 namespace falproxy::app {
 
-enum class Command { serve, demo, check, explain, models, jobs, usage, health };
+enum class Command { serve, demo, check, explain, models, jobs, usage, health, init };
 
 /// What every program returns to the shell.
 struct ExitStatus {
@@ -43,6 +43,7 @@ struct CommandLine {
   std::string job = {};                              ///< jobs; empty: all
   bool cancel = false;                               ///< jobs: that one
   std::string key_name = {};                         ///< jobs; empty: the first access key
+  bool force = false;                                ///< init: writes over a file
   bool once = false;                                 ///< demo
   std::optional<std::uint16_t> port = std::nullopt;  ///< demo
   bool operator==(const CommandLine&) const = default;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "commands/command_line.hpp"
 #include "commands/surroundings.hpp"
@@ -26,6 +27,15 @@ class Signals;
 void stop_or_be_ended(std::unique_ptr<Service> service, const Signals& signals, Seconds grace);
 
 // The others return not_understood if the settings are wrong, or a file cannot be read.
+
+/// Asks for a fal key, which is not shown, and for models from fal's own list, writes a file of
+/// settings, and checks it: as run_check() then. A file that is there stays, but with --force.
+/// ExitStatus::fault: nothing was chosen, or the answers ended.
+[[nodiscard]] int run_init(const CommandLine& line, const Surroundings& surroundings);
+
+/// What somebody who begins is told, in five lines. `faults`: of the settings; empty: it is not the
+/// first run, since AI_KEYS or SUPPORTED_MODELS is there.
+[[nodiscard]] std::string first_run_text(const std::vector<SettingsFault>& faults);
 
 /// Settings, documents and keys, with the mend for each fault. Costs nothing at fal: documents are
 /// fetched, and each key asks for the status of a request that does not exist. Wrong settings are

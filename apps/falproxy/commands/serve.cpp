@@ -70,6 +70,11 @@ int serve(const CommandLine& line) {
   const Environment environment = take_process_environment();
   auto configuration = load_configuration(line.env_file, environment);
   if (!configuration) {
+    const std::string welcome = first_run_text(configuration.error());
+    if (stderr_is_terminal() && !welcome.empty()) {
+      write_to_stderr(welcome);
+      return ExitStatus::not_understood;
+    }
     for (const SettingsFault& fault : configuration.error())
       write_to_stderr("falproxy: " + to_string(fault) + "\n");
     return ExitStatus::not_understood;

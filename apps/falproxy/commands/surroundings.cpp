@@ -1,6 +1,12 @@
 #include "commands/surroundings.hpp"
 
+#include <termios.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <istream>
 #include <ostream>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -8,6 +14,35 @@
 #include "falproxy/http_transport.hpp"
 
 namespace falproxy::app {
+namespace {
+
+// The terminal as it was: Ctrl-C must not leave it mute.
+termios shown;
+
+void show_again() { ::tcsetattr(STDIN_FILENO, TCSANOW, &shown); }
+
+void show_again_and_end(int signal) {
+  show_again();
+  ::raise(signal);
+}
+
+bool read_secret_line(std::istream& in, std::string& line) {
+  if (::tcgetattr(STDIN_FILENO, &shown) != 0) return static_cast<bool>(std::getline(in, line));
+  struct sigaction ending = {}, before = {};
+  ending.sa_handler = show_again_and_end;
+  ending.sa_flags = static_cast<int>(SA_RESETHAND);
+  ::sigaction(SIGINT, &ending, &before);
+  termios mute = shown;
+  mute.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  ::tcsetattr(STDIN_FILENO, TCSANOW, &mute);
+  const bool read = static_cast<bool>(std::getline(in, line));
+  show_again();
+  ::sigaction(SIGINT, &before, nullptr);
+  return read;
+}
+
+}  // namespace
+
 Surroundings RealSurroundings::surroundings(std::istream& in, std::ostream& out,
                                             std::ostream& err) {
   Environment environment = take_process_environment();
@@ -33,7 +68,8 @@ Surroundings RealSurroundings::surroundings(std::istream& in, std::ostream& out,
           .executor = executor_,
           .codecs = codecs_,
           .transport = open_transport,
-          .store = open_store};
+          .store = open_store,
+          .read_secret = [&in](std::string& line) { return read_secret_line(in, line); }};
 }
 
 }  // namespace falproxy::app

@@ -30,6 +30,8 @@ struct Surroundings {
   std::function<Result<std::unique_ptr<Transport>>(const Settings&, const Proxies&)> transport;
   /// The documents kept on disk; empty, or null: none.
   std::function<std::unique_ptr<DocumentStore>(const Settings&)> store = {};
+  /// Reads a line from `in` without showing it; null: as any other.
+  std::function<bool(std::string&)> read_secret = {};
 };
 
 /// The machine's clock, network, disk and environment. Must outlive what surroundings() returns.

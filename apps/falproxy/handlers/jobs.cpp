@@ -61,9 +61,8 @@ Response show_job(Call& call) {
 }
 
 Response cancel_job(Call& call) {
-  return with_run(call, [&](const RunId& id) {
-    return call.door.parts().runner.cancel(owner_of(call), id);
-  });
+  return with_run(
+      call, [&](const RunId& id) { return call.door.parts().runner.cancel(owner_of(call), id); });
 }
 
 Response list_jobs(Call& call) {

@@ -7,7 +7,7 @@ const places = { access: 'falproxy.access_key', operator: 'falproxy.admin_key' }
 let askForKey = async () => '';
 
 export function onKeyNeeded(ask) { askForKey = ask; }
-export function forgetKey(whose = 'access') { sessionStorage.removeItem(places[whose]); }
+function forgetKey(whose = 'access') { sessionStorage.removeItem(places[whose]); }
 export function keepKey(key, whose = 'access') { sessionStorage.setItem(places[whose], key); }
 export function keptKey(whose = 'access') { return sessionStorage.getItem(places[whose]) ?? ''; }
 

@@ -4,7 +4,8 @@ import { base } from './api.js';
 import { button, byId, dollars, element, later, options, say, toast, wordsOf } from './dom.js';
 import { clearFaults, showFault, watchFaults } from './faults.js';
 import { buildFields } from './fields.js';
-import { fileOf, linkTo } from './media.js';
+import { hashOf, linkTo, wishIn } from './links.js';
+import { fileOf } from './media.js';
 import { paint } from './mask.js';
 import { aboutText, chooseModel, describe, findModel, iconOf, kindIcon, kindsThere } from './models.js';
 import { faultOfMask, shortSound, standIn } from './pictures.js';
@@ -160,30 +161,7 @@ async function fillForm(made, { keepFiles = false } = {}) {
   return undefined;
 }
 
-// Links
-
-const plain = ['model', 'prompt', 'n', 'format', 'quality', 'size'];
-
-function hashOf(made) {
-  const query = new URLSearchParams();
-  for (const name of plain) if (made[name] && !(name === 'n' && made.n === 1)) query.set(name, made[name]);
-  if (made.native) query.set(`native.${made.native[0]}`, made.native[1]);
-  for (const [name, value] of Object.entries(made.own ?? {})) query.set(`own.${name}`, JSON.stringify(value));
-  return `#create?${query}`;
-}
-
-function wishIn(hash) {
-  const query = new URLSearchParams(hash.slice(hash.indexOf('?') + 1));
-  const made = { own: {} };
-  for (const [name, value] of query) {
-    if (plain.includes(name)) made[name] = name === 'n' ? Number(value) : value;
-    else if (name.startsWith('native.')) made.native = [name.slice(7), value];
-    else if (name.startsWith('own.')) {
-      try { made.own[name.slice(4)] = JSON.parse(value); } catch { /* no link of this page */ }
-    }
-  }
-  return made.model ? made : null;
-}
+// Links and copies
 
 /** What the address says is put into the form; nothing is sent. */
 export async function restore(hash) {

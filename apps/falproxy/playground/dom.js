@@ -83,6 +83,9 @@ export const dollars = (amount) => new Intl.NumberFormat(undefined, {
   style: 'currency', currency: 'USD', minimumFractionDigits: 2, maximumFractionDigits: Number(amount) < 0.1 ? 4 : 2,
 }).format(Number(amount));
 
+/** "3.4 s" */
+export const secondsText = (seconds) => `${seconds.toLocaleString(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 })} s`;
+
 export const when = (milliseconds) => new Date(milliseconds).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
 export function duration(seconds) {

@@ -13,7 +13,7 @@ function fieldFor(form, param) {
   return null;
 }
 
-export function clearFault(field) {
+function clearFault(field) {
   field.querySelector('.fault')?.remove();
   for (const input of field.querySelectorAll('[aria-invalid]')) {
     input.removeAttribute('aria-invalid');

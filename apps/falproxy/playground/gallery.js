@@ -2,7 +2,7 @@
 // what is on the screen is in the document.
 
 import { call, getJson } from './api.js';
-import { ask, byId, button, count, dollars, element, later, options, say, when, wordsOf } from './dom.js';
+import { ask, byId, button, count, dollars, element, later, options, say, secondsText, when, wordsOf } from './dom.js';
 import { blobFor, download, keptFile, kindOfType, nameOf, showing, titleOf } from './media.js';
 import { kindIcon } from './models.js';
 import { dropItem, keptItems, wishOf } from './store.js';
@@ -168,7 +168,7 @@ function drawSoon() {
 const facts = (item) => [
   ['Made', when(item.created)], ['Model', item.model],
   ['Cost', item.cost ? `${item.estimated ? 'about ' : ''}${dollars(item.cost)}` : 'not known'],
-  ['Took', item.seconds ? `${item.seconds.toFixed(1)} s` : ''],
+  ['Took', item.seconds ? secondsText(item.seconds) : ''],
   ['Size', item.wish?.size ?? item.wish?.shape ?? ''], ['Quality', item.wish?.quality ?? ''],
   ...Object.entries(item.wish?.own ?? {}).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
   ['Kept until', item.expires ? when(item.expires * 1000) : ''], ['Request', item.requestId ?? ''],

@@ -1,6 +1,6 @@
 // media.js: the bytes of what was made, wherever they lie, and how they are shown.
 
-import { base, call, getJson } from './api.js';
+import { call, getJson } from './api.js';
 import { element } from './dom.js';
 import { kindIcon } from './models.js';
 import { keepItems } from './store.js';
@@ -8,7 +8,7 @@ import { keepItems } from './store.js';
 const endings = { 'image/png': 'png', 'image/jpeg': 'jpg', 'image/webp': 'webp', 'image/gif': 'gif', 'image/svg+xml': 'svg', 'video/mp4': 'mp4', 'video/webm': 'webm', 'video/quicktime': 'mov', 'audio/mpeg': 'mp3', 'audio/wav': 'wav', 'audio/ogg': 'ogg', 'audio/flac': 'flac', 'audio/aac': 'aac', 'text/plain': 'txt' };
 const bare = (type) => (type ?? '').split(';')[0].trim();
 
-export function typeOfBytes(bytes) {
+function typeOfBytes(bytes) {
   const starts = (...prefix) => prefix.every((value, index) => bytes[index] === value);
   if (starts(0x89, 0x50)) return 'image/png';
   if (starts(0xff, 0xd8)) return 'image/jpeg';
@@ -51,7 +51,7 @@ export async function blobFor(item, signal) {
 }
 
 /** An address of the file for this document, until release() is called. */
-export async function addressOf(item, signal) {
+async function addressOf(item, signal) {
   const url = URL.createObjectURL(await blobFor(item, signal));
   return { url, release: () => URL.revokeObjectURL(url) };
 }
@@ -107,4 +107,3 @@ export async function download(item) {
 }
 
 export const fileOf = async (item) => new File([await blobFor(item)], nameOf(item), { type: bare(item.type) });
-export const linkTo = (hash) => `${base}/playground/${hash}`;

@@ -37,15 +37,16 @@ function showFigures(status) {
   const figures = {
     'in flight': status.in_flight, answered: status.requests, failed: status.failures, 'files made': status.images,
     'jobs under way': status.state?.open, 'runs noted': status.state?.records, 'kept files': status.media?.files,
-    'kept bytes': status.media && bytesText(status.media.bytes), 'runs noted in': status.state?.store, 'up for': duration(status.uptime_seconds), version: status.version,
+    'kept bytes': status.media && bytesText(status.media.bytes),
   };
   byId('figures').replaceChildren(...Object.entries(figures).filter(([, value]) => value !== undefined).map(([name, value]) => element('div', {},
-    element('dt', { textContent: name }), element('dd', { textContent: typeof value === 'number' ? value.toLocaleString() : value, className: String(value).length > 9 ? 'long' : '' }))));
+    element('dt', { textContent: name }), element('dd', { textContent: typeof value === 'number' ? value.toLocaleString() : value }))));
 }
 
 function show(status) {
   const isOperator = Boolean(status.accounts);
-  byId('whose').textContent = isOperator ? 'Of all keys.' : `Of your own key${status.caller?.name ? `, ${status.caller.name}` : ''}. The operator's key shows more.`;
+  const server = [`falproxy ${status.version}`, `up for ${duration(status.uptime_seconds)}`, status.state && `runs noted in ${status.state.store}`].filter(Boolean).join(' · ');
+  byId('whose').textContent = `${isOperator ? 'All keys' : `Your own key${status.caller?.name ? `, ${status.caller.name}` : ''}; the operator’s key shows more`} · ${server}`;
   byId('operator-key-words').textContent = keptKey('operator') ? 'Change the operator’s key' : 'Operator’s key';
   byId('operator-key').hidden = isOperator && !keptKey('operator') && !status.caller?.makes_keys;
   showFigures(status);

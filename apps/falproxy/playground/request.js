@@ -60,7 +60,7 @@ export function send(wish, { signal, headers = {} } = {}) {
 }
 
 /** Where a run that has begun is asked for, and ended. */
-export const jobPath = (job) => (job.startsWith('video_') ? `/v1/videos/${job}` : `/v1/falproxy/jobs/${job}`);
+const jobPath = (job) => (job.startsWith('video_') ? `/v1/videos/${job}` : `/v1/falproxy/jobs/${job}`);
 export const askFor = (job, options) => getJson(jobPath(job), options);
 /** Videos are ended where all jobs are: to delete one would also forget it. */
 export const endJob = (job) => call(`/v1/falproxy/jobs/${job.replace(/^video_/, 'job_')}`, { method: 'DELETE' });

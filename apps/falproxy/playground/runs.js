@@ -2,7 +2,7 @@
 // browser, so that the page finds it again.
 
 import { ApiError, call, getJson } from './api.js';
-import { button, byId, count, dollars, duration, element, newId, pause, wordsOf } from './dom.js';
+import { button, byId, count, dollars, element, newId, pause, secondsText, wordsOf } from './dom.js';
 import { blobOf, download, keptFile, showing, titleOf } from './media.js';
 import { kindIcon } from './models.js';
 import { askFor, endJob, send } from './request.js';
@@ -23,7 +23,7 @@ const ratioOf = ({ wish }) => {
 
 function stateText(run) {
   const seconds = ((run.ended ?? Date.now()) - run.created) / 1000;
-  const time = `${seconds.toFixed(1)} s`;
+  const time = secondsText(seconds);
   if (run.state === 'done') return `${count(run.items.length, { image: 'picture', video: 'video', audio: 'sound', text: 'transcript' }[run.wish.kind] ?? 'file')} · ${time}`;
   if (over(run)) return `${run.state} · ${time}`;
   return `${run.told || 'sent'} · ${time}`;

@@ -1,7 +1,7 @@
 // usage.js: what was spent, by day and by model, from /v1/falproxy/usage. The operator's key shows all, another one its own.
 
 import { operatorJson } from './api.js';
-import { byId, dollars, element, fill, say, svg } from './dom.js';
+import { byId, count, dollars, element, fill, say, svg } from './dom.js';
 
 let days = 30;
 const dayOf = (time) => new Date(time).toISOString().slice(0, 10);
@@ -35,7 +35,7 @@ export async function showUsage() {
     }
     fill(byId('usage'), ['Model', 'Requests', 'Failed', 'Files', 'Units', 'Cost'],
       byModel.toSorted((a, b) => b.cost_usd - a.cost_usd).map((row) => [row.model || '(no model)', row.requests.toLocaleString(), row.failures.toLocaleString(), row.artifacts.toLocaleString(), row.units.toLocaleString(),
-        dollars(row.cost_usd) + (row.unpriced_jobs ? `, and ${row.unpriced_jobs} jobs without a price` : '')]), 'Nothing was made yet.');
+        dollars(row.cost_usd) + (row.unpriced_jobs ? `, and ${count(row.unpriced_jobs, 'job')} without a price` : '')]), 'Nothing was made yet.');
     say(byId('usage-problem'), '');
   } catch (problem) {
     say(byId('usage-problem'), problem.message);

@@ -30,6 +30,7 @@ enum class Step {
   upload,  ///< PUT of the bytes
   media,
   pricing,  ///< GET {api}/models/pricing
+  models,   ///< GET {api}/models
   sign,     ///< POST {api}/storage/files/sign
   estimate,  ///< POST {api}/models/pricing/estimate
   bills,     ///< GET {api}/models/billing-events
