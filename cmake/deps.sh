@@ -41,7 +41,7 @@ zlib1g-dev libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libhiredis-dev libs
     clients) echo "nodejs npm" ;;
     browser) echo "nodejs npm chromium nginx-light python3" ;;
     docs) echo "doxygen" ;;
-    deploy) echo "prometheus" ;;
+    deploy) echo "prometheus systemd" ;;
     chaos) echo "faketime" ;;
     package) echo "dpkg-dev lintian catch2 libgtest-dev" ;;
     *) fail "unknown purpose '$1'; there are build, test, bench, fuzz, tidy, format, coverage, clients, browser, docs, deploy, chaos, package and ci" ;;

@@ -104,8 +104,8 @@ TEST_CASE("a fiber begins with the span of the one that has spawned it, and ends
     // The stack that is used again.
     CHECK(others.spawn([&] { CHECK(current_span() == nullptr); }));
     others.wait();
+    CHECK(context.use_count() == 1);
   });
-  CHECK(context.use_count() == 1);
 }
 
 }  // namespace

@@ -266,9 +266,12 @@ TEST_CASE("a collector that is away costs a request nothing, and the queue has a
                  {"OTEL_BSP_SCHEDULE_DELAY", "1"},
                  {"OTEL_BSP_MAX_QUEUE_SIZE", "8"}});
   for (int i = 0; i < 20; ++i) REQUIRE(server.get("/v1/models").status == 200);
-  const std::string metrics = server.get("/metrics").body;
-  CHECK(metrics.find("\nfalproxy_spans_dropped_total 12\n") != std::string::npos);
-  CHECK(metrics.find("\nfalproxy_spans_waiting 8\n") != std::string::npos);
+  // A span ends once its answer is out.
+  CHECK(eventually([&] {
+    const std::string metrics = server.get("/metrics").body;
+    return metrics.find("\nfalproxy_spans_dropped_total 12\n") != std::string::npos &&
+           metrics.find("\nfalproxy_spans_waiting 8\n") != std::string::npos;
+  }));
 }
 
 TEST_CASE("what waits is sent before the server has stopped") {

@@ -86,6 +86,7 @@ std::string to_otlp(std::span<const SpanRecord> spans,
   out.reserve(512 + spans.size() * 1024);
   out += "{\"resourceSpans\":[{\"resource\":{";
   std::vector<std::pair<std::string_view, AttributeValue>> own;
+  own.reserve(resource.size() + 3);
   for (const auto& [name, value] : resource) own.emplace_back(name, value);
   own.emplace_back("telemetry.sdk.name", "falproxy");
   own.emplace_back("telemetry.sdk.language", "cpp");
