@@ -173,6 +173,43 @@ TEST_CASE("what is begun without waiting is one job for all replicas, and found 
   CHECK(world.sim.stats().submits == 1);
 }
 
+TEST_CASE("a generation costs Redis a few commands and less than two kilobytes") {
+  if (!RedisServer::is_there()) return;
+  struct Kind {
+    const char* name;
+    bool keyed;
+    Environment settings;
+  };
+  for (const Kind& kind : {Kind{"plain", false, {}}, Kind{"with an Idempotency-Key", true, {}},
+                           Kind{"with a limit of jobs", false, {{"MAX_JOBS_PER_ACCOUNT", "8"}}}}) {
+    CAPTURE(kind.name);
+    const Cluster world(1, Served::quick(), kind.settings);
+    CHECK(world.ask(0, key_field()).status == 200);
+    constexpr int generations_made = 200;
+    std::this_thread::sleep_for(Milliseconds(200));
+    const auto now = [&] {
+      return std::array<long long, 3>{world.redis.figure("total_commands_processed"),
+                                      world.redis.figure("total_net_input_bytes"),
+                                      world.redis.figure("total_net_output_bytes")};
+    };
+    const auto before = now();
+    for (int i = 0; i < generations_made; ++i) {
+      const std::string fields = kind.keyed ? with_key("k-" + std::to_string(i)) : key_field();
+      REQUIRE(world.ask(0, fields).status == 200);
+    }
+    std::this_thread::sleep_for(Milliseconds(200));
+    const auto after = now();
+    // Redis counts the calls of its scripts, too. The INFO of this test has some 7 kB.
+    const auto each = [&](std::size_t i) {
+      return static_cast<double>(after[i] - before[i]) / generations_made;
+    };
+    MESSAGE(kind.name, ": ", each(0), " commands, those of scripts included, ", each(1),
+            " bytes in, ", each(2), " bytes out, a generation");
+    CHECK(each(0) <= 60);
+    CHECK(each(1) + each(2) <= 4'000);
+  }
+}
+
 TEST_CASE("no request fails for a Redis that is slow, stopped or started again") {
   if (!RedisServer::is_there()) return;
   Cluster world(2, {.job_time = Milliseconds(10)}, {{"MAX_JOBS_PER_ACCOUNT", "8"}}, "");
