@@ -84,7 +84,7 @@ TEST_CASE("of a budget for seven jobs all processes together get seven") {
   REQUIRE_FALSE(before.has_value());
   CHECK(before.error().kind == ErrorKind::insufficient_quota);
   one.budgets->settle({.client = "ann"},
-                      {.day = day_of(one.clock.wall_now()), .held = *Usd::parse("0.025")},
+                      {.held = *Usd::parse("0.025"), .day = day_of(one.clock.wall_now())},
                       {.endpoint = "fal-ai/flux/dev", .units = 0.0});
   CHECK(two.reserve().has_value());
   CHECK_FALSE(one.reserve().has_value());

@@ -1,6 +1,7 @@
 // Several falproxies, each a process, over one fal and one Redis.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -173,6 +174,46 @@ TEST_CASE("what is begun without waiting is one job for all replicas, and found 
   CHECK(world.sim.stats().submits == 1);
 }
 
+TEST_CASE("a generation costs Redis six scripts at most, and some three kilobytes") {
+  if (!RedisServer::is_there()) return;
+  struct Kind {
+    const char* name;
+    bool keyed;
+    Environment settings;
+  };
+  for (const Kind& kind : {Kind{"plain", false, {}}, Kind{"with an Idempotency-Key", true, {}},
+                           Kind{"with a limit of jobs", false, {{"MAX_JOBS_PER_ACCOUNT", "8"}}}}) {
+    CAPTURE(kind.name);
+    const Cluster world(1, Served::quick(), kind.settings);
+    CHECK(world.ask(0, key_field()).status == 200);
+    constexpr int generations_made = 200;
+    std::this_thread::sleep_for(Milliseconds(200));
+    const auto now = [&] {
+      return std::array<long long, 3>{world.redis.figure("cmdstat_evalsha:calls"),
+                                      world.redis.figure("total_net_input_bytes"),
+                                      world.redis.figure("total_net_output_bytes")};
+    };
+    const auto before = now();
+    for (int i = 0; i < generations_made; ++i) {
+      const std::string number = std::to_string(i);
+      const std::string fields = kind.keyed ? with_key("k-" + number) : key_field();
+      REQUIRE(
+          world.ask(0, fields, R"({"model":"flux","prompt":"number )" + number + R"("})").status ==
+          200);
+    }
+    std::this_thread::sleep_for(Milliseconds(200));
+    const auto after = now();
+    const auto each = [&](std::size_t i) {
+      return static_cast<double>(after[i] - before[i]) / generations_made;
+    };
+    const std::string name = kind.name;
+    MESSAGE(name, ": ", each(0), " scripts, ", each(1), " bytes in, ", each(2),
+            " bytes out, a generation");
+    CHECK(each(0) <= 6.5);
+    CHECK(each(1) + each(2) <= 3'500);
+  }
+}
+
 TEST_CASE("no request fails for a Redis that is slow, stopped or started again") {
   if (!RedisServer::is_there()) return;
   Cluster world(2, {.job_time = Milliseconds(10)}, {{"MAX_JOBS_PER_ACCOUNT", "8"}}, "");
@@ -231,7 +272,7 @@ TEST_CASE("what was noted while Redis was away is shared once it is back") {
 
 TEST_CASE("what a replica leaves is followed by another, and what is uncertain stays so") {
   if (!RedisServer::is_there()) return;
-  const Cluster world(2, {.job_time = Milliseconds(3'000)});
+  Cluster world(2, {.job_time = Milliseconds(3'000)});
   RawClient followed(world.replicas[0]->port());
   followed.send(post(generations, lighthouse, with_key("k-1")));
   REQUIRE(world.sim.wait_for([](const FalsimStats& s) { return s.in_progress == 1; }));
@@ -254,7 +295,11 @@ TEST_CASE("what a replica leaves is followed by another, and what is uncertain s
   CHECK(line.find("2 runs of an earlier process were found: 1 have brought something") !=
         std::string::npos);
   CHECK(world.ask(1, with_key("k-1")).status == 200);
-  CHECK(world.sim.stats().submits == 1);
+  for (const char* prompt : {"a lighthouse", "never"}) {
+    CHECK(std::ranges::count_if(world.sim.submits(), [&](const falsim::SeenSubmit& submit) {
+            return submit.input.find(prompt) != std::string::npos;
+          }) <= 1);
+  }
 }
 
 }  // namespace falproxy::app

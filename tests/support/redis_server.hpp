@@ -87,6 +87,24 @@ class RedisServer {
     ::waitpid(pid_, nullptr, 0);
     pid_ = 0;
   }
+  /// A figure of INFO, such as "total_net_input_bytes" or "cmdstat_evalsha:calls".
+  [[nodiscard]] long long figure(const std::string& name) const {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const sockaddr_in address = loopback(port_);
+    REQUIRE(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+    const std::string ask = "INFO ALL\r\nQUIT\r\n";
+    REQUIRE(::send(fd, ask.data(), ask.size(), 0) == static_cast<ssize_t>(ask.size()));
+    std::string text;
+    char bytes[4096];
+    for (ssize_t n = 1; n > 0;) {
+      n = ::recv(fd, bytes, sizeof(bytes), 0);
+      if (n > 0) text.append(bytes, static_cast<std::size_t>(n));
+    }
+    ::close(fd);
+    const std::size_t at = text.find("\n" + name);
+    REQUIRE(at != std::string::npos);
+    return std::atoll(text.c_str() + at + name.size() + 2);
+  }
   /// It keeps its connections, and answers nothing.
   void pause() const { ::kill(pid_, SIGSTOP); }
   void go_on() const { ::kill(pid_, SIGCONT); }
