@@ -74,7 +74,7 @@ Response OpenRouterCall::answer_to(Outcome outcome) {
 Body OpenRouterCall::last_events(Feed& feed, const Facts& facts) {
   const Outcome& outcome = feed.outcome();
   Body events(comment_of(facts));
-  events.append(feed.rest());
+  events.append(feed.rest(cost_of(record_.receipt)));
   record_.answer_bytes = feed.picture_bytes();
   if (outcome.response) {
     done(200, outcome.shortfall ? &*outcome.shortfall : nullptr);
