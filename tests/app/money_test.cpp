@@ -325,14 +325,9 @@ TEST_CASE("the object of a job and of a video tells what it cost") {
   const Received filming =
       server.post("/v1/videos", R"({"model":"clip","prompt":"a fox","seconds":"8"})");
   REQUIRE(filming.status == 200);
-  CHECK(at(filming.body, "falproxy").is_null());
   const std::string video = ended("/v1/videos/" + text_at(filming.body, "id"));
   const std::string cost = text_at(video, "falproxy.cost_usd");
   CHECK_FALSE(cost.empty());
-  // All that a job cost, and all that was reported.
-  const std::string models = server.get("/v1/falproxy/usage?group_by=model").body;
-  CHECK(at(models, "data.0.cost_usd").as_number() == std::stod(cost));
-  CHECK(at(models, "data.1.cost_usd").as_number() == 0.05);
 }
 
 TEST_CASE("what a call takes on average is told where nobody knows its units beforehand") {
