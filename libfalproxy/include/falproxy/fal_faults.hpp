@@ -29,8 +29,8 @@ enum class Step {
   upload_initiate,
   upload,  ///< PUT of the bytes
   media,
-  pricing,  ///< GET {api}/models/pricing
-  sign,     ///< POST {api}/storage/files/sign
+  pricing,   ///< GET {api}/models/pricing
+  sign,      ///< POST {api}/storage/files/sign
   estimate,  ///< POST {api}/models/pricing/estimate
   bills,     ///< GET {api}/models/billing-events
   balance,   ///< GET {api}/account/billing

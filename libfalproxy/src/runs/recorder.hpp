@@ -42,7 +42,7 @@ struct Intention {
   const fal::EndpointId& endpoint;
   std::optional<double> chance;  ///< what the plan was made with, see plan::make_plan()
   const plan::Plan& plan;
-  ResponseFormat wanted;  ///< the plan's before Recorder::is_later() changed it
+  ResponseFormat wanted;            ///< the plan's before Recorder::is_later() changed it
   const std::vector<Body>& inputs;  ///< of each job
 };
 
