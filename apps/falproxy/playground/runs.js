@@ -11,6 +11,8 @@ import { dropRun, keepItems, keepRun, keptItems, keptRuns } from './store.js';
 const mostCards = 24;
 const firstPause = 500;
 const longestPause = 3000;
+const longestUnknown = 7 * 24 * 3600_000;  // no server knows an Idempotency-Key for longer
+const notKnown = 'What became of it is not known: no answer came. “Again” asks for the same run, which is not paid twice while the server knows it.';
 
 let acts = {};
 let latest = null;  // the run that the form tells of
@@ -56,7 +58,7 @@ function shown(run, item, index) {
 
 function actionsOf(run) {
   if (!over(run)) return [button('Cancel', () => cancel(run), { className: 'quiet small', 'data-act': 'cancel' })];
-  const again = [button('Again', () => begin({ ...run.wish }, run.estimate), { icon: 'again', className: 'quiet small' })];
+  const again = [button('Again', () => repeat(run), { icon: 'again', className: 'quiet small' })];
   if (run.wish.kind !== 'text') again.push(button('Vary', () => acts.vary(run.wish, run.estimate), { icon: 'vary', className: 'quiet small' }));
   return [...again, button('Use these settings', () => acts.use(run.wish), { icon: 'form', className: 'quiet small' }),
     ...(run.state === 'done' ? [] : [button('Dismiss', () => remove(run), { icon: 'close', className: 'quiet small' })])];
@@ -110,6 +112,7 @@ function addCard(run) {
 
 function remove(run) {
   run.card.remove();
+  dropRun(run.id);
   byId('empty').hidden = byId('results').childElementCount > 0;
 }
 
@@ -135,7 +138,7 @@ async function end(run, state, error) {
   run.state = state;
   run.error = error;
   run.ended = Date.now();
-  await dropRun(run.id);
+  if (!run.unanswered) await dropRun(run.id);
   draw(run);
   acts.ended(run);
 }
@@ -210,6 +213,9 @@ async function go(run) {
     await (run.job ? follow(run) : start(run));
   } catch (problem) {
     if (problem.name === 'AbortError') return end(run, 'cancelled');
+    // Nobody but the server says what became of a request: not a broken connection, and not a proxy before it.
+    run.unanswered = !run.job && (problem instanceof ApiError ? problem.status >= 500 && !problem.code : true);
+    if (run.unanswered) return end(run, 'failed', new Error(`${problem.message} ${notKnown}`));
     const refused = !run.job && problem instanceof ApiError && [400, 403, 404, 413, 415, 422].includes(problem.status);
     await end(run, 'failed', problem);
     if (refused) remove(run);
@@ -230,9 +236,16 @@ async function cancel(run) {
   return undefined;
 }
 
+/** What was not answered is asked for by its own key, so that what was made meanwhile is found. */
+function repeat(run) {
+  if (!run.unanswered) return begin({ ...run.wish }, run.estimate);
+  run.card.remove();
+  return begin(run.wish, run.estimate, run.id);
+}
+
 /** Sends the wish, and shows what becomes of it. */
-export async function begin(wish, estimate) {
-  const run = { id: newId(), created: Date.now(), wish, estimate, state: 'sending' };
+export async function begin(wish, estimate, id = newId()) {
+  const run = { id, created: Date.now(), wish, estimate, state: 'sending' };
   latest = run;
   addCard(run);
   run.card.scrollIntoView({ block: 'nearest' });
@@ -255,6 +268,12 @@ export async function startRuns(handlers) {
   });
   const found = await jobsElsewhere(known).catch(() => []);
   const going = [...kept, ...found];
+  // It is never sent by itself: the server may have forgotten its key, and would be paid again.
+  for (const run of kept) {
+    if (run.job) continue;
+    if (Date.now() - run.created > longestUnknown) dropRun(run.id);
+    Object.assign(run, { unanswered: true, state: 'failed', ended: run.created, error: new Error(notKnown) });
+  }
   for (const run of [...past, ...going].sort((a, b) => a.created - b.created)) {
     addCard(run);
     if (!over(run)) go(run);
