@@ -126,6 +126,24 @@ describe('a mask drawn on the picture', () => {
     assert.deepEqual(on.problems, []);
   });
 
+  it('stays if somebody clicks between the tools, or beside the sheet', async () => {
+    const page = await begin();
+    await mouseStroke([[64, 64], [100, 64]]);
+    const sheet = await page.locator('#mask-dialog').boundingBox();
+    for (const [x, y] of [[sheet.x + sheet.width / 2, sheet.y + 4], [sheet.x + 4, sheet.y + sheet.height / 2], [2, 2]]) await page.mouse.click(x, y);
+    assert.ok(await page.isEnabled('#mask-undo'));
+    assert.ok(await page.isVisible('#mask-dialog'));
+    await page.click('#mask-use');
+    await page.waitForSelector('#mask-remove:not([hidden])');
+    // A sheet without work: its own padding keeps it open, a click beside it closes it.
+    await page.click('#model-button');
+    const list = await page.locator('#model-dialog').boundingBox();
+    await page.mouse.click(list.x + 4, list.y + list.height / 2);
+    assert.ok(await page.isVisible('#model-dialog'));
+    await page.mouse.click(2, 2);
+    await page.waitForSelector('#model-dialog', { state: 'hidden' });
+  });
+
   it('is let go if nothing was painted, and if its sheet is closed', async () => {
     const page = await begin();
     await page.click('#mask-use');

@@ -65,7 +65,7 @@ function openRow(key) {
   byId('row-models').value = (key?.models ?? []).join(', ');
   for (const [member, id] of Object.entries(inputs)) byId(id).value = key?.[member] ?? '';
   byId('row-save').textContent = key ? 'Save' : 'Make the key';
-  ask(byId('row-dialog'));
+  ask(byId('row-dialog'), { holdsWork: true });
 }
 
 function membersOfRow() {

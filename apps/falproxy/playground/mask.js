@@ -215,6 +215,6 @@ function watch() {
 export async function paint(file) {
   if (!painting) watch();
   painting = new Painting(await createImageBitmap(file));
-  const said = await ask(byId('mask-dialog'));
+  const said = await ask(byId('mask-dialog'), { holdsWork: true });
   return said === 'use' ? painting.result() : null;
 }
