@@ -24,6 +24,8 @@ constexpr std::array<RouteRow, 52> api = {{
     {"GET", "images/models", "/v1/images/models", For::model_readers, list_openrouter_models},
     {"GET", "falproxy/jobs", "/v1/falproxy/jobs", For::key_holders, list_jobs},
     {"GET", "falproxy/jobs/:id", "/v1/falproxy/jobs/{id}", For::key_holders, show_job},
+    {"GET", "falproxy/jobs/:id/content", "/v1/falproxy/jobs/{id}/content", For::key_holders,
+     show_job_content},
     {"DELETE", "falproxy/jobs/:id", "/v1/falproxy/jobs/{id}", For::key_holders, cancel_job},
     {"POST", "audio/speech", "/v1/audio/speech", For::picture_makers, speak},
     {"POST", "audio/transcriptions", "/v1/audio/transcriptions", For::picture_makers, transcribe},

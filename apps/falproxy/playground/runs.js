@@ -3,7 +3,7 @@
 
 import { ApiError, call, getJson } from './api.js';
 import { button, byId, count, dollars, element, newId, pause, secondsText, wordsOf } from './dom.js';
-import { blobOf, download, keptFile, showing, titleOf } from './media.js';
+import { blobFor, blobOf, download, keptFile, showing, titleOf } from './media.js';
 import { kindIcon } from './models.js';
 import { askFor, endJob, send } from './request.js';
 import { dropRun, keepItems, keepRun, keptItems, keptRuns } from './store.js';
@@ -145,20 +145,21 @@ async function end(run, state, error) {
 
 async function takeImages(run, answer) {
   run.cost ??= answer.usage?.cost;
-  const files = answer.data.map((picture) => {
-    if (picture.b64_json) {
-      const blob = blobOf(picture.b64_json);
-      return { blob, type: blob.type };
-    }
+  const files = await Promise.all(answer.data.map(async (picture, index) => {
+    const text = picture.b64_json ?? (picture.url.startsWith('data:') ? picture.url : '');
+    const place = run.job && { job: run.job, index };
     const media = keptFile(picture.url);
-    return { media, url: picture.url, type: `image/${/\.(\w+)(?:\?|$)/.exec(picture.url)?.[1]?.replace('jpg', 'jpeg') ?? 'png'}` };
-  });
+    // What the server has not kept is kept here.
+    const blob = text ? blobOf(text) : media || !place ? null : await blobFor(place).catch(() => null);
+    if (blob) return { blob, type: blob.type };
+    return { ...place, media, url: picture.url, type: `image/${/\.(\w+)(?:\?|$)/.exec(picture.url)?.[1]?.replace('jpg', 'jpeg') ?? 'png'}` };
+  }));
   await take(run, files);
 }
 
 async function takeVideo(run, job) {
   const media = keptFile(job.url);
-  if (media) return take(run, [{ media, type: 'video/mp4' }]);
+  if (media) return take(run, [{ media, job: run.job.replace(/^video_/, 'job_'), type: 'video/mp4' }]);
   const blob = await (await call(`/v1/videos/${run.job}/content`)).blob();
   return take(run, [{ blob, type: blob.type }]);
 }
