@@ -150,6 +150,62 @@ describe('Create', () => {
     assert.deepEqual(on.paid, []);
   });
 
+  it('keeps the card of a refused run, with its error, if the form is about another model by then', async () => {
+    const page = await on.open();
+    await choose('flux');
+    await page.fill('#prompt', 'a fox');
+    await page.click('#generate');
+    await on.done();
+    await choose('nano');
+    await page.route('**/v1/images/generations', (route) => (route.request().headers()['x-falproxy-explain'] ? route.continue()
+      : route.fulfill({ status: 403, json: { error: { message: 'This key may not use flux.', param: 'model', code: 'model_not_allowed' } } })));
+    await page.click('.run >> text=Again');
+    await page.waitForSelector('.run[data-state=failed] .problem');
+    assert.match(await page.textContent('.run[data-state=failed]'), /may not use flux/);
+    // Beside its field it is enough.
+    await page.fill('#prompt', 'a hare');
+    await page.click('#generate');
+    await page.waitForSelector(`${field('model')} .fault`);
+    assert.equal(await page.locator('.run[data-state=failed]').count(), 1);
+    // A model whose description cannot be had is complained of, too.
+    await page.route('**/v1/models/flux', (route) => route.fulfill({ status: 404, json: { error: { message: 'There is no flux any more.' } } }));
+    await page.evaluate(() => { sessionStorage.removeItem('falproxy.form'); });
+    await page.reload();
+    await page.waitForSelector('.run');
+    await page.click('.run[data-state=done] >> text=Vary');
+    await page.waitForFunction(() => /no flux any more/.test(document.querySelector('#problem').textContent));
+  });
+
+  it('asks for a run without an answer by its own key, and never by itself', async () => {
+    const page = await on.open();
+    const keys = [];
+    let answers = false;
+    await page.route('**/v1/audio/speech', (route) => {
+      if (route.request().headers()['x-falproxy-explain']) return route.continue();
+      keys.push(route.request().headers()['idempotency-key']);
+      return answers ? route.continue() : route.abort();
+    });
+    await choose('announcer');
+    await page.fill('#prompt', 'The train is late.');
+    await page.click('#generate');
+    await page.waitForSelector('.run[data-state=failed]');
+    assert.match(await page.textContent('.run .problem'), /not known/);
+    await page.reload();
+    await page.waitForSelector('.run[data-state=failed]');
+    assert.equal(keys.length, 1);
+    answers = true;
+    await page.click('.run >> text=Again');
+    await on.done();
+    assert.deepEqual(keys, [keys[0], keys[0]]);
+    await page.click('.run >> text=Again');
+    await on.done(2);
+    assert.notEqual(keys[2], keys[0]);
+    await page.reload();
+    await on.done(2);
+    assert.equal(await page.locator('.run').count(), 2);
+    assert.equal(keys.length, 3);
+  });
+
   it('keeps the own fields over a change of model', async () => {
     const page = await on.open();
     await choose('flux');

@@ -232,13 +232,17 @@ function showExplanation({ refused, param, quiet, mappings = [], notes = [], job
 
 // Sending
 
+/** Whether the form shows it beside the field that it is about. */
+function isBesideField(problem) {
+  if (!showFault(byId('form'), problem.param, wordsOf(problem))) return false;
+  byId('form').querySelector('.fault').scrollIntoView({ block: 'nearest' });
+  say(byId('problem'), '');
+  return true;
+}
+
 export function complain(problem) {
   if (problem.name === 'AbortError') return;
-  if (showFault(byId('form'), problem.param, wordsOf(problem))) {
-    byId('form').querySelector('.fault').scrollIntoView({ block: 'nearest' });
-    say(byId('problem'), '');
-    return;
-  }
+  if (isBesideField(problem)) return;
   say(byId('problem'), wordsOf(problem));
   byId('problem').scrollIntoView({ block: 'nearest' });
 }
@@ -260,11 +264,12 @@ async function generate() {
 
 /** The same with another seed, if the model has one; else the model draws one itself. */
 async function vary(made, price) {
-  const about = await describe(made.model);
+  let about;
+  try { about = await describe(made.model); } catch (problem) { return complain(problem); }
   const seed = about.inputs.find((field) => field.role === 'seed');
   const other = { ...made, own: { ...made.own } };
   if (seed) other.own[seed.name] = Math.floor(Math.random() * Math.min(seed.max ?? 2147483647, 2147483647));
-  begin(other, price);
+  return begin(other, price);
 }
 
 async function editThis(item) {
@@ -426,9 +431,7 @@ export async function startCreate({ open, ended }) {
   byId('empty-kinds').replaceChildren(...kindsThere().map(([name, shown]) => button(shown, () => pickModel(name), { icon: iconOf(name), className: 'quiet' })));
   await startRuns({
     ...actions, open: openItem, ended, complain,
-    failed(run, problem) {
-      if (!run.job && run.wish.model === model?.id) complain(problem);
-    },
+    failed: (run, problem) => run.wish.model === model?.id && isBesideField(problem),
   });
   if (hash) await restore(hash);
 }

@@ -219,8 +219,8 @@ async function go(run) {
     if (run.unanswered) return end(run, 'failed', new Error(`${problem.message} ${notKnown}`));
     const refused = !run.job && problem instanceof ApiError && [400, 403, 404, 413, 415, 422].includes(problem.status);
     await end(run, 'failed', problem);
-    if (refused) remove(run);
-    if (acts.failed(run, problem) === false) return undefined;
+    // It goes only if the form says why; else the card does.
+    if (refused && acts.failed(run, problem)) remove(run);
   }
   return undefined;
 }
@@ -254,7 +254,7 @@ export async function begin(wish, estimate, id = newId()) {
   await go(run);
 }
 
-/** `handlers`: edit(item), open(item), use(wish), vary(wish, estimate), ended(run), failed(run, problem), complain(problem). */
+/** `handlers`: edit(item), open(item), use(wish), vary(wish, estimate), ended(run), failed(run, problem): whether the form shows it beside a field, complain(problem). */
 export async function startRuns(handlers) {
   acts = handlers;
   const kept = await keptRuns();
