@@ -220,6 +220,37 @@ describe('Create', () => {
     await explained('"seed": 42');
   });
 
+  it('keeps values, not their spelling, over models that have a field as a choice, as text or as JSON', async () => {
+    const page = await on.open();
+    const mood = { flux: { enum: ['calm', 'wild'], type: 'string' }, sdxl: { type: 'string' }, nano: { type: 'object' } };
+    for (const [id, about] of Object.entries(mood)) {
+      await page.route(`**/v1/models/${id}`, async (route) => {
+        const answer = await route.fetch();
+        const json = await answer.json();
+        json.falproxy.inputs.push({ name: 'mood', ...about });
+        await route.fulfill({ response: answer, json });
+      });
+    }
+    const input = (tag) => `${field('mood')} ${tag}`;
+    await choose('flux');
+    await page.click('#own summary');
+    await page.selectOption(input('select'), { label: 'wild' });
+    await choose('sdxl');
+    assert.equal(await page.inputValue(input('input')), 'wild');
+    await choose('nano');
+    assert.equal(await page.inputValue(input('textarea')), '"wild"');
+    await choose('flux');
+    assert.equal(await page.inputValue(input('select')), '"wild"');
+    await choose('sdxl');
+    await page.fill(input('input'), 'gloomy');
+    await choose('flux');
+    assert.equal(await page.inputValue(input('select')), '');
+    await choose('nano');
+    await page.fill(input('textarea'), '{"a": 1}');
+    await choose('sdxl');
+    assert.equal(await page.inputValue(input('input')), '{"a":1}');
+  });
+
   it('pays with no Enter but Ctrl+Enter, by keyboard alone', async () => {
     const page = await on.open();
     await page.waitForSelector('#empty-kinds button');
