@@ -55,7 +55,18 @@ describe('Operate', () => {
     assert.match(key, /^fp-[0-9a-f]+$/);
     await page.keyboard.press('Escape');
     await page.waitForFunction(() => /\$0\.00 of \$0\.05 a day/.test(document.querySelector('#keys').textContent));
+    await page.waitForSelector('#code-dialog', { state: 'hidden' });
+    assert.equal(await page.inputValue('#code'), '');
     assert.ok(!(await page.content()).includes(key));
+    // The next text to copy comes with words of its own.
+    await page.evaluate(() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); });
+    await page.click('#tab-create');
+    await on.choose('flux');
+    await page.click('[data-copy=curl]');
+    await page.waitForSelector('#code-dialog[open]');
+    assert.match(await page.textContent('#code-words'), /may not write to the clipboard/);
+    await page.keyboard.press('Escape');
+    await page.click('#tab-operate');
 
     const spend = () => on.ask('/v1/images/generations', { key, method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'flux', prompt: 'paid', n: 2, size: '1024x1024' }) });
     assert.equal((await spend()).status, 200);

@@ -1,7 +1,7 @@
 // create.js: the view where a wish is put together, explained, priced and sent.
 
 import { base } from './api.js';
-import { button, byId, dollars, element, later, options, say, toast, wordsOf } from './dom.js';
+import { button, byId, dollars, element, later, options, say, showCode, toast, wordsOf } from './dom.js';
 import { clearFaults, showFault, watchFaults } from './faults.js';
 import { buildFields } from './fields.js';
 import { hashOf, linkTo, wishIn } from './links.js';
@@ -174,11 +174,7 @@ async function copyText(text, what, title) {
     await navigator.clipboard.writeText(text);
     toast(`${what} copied`);
   } catch {  // There is no clipboard over plain http.
-    byId('code-title').textContent = title;
-    byId('code').value = text;
-    byId('code-dialog').showModal();
-    byId('code').select();
-    byId('code').scroll(0, 0);
+    showCode(title, 'This page may not write to the clipboard. The text is selected: copy it with Ctrl+C, ⌘C or the menu.', text);
   }
 }
 

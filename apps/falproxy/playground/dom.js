@@ -118,6 +118,18 @@ export function ask(dialog, { holdsWork = false } = {}) {
   });
 }
 
+/** Text to copy by hand, in a sheet of its own. Nothing of it stays in the document when that is closed. */
+export function showCode(title, words, text, rows = 12) {
+  const [dialog, code] = [byId('code-dialog'), byId('code')];
+  byId('code-title').textContent = title;
+  byId('code-words').textContent = words;
+  Object.assign(code, { value: text, rows });
+  dialog.onclose = () => { code.value = ''; };
+  dialog.showModal();
+  code.select();
+  code.scroll(0, 0);
+}
+
 export function toast(text) {
   const place = byId('toast');
   say(place, text);
