@@ -194,10 +194,10 @@ describe('Create', () => {
     await page.waitForSelector('.run[data-state=failed]');
     assert.equal(keys.length, 1);
     answers = true;
-    await page.click('.run >> text=Again');
+    await page.click('button:text-is("Again")');
     await on.done();
     assert.deepEqual(keys, [keys[0], keys[0]]);
-    await page.click('.run >> text=Again');
+    await page.click('button:text-is("Again")');
     await on.done(2);
     assert.notEqual(keys[2], keys[0]);
     await page.reload();

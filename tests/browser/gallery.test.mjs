@@ -118,6 +118,22 @@ describe('the gallery of a browser', () => {
   const on = onPage();
   galleryOf(on, 'kept by the browser');
 
+  it('forgets what the browser keeps if it is told to', async () => {
+    const page = await on.open();
+    await make(on, 'flux', ['not for ever']);
+    await page.click('#change-key');
+    assert.match(await page.textContent('#key-words'), /stays in this browser/);
+    assert.deepEqual(await on.faults(), []);
+    await page.click('#forget');
+    await page.click('#sure-yes');
+    await page.waitForSelector('#empty:not([hidden])');
+    await page.waitForSelector('#empty-kinds button');
+    assert.equal(await page.inputValue('#prompt'), '');
+    assert.equal(await page.locator('.run').count(), 0);
+    await page.click('#tab-gallery');
+    await page.waitForSelector('#gallery-empty:not([hidden])');
+  });
+
   it('shows another key’s pictures to nobody', async () => {
     const page = await on.open();
     await make(on, 'flux', ['mine alone']);

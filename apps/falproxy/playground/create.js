@@ -1,6 +1,6 @@
 // create.js: the view where a wish is put together, explained, priced and sent.
 
-import { base } from './api.js';
+import { base, keptAs } from './api.js';
 import { button, byId, dollars, element, later, options, say, showCode, toast, wordsOf } from './dom.js';
 import { clearFaults, showFault, watchFaults } from './faults.js';
 import { buildFields } from './fields.js';
@@ -184,7 +184,7 @@ let explaining = null;
 const explainSoon = later(250, explain);
 /** The form says something else than before. */
 const changed = () => {
-  sessionStorage.setItem('falproxy.form', model ? hashOf(quietWish()) : '');
+  sessionStorage.setItem(`${keptAs}.form`, model ? hashOf(quietWish()) : '');
   explainSoon();
 };
 const quietWish = () => { try { return wish(); } catch { return { model: model.id, prompt: byId('prompt').value }; } };
@@ -420,7 +420,7 @@ export const actions = {
 /** `open`: shows an item large; `ended`: a run has brought something. */
 export async function startCreate({ open, ended }) {
   openItem = open;
-  const hash = location.hash.includes('?') ? location.hash : sessionStorage.getItem('falproxy.form');
+  const hash = location.hash.includes('?') ? location.hash : sessionStorage.getItem(`${keptAs}.form`);
   watchForm();
   watchFiles();
   showModel();
