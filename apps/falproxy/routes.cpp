@@ -9,7 +9,7 @@ namespace {
 
 // A new address is a line here and a function in handlers/. Each is known with /v1, /api/v1 and
 // the like before it, and without.
-constexpr std::array<RouteRow, 52> api = {{
+constexpr std::array<RouteRow, 53> api = {{
     {"GET", "health", "/health", For::everybody, health},
     {"GET", "ready", "/ready", For::everybody, ready},
     {"GET", "models", "/v1/models", For::model_readers, list_models},
