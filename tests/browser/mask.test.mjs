@@ -126,6 +126,29 @@ describe('a mask drawn on the picture', () => {
     assert.deepEqual(on.problems, []);
   });
 
+  it('is painted on no more pixels than a screen has, and is as large as the picture, up to 16 million pixels', async () => {
+    const page = await on.open();
+    await on.choose('gpt-image-1');
+    await page.fill('#prompt', 'a large one');
+    await page.setInputFiles('#images', [await on.drawn('large.png', 'teal', 'orange', 3900)]);
+    await page.click('#mask-draw');
+    await page.waitForFunction(() => /3900 × 3900/.test(document.querySelector('#mask-figures').textContent));
+    assert.equal(await page.evaluate(() => document.querySelector('#mask-canvas').width), 1600);
+    await page.focus('#mask-canvas');
+    await page.keyboard.press(' ');
+    await page.focus('[data-edge=right]');
+    for (let i = 0; i < 14; ++i) await page.keyboard.press('ArrowRight');
+    assert.match(await page.textContent('#mask-figures'), /extended to 4102 × 3900, which is the most/);
+    await page.click('#mask-use');
+    await page.waitForSelector('#mask-dialog', { state: 'hidden' });
+    await page.click('#generate');
+    await on.done();
+    const mask = await received('mask_image_url');
+    assert.deepEqual([mask.width, mask.height], [4102, 3900]);
+    for (const [x, y, alpha] of [[1950, 1950, 0], [1950 + 270, 1950, 0], [1950 + 320, 1950, 255], [10, 10, 255], [4000, 10, 0]]) assert.equal(mask.alpha(x, y), alpha, `at ${x}, ${y}`);
+    assert.deepEqual(on.problems, []);
+  });
+
   it('stays if somebody clicks between the tools, or beside the sheet', async () => {
     const page = await begin();
     await mouseStroke([[64, 64], [100, 64]]);
