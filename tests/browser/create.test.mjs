@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { accessKey } from '../support/servers.mjs';
 import { allModels, onPage, picture } from './page.mjs';
 
@@ -51,6 +52,7 @@ describe('Create', () => {
     await choose('flux');
     await page.fill('#prompt', 'A lighthouse at dusk, seen from the sea');
     await page.selectOption('#size', 'native:image_size:square_hd');
+    assert.equal(await page.getAttribute('#n', 'max'), '4');
     await page.fill('#n', '2');
     await page.waitForFunction(() => document.querySelector('#price').textContent === 'about $0.05');
     await page.click('#generate');
@@ -277,7 +279,8 @@ describe('Create', () => {
     await page.waitForFunction(() => /in progress|queued/.test(document.querySelector('#progress').textContent));
     await page.click('.run [data-act=cancel]');
     await page.waitForSelector('.run[data-state=cancelled]');
-    while ((await sim('stats')).cancelled === before.cancelled);
+    for (let tries = 0; tries < 200 && (await sim('stats')).cancelled === before.cancelled; ++tries) await pause(50);
+    assert.ok((await sim('stats')).cancelled > before.cancelled);
     assert.deepEqual(on.problems, []);
   });
 

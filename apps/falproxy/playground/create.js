@@ -70,6 +70,8 @@ function showModel() {
   const formats = now === 'image' ? about.formats ?? [] : now === 'audio' ? formatRole() : [];
   options(byId('format'), [['', 'default'], ...formats.map((name) => [name, name])], byId('format').value);
   fieldOf('size').hidden = now !== 'image' || byId('size').options.length < 2;
+  // More than that are several jobs: they may be typed.
+  byId('n').max = model?.inputs.find((field) => field.role === 'count')?.max ?? 10;
   fieldOf('n').hidden = !model || now !== 'image';
   fieldOf('output_format').hidden = !formats.length;
   fieldOf('quality').hidden = now !== 'image' || !quality.length;
