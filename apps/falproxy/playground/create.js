@@ -29,6 +29,7 @@ let own = { read: () => ({}), set() {}, more: 0 };
 let files = [];
 let mask = null;
 let sound = null;
+let drawn = null;  // ends when a drawn mask is written, which takes a while if it is large
 let maskFault = Promise.resolve('');
 let estimate;
 let openItem = () => {};
@@ -247,6 +248,7 @@ export function complain(problem) {
 
 async function generate() {
   say(byId('problem'), '');
+  await drawn;
   try {
     const made = wish();
     const missing = faultOf(made);
@@ -365,7 +367,7 @@ function watchFiles() {
     byId('mask').value = '';
   });
   byId('mask-remove').addEventListener('click', () => setMask(null));
-  byId('mask-draw').addEventListener('click', drawMask);
+  byId('mask-draw').addEventListener('click', () => { drawn = drawMask(); });
   byId('sound').addEventListener('change', () => {
     sound = byId('sound').files[0] ?? sound;
     showFiles();
