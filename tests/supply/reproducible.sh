@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname -- "$0")/../.."
 target=${1:-falproxy_sqlite}
-file=${2:-libfalproxy/libfalproxy-sqlite.a}
+file=${2:-libfalproxy/libfalproxy_sqlite.a}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
 export CCACHE_DISABLE=1
