@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <falsim/falsim.hpp>
 #include <fstream>
 #include <iterator>

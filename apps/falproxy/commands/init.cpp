@@ -90,6 +90,7 @@ struct Entry {
 // Each base takes the first endpoint that edits beside it.
 std::vector<Entry> entries_of(const std::vector<std::string>& endpoints) {
   std::vector<Entry> entries;
+  entries.reserve(endpoints.size());
   for (const std::string& endpoint : endpoints) entries.push_back({endpoint, {}});
   for (const std::string& endpoint : endpoints) {
     for (const std::string& base : bases_of(endpoint)) {

@@ -31,8 +31,9 @@ Error not_found(const Call& call) {
 
 // Whose jobs are meant: the operator may name another key.
 std::string owner_of(const Call& call) {
-  std::string named = query_value(call.request.head().target, "key");
-  return call.caller.is_operator && !named.empty() ? std::move(named) : call.caller.client;
+  if (!call.caller.is_operator) return call.caller.client;
+  const std::string named = query_value(call.request.head().target, "key");
+  return named.empty() ? call.caller.client : named;
 }
 
 template <class F>
