@@ -287,10 +287,29 @@ void RedisStore::forget_spending(Day day, TimePoint deadline, Callback<Done> don
 }
 
 void RedisStore::put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) {
-  std::string key = "falproxy:t:" + std::move(name);
-  std::vector<std::string> words{"DEL", std::move(key)};
-  if (!text.empty()) words = {"SET", std::move(words.back()), std::move(text)};
-  impl_->worker.add({.words = std::move(words)}, deadline, when_done(std::move(done)));
+  impl_->worker.add({Script::put_text, {std::move(name), std::move(text), ""}}, deadline,
+                    when_done(std::move(done)));
+}
+
+void RedisStore::put_after(std::string name, std::uint64_t version, std::string text,
+                           TimePoint deadline, Callback<bool> done) {
+  impl_->worker.add(
+      {Script::put_text, {std::move(name), std::move(text), std::to_string(version)}}, deadline,
+      when_read(std::move(done), [](const Reply& reply) -> Result<bool, StoreError> {
+        return reply.number == 1;
+      }));
+}
+
+void RedisStore::get_newer(std::string name, std::optional<std::uint64_t> version,
+                           TimePoint deadline, Callback<std::optional<KeptText>> done) {
+  using Newer = Result<std::optional<KeptText>, StoreError>;
+  impl_->worker.add(
+      {Script::newer_text, {std::move(name), version ? std::to_string(*version) : ""}}, deadline,
+      when_read(std::move(done), [](const Reply& reply) -> Newer {
+        if (reply.items.size() < 2) return std::optional<KeptText>();
+        return std::optional(
+            KeptText{.text = reply.at(1).text, .version = number_in(reply.at(0).text)});
+      }));
 }
 
 void RedisStore::get(std::string name, TimePoint deadline, Callback<std::string> done) {

@@ -303,6 +303,22 @@ return found
     // media_totals
     R"(
 return {call('HGETALL',P..'mfiles'),call('HGETALL',P..'mbytes')}
+)",
+    // put_text: a version is a time, so that none comes again after Redis has lost its data
+    R"(
+local name,text,version=unpack(ARGV)
+local at=call('GET',P..'tv:'..name) or '0'
+if version~='' and version~=at then return 0 end
+call('SET',P..'tv:'..name,string.format('%.0f',math.max(tonumber(at)+1,now())))
+if text=='' then call('DEL',P..'t:'..name) else call('SET',P..'t:'..name,text) end
+return 1
+)",
+    // newer_text
+    R"(
+local name,version=unpack(ARGV)
+local at=call('GET',P..'tv:'..name) or '0'
+if version==at then return {at} end
+return {at,call('GET',P..'t:'..name) or ''}
 )"};
 
 }  // namespace

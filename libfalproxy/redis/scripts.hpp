@@ -23,8 +23,10 @@ enum class Script {
   forget_media,   ///< id
   find_media,     ///< by, owner, id or time, limit
   media_totals,   ///< -
+  put_text,       ///< name, text, the version that it must have; "": any
+  newer_text,     ///< name, the version that is known; "": none is
 };
-inline constexpr std::size_t script_count = 16;
+inline constexpr std::size_t script_count = 18;
 
 /// Its whole text.
 [[nodiscard]] const std::string& text_of(Script script);

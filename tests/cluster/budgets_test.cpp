@@ -111,4 +111,46 @@ TEST_CASE(
   CHECK(added);
 }
 
+TEST_CASE("what one process has blocked stays blocked, whatever another one blocks or lets go on") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  Spender one(server, 1, false), two(server, 2, false);
+  for (Spender* spender : {&one, &two}) {
+    std::vector<KeyRules> rows;
+    for (const char* name : {"ann", "joe", "kim"}) {
+      rows.push_back({.name = name,
+                      .budget = Budget::parse("10/month"),
+                      .max_job_cost = *Usd::parse("0.1")});
+    }
+    spender->budgets->set_rows(std::move(rows));
+  }
+  const auto block = [](Spender& spender, const char* name) {
+    spender.budgets->settle({.client = name}, {.day = day_of(spender.clock.wall_now())},
+                            {.endpoint = "fal-ai/flux/dev", .units = 40.0});
+  };
+  const auto blocked = [](const Spender& spender) {
+    std::string names;
+    for (const char* name : {"ann", "joe", "kim"}) {
+      if (spender.budgets->status(name).blocked_until) names += name;
+    }
+    return names;
+  };
+  const auto both_come_to = [&](const std::string& names) {
+    for (int tries = 0; tries < 1'000; ++tries) {
+      REQUIRE(one.budgets->load().has_value());
+      REQUIRE(two.budgets->load().has_value());
+      if (blocked(one) == names && blocked(two) == names) return true;
+      std::this_thread::sleep_for(Milliseconds(10));
+    }
+    return false;
+  };
+  // Neither has heard of the other.
+  block(one, "ann");
+  block(two, "joe");
+  block(one, "kim");
+  CHECK(both_come_to("annjoekim"));
+  two.budgets->unblock("kim");
+  CHECK(both_come_to("annjoe"));
+}
+
 }  // namespace falproxy
