@@ -175,7 +175,8 @@ struct Service::Impl {
                .corrected =
                    [this](const Payer& payer, Usd difference) {
                      metrics.add_correction(payer.client, payer.model, difference);
-                   }}),
+                   },
+               .peers = state.peers}),
         stored_keys(clock, *state.spending),
         prices({.transport = *transport,
                 .clock = clock,

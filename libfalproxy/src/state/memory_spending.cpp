@@ -7,21 +7,12 @@
 #include "base/enum_names.hpp"
 #include "base/printer.hpp"
 #include "falproxy/spending_store.hpp"
+#include "state/spending_sum.hpp"
 
 namespace falproxy::inline v0 {
 namespace {
 
 constexpr std::string_view ways[] = {"day", "key", "model", "user"};
-
-void add_to(Spending& sum, const Spending& more) {
-  sum.requests += more.requests;
-  sum.failures += more.failures;
-  sum.artifacts += more.artifacts;
-  sum.unpriced += more.unpriced;
-  sum.units = sum.units + more.units;
-  sum.cost = sum.cost + more.cost;
-  sum.corrected = sum.corrected + more.corrected;
-}
 
 }  // namespace
 
