@@ -35,7 +35,14 @@ has 'SUPPORTED_MODELS: "flux:fal-ai/flux/dev"'
 has 'SHUTDOWN_GRACE_SECONDS: "60"'
 # Keys come by reference alone.
 ! grep -qi 'kind: Secret' "$work/all.yaml" || fail "it renders a Secret"
-for wrong in existingSecret= settings.AI_KEYS=id:secret settings.SUPPORTED_MODELS= replicas=0; do
+# The settings that are secret, and the standard variables that are.
+secrets=$(tr '\n' ' ' <"$here/../../libfalproxy/src/settings/setting_table.cpp" |
+  grep -oE '\{\{"[A-Z_]+"[^{}]*(true|false), *true\}' | grep -oE '^\{\{"[A-Z_]+' | tr -d '{"')
+[ "$(echo "$secrets" | wc -w)" -ge 6 ] || fail "the table of settings tells no secrets"
+for name in $secrets AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN OTEL_EXPORTER_OTLP_HEADERS OTEL_EXPORTER_OTLP_TRACES_HEADERS; do
+  ! "$helm" template try "$chart" "$@" --set "settings.$name=x" >"$work/wrong" 2>&1 || fail "it takes $name as no secret"
+done
+for wrong in existingSecret= settings.SUPPORTED_MODELS= replicas=0; do
   ! "$helm" template try "$chart" "$@" --set "$wrong" >"$work/wrong" 2>&1 || fail "it takes $wrong"
 done
 echo "helm: linted and rendered by $("$helm" version --short)"
