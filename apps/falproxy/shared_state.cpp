@@ -260,6 +260,8 @@ void SharedState::forget_spending(Day day, TimePoint deadline, Callback<Done> do
 
 // For a start without Redis.
 void SharedState::keep_text(const std::string& name, const std::string& text) {
+  // Those of one process are no other's, and so no later one's.
+  if (name.starts_with("bills.")) return;
   {
     const std::lock_guard lock(mutex_);
     const std::size_t hash = std::hash<std::string>()(text);
@@ -287,6 +289,31 @@ void SharedState::get(std::string name, TimePoint deadline, Callback<std::string
                    }
                    parts_.local_texts->get(name, parts_.now() + longest_wait, done);
                  });
+}
+
+void SharedState::get_newer(std::string name, std::optional<std::uint64_t> version,
+                            TimePoint deadline, Callback<std::optional<KeptText>> done) {
+  using Newer = Result<std::optional<KeptText>, StoreError>;
+  spending_->get_newer(name, version, deadline, [this, name, done = std::move(done)](Newer kept) {
+    if (kept) {
+      if (kept->has_value()) keep_text(name, (*kept)->text);
+      return done(std::move(kept));
+    }
+    parts_.local_texts->get(name, parts_.now() + longest_wait,
+                            [done](Result<std::string, StoreError> text) {
+                              if (!text) return done(std::move(text).error());
+                              done(std::optional(KeptText{.text = *std::move(text)}));
+                            });
+  });
+}
+
+void SharedState::put_after(std::string name, std::uint64_t version, std::string text,
+                            TimePoint deadline, Callback<bool> done) {
+  spending_->put_after(name, version, text, deadline,
+                       [this, name, text, done = std::move(done)](Result<bool, StoreError> put) {
+                         if (put && *put) keep_text(name, text);
+                         done(std::move(put));
+                       });
 }
 
 void SharedState::note(std::vector<MediaRecord> records, TimePoint deadline, Callback<Done> done) {

@@ -122,7 +122,7 @@ local gone=call('ZRANGEBYSCORE',P..'exp','-inf',ARGV[1],'LIMIT',0,tonumber(ARGV[
 for _,id in ipairs(gone) do drop(id) end
 return stand(#gone,'')
 )",
-    // charge
+    // charge: an owner's hash has a sum for each day, week and month, and the total
     R"(
 local at=1
 local function word() at=at+1 return ARGV[at-1] end
@@ -134,26 +134,19 @@ for i=1,tonumber(word()) do
 end
 local done=1
 for _,b in ipairs(bounds) do
-  local spent=0
-  if b[2]=='' then
-    spent=tonumber(call('HGET',P..'c:'..b[1],'t') or '0')
-  else
-    local all,first=call('HGETALL',P..'c:'..b[1]),tonumber(b[2])
-    for i=1,#all,2 do
-      if all[i]~='t' and tonumber(all[i])>=first then spent=spent+tonumber(all[i+1]) end
-    end
-  end
+  local spent=tonumber(call('HGET',P..'c:'..b[1],b[2]) or '0')
   if spent>=b[3] or spent+(added[b[1]] or 0)>b[3] then done=0 end
 end
 if done==1 then
   for _,c in ipairs(charges) do
     local key=P..'c:'..c[1]
     call('SADD',P..'owners',c[1])
-    call('HINCRBY',key,c[2],c[3])
-    call('HINCRBY',key,'t',c[3])
+    for window in string.gmatch(c[2],'%S+') do call('HINCRBY',key,window,c[3]) end
     if call('HLEN',key)>100 then
-      for _,day in ipairs(call('HKEYS',key)) do
-        if day~='t' and tonumber(day)<tonumber(c[2])-70 then call('HDEL',key,day) end
+      local today=tonumber(string.match(c[2],'%d+'))
+      for _,window in ipairs(call('HKEYS',key)) do
+        local day=string.match(window,'%d+')
+        if day and tonumber(day)<today-70 then call('HDEL',key,window) end
       end
     end
   end
@@ -167,10 +160,16 @@ return told
 )",
     // balances
     R"(
-local told={}
-for _,owner in ipairs(call('SMEMBERS',P..'owners')) do
+local page=call('SSCAN',P..'owners',ARGV[1],'COUNT',ARGV[2])
+local told={page[1]}
+for _,owner in ipairs(page[2]) do
+  local sums={}
+  for i=3,#ARGV do
+    sums[#sums+1]=ARGV[i]
+    sums[#sums+1]=call('HGET',P..'c:'..owner,ARGV[i]) or '0'
+  end
   told[#told+1]=owner
-  told[#told+1]=call('HGETALL',P..'c:'..owner)
+  told[#told+1]=sums
 end
 return told
 )",
@@ -182,15 +181,6 @@ for i=3,8 do
   if ARGV[i]~='0' then call('HINCRBY',key,ARGV[2]..'\0'..(i-2),ARGV[i]) end
 end
 return 1
-)",
-    // sum
-    R"(
-local told={}
-for _,day in ipairs(call('ZRANGEBYSCORE',P..'spdays',ARGV[1],ARGV[2])) do
-  told[#told+1]=day
-  told[#told+1]=call('HGETALL',P..'sp:'..day)
-end
-return told
 )",
     // drop_spending
     R"(
@@ -303,6 +293,22 @@ return found
     // media_totals
     R"(
 return {call('HGETALL',P..'mfiles'),call('HGETALL',P..'mbytes')}
+)",
+    // put_text: a version is a time, so that none comes again after Redis has lost its data
+    R"(
+local name,text,version=unpack(ARGV)
+local at=call('GET',P..'tv:'..name) or '0'
+if version~='' and version~=at then return 0 end
+call('SET',P..'tv:'..name,string.format('%.0f',math.max(tonumber(at)+1,now())))
+if text=='' then call('DEL',P..'t:'..name) else call('SET',P..'t:'..name,text) end
+return 1
+)",
+    // newer_text
+    R"(
+local name,version=unpack(ARGV)
+local at=call('GET',P..'tv:'..name) or '0'
+if version==at then return {at} end
+return {at,call('GET',P..'t:'..name) or ''}
 )"};
 
 }  // namespace

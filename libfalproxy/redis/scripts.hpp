@@ -12,9 +12,8 @@ enum class Script {
   find,           ///< index, newest first?, least, greatest, limit, owner
   forget,         ///< now, at most
   charge,         ///< bounds and charges, each with their number before them
-  balances,       ///< -
+  balances,       ///< cursor, about how many, the names of the sums
   add,            ///< day, names, six figures
-  sum,            ///< first and last day
   drop_spending,  ///< day
   take_place,     ///< account, ticket, limit, lease
   beat,           ///< process, lease, "" to take places again that are gone, accounts and tickets
@@ -23,8 +22,10 @@ enum class Script {
   forget_media,   ///< id
   find_media,     ///< by, owner, id or time, limit
   media_totals,   ///< -
+  put_text,       ///< name, text, the version that it must have; "": any
+  newer_text,     ///< name, the version that is known; "": none is
 };
-inline constexpr std::size_t script_count = 16;
+inline constexpr std::size_t script_count = 17;
 
 /// Its whole text.
 [[nodiscard]] const std::string& text_of(Script script);

@@ -68,6 +68,10 @@ void stop_or_be_ended(std::unique_ptr<Service> service, const Signals& signals, 
 [[nodiscard]] Result<std::string> ask_health(Transport& transport, const std::string& host,
                                              std::uint16_t port, TimePoint deadline);
 
+/// Why nothing at all comes from there until `deadline`; empty: there is an answer, whatever it is.
+[[nodiscard]] std::string why_silent(Transport& transport, const std::string& host,
+                                     std::uint16_t port, TimePoint deadline);
+
 /// Does the server on this machine answer? ExitStatus::fault: no answer to GET /health, or not 200.
 [[nodiscard]] int run_health(const CommandLine& line, const Surroundings& surroundings);
 
