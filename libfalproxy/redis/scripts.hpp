@@ -11,9 +11,10 @@ enum class Script {
   erase,          ///< id
   find,           ///< index, newest first?, least, greatest, limit, owner
   forget,         ///< now, at most
-  charge,         ///< bounds and charges, each with their number before them
+  post,           ///< name, its life, take back?, bounds and charges, each with their number before
+                  ///< them, and as `add`, or nothing
   balances,       ///< -
-  add,            ///< day, names, six figures
+  add,            ///< day, names, seven figures
   sum,            ///< first and last day
   drop_spending,  ///< day
   take_place,     ///< account, ticket, limit, lease
@@ -23,8 +24,9 @@ enum class Script {
   forget_media,   ///< id
   find_media,     ///< by, owner, id or time, limit
   media_totals,   ///< -
+  put_first,      ///< key, text
 };
-inline constexpr std::size_t script_count = 16;
+inline constexpr std::size_t script_count = 17;
 
 /// Its whole text.
 [[nodiscard]] const std::string& text_of(Script script);

@@ -48,6 +48,52 @@ std::ostream& operator<<(std::ostream& out, const Charged& charged) {
   return Printer(out, "Charged")("done", charged.done)("balances", charged.balances).end();
 }
 
+std::ostream& operator<<(std::ostream& out, const Posting& posting) {
+  return Printer(out, "Posting")("once", posting.once)("charges", posting.charges)(
+             "spending", posting.spending)("takes_back", posting.takes_back)
+      .end();
+}
+
+void SpendingStore::post_within(Posting posting, std::vector<SpendingBound> bounds, Day today,
+                                TimePoint deadline, Callback<Charged> done) {
+  charge_within(std::move(posting.charges), std::move(bounds), today, deadline, std::move(done));
+}
+
+void SpendingStore::post(Posting posting, TimePoint deadline, Callback<Done> done) {
+  const Spending& spending = posting.spending;
+  const bool is_reported =
+      spending !=
+      Spending{
+          .day = spending.day, .key = spending.key, .model = spending.model, .user = spending.user};
+  if (posting.takes_back) {
+    for (Charge& charge : posting.charges) charge.amount = Usd{} - charge.amount;
+  }
+  if (posting.charges.empty() && !is_reported) return done(Done{});
+  if (posting.charges.empty()) return add(std::move(posting.spending), deadline, std::move(done));
+  if (!is_reported)
+    return charge(std::move(posting.charges), Durability::lazy, deadline, std::move(done));
+  charge(std::move(posting.charges), Durability::lazy, deadline,
+         [this, spending = posting.spending, deadline,
+          done = std::move(done)](const Result<Done, StoreError>& charged) {
+           add(spending, deadline, [charged, done](const Result<Done, StoreError>& added) {
+             done(charged ? added : charged);
+           });
+         });
+}
+
+void SpendingStore::put_first(std::string name, std::string text, TimePoint deadline,
+                              Callback<std::string> done) {
+  get(name, deadline,
+      [this, name, text = std::move(text), deadline,
+       done = std::move(done)](Result<std::string, StoreError> there) mutable {
+        if (!there || !there->empty()) return done(std::move(there));
+        put(name, text, deadline, [text, done](const Result<Done, StoreError>& put) {
+          if (!put) return done(put.error());
+          done(text);
+        });
+      });
+}
+
 void SpendingStore::charge_within(std::vector<Charge> charges,
                                   std::vector<SpendingBound> /*bounds*/, Day /*today*/,
                                   TimePoint deadline, Callback<Charged> done) {
