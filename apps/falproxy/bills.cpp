@@ -13,13 +13,42 @@
 namespace falproxy::app {
 namespace {
 
-constexpr const char* stored = "bills";
+constexpr const char* stored = "bills";            // who has a store alone; others, with their id
+constexpr const char* holders_text = "bills.of";  // whose lists there are
 constexpr Seconds longest_exchange{20}, longest_store_wait{5};
 constexpr std::size_t largest_answer = 8u << 20;
+
+std::string name_for(const std::string& process) {
+  return fmt::format("{}.{}", stored, process);
+}
+
+std::vector<std::string> holders_in(const std::string& text) {
+  std::vector<std::string> all;
+  const Result<Json> rows = Json::parse(text);
+  if (!rows) return all;
+  for (const Json& row : rows->elements()) all.emplace_back(row.as_string().value_or(""));
+  return all;
+}
+
+std::string text_of(const std::vector<std::string>& holders) {
+  return Json::array(std::vector<Json>(holders.begin(), holders.end())).dump();
+}
+
+template <class T>
+std::optional<T> awaited(const Handed<Result<T, StoreError>>& handed, Clock& clock,
+                         TimePoint until) {
+  std::optional<Result<T, StoreError>> got = handed.wait(clock, until);
+  if (!got || !*got) return std::nullopt;
+  return **std::move(got);
+}
 
 Json amount(const std::optional<Usd>& usd) { return usd ? Json::integer(usd->nano) : Json(); }
 
 }  // namespace
+
+BillKeeper::BillKeeper(Parts parts)
+    : parts_(std::move(parts)),
+      name_(parts_.peers == nullptr ? stored : name_for(parts_.peers->self().to_string())) {}
 
 void BillKeeper::reload(const Settings& settings) {
   const std::lock_guard lock(mutex_);
@@ -60,12 +89,58 @@ void BillKeeper::add(SettledJob job) {
 }
 
 void BillKeeper::restore() {
+  if (parts_.peers != nullptr) {
+    // Of the time before the store was shared.
+    static_cast<void>(take_over(stored));
+    return take_over_from_gone();
+  }
   const TimePoint until = parts_.clock.now() + longest_store_wait;
   const Handed<Result<std::string, StoreError>> text;
   parts_.store.get(stored, until, text.callback());
-  const std::optional<Result<std::string, StoreError>> kept = text.wait(parts_.clock, until);
-  if (!kept || !*kept) return;
-  const Result<Json> rows = Json::parse(**kept, {.max_values = 12 * most_waiting});
+  add_rows(awaited(text, parts_.clock, until).value_or(""));
+}
+
+void BillKeeper::take_over_from_gone() {
+  if (parts_.peers == nullptr) return;
+  const TimePoint until = parts_.clock.now() + longest_store_wait;
+  const Handed<Result<std::string, StoreError>> text;
+  parts_.store.get(holders_text, until, text.callback());
+  std::vector<std::string> gone;
+  for (std::string& holder : holders_in(awaited(text, parts_.clock, until).value_or(""))) {
+    const std::optional<RunId> process = RunId::parse(holder);
+    if (process && parts_.peers->is_gone(*process) && take_over(name_for(holder)))
+      gone.push_back(std::move(holder));
+  }
+  if (gone.empty() || !save_and_wait()) return;
+  edit_text(
+      parts_.store, holders_text,
+      [gone](const std::string& old) {
+        std::vector<std::string> holders = holders_in(old);
+        std::erase_if(holders, [&](const std::string& holder) {
+          return std::ranges::find(gone, holder) != gone.end();
+        });
+        return text_of(holders);
+      },
+      parts_.clock.now() + longest_store_wait, [](const Result<Done, StoreError>&) {});
+}
+
+// Only one of those that try it gets the rows. False: another one may have them, or nobody.
+bool BillKeeper::take_over(const std::string& name) {
+  const TimePoint until = parts_.clock.now() + longest_store_wait;
+  const Handed<Result<std::optional<KeptText>, StoreError>> text;
+  parts_.store.get_newer(name, std::nullopt, until, text.callback());
+  const auto kept = awaited(text, parts_.clock, until);
+  if (!kept || !*kept) return false;
+  if ((*kept)->text.empty()) return true;
+  const Handed<Result<bool, StoreError>> taken;
+  parts_.store.put_after(name, (*kept)->version, "", until, taken.callback());
+  if (!awaited(taken, parts_.clock, until).value_or(false)) return false;
+  add_rows((*kept)->text);
+  return true;
+}
+
+void BillKeeper::add_rows(const std::string& text) {
+  const Result<Json> rows = Json::parse(text, {.max_values = 12 * most_waiting});
   if (!rows) return;
   const std::lock_guard lock(mutex_);
   for (const Json& row : rows->elements()) {
@@ -80,15 +155,32 @@ void BillKeeper::restore() {
                 .looks = static_cast<std::size_t>(std::clamp<std::int64_t>(number(9), 0, 2)),
                 .was_found = number(10) != 0};
     if (row[std::size_t{6}].is_numeric()) one.job.cost = Usd{number(6)};
-    if (!one.job.fal_request_id.empty()) waiting_.push_back(std::move(one));
+    if (one.job.fal_request_id.empty() || waiting_.size() >= most_waiting) continue;
+    waiting_.push_back(std::move(one));
+    is_changed_ = true;
   }
 }
 
 void BillKeeper::save() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!is_changed_) return;
+  }
+  put_rows(no_deadline, [](const Result<Done, StoreError>&) {});
+}
+
+bool BillKeeper::save_and_wait() {
+  const TimePoint until = parts_.clock.now() + longest_store_wait;
+  const Handed<Result<Done, StoreError>> put;
+  put_rows(until, put.callback());
+  return awaited(put, parts_.clock, until).has_value();
+}
+
+void BillKeeper::put_rows(TimePoint deadline, SpendingStore::Callback<Done> done) {
   std::vector<Json> rows;
   {
     const std::lock_guard lock(mutex_);
-    if (!std::exchange(is_changed_, false)) return;
+    is_changed_ = false;
     for (const Waiting& one : waiting_) {
       const SettledJob& job = one.job;
       rows.push_back(
@@ -97,8 +189,17 @@ void BillKeeper::save() {
                        unix_seconds(one.settled), one.looks, one.was_found ? 1 : 0}));
     }
   }
-  parts_.store.put(stored, rows.empty() ? "" : Json::array(rows).dump(), no_deadline,
-                   [](const Result<Done, StoreError>&) {});
+  if (parts_.peers != nullptr && !rows.empty()) {
+    edit_text(
+        parts_.store, holders_text,
+        [self = parts_.peers->self().to_string()](const std::string& old) {
+          std::vector<std::string> holders = holders_in(old);
+          if (std::ranges::find(holders, self) == holders.end()) holders.push_back(self);
+          return text_of(holders);
+        },
+        deadline, [](const Result<Done, StoreError>&) {});
+  }
+  parts_.store.put(name_, rows.empty() ? "" : Json::array(rows).dump(), deadline, std::move(done));
 }
 
 // The oldest stand in front, and so do those that are due first of those with as many looks.
@@ -118,17 +219,40 @@ std::vector<BillKeeper::Waiting> BillKeeper::take_due() {
 
 void BillKeeper::look(const std::stop_token& stop) {
   const Access by = access();
+  const TimePoint until = parts_.clock.now() + longest_look;
+  std::vector<Billed> bills;
   bool may_ask = !by.key.empty();
-  while (may_ask && !stop.stop_requested()) {
+  while (may_ask && !stop.stop_requested() && parts_.clock.now() < until) {
     std::vector<Waiting> due = take_due();
     if (due.empty()) break;
-    may_ask = look_for(due, by, stop);
+    may_ask = look_for(due, by, bills, stop);
   }
+  correct_all(bills);
   look_at_balance(by, stop);
   const TimePoint now = parts_.clock.now();
   if (now < save_due_) return;
   save_due_ = now + between_saves;
+  take_over_from_gone();
   save();
+}
+
+// What is noted as corrected before it is, is never corrected twice: who is killed in between loses
+// a correction.
+void BillKeeper::correct_all(const std::vector<Billed>& bills) {
+  if (bills.empty()) return;
+  if (save_and_wait()) {
+    for (const Billed& bill : bills) correct(bill);
+    return;
+  }
+  // The next look compares them again.
+  const std::lock_guard lock(mutex_);
+  for (const Billed& bill : bills) {
+    std::erase_if(waiting_, [&](const Waiting& one) {
+      return one.job.fal_request_id == bill.before.job.fal_request_id;
+    });
+    waiting_.push_front(bill.before);
+  }
+  is_changed_ = true;
 }
 
 // Once for each kind of trouble.
@@ -141,7 +265,7 @@ void BillKeeper::tell(const std::string& trouble) {
   parts_.log(LogLevel::warning, "fal does not tell its bills (FAL_ADMIN_KEY): " + trouble);
 }
 
-bool BillKeeper::look_for(std::vector<Waiting>& some, const Access& by,
+bool BillKeeper::look_for(std::vector<Waiting>& some, const Access& by, std::vector<Billed>& all,
                           const std::stop_token& stop) {
   std::vector<std::string> ids;
   for (const Waiting& one : some) ids.push_back(one.job.fal_request_id);
@@ -160,7 +284,12 @@ bool BillKeeper::look_for(std::vector<Waiting>& some, const Access& by,
   tell("");
   for (Waiting& one : some) {
     const auto bill = std::ranges::find(*bills, one.job.fal_request_id, &Bill::fal_request_id);
-    if (bill != bills->end()) compare(one, bill->cost);
+    if (bill != bills->end()) {
+      if (one.job.cost != bill->cost || one.job.charged != bill->cost)
+        all.push_back({one, bill->cost});
+      one.job.cost = one.job.charged = bill->cost;
+      one.was_found = true;
+    }
     ++one.looks;
   }
   const std::lock_guard lock(mutex_);
@@ -182,13 +311,11 @@ bool BillKeeper::look_for(std::vector<Waiting>& some, const Access& by,
   return true;
 }
 
-void BillKeeper::compare(Waiting& one, Usd billed) {
-  one.was_found = true;
-  SettledJob& job = one.job;
-  if (job.cost == billed && job.charged == billed) return;
+void BillKeeper::correct(const Billed& bill) {
+  const auto& [waiting, billed] = bill;
+  const SettledJob& job = waiting.job;
   const std::optional<Usd> before = job.cost;
   const Usd difference = parts_.budgets.correct(job, billed);
-  job.cost = job.charged = billed;
   if (difference == Usd{} && before) return;
   parts_.corrected(job.payer, difference);
   parts_.log(LogLevel::info,

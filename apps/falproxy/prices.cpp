@@ -103,15 +103,17 @@ Seconds PriceKeeper::refresh(const std::vector<CatalogModel>& models, const std:
     }
   }
   if (stop.stop_requested()) return interval;
-  if (trouble.empty()) ask_for_usual_costs(fal, key, all, stop);
-  const std::lock_guard lock(mutex_);
-  tell(trouble);
-  for (auto& [endpoint, price] : news) told_.insert_or_assign(endpoint, std::move(price));
-  publish();
-  if (!news.empty()) {
-    parts_.store.put(stored, to_json(told_).dump(), parts_.clock.now() + longest_store_wait,
-                     [](const Result<Done, StoreError>&) {});
+  {
+    const std::lock_guard lock(mutex_);
+    tell(trouble);
+    for (auto& [endpoint, price] : news) told_.insert_or_assign(endpoint, std::move(price));
+    publish();
+    if (!news.empty()) {
+      parts_.store.put(stored, to_json(told_).dump(), parts_.clock.now() + longest_store_wait,
+                       [](const Result<Done, StoreError>&) {});
+    }
   }
+  if (trouble.empty()) ask_for_usual_costs(fal, key, all, stop);
   return trouble.empty() ? interval : pause_after_fault;
 }
 
@@ -149,6 +151,7 @@ void PriceKeeper::ask_for_usual_costs(const fal::Addresses& fal, const Secret& k
   std::vector<std::pair<std::string, Json>> rows;
   {
     const std::lock_guard lock(mutex_);
+    publish();
     for (const auto& [endpoint, cost] : usual_) rows.emplace_back(endpoint, cost.to_string());
   }
   parts_.store.put(usual_stored, Json::object(rows).dump(), parts_.clock.now() + longest_store_wait,

@@ -149,7 +149,7 @@ struct Service::Impl {
         spools(state.trouble.empty() && options.environment != nullptr
                    ? state_directory(settings.state_dir, *options.environment)
                    : std::nullopt,
-               pool, settings.max_body_memory),
+               pool, settings.max_body_memory, log_line()),
         store(open_store(options.environment)),
         catalog({.transport = *transport,
                  .clock = clock,
@@ -175,7 +175,8 @@ struct Service::Impl {
                .corrected =
                    [this](const Payer& payer, Usd difference) {
                      metrics.add_correction(payer.client, payer.model, difference);
-                   }}),
+                   },
+               .peers = state.peers}),
         stored_keys(clock, *state.spending),
         prices({.transport = *transport,
                 .clock = clock,
@@ -314,7 +315,8 @@ struct Service::Impl {
 
   Result<std::shared_ptr<MediaStore>> make_store(const MediaPlace& place) {
     if (!place.is_folder()) {
-      auto bucket = S3Store::create(place, aws, *transport, clock);
+      // Not in a trace, as what a file is called opens it.
+      auto bucket = S3Store::create(place, aws, *upstream, clock);
       if (!bucket) return std::move(bucket).error();
       return std::shared_ptr<MediaStore>(*std::move(bucket));
     }
@@ -376,48 +378,50 @@ struct Service::Impl {
     }
   }
 
-  // On a fiber. What was spent, and what fal takes.
+  // On a fiber. Which keys there are, what was spent, and what other processes that share the store
+  // do with both. What cannot be read now is read the next time.
   void keep_accounts(const std::stop_token& stop) {
-    serving::safely([&] {
-      while (!stored_keys.load()) {
-        if (!clock.sleep_until(clock.now() + fault_pause, stop)) return;
-      }
-      door.keys_changed();
-      bool lost = state.is_lost();
-      bool is_told = false;
-      for (auto known = budgets.load(lost); !known; known = budgets.load(lost)) {
-        if (!std::exchange(is_told, true)) {
-          log.line(LogLevel::error,
-                   "what was spent cannot be looked up, trying again: " + known.error().message);
-        }
-        if (!clock.sleep_until(clock.now() + fault_pause, stop)) return;
-      }
-      prices.restore();
-      bills.restore();
-    });
-    TimePoint prices_due = clock.now();
+    const bool lost = state.is_lost();
+    bool has_keys = false, has_spending = false, is_told = false;
     while (!stop.stop_requested()) {
-      if (clock.now() >= prices_due) {
-        Seconds pause = PriceKeeper::pause_after_fault;
-        serving::safely([&] { pause = prices.refresh(catalog.models(), stop); });
-        prices_due = clock.now() + pause;
-      } else {
-        serving::safely([&] { hear_of_others(); });
-      }
-      serving::safely([&] { bills.look(stop); });
-      TimePoint next = std::min(prices_due, clock.now() + BillKeeper::interval);
-      if (state.peers != nullptr) next = std::min(next, clock.now() + between_hearings);
-      clock.sleep_until(next, stop);
+      serving::safely([&] {
+        const bool may_hear = state.peers != nullptr && state.store->status().degraded.empty();
+        if ((!has_keys || may_hear) && stored_keys.load()) {
+          has_keys = true;
+          door.keys_changed();
+        }
+        if (has_spending && !may_hear) return;
+        const auto known = budgets.load(lost && !has_spending);
+        has_spending = has_spending || known;
+        if (has_spending || std::exchange(is_told, true)) return;
+        log.line(LogLevel::error,
+                 "what was spent cannot be looked up, trying again: " + known.error().message);
+      });
+      if (has_keys && has_spending && state.peers == nullptr) return;
+      clock.sleep_until(clock.now() + (has_keys && has_spending ? Milliseconds(between_hearings)
+                                                                : fault_pause),
+                        stop);
     }
-    serving::safely([&] { bills.save(); });
   }
 
-  // What other processes have spent, and the keys that they have made. What cannot be read now is
-  // read the next time.
-  void hear_of_others() {
-    if (state.peers == nullptr || !state.store->status().degraded.empty()) return;
-    static_cast<void>(budgets.load());
-    if (stored_keys.load()) door.keys_changed();
+  // On a fiber. What fal takes.
+  void keep_prices(const std::stop_token& stop) {
+    serving::safely([&] { prices.restore(); });
+    while (!stop.stop_requested()) {
+      Seconds pause = PriceKeeper::pause_after_fault;
+      serving::safely([&] { pause = prices.refresh(catalog.models(), stop); });
+      clock.sleep_until(clock.now() + pause, stop);
+    }
+  }
+
+  // On a fiber. What fal has billed.
+  void keep_bills(const std::stop_token& stop) {
+    serving::safely([&] { bills.restore(); });
+    while (!stop.stop_requested()) {
+      serving::safely([&] { bills.look(stop); });
+      clock.sleep_until(clock.now() + BillKeeper::interval, stop);
+    }
+    serving::safely([&] { bills.save(); });
   }
 
   // On a fiber.
@@ -621,8 +625,8 @@ struct Service::Impl {
   std::unique_ptr<serving::Server> metrics_server;
   std::atomic<bool> stopped{false};
   std::stop_source stop_chores;
-  std::binary_semaphore refreshing{1}, following{1}, telling{1}, accounting{1}, alerting{1},
-      keeping{1}, tracing_spans{1};
+  std::binary_semaphore refreshing{1}, following{1}, telling{1}, accounting{1}, pricing{1},
+      billing{1}, alerting{1}, keeping{1}, tracing_spans{1};
   std::size_t most_busy = 0;  // that fiber's: requests, since memory was given back
 };
 
@@ -697,6 +701,8 @@ void Service::start() {
   impl.start(&Impl::follow_earlier_runs, impl.following);
   impl.start(&Impl::tell_ends, impl.telling);
   impl.start(&Impl::keep_accounts, impl.accounting);
+  impl.start(&Impl::keep_prices, impl.pricing);
+  impl.start(&Impl::keep_bills, impl.billing);
   impl.start(&Impl::send_alerts, impl.alerting);
   impl.start(&Impl::keep_media, impl.keeping);
   impl.start(&Impl::send_spans, impl.tracing_spans);
@@ -782,6 +788,8 @@ void Service::stop(Milliseconds grace) {
   impl.following.acquire();
   impl.telling.acquire();
   impl.accounting.acquire();
+  impl.pricing.acquire();
+  impl.billing.acquire();
   impl.alerting.acquire();
   impl.keeping.acquire();
   impl.tracing_spans.acquire();

@@ -386,6 +386,8 @@ void SharedState::forget_spending(Day day, TimePoint deadline, Callback<Done> do
 
 // For a start without Redis, and for a Redis that has lost it.
 void SharedState::keep_text(const std::string& name, const std::string& text) {
+  // Those of one process are no other's, and so no later one's.
+  if (name.starts_with("bills.")) return;
   {
     const std::lock_guard lock(mutex_);
     const std::size_t hash = std::hash<std::string>()(text);
@@ -405,32 +407,56 @@ void SharedState::put(std::string name, std::string text, TimePoint deadline, Ca
 }
 
 void SharedState::put_first(std::string name, std::string text, TimePoint deadline,
-                            Callback<std::string> done) {
+                            Callback<KeptText> done) {
   spending_->put_first(name, std::move(text), deadline,
-                       [this, name, done = std::move(done)](Result<std::string, StoreError> there) {
-                         if (there) keep_text(name, *there);
+                       [this, name, done = std::move(done)](Result<KeptText, StoreError> there) {
+                         if (there) keep_text(name, there->text);
                          done(std::move(there));
                        });
 }
 
 void SharedState::get(std::string name, TimePoint deadline, Callback<std::string> done) {
-  spending_->get(
-      name, deadline,
-      [this, name, deadline, done = std::move(done)](Result<std::string, StoreError> text) {
-        if (text && has_kept_) hand_over();
-        if (text && !text->empty()) {
-          keep_text(name, *text);
-          return done(std::move(text));
+  get_newer(std::move(name), std::nullopt, deadline,
+            [done = std::move(done)](Result<std::optional<KeptText>, StoreError> kept) {
+              if (!kept) return done(std::move(kept).error());
+              done(kept->has_value() ? (*kept)->text : std::string());
+            });
+}
+
+void SharedState::get_newer(std::string name, std::optional<std::uint64_t> version,
+                            TimePoint deadline, Callback<std::optional<KeptText>> done) {
+  using Newer = Result<std::optional<KeptText>, StoreError>;
+  spending_->get_newer(
+      name, version, deadline, [this, name, deadline, done = std::move(done)](Newer kept) {
+        if (kept && has_kept_) hand_over();
+        if (kept && (!kept->has_value() || (*kept)->version != 0)) {
+          if (kept->has_value()) keep_text(name, (*kept)->text);
+          return done(std::move(kept));
         }
-        parts_.local_texts->get(name, parts_.now() + longest_wait,
-                                [this, name, deadline, done,
-                                 shared = std::move(text)](Result<std::string, StoreError> here) {
-                                  if (!shared || !here || here->empty())
-                                    return done(std::move(here));
-                                  // There was none, or it was emptied by somebody: the store knows.
-                                  put_first(name, *here, deadline, done);
-                                });
+        // Redis is away, or nobody has put that text there yet.
+        const bool is_away = !kept;
+        parts_.local_texts->get(
+            name, parts_.now() + longest_wait,
+            [this, name, deadline, is_away, done](Result<std::string, StoreError> text) {
+              if (!text) return done(std::move(text).error());
+              if (is_away || text->empty())
+                return done(std::optional(KeptText{.text = *std::move(text)}));
+              put_first(name, *std::move(text), deadline,
+                        [done](Result<KeptText, StoreError> there) {
+                          if (!there) return done(std::move(there).error());
+                          done(std::optional(*std::move(there)));
+                        });
+            });
       });
+}
+
+void SharedState::put_after(std::string name, std::uint64_t version, std::string text,
+                            TimePoint deadline, Callback<bool> done) {
+  spending_->put_after(name, version, text, deadline,
+                       [this, name, text, done = std::move(done)](Result<bool, StoreError> put) {
+                         if (put && *put) keep_text(name, text);
+                         done(std::move(put));
+                       });
 }
 
 void SharedState::note(std::vector<MediaRecord> records, TimePoint deadline, Callback<Done> done) {

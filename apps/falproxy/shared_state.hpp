@@ -89,8 +89,12 @@ class SharedState final : public StateStore, public SpendingStore, public MediaI
   void post(Posting posting, TimePoint deadline, Callback<Done> done) override;
   void put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) override;
   void put_first(std::string name, std::string text, TimePoint deadline,
-                 Callback<std::string> done) override;
+                 Callback<KeptText> done) override;
   void get(std::string name, TimePoint deadline, Callback<std::string> done) override;
+  void get_newer(std::string name, std::optional<std::uint64_t> version, TimePoint deadline,
+                 Callback<std::optional<KeptText>> done) override;
+  void put_after(std::string name, std::uint64_t version, std::string text, TimePoint deadline,
+                 Callback<bool> done) override;
 
   void note(std::vector<MediaRecord> records, TimePoint deadline, Callback<Done> done) override;
   void change(const MediaRecord& record, TimePoint deadline, Callback<Done> done) override;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr const char* stored = "keys";
 constexpr Seconds longest_store_wait{5};
+constexpr int most_attempts = 20;
 
 std::optional<Digest> digest_in(std::string_view text) {
   Digest digest{};
@@ -63,16 +64,28 @@ Error not_kept() {
 
 }  // namespace
 
+// What is changed here while the store is asked, is newer than its answer.
 Result<Done, StoreError> StoredKeys::load() {
+  std::optional<std::uint64_t> known;
+  std::uint64_t edits = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    known = version_;
+    edits = edits_;
+  }
   const TimePoint until = clock_.now() + longest_store_wait;
-  const Handed<Result<std::string, StoreError>> text;
-  store_.get(stored, until, text.callback());
-  const std::optional<Result<std::string, StoreError>> kept = text.wait(clock_, until);
+  const Handed<Result<std::optional<KeptText>, StoreError>> text;
+  store_.get_newer(stored, known, until, text.callback());
+  const auto kept = text.wait(clock_, until);
   if (!kept) return StoreError{StoreFault::timed_out, "The store did not answer in time."};
   if (!*kept) return kept->error();
-  std::vector<StoredKey> keys = keys_in(**kept);
+  const std::optional<KeptText>& newer = **kept;
+  if (!newer) return Done{};
+  std::vector<StoredKey> keys = keys_in(newer->text);
   const std::lock_guard lock(mutex_);
+  if (version_ != known || edits_ != edits) return Done{};
   keys_ = std::move(keys);
+  version_ = newer->version;
   return Done{};
 }
 
@@ -82,27 +95,46 @@ std::vector<StoredKey> StoredKeys::all() const {
 }
 
 // One change at a time. No lock is held while the store is waited for.
-Result<Done> StoredKeys::edit(const std::function<Result<Done>(std::vector<StoredKey>&)>& change) {
-  std::vector<StoredKey> next;
+Result<Done> StoredKeys::edit(const Change& change) {
   {
     const std::lock_guard lock(mutex_);
     if (changing_) return not_kept();
     changing_ = true;
-    next = keys_;
   }
   const Finally over([this] {
     const std::lock_guard lock(mutex_);
     changing_ = false;
   });
-  if (Result<Done> changed = change(next); !changed) return changed;
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    const Result<bool> done = try_edit(change);
+    if (!done) return done.error();
+    if (*done) return Done{};
+  }
+  return not_kept();
+}
+
+Result<bool> StoredKeys::try_edit(const Change& change) {
+  if (!load()) return not_kept();
+  std::vector<StoredKey> next;
+  std::uint64_t version = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    next = keys_;
+    version = version_.value_or(0);
+  }
+  if (const Result<Done> changed = change(next); !changed) return changed.error();
   const TimePoint until = clock_.now() + longest_store_wait;
-  const Handed<Result<Done, StoreError>> put;
-  store_.put(stored, next.empty() ? "" : text_of(next), until, put.callback());
-  const std::optional<Result<Done, StoreError>> done = put.wait(clock_, until);
+  const Handed<Result<bool, StoreError>> put;
+  store_.put_after(stored, version, next.empty() ? "" : text_of(next), until, put.callback());
+  const std::optional<Result<bool, StoreError>> done = put.wait(clock_, until);
   if (!done || !*done) return not_kept();
+  if (!**done) return false;
   const std::lock_guard lock(mutex_);
   keys_ = std::move(next);
-  return Done{};
+  // Its version is not told: what a shared store has is read again.
+  version_ = version;
+  ++edits_;
+  return true;
 }
 
 Result<Done> StoredKeys::add(StoredKey key) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -44,13 +45,17 @@ class StoredKeys {
   static constexpr std::size_t most = 10'000;
 
  private:
-  [[nodiscard]] Result<Done> edit(
-      const std::function<Result<Done>(std::vector<StoredKey>&)>& change);
+  using Change = std::function<Result<Done>(std::vector<StoredKey>&)>;
+  [[nodiscard]] Result<Done> edit(const Change& change);
+  /// False: another process has changed the keys meanwhile.
+  [[nodiscard]] Result<bool> try_edit(const Change& change);
 
   Clock& clock_;
   SpendingStore& store_;
   mutable std::mutex mutex_;
   bool changing_ = false;
+  std::optional<std::uint64_t> version_;  // of the text that keys_ is from
+  std::uint64_t edits_ = 0;
   std::vector<StoredKey> keys_;
 };
 

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <functional>
 #include <map>
+#include <memory>
 #include <tuple>
 #include <utility>
 
 #include "base/fmt.hpp"
 #include "state/query.hpp"
+#include "state/spending_sum.hpp"
 #include "values.hpp"
 #include "worker.hpp"
 
@@ -223,6 +226,10 @@ StoreStatus RedisStore::status() const { return impl_->worker.status(); }
 
 namespace {
 
+constexpr BudgetWindow windows_of_charges[] = {BudgetWindow::day, BudgetWindow::week,
+                                               BudgetWindow::month, BudgetWindow::total};
+constexpr std::size_t owners_at_once = 200, figures_at_once = 1'000;
+
 void append(Call& call, const Spending& spending) {
   call.words.push_back(std::to_string(spending.day));
   call.words.push_back(names_of(spending));
@@ -237,14 +244,16 @@ Call post_call(const Posting& posting, const std::vector<SpendingBound>& bounds,
              std::to_string(bounds.size())}};
   for (const SpendingBound& bound : bounds) {
     call.words.push_back(bound.owner);
-    call.words.push_back(
-        bound.window == BudgetWindow::total ? "" : std::to_string(first_day(bound.window, today)));
+    call.words.push_back(window_name(bound.window, today));
     call.words.push_back(std::to_string(bound.amount.nano));
   }
   call.words.push_back(std::to_string(posting.charges.size()));
   for (const Charge& charge : posting.charges) {
     call.words.push_back(charge.owner);
-    call.words.push_back(std::to_string(charge.day));
+    std::string windows;
+    for (const BudgetWindow window : windows_of_charges)
+      windows += window_name(window, charge.day) + " ";
+    call.words.push_back(std::move(windows));
     call.words.push_back(std::to_string(charge.amount.nano));
   }
   const auto figures = figures_of(posting.spending);
@@ -253,13 +262,127 @@ Call post_call(const Posting& posting, const std::vector<SpendingBound>& bounds,
   return call;
 }
 
-// Owners and their amounts, in turn.
-std::vector<Balance> balances_in(const Reply& reply, std::size_t from, Day today) {
+// From the second item on owners and their amounts, in turn.
+std::vector<Balance> balances_in(const Reply& reply, Day today) {
   std::vector<Balance> all;
-  for (std::size_t i = from; i + 1 < reply.items.size(); i += 2)
+  for (std::size_t i = 1; i + 1 < reply.items.size(); i += 2)
     all.push_back(balance_in(reply.at(i).text, reply.at(i + 1), today));
   return all;
 }
+
+// Reads in steps, so that nobody waits for all of it.
+class BalanceReader : public std::enable_shared_from_this<BalanceReader> {
+ public:
+  BalanceReader(Worker& worker, Day today, TimePoint deadline, Callback<std::vector<Balance>> done)
+      : worker_(worker), today_(today), deadline_(deadline), done_(std::move(done)) {}
+  void read(const std::string& cursor) {
+    Call call{Script::balances, {cursor, std::to_string(owners_at_once)}};
+    for (const BudgetWindow window : windows_of_charges)
+      call.words.push_back(window_name(window, today_));
+    worker_.add(std::move(call), deadline_,
+                [self = shared_from_this()](const Result<Reply, StoreError>& reply) {
+                  if (!reply) return self->done_(reply.error());
+                  // A cursor may bring an owner twice.
+                  for (Balance& balance : balances_in(*reply, self->today_))
+                    self->all_.insert_or_assign(balance.owner, std::move(balance));
+                  const std::string& next = reply->at(0).text;
+                  if (!next.empty() && next != "0") return self->read(next);
+                  std::vector<Balance> all;
+                  for (auto& [owner, balance] : self->all_) all.push_back(std::move(balance));
+                  self->done_(std::move(all));
+                });
+  }
+
+ private:
+  Worker& worker_;
+  const Day today_;
+  const TimePoint deadline_;
+  const Callback<std::vector<Balance>> done_;
+  std::map<std::string, Balance> all_;
+};
+
+// As MATCH takes it literally.
+std::string escaped(const std::string& text) {
+  std::string pattern;
+  for (const char c : text) {
+    if (std::string_view("*?[]^-\\").find(c) != std::string_view::npos) pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
+// The same for reports, a day after another.
+class SumReader : public std::enable_shared_from_this<SumReader> {
+ public:
+  SumReader(Worker& worker, SpendingQuery query, TimePoint deadline,
+            Callback<std::vector<Spending>> done)
+      : worker_(worker), query_(std::move(query)), deadline_(deadline), done_(std::move(done)) {}
+  void read() {
+    worker_.add({.words = {"ZRANGEBYSCORE", "falproxy:spdays", std::to_string(query_.first),
+                           std::to_string(query_.last)}},
+                deadline_, [self = shared_from_this()](const Result<Reply, StoreError>& reply) {
+                  if (!reply) return self->done_(reply.error());
+                  for (const Reply& day : reply->items) self->days_.push_back(day.text);
+                  self->read_day("0");
+                });
+  }
+
+ private:
+  void read_day(const std::string& cursor) {
+    if (day_ == days_.size()) return end();
+    std::vector<std::string> words{"HSCAN", "falproxy:sp:" + days_[day_], cursor, "COUNT",
+                                   std::to_string(figures_at_once)};
+    if (query_.key) {
+      words.emplace_back("MATCH");
+      words.push_back(escaped(*query_.key) + std::string(1, '\0') + "*");
+    }
+    worker_.add({.words = std::move(words)}, deadline_,
+                [self = shared_from_this()](const Result<Reply, StoreError>& reply) {
+                  if (!reply) return self->done_(reply.error());
+                  self->note(*reply);
+                });
+  }
+  void note(const Reply& page) {
+    const Reply& figures = page.at(1);
+    // A cursor may bring a figure twice.
+    for (std::size_t i = 0; i + 1 < figures.items.size(); i += 2)
+      figures_.insert_or_assign(figures.at(i).text, figures.at(i + 1));
+    const std::string& next = page.at(0).text;
+    if (!next.empty() && next != "0") return read_day(next);
+    Reply day{.kind = Reply::Kind::list};
+    day.items.resize(2);
+    day.items[0].text = days_[day_++];
+    for (auto& [name, figure] : figures_) {
+      day.items[1].items.push_back({.kind = Reply::Kind::text, .text = name});
+      day.items[1].items.push_back(std::move(figure));
+    }
+    figures_.clear();
+    for (const Spending& row : sums_in(day, query_)) {
+      Spending names{.day = row.day, .key = row.key, .model = row.model, .user = row.user};
+      add_to(sums_.try_emplace({row.day, row.key + row.model + row.user}, names).first->second,
+             row);
+    }
+    read_day("0");
+  }
+  void end() {
+    std::vector<Spending> rows;
+    rows.reserve(sums_.size());
+    for (auto& [place, row] : sums_) rows.push_back(std::move(row));
+    if (query_.by != SpendingBy::day)
+      std::ranges::stable_sort(rows, std::ranges::greater(), &Spending::cost);
+    if (rows.size() > most_spending_rows) rows.resize(most_spending_rows);
+    done_(std::move(rows));
+  }
+
+  Worker& worker_;
+  const SpendingQuery query_;
+  const TimePoint deadline_;
+  const Callback<std::vector<Spending>> done_;
+  std::vector<std::string> days_;
+  std::size_t day_ = 0;
+  std::map<std::string, Reply> figures_;  // of a day
+  std::map<std::pair<Day, std::string>, Spending> sums_;
+};
 
 }  // namespace
 
@@ -282,15 +405,12 @@ void RedisStore::post_within(Posting posting, std::vector<SpendingBound> bounds,
   impl_->worker.add(
       post_call(posting, bounds, today), deadline,
       when_read(std::move(done), [today](const Reply& reply) -> Result<Charged, StoreError> {
-        return Charged{.done = reply.at(0).number == 1, .balances = balances_in(reply, 1, today)};
+        return Charged{.done = reply.at(0).number == 1, .balances = balances_in(reply, today)};
       }));
 }
 
 void RedisStore::balances(Day today, TimePoint deadline, Callback<std::vector<Balance>> done) {
-  impl_->worker.add({Script::balances, {}}, deadline,
-                    when_read(std::move(done), [today](const Reply& reply) {
-                      return Result<std::vector<Balance>, StoreError>(balances_in(reply, 0, today));
-                    }));
+  std::make_shared<BalanceReader>(impl_->worker, today, deadline, std::move(done))->read("0");
 }
 
 void RedisStore::add(Spending spending, TimePoint deadline, Callback<Done> done) {
@@ -301,10 +421,7 @@ void RedisStore::add(Spending spending, TimePoint deadline, Callback<Done> done)
 
 void RedisStore::sum(const SpendingQuery& query, TimePoint deadline,
                      Callback<std::vector<Spending>> done) {
-  impl_->worker.add({Script::sum, {std::to_string(query.first), std::to_string(query.last)}},
-                    deadline, when_read(std::move(done), [query](const Reply& reply) {
-                      return Result<std::vector<Spending>, StoreError>(sums_in(reply, query));
-                    }));
+  std::make_shared<SumReader>(impl_->worker, query, deadline, std::move(done))->read();
 }
 
 void RedisStore::forget_spending(Day day, TimePoint deadline, Callback<Done> done) {
@@ -313,21 +430,36 @@ void RedisStore::forget_spending(Day day, TimePoint deadline, Callback<Done> don
 }
 
 void RedisStore::put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) {
-  const bool is_empty = text.empty();
-  std::vector<std::string> words{"SET", "falproxy:t:" + std::move(name), std::move(text)};
-  // Who has an older text of that name must not bring it back: see put_first().
-  if (is_empty) {
-    words.emplace_back("EX");
-    words.emplace_back(std::to_string(std::chrono::seconds(std::chrono::days(30)).count()));
-  }
-  impl_->worker.add({.words = std::move(words)}, deadline, when_done(std::move(done)));
+  impl_->worker.add({Script::put_text, {std::move(name), std::move(text), ""}}, deadline,
+                    when_done(std::move(done)));
+}
+
+void RedisStore::put_after(std::string name, std::uint64_t version, std::string text,
+                           TimePoint deadline, Callback<bool> done) {
+  impl_->worker.add(
+      {Script::put_text, {std::move(name), std::move(text), std::to_string(version)}}, deadline,
+      when_read(std::move(done),
+                [](const Reply& reply) -> Result<bool, StoreError> { return reply.number == 1; }));
+}
+
+void RedisStore::get_newer(std::string name, std::optional<std::uint64_t> version,
+                           TimePoint deadline, Callback<std::optional<KeptText>> done) {
+  using Newer = Result<std::optional<KeptText>, StoreError>;
+  impl_->worker.add(
+      {Script::newer_text, {std::move(name), version ? std::to_string(*version) : ""}}, deadline,
+      when_read(std::move(done), [](const Reply& reply) -> Newer {
+        if (reply.items.size() < 2) return std::optional<KeptText>();
+        return std::optional(
+            KeptText{.text = reply.at(1).text, .version = number_in(reply.at(0).text)});
+      }));
 }
 
 void RedisStore::put_first(std::string name, std::string text, TimePoint deadline,
-                           Callback<std::string> done) {
-  impl_->worker.add({Script::put_first, {"falproxy:t:" + std::move(name), std::move(text)}},
-                    deadline, when_read(std::move(done), [](const Reply& reply) {
-                      return Result<std::string, StoreError>(reply.text);
+                           Callback<KeptText> done) {
+  impl_->worker.add({Script::put_first, {std::move(name), std::move(text)}}, deadline,
+                    when_read(std::move(done), [](const Reply& reply) {
+                      return Result<KeptText, StoreError>(KeptText{
+                          .text = reply.at(1).text, .version = number_in(reply.at(0).text)});
                     }));
 }
 

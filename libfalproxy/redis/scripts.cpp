@@ -132,7 +132,7 @@ local gone=call('ZRANGEBYSCORE',P..'exp','-inf',ARGV[1],'LIMIT',0,tonumber(ARGV[
 for _,id in ipairs(gone) do drop(id) end
 return stand(#gone,'')
 )",
-    // post
+    // post: an owner's hash has a sum for each day, week and month, and the total
     R"(
 local once,life,back=ARGV[1],ARGV[2],ARGV[3]=='1'
 local mark,had=P..'once:'..once,nil
@@ -150,15 +150,7 @@ if had=='0' then done=0 end
 if back then posts=had=='1' end
 for _,b in ipairs(bounds) do
   if not posts then break end
-  local spent=0
-  if b[2]=='' then
-    spent=tonumber(call('HGET',P..'c:'..b[1],'t') or '0')
-  else
-    local all,first=call('HGETALL',P..'c:'..b[1]),tonumber(b[2])
-    for i=1,#all,2 do
-      if all[i]~='t' and tonumber(all[i])>=first then spent=spent+tonumber(all[i+1]) end
-    end
-  end
+  local spent=tonumber(call('HGET',P..'c:'..b[1],b[2]) or '0')
   if spent>=b[3] or spent+(added[b[1]] or 0)>b[3] then done=0 end
 end
 if done==1 and posts then
@@ -168,11 +160,12 @@ if done==1 and posts then
       if sub(amount,1,1)=='-' then amount=sub(amount,2) else amount='-'..amount end
     end
     call('SADD',P..'owners',c[1])
-    call('HINCRBY',key,c[2],amount)
-    call('HINCRBY',key,'t',amount)
+    for window in string.gmatch(c[2],'%S+') do call('HINCRBY',key,window,amount) end
     if call('HLEN',key)>100 then
-      for _,day in ipairs(call('HKEYS',key)) do
-        if day~='t' and tonumber(day)<tonumber(c[2])-70 then call('HDEL',key,day) end
+      local today=tonumber(string.match(c[2],'%d+'))
+      for _,window in ipairs(call('HKEYS',key)) do
+        local day=string.match(window,'%d+')
+        if day and tonumber(day)<today-70 then call('HDEL',key,window) end
       end
     end
   end
@@ -191,10 +184,16 @@ return told
 )",
     // balances
     R"(
-local told={}
-for _,owner in ipairs(call('SMEMBERS',P..'owners')) do
+local page=call('SSCAN',P..'owners',ARGV[1],'COUNT',ARGV[2])
+local told={page[1]}
+for _,owner in ipairs(page[2]) do
+  local sums={}
+  for i=3,#ARGV do
+    sums[#sums+1]=ARGV[i]
+    sums[#sums+1]=call('HGET',P..'c:'..owner,ARGV[i]) or '0'
+  end
   told[#told+1]=owner
-  told[#told+1]=call('HGETALL',P..'c:'..owner)
+  told[#told+1]=sums
 end
 return told
 )",
@@ -202,15 +201,6 @@ return told
     R"(
 add_spending(1)
 return 1
-)",
-    // sum
-    R"(
-local told={}
-for _,day in ipairs(call('ZRANGEBYSCORE',P..'spdays',ARGV[1],ARGV[2])) do
-  told[#told+1]=day
-  told[#told+1]=call('HGETALL',P..'sp:'..day)
-end
-return told
 )",
     // drop_spending
     R"(
@@ -324,10 +314,31 @@ return found
     R"(
 return {call('HGETALL',P..'mfiles'),call('HGETALL',P..'mbytes')}
 )",
+    // put_text: a version is a time, so that none comes again after Redis has lost its data
+    R"(
+local name,text,version=unpack(ARGV)
+local at=call('GET',P..'tv:'..name) or '0'
+if version~='' and version~=at then return 0 end
+call('SET',P..'tv:'..name,string.format('%.0f',math.max(tonumber(at)+1,now())))
+if text=='' then call('DEL',P..'t:'..name) else call('SET',P..'t:'..name,text) end
+return 1
+)",
+    // newer_text
+    R"(
+local name,version=unpack(ARGV)
+local at=call('GET',P..'tv:'..name) or '0'
+if version==at then return {at} end
+return {at,call('GET',P..'t:'..name) or ''}
+)",
     // put_first
     R"(
-if call('SETNX',ARGV[1],ARGV[2])==1 then return ARGV[2] end
-return call('GET',ARGV[1])
+local name,text=unpack(ARGV)
+local at=call('GET',P..'tv:'..name)
+if at then return {at,call('GET',P..'t:'..name) or ''} end
+at=string.format('%.0f',now())
+call('SET',P..'tv:'..name,at)
+call('SET',P..'t:'..name,text)
+return {at,text}
 )"};
 
 }  // namespace

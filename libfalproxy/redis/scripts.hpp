@@ -13,9 +13,8 @@ enum class Script {
   forget,         ///< now, at most
   post,           ///< name, its life, take back?, bounds and charges, each with their number before
                   ///< them, and as `add`, or nothing
-  balances,       ///< -
+  balances,       ///< cursor, about how many, the names of the sums
   add,            ///< day, names, seven figures
-  sum,            ///< first and last day
   drop_spending,  ///< day
   take_place,     ///< account, ticket, limit, lease
   beat,           ///< process, lease, "" to take places again that are gone, accounts and tickets
@@ -24,9 +23,11 @@ enum class Script {
   forget_media,   ///< id
   find_media,     ///< by, owner, id or time, limit
   media_totals,   ///< -
-  put_first,      ///< key, text
+  put_text,       ///< name, text, the version that it must have; "": any
+  newer_text,     ///< name, the version that is known; "": none is
+  put_first,      ///< name, text
 };
-inline constexpr std::size_t script_count = 17;
+inline constexpr std::size_t script_count = 18;
 
 /// Its whole text.
 [[nodiscard]] const std::string& text_of(Script script);

@@ -91,21 +91,24 @@ std::string index_of(const RunQuery& query) {
   return "open";
 }
 
+std::string window_name(BudgetWindow window, Day day) {
+  const char* const letter = window == BudgetWindow::week    ? "w"
+                             : window == BudgetWindow::month ? "m"
+                                                             : "";
+  return window == BudgetWindow::total ? "t" : letter + std::to_string(first_day(window, day));
+}
+
 Balance balance_in(const std::string& owner, const Reply& amounts, Day today) {
   Balance balance{.owner = owner};
   for (std::size_t i = 0; i + 1 < amounts.items.size(); i += 2) {
-    const Usd amount{signed_in(amounts.at(i + 1).text)};
-    if (amounts.at(i).text == "t") {
-      balance.total = amount;
-      continue;
-    }
-    const auto day = static_cast<Day>(signed_in(amounts.at(i).text));
-    const auto add = [&](BudgetWindow window, Usd& into) {
-      if (day >= first_day(window, today)) into = into + amount;
+    const auto read = [&](BudgetWindow window, Usd& into) {
+      if (amounts.at(i).text == window_name(window, today))
+        into = Usd{signed_in(amounts.at(i + 1).text)};
     };
-    add(BudgetWindow::day, balance.day);
-    add(BudgetWindow::week, balance.week);
-    add(BudgetWindow::month, balance.month);
+    read(BudgetWindow::day, balance.day);
+    read(BudgetWindow::week, balance.week);
+    read(BudgetWindow::month, balance.month);
+    read(BudgetWindow::total, balance.total);
   }
   return balance;
 }

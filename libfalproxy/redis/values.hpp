@@ -36,7 +36,9 @@ namespace falproxy::inline v0::redis {
 /// The name of the sorted set that has the answers, without what all names begin with.
 [[nodiscard]] std::string index_of(const RunQuery& query);
 
-/// `amounts`: days and nano-dollars in turn, and "t" and the total.
+/// What the sum of the window that a day is in is called.
+[[nodiscard]] std::string window_name(BudgetWindow window, Day day);
+/// `amounts`: window_name() and nano-dollars in turn.
 [[nodiscard]] Balance balance_in(const std::string& owner, const Reply& amounts, Day today);
 [[nodiscard]] std::string names_of(const Spending& spending);
 /// Beside the requests, which Redis counts.

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "prepare_all.hpp"
+#include "state/spending_sum.hpp"
 
 namespace falproxy::inline v0::sqlite {
 namespace {
@@ -38,16 +39,6 @@ int write(Statement& statement, const Spending& spending, bool has_person) {
   return statement.run();
 }
 
-void add_up(Spending& sum, const Spending& more) {
-  sum.requests += more.requests;
-  sum.failures += more.failures;
-  sum.artifacts += more.artifacts;
-  sum.unpriced += more.unpriced;
-  sum.units = sum.units + more.units;
-  sum.cost = sum.cost + more.cost;
-  sum.corrected = sum.corrected + more.corrected;
-}
-
 }  // namespace
 
 int SpendingWriter::prepare(const Database& database) {
@@ -76,7 +67,7 @@ int SpendingWriter::charge(const std::vector<Charge>& charges) {
 int SpendingWriter::add(const Spending& spending) {
   const auto [place, is_new] =
       added_.try_emplace({spending.day, spending.key, spending.model, spending.user}, spending);
-  if (!is_new) add_up(place->second, spending);
+  if (!is_new) add_to(place->second, spending);
   return SQLITE_OK;
 }
 
@@ -86,7 +77,7 @@ int SpendingWriter::flush() {
   for (const auto& [names, one] : added_) {
     if (code == SQLITE_OK) code = write(add_, one, true);
     const auto [place, is_new] = totals.try_emplace({one.day, one.key, one.model, {}}, one);
-    if (!is_new) add_up(place->second, one);
+    if (!is_new) add_to(place->second, one);
   }
   for (const auto& [names, total] : totals) {
     if (code == SQLITE_OK) code = write(add_total_, total, false);

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,7 +42,8 @@ struct BilledWorld {
             [this](const Payer& payer, Usd difference) {
               CHECK(payer == billed_payer);
               corrected = corrected + difference;
-            }});
+            },
+        .peers = peers});
     keeper->reload(settings);
     keeper->restore();
   }
@@ -89,7 +91,28 @@ struct BilledWorld {
   Budgets budgets{{.clock = clock, .store = store, .settled = [this](SettledJob job) {
                      keeper->add(std::move(job));
                    }}};
+  Peers* peers = nullptr;
   std::unique_ptr<BillKeeper> keeper;
+};
+
+/// The process 1, or whichever it is now, among others.
+class BillPeers final : public Peers {
+ public:
+  [[nodiscard]] const RunId& self() const noexcept override { return self_; }
+  [[nodiscard]] bool is_gone(const RunId& process) const override { return process == gone; }
+  [[nodiscard]] std::size_t count() const override { return 2; }
+  [[nodiscard]] std::uint64_t departures() const override { return 0; }
+  void take_place(const std::string&, const std::string&, int, TimePoint,
+                  StateStore::Callback<bool> done) override {
+    done(true);
+  }
+  void give_back(const std::string&, const std::string&) override {}
+  void become(std::uint8_t process) { self_.bytes[0] = process; }
+
+  RunId gone;
+
+ private:
+  RunId self_{{1}};
 };
 
 }  // namespace
@@ -123,6 +146,43 @@ TEST_CASE("a cost that nobody knew becomes known, also to the next process") {
   CHECK(world.spent() == Usd{22'500'000});
   CHECK(world.reported().unpriced == 0);
   CHECK(world.reported().cost == Usd{22'500'000});
+}
+
+TEST_CASE("what was corrected is not corrected again by the process after one that was killed") {
+  BilledWorld world;
+  world.run_job(1);
+  world.look_after(Seconds(590));  // which writes down what waits
+  world.look_after(Seconds(20));
+  CHECK(world.spent() == Usd{22'500'000});
+  world.begin();
+  for (int i = 0; i < 3; ++i) world.look_after(Seconds(4'000));
+  CHECK(world.spent() == Usd{22'500'000});
+  CHECK(world.corrected == Usd{-2'500'000});
+}
+
+TEST_CASE("of several processes each has its own list of bills, and the one of who is gone is taken") {
+  BilledWorld world;
+  BillPeers peers;
+  world.peers = &peers;
+  world.begin();
+  world.run_job(1);
+  world.keeper->save();
+
+  peers.become(2);
+  world.begin();
+  world.run_job(1);
+  world.keeper->save();
+  world.look_after(Seconds(700));
+  CHECK(world.spent() == Usd{47'500'000});  // its own, and not the other's
+  peers.gone = RunId{{1}};
+  world.look_after(Seconds(700));
+  world.look_after(Seconds(60));
+  CHECK(world.spent() == Usd{45'000'000});
+
+  peers.become(3);
+  world.begin();
+  for (int i = 0; i < 3; ++i) world.look_after(Seconds(4'000));
+  CHECK(world.spent() == Usd{45'000'000});
 }
 
 TEST_CASE("a key that may not see bills is told of once, and nothing is lost") {

@@ -14,6 +14,7 @@
 #include "falproxy/redis_store.hpp"
 #include "falproxy/system_clock.hpp"
 #include "shared_state.hpp"
+#include "stored_keys.hpp"
 #include "support/redis_server.hpp"
 
 namespace falproxy {
@@ -109,6 +110,79 @@ TEST_CASE(
             strict.budgets->remaining("ann") == Usd::parse("0.14");
   }
   CHECK(added);
+}
+
+TEST_CASE("what one process has blocked stays blocked, whatever another one blocks or lets go on") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  Spender one(server, 1, false), two(server, 2, false);
+  for (Spender* spender : {&one, &two}) {
+    std::vector<KeyRules> rows;
+    for (const char* name : {"ann", "joe", "kim"}) {
+      rows.push_back({.name = name,
+                      .budget = Budget::parse("10/month"),
+                      .max_job_cost = *Usd::parse("0.1")});
+    }
+    spender->budgets->set_rows(std::move(rows));
+  }
+  const auto block = [](Spender& spender, const char* name) {
+    spender.budgets->settle({.client = name}, {.day = day_of(spender.clock.wall_now())},
+                            {.endpoint = "fal-ai/flux/dev", .units = 40.0});
+  };
+  const auto blocked = [](const Spender& spender) {
+    std::string names;
+    for (const char* name : {"ann", "joe", "kim"}) {
+      if (spender.budgets->status(name).blocked_until) names += name;
+    }
+    return names;
+  };
+  const auto both_come_to = [&](const std::string& names) {
+    for (int tries = 0; tries < 1'000; ++tries) {
+      REQUIRE(one.budgets->load().has_value());
+      REQUIRE(two.budgets->load().has_value());
+      if (blocked(one) == names && blocked(two) == names) return true;
+      std::this_thread::sleep_for(Milliseconds(10));
+    }
+    return false;
+  };
+  // Neither has heard of the other.
+  block(one, "ann");
+  block(two, "joe");
+  block(one, "kim");
+  CHECK(both_come_to("annjoekim"));
+  two.budgets->unblock("kim");
+  CHECK(both_come_to("annjoe"));
+}
+
+TEST_CASE("of keys that two processes make and take away each stays as it was said last") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  Spender one(server, 1, false), two(server, 2, false);
+  app::StoredKeys at_one(one.clock, *one.state), at_two(two.clock, *two.state);
+  const auto key = [](const char* name) { 
+    app::StoredKey made;
+    made.rules.name = name;
+    return made;
+  };
+  const auto names = [](const app::StoredKeys& keys) {
+    std::string all;
+    for (const app::StoredKey& stored : keys.all()) all += stored.rules.name;
+    return all;
+  };
+  REQUIRE(at_one.load().has_value());
+  REQUIRE(at_two.load().has_value());
+  REQUIRE(at_one.add(key("ann")).has_value());
+  REQUIRE(at_two.add(key("joe")).has_value());  // it has not heard of "ann"
+  CHECK(names(at_two) == "annjoe");
+  REQUIRE(at_one.remove("ann").has_value());
+  KeyRules changed{.name = "joe"};
+  changed.budget = Budget::parse("5/day");
+  REQUIRE(at_two.change(changed).has_value());
+  REQUIRE(at_one.load().has_value());
+  CHECK(names(at_one) == "joe");
+  CHECK(names(at_two) == "joe");
+  CHECK(at_one.all().front().rules.budget == Budget::parse("5/day"));
+  CHECK_FALSE(at_one.add(key("joe")).has_value());
 }
 
 }  // namespace falproxy

@@ -173,8 +173,8 @@ TEST_CASE("a key that goes on without Redis keeps to what its process knows of")
   REQUIRE(budgets.load().has_value());
   server.stop();
   int reserved = 0;
-  while (reserved < 20 && budgets.reserve({.client = "ann"}, {{"fal-ai/flux/dev",
-                                                               {.images = 1, .pixels = 1 << 20}}}))
+  while (reserved < 20 && budgets.reserve({.client = "ann"},
+                                          {{"fal-ai/flux/dev", {.images = 1, .pixels = 1 << 20}}}))
     ++reserved;
   CHECK(reserved == 7);
   CHECK(budgets.remaining("ann") == Usd::parse("0.015"));

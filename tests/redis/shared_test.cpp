@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -125,6 +126,87 @@ TEST_CASE("a budget is one for all, to the last cent") {
   store->charge_within({{"ann", today + 1, Usd{1}}}, {{"ann", BudgetWindow::total, Usd{105}}},
                        today + 1, no_deadline, more.callback());
   CHECK_FALSE(more.wait().value().done);
+}
+
+TEST_CASE("of two that change a text at once neither undoes the other") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  const auto one = tests::opened(tests::options_for(server, 1));
+  const auto two = tests::opened(tests::options_for(server, 2));
+  const auto newer = [](SpendingStore& store, std::optional<std::uint64_t> version) {
+    const Answer<std::optional<KeptText>> answer;
+    store.get_newer("keys", version, no_deadline, answer.callback());
+    return answer.wait().value();
+  };
+  const auto put = [](SpendingStore& store, std::uint64_t version, const std::string& text) {
+    const Answer<bool> answer;
+    store.put_after("keys", version, text, no_deadline, answer.callback());
+    return answer.wait().value();
+  };
+  const std::optional<KeptText> none = newer(*one, std::nullopt);
+  REQUIRE(none.has_value());
+  CHECK(*none == KeptText());
+  CHECK(put(*one, none->version, "a"));
+  CHECK_FALSE(put(*two, none->version, "b"));
+  const std::optional<KeptText> kept = newer(*two, none->version);
+  REQUIRE(kept.has_value());
+  CHECK(kept->text == "a");
+  CHECK(newer(*one, kept->version) == std::nullopt);
+  const Answer<Done> over;
+  one->put("keys", "c", no_deadline, over.callback());
+  REQUIRE(over.wait().has_value());
+  CHECK_FALSE(put(*two, kept->version, "b"));
+
+  std::vector<std::thread> threads;
+  for (RedisStore* const store : {one.get(), two.get()}) {
+    threads.emplace_back([store] {
+      for (int i = 0; i < 20; ++i) {
+        const Answer<Done> done;
+        edit_text(
+            *store, "keys", [](const std::string& text) { return text + "+"; }, no_deadline,
+            done.callback());
+        REQUIRE(done.wait().has_value());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(newer(*one, std::nullopt).value_or(KeptText()).text == "c" + std::string(40, '+'));
+}
+
+TEST_CASE("a large report, and many owners, are read whole, in steps") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  const auto store = tests::opened(tests::options_for(server));
+  constexpr int users = 1'500;
+  const Day today = 20'000;
+  for (const char* const key : {"a*n", "ann"}) {
+    for (int user = 0; user < users; ++user) {
+      const std::string name = "u" + std::to_string(user);
+      const Answer<Done> added, charged;
+      store->add({.day = today - user % 2,
+                  .key = key,
+                  .model = "flux",
+                  .user = name,
+                  .requests = 1,
+                  .cost = Usd{2}},
+                 no_deadline, added.callback());
+      store->charge({{key + name, today, Usd{3}}}, Durability::lazy, no_deadline,
+                    charged.callback());
+      REQUIRE(added.wait().has_value());
+      REQUIRE(charged.wait().has_value());
+    }
+  }
+  const Answer<std::vector<Spending>> sum;
+  store->sum({.first = today - 1, .last = today, .by = SpendingBy::key, .key = "a*n"}, no_deadline,
+             sum.callback());
+  const auto rows = sum.wait();
+  REQUIRE(rows.has_value());
+  REQUIRE(rows->size() == 1);
+  CHECK(rows->front() == Spending{.key = "a*n", .requests = users, .cost = Usd{2 * users}});
+  CHECK(server.figure("cmdstat_hscan:calls") > 4);
+  const std::vector<Balance> balances = tests::balances(*store, today);
+  CHECK(balances.size() == 2 * users);
+  for (const Balance& balance : balances) REQUIRE(balance.week == Usd{3});
 }
 
 TEST_CASE("an account has so many places, for all together") {
@@ -256,9 +338,9 @@ TEST_CASE("a text that was emptied is not brought back by who has an older one")
   const RedisServer server;
   const auto store = tests::opened(tests::options_for(server));
   const auto first = [&](const std::string& text) {
-    const Answer<std::string> answer;
+    const Answer<KeptText> answer;
     store->put_first("keys", text, no_deadline, answer.callback());
-    return answer.wait().value();
+    return answer.wait().value().text;
   };
   CHECK(first("a") == "a");
   CHECK(first("b") == "a");

@@ -89,21 +89,19 @@ class RedisServer {
   }
   /// A figure of INFO, such as "total_net_input_bytes" or "cmdstat_evalsha:calls".
   [[nodiscard]] long long figure(const std::string& name) const {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const sockaddr_in address = loopback(port_);
-    REQUIRE(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
-    const std::string ask = "INFO ALL\r\nQUIT\r\n";
-    REQUIRE(::send(fd, ask.data(), ask.size(), 0) == static_cast<ssize_t>(ask.size()));
-    std::string text;
-    char bytes[4096];
-    for (ssize_t n = 1; n > 0;) {
-      n = ::recv(fd, bytes, sizeof(bytes), 0);
-      if (n > 0) text.append(bytes, static_cast<std::size_t>(n));
-    }
-    ::close(fd);
+    const std::string text = told("INFO ALL");
     const std::size_t at = text.find("\n" + name);
     REQUIRE(at != std::string::npos);
     return std::atoll(text.c_str() + at + name.size() + 2);
+  }
+  /// How many records of runs hold a word.
+  [[nodiscard]] int records_with(const std::string& word) const {
+    const std::string answer = told(
+        "EVAL \"local n=0 for _,k in ipairs(redis.call('KEYS','falproxy:r:*')) do "
+        "if string.find(redis.call('GET',k),ARGV[1],1,true) then n=n+1 end end return n\" 0 " +
+        word);
+    REQUIRE(answer.starts_with(":"));
+    return std::atoi(answer.c_str() + 1);
   }
   /// It keeps its connections, and answers nothing.
   void pause() const { ::kill(pid_, SIGSTOP); }
@@ -126,13 +124,31 @@ class RedisServer {
     ::close(fd);
     return ntohs(address.sin_port);
   }
+  // Whoever else has the port now is another process.
   [[nodiscard]] bool answers() const {
+    const std::string info = told("INFO SERVER");
+    return info.starts_with("-NOAUTH") ||
+           info.find("process_id:" + std::to_string(pid_) + "\r\n") != std::string::npos;
+  }
+  // What it says to a command; empty: there is no connection.
+  [[nodiscard]] std::string told(const std::string& command) const {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const sockaddr_in address = loopback(port_);
-    const bool is =
-        ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+    std::string text;
+    if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
+      const ::timeval patience{5, 0};  // who is no Redis may say nothing
+      ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+      const std::string ask = command + "\r\nQUIT\r\n";
+      const bool is_sent =
+          ::send(fd, ask.data(), ask.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(ask.size());
+      char bytes[4096];
+      for (ssize_t n = is_sent ? 1 : 0; n > 0;) {
+        n = ::recv(fd, bytes, sizeof(bytes), 0);
+        if (n > 0) text.append(bytes, static_cast<std::size_t>(n));
+      }
+    }
     ::close(fd);
-    return is;
+    return text;
   }
 
   const std::vector<std::string> options_;

@@ -85,7 +85,7 @@ class RedisStore final : public StateStore, public SpendingStore, public MediaIn
                    TimePoint deadline, Callback<Charged> done) override;
   void post(Posting posting, TimePoint deadline, Callback<Done> done) override;
   void put_first(std::string name, std::string text, TimePoint deadline,
-                 Callback<std::string> done) override;
+                 Callback<KeptText> done) override;
   void charge_within(std::vector<Charge> charges, std::vector<SpendingBound> bounds, Day today,
                      TimePoint deadline, Callback<Charged> done) override;
   void balances(Day today, TimePoint deadline, Callback<std::vector<Balance>> done) override;
@@ -95,6 +95,10 @@ class RedisStore final : public StateStore, public SpendingStore, public MediaIn
   void forget_spending(Day day, TimePoint deadline, Callback<Done> done) override;
   void put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) override;
   void get(std::string name, TimePoint deadline, Callback<std::string> done) override;
+  void get_newer(std::string name, std::optional<std::uint64_t> version, TimePoint deadline,
+                 Callback<std::optional<KeptText>> done) override;
+  void put_after(std::string name, std::uint64_t version, std::string text, TimePoint deadline,
+                 Callback<bool> done) override;
 
   void note(std::vector<MediaRecord> records, TimePoint deadline, Callback<Done> done) override;
   void change(const MediaRecord& record, TimePoint deadline, Callback<Done> done) override;

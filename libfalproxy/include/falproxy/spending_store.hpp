@@ -2,7 +2,7 @@
 // reports are made from.
 //
 // `MemorySpending` keeps it as long as the process lives, `SqliteStore` of falproxy::sqlite in a
-// file.
+// file, `RedisStore` of falproxy::redis for several processes.
 #pragma once
 
 #include <chrono>
@@ -114,6 +114,15 @@ struct SpendingQuery {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const SpendingQuery& query);
 
+/// A text that is kept under a name.
+struct KeptText {
+  std::string text = {};      ///< empty: there is none
+  std::uint64_t version = 0;  ///< another one after each put
+  bool operator==(const KeptText&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const KeptText& kept);
+
 /// Rows of one sum(), at most: those that cost most.
 inline constexpr std::size_t most_spending_rows = 10'000;
 
@@ -154,13 +163,27 @@ class SpendingStore {
   /// Keeps a text under a name, in place of the one before (durable); an empty one is forgotten.
   /// For price lists, keys and the like.
   virtual void put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) = 0;
-  /// As put(), if there was never a text of that name, or not for a month; the callback hears what
-  /// is there then. One step in a store that several processes share.
+  /// As put(), if nobody has ever put a text of that name; the callback hears what is there then. One step in a store that several processes share.
   virtual void put_first(std::string name, std::string text, TimePoint deadline,
-                         Callback<std::string> done);
+                         Callback<KeptText> done);
   /// The text; empty: there is none.
   virtual void get(std::string name, TimePoint deadline, Callback<std::string> done) = 0;
+  /// As get(); none: the text is still the one of `version`. A store that one process has alone
+  /// tells none whenever a version is given.
+  virtual void get_newer(std::string name, std::optional<std::uint64_t> version, TimePoint deadline,
+                         Callback<std::optional<KeptText>> done);
+  /// As put(), but only if the text is still the one of `version`; false: it is not, and nothing was
+  /// put. A store that one process has alone puts it.
+  virtual void put_after(std::string name, std::uint64_t version, std::string text,
+                         TimePoint deadline, Callback<bool> done);
 };
+
+/// Puts what `change` makes of a text, and does so anew if another process has put one meanwhile;
+/// so `change` may be called several times, from whatever thread. It does not block. Two changes
+/// that one process makes must come one after the other. Errors: those of the store.
+void edit_text(SpendingStore& store, const std::string& name,
+               std::function<std::string(const std::string&)> change, TimePoint deadline,
+               SpendingStore::Callback<Done> done);
 
 /// Keeps it as long as it lives. Thread-safe; it calls back before an operation returns, and no
 /// deadline passes.

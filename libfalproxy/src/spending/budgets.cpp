@@ -10,6 +10,7 @@
 #include "base/fmt.hpp"
 #include "base/unix_time.hpp"
 #include "spending/balances.hpp"
+#include "spending/blocked_keys.hpp"
 #include "state/awaited.hpp"
 
 namespace falproxy::inline v0 {
@@ -17,7 +18,6 @@ namespace {
 
 constexpr const char* all_together = "*";
 constexpr const char* lost_text = "spending.lost";
-constexpr const char* keys_text = "spending.keys";
 constexpr std::chrono::hours shortest_block{24};
 constexpr int surprising = 10;  // times the estimate
 
@@ -76,7 +76,6 @@ struct Budgets::Impl {
                                              const std::optional<Usd>& estimate);
   [[nodiscard]] Reservation expect(const Job& job, const Rows& for_rows) const;
   [[nodiscard]] std::vector<Charge> charge(const Rows& for_rows, Usd amount, Day day);
-  void keep_blocks();
   void note(Posting posting) const;
 
   void tell(const std::vector<SpendingAlert>& news) const {
@@ -95,9 +94,9 @@ struct Budgets::Impl {
   std::optional<Day> lost;
   std::map<std::string, KeyRules, std::less<>> rows;
   std::map<std::string, RunningBalance, std::less<>> balances;
-  std::map<std::string, WallTime, std::less<>> blocked;
-  std::map<std::string, Day, std::less<>> forgiven;  // the loss of that day
-  std::set<std::string> settled_before;              // fal's ids of what an earlier process began
+  const std::shared_ptr<BlockedKeys> blocked =
+      std::make_shared<BlockedKeys>(parts.store, parts.clock);
+  std::set<std::string> settled_before;  // fal's ids of what an earlier process began
   std::shared_ptr<const PriceTable> prices;
   UsualCosts usual;
 };
@@ -115,18 +114,16 @@ Budgets::Impl::Rows Budgets::Impl::rows_of(std::string_view client) const {
 
 std::optional<Error> Budgets::Impl::refusal(const KeyRules& row, const Job& job,
                                             const std::optional<Usd>& estimate) {
-  const WallTime now = parts.clock.wall_now();
-  if (const auto block = blocked.find(row.name); block != blocked.end() && now < block->second) {
+  if (const std::optional<WallTime> block = blocked->until(row.name)) {
     return Error{.kind = ErrorKind::insufficient_quota,
                  .message = fmt::format(
                      "A job of {} came out dearer than it may be; nothing is submitted until {}.",
-                     whose_budget(row), iso_time(block->second))};
+                     whose_budget(row), iso_time(*block))};
   }
   if (row.budget && !row.allow_state_loss) {
     if (!loaded) return cannot_be_noted();
-    const auto pardon = forgiven.find(row.name);
-    const bool is_forgiven = pardon != forgiven.end() && lost && pardon->second >= *lost;
-    if (lost && !is_forgiven && first_day(row.budget->window, today) <= *lost)
+    if (lost && !blocked->is_forgiven(row.name, *lost) &&
+        first_day(row.budget->window, today) <= *lost)
       return lost_spending(row, today);
   }
   if (!estimate && !job.by_tokens && row.unknown_price == UnknownPrice::refuse) {
@@ -222,16 +219,6 @@ void Budgets::Impl::note(Posting posting) const {
   if (!posting.charges.empty() || is_reported) parts.store.post(std::move(posting), until, told);
 }
 
-void Budgets::Impl::keep_blocks() {
-  std::vector<std::pair<std::string, Json>> until, pardons;
-  for (const auto& [name, time] : blocked) until.emplace_back(name, unix_seconds(time));
-  for (const auto& [name, day] : forgiven) pardons.emplace_back(name, day);
-  parts.store.put(
-      keys_text,
-      Json::object({{"blocked", Json::object(until)}, {"forgiven", Json::object(pardons)}}).dump(),
-      parts.clock.now() + longest_store_wait, [](const Result<Done, StoreError>&) {});
-}
-
 Result<Done, StoreError> Budgets::load(bool is_lost) {
   Impl& impl = *impl_;
   Clock& clock = impl.parts.clock;
@@ -247,7 +234,8 @@ Result<Done, StoreError> Budgets::load(bool is_lost) {
   store.balances(today, until, balances.callback());
   const Awaited<std::string> lost, keys;
   store.get(lost_text, until, lost.callback());
-  store.get(keys_text, until, keys.callback());
+  const std::uint64_t changes = impl.blocked->changes();
+  store.get(BlockedKeys::stored, until, keys.callback());
   const auto known = balances.wait(clock, until);
   if (!known) return known.error();
   const auto lost_on = lost.wait(clock, until);
@@ -255,23 +243,15 @@ Result<Done, StoreError> Budgets::load(bool is_lost) {
   const auto blocks = keys.wait(clock, until);
   if (!blocks) return blocks.error();
 
+  impl.blocked->become(*blocks, changes);
+  impl.blocked->save();
+
   const std::lock_guard lock(impl.mutex);
   for (const Balance& balance : *known)
     impl.balances[balance.owner].become(balance, std::max(today, impl.today));
   Day day = 0;
   const char* const end = lost_on->data() + lost_on->size();
   if (std::from_chars(lost_on->data(), end, day).ec == std::errc()) impl.lost = day;
-  if (const Result<Json> kept = Json::parse(*blocks)) {
-    if (impl.parts.is_shared) {
-      // Others may have let a key go on.
-      impl.blocked.clear();
-      impl.forgiven.clear();
-    }
-    for (const auto& [name, time] : (*kept)["blocked"].members())
-      impl.blocked.emplace(name, WallTime(Seconds(time.as_integer().value_or(0))));
-    for (const auto& [name, on] : (*kept)["forgiven"].members())
-      impl.forgiven.emplace(name, static_cast<Day>(on.as_integer().value_or(0)));
-  }
   impl.loaded = true;
   return Done{};
 }
@@ -330,17 +310,16 @@ BudgetStatus Budgets::status(std::string_view name) const {
     status.spent = impl_->balances[row->first].spent(status.budget->window, today);
     status.window_ends = end_of(status.budget->window, today);
   }
-  const auto block = impl_->blocked.find(name);
-  if (block != impl_->blocked.end() && impl_->parts.clock.wall_now() < block->second)
-    status.blocked_until = block->second;
+  status.blocked_until = impl_->blocked->until(name);
   return status;
 }
 
 void Budgets::unblock(const std::string& name) {
-  const std::lock_guard lock(impl_->mutex);
-  impl_->blocked.erase(name);
-  if (impl_->lost) impl_->forgiven.insert_or_assign(name, *impl_->lost);
-  impl_->keep_blocks();
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->blocked->pardon(name, impl_->lost);
+  }
+  impl_->blocked->save();
 }
 
 Result<std::vector<Reservation>> Budgets::reserve(const Payer& payer,
@@ -476,11 +455,10 @@ std::optional<Usd> Budgets::settle(const Payer& payer, const Reservation& reserv
       costly(row->name, *row->max_job_cost, "it is blocked, as a job may cost at most");
       const std::optional<WallTime> end =
           row->budget ? end_of(row->budget->window, today) : std::nullopt;
-      impl.blocked.insert_or_assign(row->name,
-                                    end.value_or(impl.parts.clock.wall_now() + shortest_block));
-      impl.keep_blocks();
+      impl.blocked->block(row->name, end.value_or(impl.parts.clock.wall_now() + shortest_block));
     }
   }
+  impl.blocked->save();
   impl.tell(news);
   if (impl.parts.settled && job.may_be_billed && !job.fal_request_id.empty())
     impl.parts.settled(std::move(settled));

@@ -7,21 +7,12 @@
 #include "base/enum_names.hpp"
 #include "base/printer.hpp"
 #include "falproxy/spending_store.hpp"
+#include "state/spending_sum.hpp"
 
 namespace falproxy::inline v0 {
 namespace {
 
 constexpr std::string_view ways[] = {"day", "key", "model", "user"};
-
-void add_to(Spending& sum, const Spending& more) {
-  sum.requests += more.requests;
-  sum.failures += more.failures;
-  sum.artifacts += more.artifacts;
-  sum.unpriced += more.unpriced;
-  sum.units = sum.units + more.units;
-  sum.cost = sum.cost + more.cost;
-  sum.corrected = sum.corrected + more.corrected;
-}
 
 }  // namespace
 
@@ -82,14 +73,15 @@ void SpendingStore::post(Posting posting, TimePoint deadline, Callback<Done> don
 }
 
 void SpendingStore::put_first(std::string name, std::string text, TimePoint deadline,
-                              Callback<std::string> done) {
+                              Callback<KeptText> done) {
   get(name, deadline,
       [this, name, text = std::move(text), deadline,
-       done = std::move(done)](Result<std::string, StoreError> there) mutable {
-        if (!there || !there->empty()) return done(std::move(there));
+       done = std::move(done)](Result<std::string, StoreError> there) {
+        if (!there) return done(std::move(there).error());
+        if (!there->empty()) return done(KeptText{.text = *std::move(there)});
         put(name, text, deadline, [text, done](const Result<Done, StoreError>& put) {
           if (!put) return done(put.error());
-          done(text);
+          done(KeptText{.text = text});
         });
       });
 }
@@ -102,6 +94,44 @@ void SpendingStore::charge_within(std::vector<Charge> charges,
            if (!charged) return done(charged.error());
            done(Charged());
          });
+}
+
+void SpendingStore::get_newer(std::string name, std::optional<std::uint64_t> version,
+                              TimePoint deadline, Callback<std::optional<KeptText>> done) {
+  if (version) return done(std::optional<KeptText>());
+  get(std::move(name), deadline, [done = std::move(done)](Result<std::string, StoreError> text) {
+    if (!text) return done(std::move(text).error());
+    done(std::optional(KeptText{.text = *std::move(text)}));
+  });
+}
+
+void SpendingStore::put_after(std::string name, std::uint64_t /*version*/, std::string text,
+                              TimePoint deadline, Callback<bool> done) {
+  put(std::move(name), std::move(text), deadline,
+      [done = std::move(done)](const Result<Done, StoreError>& put) {
+        if (!put) return done(put.error());
+        done(true);
+      });
+}
+
+void edit_text(SpendingStore& store, const std::string& name,
+               std::function<std::string(const std::string&)> change, TimePoint deadline,
+               SpendingStore::Callback<Done> done) {
+  store.get_newer(name, std::nullopt, deadline,
+                  [=, &store](Result<std::optional<KeptText>, StoreError> kept) {
+                    if (!kept) return done(std::move(kept).error());
+                    const KeptText old = kept->value_or(KeptText());
+                    store.put_after(name, old.version, change(old.text), deadline,
+                                    [=, &store](const Result<bool, StoreError>& put) {
+                                      if (!put) return done(put.error());
+                                      if (*put) return done(Done{});
+                                      edit_text(store, name, change, deadline, done);
+                                    });
+                  });
+}
+
+std::ostream& operator<<(std::ostream& out, const KeptText& kept) {
+  return Printer(out, "KeptText")("text", kept.text)("version", kept.version).end();
 }
 
 std::ostream& operator<<(std::ostream& out, const Spending& spending) {
