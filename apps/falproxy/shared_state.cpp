@@ -1,6 +1,8 @@
 #include "shared_state.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -10,12 +12,9 @@
 namespace falproxy::app {
 namespace {
 
-constexpr const char* owed_text = "shared.owed";
-constexpr Seconds longest_wait{5};
-constexpr std::size_t most_kept = 20'000;
-constexpr std::size_t most_reports = 10'000;
-constexpr std::size_t handed_over_at_once = 64;
-constexpr std::size_t most_open = 1'000;
+constexpr const char* brought_text = "shared.brought";
+constexpr Seconds longest_wait{5}, between_tries{1};
+constexpr std::size_t handed_over_at_once = 64, page = 200;
 
 // The other faults say something of the record.
 bool is_away(const StoreError& error) {
@@ -54,71 +53,221 @@ std::vector<RunRecord> merged(std::vector<RunRecord> records, std::vector<RunRec
   return records;
 }
 
+// What Redis does not have yet is open on this machine, so that it is found page by page; the fence
+// says the rest. It rises with that of the run: so of two writes the later one stays.
+constexpr std::uint64_t kept_mark = std::uint64_t{1} << 62;
+
+RunRecord as_kept(RunRecord record) {
+  record.fence = kept_mark + 4 * record.fence + (record.is_untold ? 2 : 0);
+  record.is_untold = true;
+  return record;
+}
+
+bool is_kept(const RunRecord& record) {
+  return record.fence >= kept_mark ? record.fence % 2 == 0 : is_open(record);
+}
+
+// As as_kept() got it; a run of a process that was alone is as it is.
+RunRecord as_noted(RunRecord kept) {
+  if (kept.fence < kept_mark) return kept;
+  kept.is_untold = (kept.fence & 2) != 0;
+  kept.fence = (kept.fence - kept_mark) / 4;
+  return kept;
+}
+
+// Redis has it: it is forgotten here with what has expired.
+RunRecord as_handed_over(RunRecord kept) {
+  if (kept.fence < kept_mark) kept.fence = kept_mark + 4 * kept.fence;
+  ++kept.fence;
+  kept.is_untold = false;
+  if (is_open(kept.state)) kept.state = RunState::failed;
+  kept.expires = kept.created;
+  return kept;
+}
+
+// A posting stands among the runs: no client has that name.
+constexpr const char* postings = "\x01postings";
+
+Json json_of(const Posting& posting) {
+  std::vector<Json> charges;
+  for (const Charge& charge : posting.charges) {
+    charges.push_back(Json::object({{"owner", charge.owner},
+                                    {"day", std::int64_t{charge.day}},
+                                    {"nano", charge.amount.nano}}));
+  }
+  const Spending& spent = posting.spending;
+  return Json::object(
+      {{"once", posting.once},
+       {"takes_back", posting.takes_back},
+       {"charges", Json::array(charges)},
+       {"spending", Json::object({{"day", std::int64_t{spent.day}},
+                                  {"key", spent.key},
+                                  {"model", spent.model},
+                                  {"user", spent.user},
+                                  {"requests", static_cast<std::int64_t>(spent.requests)},
+                                  {"failures", static_cast<std::int64_t>(spent.failures)},
+                                  {"artifacts", static_cast<std::int64_t>(spent.artifacts)},
+                                  {"unpriced", spent.unpriced},
+                                  {"units", spent.units.nano},
+                                  {"cost", spent.cost.nano},
+                                  {"corrected", spent.corrected.nano}})}});
+}
+
+Posting posting_in(const Json& json) {
+  const auto text = [](const Json& value) { return std::string(value.as_string().value_or("")); };
+  const auto number = [](const Json& value) { return value.as_integer().value_or(0); };
+  const auto count = [&](const Json& value) { return static_cast<std::uint64_t>(number(value)); };
+  Posting posting{.once = text(json["once"])};
+  posting.takes_back = json["takes_back"].as_boolean().value_or(false);
+  for (const Json& row : json["charges"].elements()) {
+    posting.charges.push_back(
+        {text(row["owner"]), static_cast<Day>(number(row["day"])), Usd{number(row["nano"])}});
+  }
+  const Json spent = json["spending"];
+  posting.spending = {.day = static_cast<Day>(number(spent["day"])),
+                      .key = text(spent["key"]),
+                      .model = text(spent["model"]),
+                      .user = text(spent["user"]),
+                      .requests = count(spent["requests"]),
+                      .failures = count(spent["failures"]),
+                      .artifacts = count(spent["artifacts"]),
+                      .unpriced = number(spent["unpriced"]),
+                      .units = Units{number(spent["units"])},
+                      .cost = Usd{number(spent["cost"])},
+                      .corrected = Usd{number(spent["corrected"])}};
+  return posting;
+}
+
+RunRecord record_of(const Posting& posting, const RunId& id, WallTime created) {
+  return as_kept({.id = id,
+                  .state = RunState::accepted,
+                  .owner = postings,
+                  .created = created,
+                  .changed = created,
+                  .expires = WallTime(std::chrono::days(70 * 365)),
+                  .details = json_of(posting).dump()});
+}
+
+// So that each window of today has what it had.
+std::vector<Charge> charges_of(const Balance& balance, Day today) {
+  const Day week = first_day(BudgetWindow::week, today),
+            month = first_day(BudgetWindow::month, today);
+  const bool month_first = month <= week;
+  const std::pair<Day, Usd> windows[] = {
+      {today, balance.day},
+      {std::max(week, month), month_first ? balance.week : balance.month},
+      {std::min(week, month), month_first ? balance.month : balance.week},
+      {Day{0}, balance.total}};
+  std::vector<Charge> charges;
+  Usd before;
+  for (const auto& [day, amount] : windows) {
+    if (amount != before) charges.push_back({balance.owner, day, amount - before});
+    before = amount;
+  }
+  return charges;
+}
+
+std::vector<RunRecord> runs_of(std::vector<RunRecord> kept, const RunQuery& query) {
+  std::vector<RunRecord> runs;
+  for (RunRecord& record : kept) {
+    if (record.owner == postings || !is_kept(record)) continue;
+    record = as_noted(std::move(record));
+    if (query.by != RunQuery::By::open || is_open(record)) runs.push_back(std::move(record));
+  }
+  return runs;
+}
+
 }  // namespace
 
 SharedState::SharedState(Parts parts) : parts_(std::move(parts)) {}
 // What they call back with needs the rest.
 SharedState::~SharedState() {
+  {
+    std::unique_lock lock(mutex_);
+    is_ending_ = true;
+    page_.clear();
+    idle_.wait_for(lock, longest_wait, [this] { return handing_over_ == 0 && !is_looking_; });
+  }
   owned_.reset();
   parts_.local.reset();
 }
 
 // What an earlier process could not hand over.
 void SharedState::begin() {
-  const TimePoint until = parts_.now() + longest_wait;
-  parts_.local->find(RunQuery::of_open(most_open), until,
-                     [this](const Result<std::vector<RunRecord>, StoreError>& found) {
-                       if (!found) return;
-                       for (const RunRecord& record : *found) keep(record);
-                       hand_over();
-                     });
-  parts_.local_texts->get(owed_text, until, [this](const Result<std::string, StoreError>& text) {
-    const Result<Json> owed = Json::parse(text.value_or(""));
-    if (!owed) return;
+  hand_over();
+  parts_.local_texts->get(brought_text, parts_.now() + longest_wait,
+                          [this](const Result<std::string, StoreError>& text) {
+                            if (text && text->empty()) bring_charges();
+                          });
+}
+
+// Of a server that was alone: each owner's under one id, so that nothing is brought twice.
+void SharedState::bring_charges() {
+  const Day today = day_of(std::chrono::system_clock::now());
+  parts_.local_texts->balances(
+      today, parts_.now() + longest_wait,
+      [this, today](const Result<std::vector<Balance>, StoreError>& balances) {
+        if (!balances) return;
+        // How many are to be noted yet; if one fails, all are tried again by the next process.
+        const auto left = std::make_shared<std::atomic<std::size_t>>(balances->size() + 1);
+        const auto noted = when_kept([this, left](const Result<Done, StoreError>& done) {
+          const bool is_there = done || done.error().fault == StoreFault::outdated;
+          if (is_there && --*left == 0)
+            parts_.local_texts->put(brought_text, "1", parts_.now() + longest_wait, ignore);
+        });
+        for (const Balance& balance : *balances) {
+          const std::uint64_t hash = std::hash<std::string>()(balance.owner);
+          RunId id{{'b', 'r', 'o', 'u', 'g', 'h', 't', ' '}};
+          for (std::size_t i = 0; i < 8; ++i)
+            id.bytes[8 + i] = static_cast<std::uint8_t>(hash >> (8 * i));
+          const Posting posting{.once = self_.to_string() + " " + id.to_string(),
+                                .charges = charges_of(balance, today)};
+          parts_.local->write(record_of(posting, id, WallTime()), Durability::durable,
+                              parts_.now() + longest_wait, noted);
+        }
+        noted(Done{});
+      });
+}
+
+// Notes that something is kept here, and hands it over if Redis can be used.
+StateStore::Callback<Done> SharedState::when_kept(Callback<Done> done) {
+  return [this, done = std::move(done)](Result<Done, StoreError> written) {
     {
       const std::lock_guard lock(mutex_);
-      for (const Json& row : (*owed)["owed"].elements()) {
-        Usd& sum = owed_[{std::string(row["owner"].as_string().value_or("")),
-                          static_cast<Day>(row["day"].as_integer().value_or(0))}];
-        sum = sum + Usd{row["nano"].as_integer().value_or(0)};
-      }
+      ++kept_;
       has_kept_ = true;
     }
     hand_over();
-  });
+    done(std::move(written));
+  };
 }
 
 std::size_t SharedState::kept_here() const {
-  const std::lock_guard lock(mutex_);
-  return kept_.size();
+  return static_cast<std::size_t>(parts_.local->status().open);
 }
 
-void SharedState::keep(const RunRecord& record) {
-  bool is_full = false;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto known = kept_.find(record.id);
-    if (known != kept_.end()) {
-      if (known->second.fence < record.fence) known->second = record;
-    } else if (kept_.size() < most_kept) {
-      kept_.emplace(record.id, record);
-    } else {
-      is_full = std::exchange(tells_full_, false);
-    }
-    has_kept_ = true;
-  }
-  if (is_full && parts_.log) {
-    parts_.log(LogLevel::warning,
-               fmt::format("{} runs wait for Redis already: further ones stay on this machine",
-                           most_kept));
-  }
+RunId SharedState::new_id() {
+  const std::lock_guard lock(mutex_);
+  RunId id = self_;
+  const std::uint64_t number = ++names_;
+  for (std::size_t i = 0; i < 8; ++i)
+    id.bytes[8 + i] ^= static_cast<std::uint8_t>(number >> (8 * i));
+  return id;
 }
 
 void SharedState::write_here(const RunRecord& record, Durability durability, TimePoint deadline,
                              Callback<Done> done) {
-  keep(record);
-  parts_.local->write(record, durability, std::max(deadline, parts_.now() + longest_wait),
-                      std::move(done));
+  parts_.local->write(as_kept(record), durability, std::max(deadline, parts_.now() + longest_wait),
+                      when_kept(std::move(done)));
+}
+
+// It has a name: so what may be done already is not done twice.
+void SharedState::keep(const Posting& posting, Callback<Done> done) {
+  const TimePoint now = parts_.now();
+  // A time that is there for the order alone.
+  const WallTime created{std::chrono::duration_cast<WallTime::duration>(now.time_since_epoch())};
+  parts_.local->write(record_of(posting, new_id(), created), Durability::lazy, now + longest_wait,
+                      when_kept(std::move(done)));
 }
 
 void SharedState::write(const RunRecord& record, Durability durability, TimePoint deadline,
@@ -148,13 +297,7 @@ void SharedState::claim(const RunRecord& record, std::vector<RunId> known, TimeP
 }
 
 void SharedState::erase(const RunId& id, TimePoint deadline, Callback<Done> done) {
-  if (has_kept_) {
-    {
-      const std::lock_guard lock(mutex_);
-      kept_.erase(id);
-    }
-    parts_.local->erase(id, deadline, ignore);
-  }
+  if (has_kept_) parts_.local->erase(id, deadline, ignore);
   store_->erase(id, deadline, std::move(done));
 }
 
@@ -166,6 +309,7 @@ void SharedState::find(const RunQuery& query, TimePoint deadline,
     if (!away && (!found || !has_kept_)) return done(std::move(found));
     const TimePoint until = std::max(deadline, parts_.now() + longest_wait);
     parts_.local->find(query, until, [found = std::move(found), query, done](Found here) mutable {
+      if (here) *here = runs_of(*std::move(here), query);
       if (!found) return done(std::move(here));
       if (!here) return done(std::move(found));
       done(merged(*std::move(found), *std::move(here), query));
@@ -174,10 +318,6 @@ void SharedState::find(const RunQuery& query, TimePoint deadline,
 }
 
 void SharedState::forget_expired(WallTime now, TimePoint deadline, Callback<std::uint64_t> done) {
-  {
-    const std::lock_guard lock(mutex_);
-    std::erase_if(kept_, [&](const auto& row) { return row.second.expires <= now; });
-  }
   parts_.local->forget_expired(now, deadline, [](const Result<std::uint64_t, StoreError>&) {});
   store_->forget_expired(now, deadline, std::move(done));
 }
@@ -191,46 +331,40 @@ StoreStatus SharedState::status() const {
   return status;
 }
 
-// Under the lock. A process that is killed has it still.
-void SharedState::note_charges() {
-  std::vector<Json> rows;
-  for (const auto& [place, amount] : owed_) {
-    rows.push_back(Json::object(
-        {{"owner", place.first}, {"day", std::int64_t{place.second}}, {"nano", amount.nano}}));
-  }
-  const std::string text =
-      rows.empty() ? std::string() : Json::object({{"owed", Json::array(rows)}}).dump();
-  parts_.local_texts->put(owed_text, text, parts_.now() + longest_wait, ignore);
-}
-
-void SharedState::keep_charges(const std::vector<Charge>& charges) {
-  const std::lock_guard lock(mutex_);
-  for (const Charge& charge : charges) {
-    Usd& owed = owed_[{charge.owner, charge.day}];
-    owed = owed + charge.amount;
-  }
-  has_kept_ = true;
-  note_charges();
-}
-
-void SharedState::charge(std::vector<Charge> charges, Durability durability, TimePoint deadline,
+void SharedState::charge(std::vector<Charge> charges, Durability /*durability*/, TimePoint deadline,
                          Callback<Done> done) {
-  spending_->charge(
-      charges, durability, deadline,
-      [this, charges, done = std::move(done)](Result<Done, StoreError> charged) mutable {
-        if (charged || !is_away(charged.error())) return done(std::move(charged));
-        // If it may be done, what is owed counts twice rather than not at all; what is given back,
-        // once.
-        if (charged.error().may_be_done)
-          std::erase_if(charges, [](const Charge& charge) { return charge.amount < Usd{}; });
-        if (!charges.empty()) keep_charges(charges);
-        done(Done{});
-      });
+  post({.charges = std::move(charges)}, deadline, std::move(done));
+}
+
+void SharedState::post(Posting posting, TimePoint deadline, Callback<Done> done) {
+  if (posting.once.empty()) posting.once = new_id().to_string();
+  spending_->post(posting, deadline,
+                  [this, posting, done = std::move(done)](Result<Done, StoreError> posted) {
+                    if (posted || !is_away(posted.error())) return done(std::move(posted));
+                    keep(posting, done);
+                  });
 }
 
 void SharedState::charge_within(std::vector<Charge> charges, std::vector<SpendingBound> bounds,
                                 Day today, TimePoint deadline, Callback<Charged> done) {
-  spending_->charge_within(std::move(charges), std::move(bounds), today, deadline, std::move(done));
+  post_within({.charges = std::move(charges)}, std::move(bounds), today, deadline, std::move(done));
+}
+
+void SharedState::post_within(Posting posting, std::vector<SpendingBound> bounds, Day today,
+                              TimePoint deadline, Callback<Charged> done) {
+  if (posting.once.empty()) posting.once = new_id().to_string();
+  spending_->post_within(
+      posting, std::move(bounds), today, deadline,
+      [this, posting, done = std::move(done)](Result<Charged, StoreError> charged) mutable {
+        if (charged || !charged.error().may_be_done) return done(std::move(charged));
+        // Nobody knows: it is taken back, and so it was not done.
+        posting.takes_back = true;
+        keep(posting,
+             [error = charged.error(), done](const Result<Done, StoreError>& kept) mutable {
+               error.may_be_done = !kept.has_value();
+               done(std::move(error));
+             });
+      });
 }
 
 void SharedState::balances(Day today, TimePoint deadline, Callback<std::vector<Balance>> done) {
@@ -238,15 +372,7 @@ void SharedState::balances(Day today, TimePoint deadline, Callback<std::vector<B
 }
 
 void SharedState::add(Spending spending, TimePoint deadline, Callback<Done> done) {
-  spending_->add(spending, deadline,
-                 [this, spending, done = std::move(done)](Result<Done, StoreError> added) {
-                   if (!added && is_away(added.error()) && !added.error().may_be_done) {
-                     const std::lock_guard lock(mutex_);
-                     if (reports_.size() < most_reports) reports_.push_back(spending);
-                     has_kept_ = true;
-                   }
-                   done(std::move(added));
-                 });
+  post({.spending = std::move(spending)}, deadline, std::move(done));
 }
 
 void SharedState::sum(const SpendingQuery& query, TimePoint deadline,
@@ -258,7 +384,7 @@ void SharedState::forget_spending(Day day, TimePoint deadline, Callback<Done> do
   spending_->forget_spending(day, deadline, std::move(done));
 }
 
-// For a start without Redis.
+// For a start without Redis, and for a Redis that has lost it.
 void SharedState::keep_text(const std::string& name, const std::string& text) {
   // Those of one process are no other's, and so no later one's.
   if (name.starts_with("bills.")) return;
@@ -280,31 +406,48 @@ void SharedState::put(std::string name, std::string text, TimePoint deadline, Ca
                  });
 }
 
+void SharedState::put_first(std::string name, std::string text, TimePoint deadline,
+                            Callback<KeptText> done) {
+  spending_->put_first(name, std::move(text), deadline,
+                       [this, name, done = std::move(done)](Result<KeptText, StoreError> there) {
+                         if (there) keep_text(name, there->text);
+                         done(std::move(there));
+                       });
+}
+
 void SharedState::get(std::string name, TimePoint deadline, Callback<std::string> done) {
-  spending_->get(name, deadline,
-                 [this, name, done = std::move(done)](Result<std::string, StoreError> text) {
-                   if (text) {
-                     keep_text(name, *text);
-                     return done(std::move(text));
-                   }
-                   parts_.local_texts->get(name, parts_.now() + longest_wait, done);
-                 });
+  get_newer(std::move(name), std::nullopt, deadline,
+            [done = std::move(done)](Result<std::optional<KeptText>, StoreError> kept) {
+              if (!kept) return done(std::move(kept).error());
+              done(kept->has_value() ? (*kept)->text : std::string());
+            });
 }
 
 void SharedState::get_newer(std::string name, std::optional<std::uint64_t> version,
                             TimePoint deadline, Callback<std::optional<KeptText>> done) {
   using Newer = Result<std::optional<KeptText>, StoreError>;
-  spending_->get_newer(name, version, deadline, [this, name, done = std::move(done)](Newer kept) {
-    if (kept) {
-      if (kept->has_value()) keep_text(name, (*kept)->text);
-      return done(std::move(kept));
-    }
-    parts_.local_texts->get(name, parts_.now() + longest_wait,
-                            [done](Result<std::string, StoreError> text) {
-                              if (!text) return done(std::move(text).error());
-                              done(std::optional(KeptText{.text = *std::move(text)}));
-                            });
-  });
+  spending_->get_newer(
+      name, version, deadline, [this, name, deadline, done = std::move(done)](Newer kept) {
+        if (kept && has_kept_) hand_over();
+        if (kept && (!kept->has_value() || (*kept)->version != 0)) {
+          if (kept->has_value()) keep_text(name, (*kept)->text);
+          return done(std::move(kept));
+        }
+        // Redis is away, or nobody has put that text there yet.
+        const bool is_away = !kept;
+        parts_.local_texts->get(
+            name, parts_.now() + longest_wait,
+            [this, name, deadline, is_away, done](Result<std::string, StoreError> text) {
+              if (!text) return done(std::move(text).error());
+              if (is_away || text->empty())
+                return done(std::optional(KeptText{.text = *std::move(text)}));
+              put_first(name, *std::move(text), deadline,
+                        [done](Result<KeptText, StoreError> there) {
+                          if (!there) return done(std::move(there).error());
+                          done(std::optional(*std::move(there)));
+                        });
+            });
+      });
 }
 
 void SharedState::put_after(std::string name, std::uint64_t version, std::string text,
@@ -334,61 +477,83 @@ void SharedState::totals(TimePoint deadline, Callback<std::vector<MediaTotal>> d
 }
 
 void SharedState::hand_over() {
+  if (!has_kept_) return;
   {
     const std::lock_guard lock(mutex_);
-    has_kept_ = !kept_.empty() || !owed_.empty() || !reports_.empty();
+    if (is_ending_ || is_looking_ || handing_over_ > 0 || parts_.now() < not_before_) return;
+    if (!store_->status().degraded.empty()) return;
+    is_looking_ = true;
+    has_failed_ = false;
   }
-  if (!has_kept_ || !store_->status().degraded.empty()) return;
-  hand_over_charges();
-  hand_over_spending();
-  for (std::size_t i = 0; i < handed_over_at_once; ++i) hand_over_next();
+  look_for_kept();
 }
 
-// One after another, so that the requests of the moment have their turn.
-void SharedState::hand_over_next() {
-  std::optional<RunRecord> next;
+// One page after another, until there is none.
+void SharedState::look_for_kept() {
   {
     const std::lock_guard lock(mutex_);
-    if (handing_over_ >= handed_over_at_once || kept_.size() <= handing_over_) return;
-    // Those that are on their way are the first ones.
-    const auto place = std::next(kept_.begin(), static_cast<std::ptrdiff_t>(handing_over_));
-    next = place->second;
+    kept_before_ = kept_;
+  }
+  parts_.local->find(RunQuery::of_open(page), parts_.now() + longest_wait,
+                     [this](Result<std::vector<RunRecord>, StoreError> found) {
+                       {
+                         const std::lock_guard lock(mutex_);
+                         is_looking_ = false;
+                         idle_.notify_all();
+                         if (!found || is_ending_) return;
+                         if (found->empty() && kept_ == kept_before_) has_kept_ = false;
+                         page_.assign(found->begin(), found->end());
+                       }
+                       for (std::size_t i = 0; i < handed_over_at_once; ++i) hand_over_next();
+                     });
+}
+
+void SharedState::hand_over_next() {
+  RunRecord next;
+  {
+    const std::lock_guard lock(mutex_);
+    if (page_.empty() || has_failed_ || handing_over_ >= handed_over_at_once) return;
+    next = std::move(page_.front());
+    page_.pop_front();
     ++handing_over_;
   }
-  store_->write(*next, Durability::durable, parts_.now() + longest_wait,
-                [this, id = next->id, fence = next->fence](const Result<Done, StoreError>& done) {
-                  const bool is_over = done || !is_away(done.error());
-                  {
-                    const std::lock_guard lock(mutex_);
-                    --handing_over_;
-                    const auto kept = kept_.find(id);
-                    if (is_over && kept != kept_.end() && kept->second.fence == fence)
-                      kept_.erase(kept);
-                  }
-                  if (is_over) hand_over_next();
-                });
+  hand_over_one(next);
 }
 
-void SharedState::hand_over_charges() {
-  std::vector<Charge> charges;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [place, amount] : std::exchange(owed_, {}))
-      charges.push_back({place.first, place.second, amount});
-    if (charges.empty()) return;
-    note_charges();
-  }
-  // If that fails, they are owed again.
-  charge(std::move(charges), Durability::durable, parts_.now() + longest_wait, ignore);
+void SharedState::hand_over_one(const RunRecord& kept) {
+  const auto told = [this, kept](const Result<Done, StoreError>& done) {
+    if (!done && is_away(done.error())) return handed_over(false);
+    parts_.local->write(as_handed_over(kept), Durability::lazy, parts_.now() + longest_wait,
+                        [this](const Result<Done, StoreError>& noted) {
+                          // Outdated: it was changed meanwhile, and is handed over again.
+                          handed_over(noted || noted.error().fault == StoreFault::outdated);
+                        });
+  };
+  const TimePoint until = parts_.now() + longest_wait;
+  if (kept.owner != postings)
+    return store_->write(as_noted(kept), Durability::durable, until, told);
+  const Result<Json> posting = Json::parse(kept.details);
+  if (!posting) return told(StoreError{StoreFault::damaged});
+  spending_->post(posting_in(*posting), until, told);
 }
 
-void SharedState::hand_over_spending() {
-  std::vector<Spending> reports;
+void SharedState::handed_over(bool is_over) {
+  bool is_page_over = false;
   {
     const std::lock_guard lock(mutex_);
-    reports.swap(reports_);
+    --handing_over_;
+    if (!is_over) {
+      has_failed_ = true;
+      page_.clear();
+      not_before_ = parts_.now() + between_tries;
+    }
+    if (handing_over_ == 0) idle_.notify_all();
+    is_page_over =
+        !has_failed_ && page_.empty() && handing_over_ == 0 && !is_looking_ && !is_ending_;
+    is_looking_ = is_looking_ || is_page_over;
   }
-  for (Spending& spending : reports) add(std::move(spending), parts_.now() + longest_wait, ignore);
+  if (is_page_over) return look_for_kept();
+  hand_over_next();
 }
 
 }  // namespace falproxy::app

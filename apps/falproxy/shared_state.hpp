@@ -3,7 +3,10 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,9 +22,10 @@
 
 namespace falproxy::app {
 
-/// Thread-safe. Each operation goes to the shared store; what that one cannot do is noted here, and
-/// handed to it once it is back. What only all together can decide (a charge within a budget,
-/// what was spent, kept files) fails meanwhile.
+/// Thread-safe. Each operation goes to the shared store; what that one cannot do is noted in the
+/// local one, and handed to it once it is back, by a later process if this one ends before. What
+/// only all together can decide (a charge within a budget, what was spent, kept files) fails
+/// meanwhile.
 ///
 /// So while the shared store is away each process knows its own runs alone: a repeat that lands
 /// elsewhere is not found.
@@ -32,9 +36,11 @@ class SharedState final : public StateStore, public SpendingStore, public MediaI
   using Callback = StateStore::Callback<T>;
   /// The stores that it works with.
   struct Parts {
-    std::unique_ptr<StateStore> local;     ///< on this machine
-    SpendingStore* local_texts = nullptr;  ///< beside it; not null
-    std::function<TimePoint()> now;        ///< of the monotonic clock
+    std::unique_ptr<StateStore> local;  ///< on this machine
+    /// Beside it; not null. Of what an earlier process that was alone has charged there the shared
+    /// store hears once.
+    SpendingStore* local_texts = nullptr;
+    std::function<TimePoint()> now;  ///< of the monotonic clock
     LogLine log = {};
   };
   explicit SharedState(Parts parts);
@@ -48,12 +54,13 @@ class SharedState final : public StateStore, public SpendingStore, public MediaI
     store_ = shared.get();
     spending_ = shared.get();
     media_ = shared.get();
+    self_ = shared->self();
     owned_ = std::move(shared);
     begin();
   }
   /// The shared store can be used again: it is given what was noted here. Does not block.
   void hand_over();
-  /// How many runs it has yet to be given.
+  /// How much it has yet to be given: runs, charges, reports.
   [[nodiscard]] std::size_t kept_here() const;
 
   /// @{
@@ -77,7 +84,12 @@ class SharedState final : public StateStore, public SpendingStore, public MediaI
   void sum(const SpendingQuery& query, TimePoint deadline,
            Callback<std::vector<Spending>> done) override;
   void forget_spending(Day day, TimePoint deadline, Callback<Done> done) override;
+  void post_within(Posting posting, std::vector<SpendingBound> bounds, Day today,
+                   TimePoint deadline, Callback<Charged> done) override;
+  void post(Posting posting, TimePoint deadline, Callback<Done> done) override;
   void put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) override;
+  void put_first(std::string name, std::string text, TimePoint deadline,
+                 Callback<KeptText> done) override;
   void get(std::string name, TimePoint deadline, Callback<std::string> done) override;
   void get_newer(std::string name, std::optional<std::uint64_t> version, TimePoint deadline,
                  Callback<std::optional<KeptText>> done) override;
@@ -94,25 +106,30 @@ class SharedState final : public StateStore, public SpendingStore, public MediaI
 
  private:
   void begin();
+  void bring_charges();
   void write_here(const RunRecord& record, Durability durability, TimePoint deadline,
                   Callback<Done> done);
-  void keep(const RunRecord& record);
-  void keep_charges(const std::vector<Charge>& charges);
-  void note_charges();  // under the lock
+  void keep(const Posting& posting, Callback<Done> done);
+  [[nodiscard]] Callback<Done> when_kept(Callback<Done> done);
+  [[nodiscard]] RunId new_id();
+  void look_for_kept();
   void hand_over_next();
-  void hand_over_charges();
-  void hand_over_spending();
+  void hand_over_one(const RunRecord& kept);
+  void handed_over(bool is_over);
   void keep_text(const std::string& name, const std::string& text);
 
   Parts parts_;
+  RunId self_;  // of the shared store's members
   mutable std::mutex mutex_;
-  std::map<RunId, RunRecord> kept_;                  // that the shared store does not have
-  std::map<std::pair<std::string, Day>, Usd> owed_;  // charges
-  std::vector<Spending> reports_;
-  std::map<std::string, std::size_t> texts_;  // hashes of what is kept here, too
+  std::deque<RunRecord> page_;  // of what is to be handed over, as it is noted here
   std::size_t handing_over_ = 0;
-  bool tells_full_ = true;
-  std::atomic<bool> has_kept_ = false;
+  bool is_looking_ = false, has_failed_ = false, is_ending_ = false;
+  std::condition_variable idle_;
+  std::uint64_t kept_ = 0, kept_before_ = 0;  // how often something was, and before the last look
+  std::uint64_t names_ = 0;
+  TimePoint not_before_ = TimePoint::min();
+  std::map<std::string, std::size_t> texts_;  // hashes of what is kept here, too
+  std::atomic<bool> has_kept_ = true;         // until a look finds nothing
   StateStore* store_ = nullptr;
   SpendingStore* spending_ = nullptr;
   MediaIndex* media_ = nullptr;

@@ -147,8 +147,7 @@ Result<Done, LinkError> Link::greet(TimePoint deadline) {
   std::vector<Reply> answers;
   if (auto said = exchange(commands, count, deadline, answers); !said) return said;
   for (const Reply& answer : answers) {
-    if (answer.kind == Reply::Kind::error)
-      return LinkError{fmt::format("Redis says: {}.", answer.text.substr(0, 200))};
+    if (answer.kind == Reply::Kind::error) return LinkError{refusal_of(answer)};
   }
   const auto says = [](const Reply& answer, std::string_view line) {
     return answer.text.find(std::string(separate) + std::string(line) + std::string(separate)) !=

@@ -86,13 +86,18 @@ Result<Call, StoreError> RedisStore::Impl::write_call(const RunRecord& record, b
                                                       const std::vector<RunId>& known) {
   Result<std::string, StoreError> packed = pack(record);
   if (!packed) return std::move(packed).error();
+  std::string stay = stay_of(record);
+  // Its length has four digits in what Redis keeps.
+  if (stay.size() > 9'999)
+    return StoreError{StoreFault::too_large,
+                      "The names of a run's owner and surface are too long."};
   std::string flags;
   for (const bool flag : {record.promised, is_open(record), holds_key(record), false})
     flags += flag ? '1' : '0';
   std::string ids;
   for (const RunId& id : known) ids += bytes_of(id);
   return Call{Script::write,
-              {bytes_of(record.id), places20(record.fence), std::move(flags), stay_of(record),
+              {bytes_of(record.id), places20(record.fence), std::move(flags), std::move(stay),
                *std::move(packed), std::to_string(microseconds_up(record.expires)),
                claims ? "1" : "0", std::move(ids)}};
 }
@@ -225,16 +230,25 @@ constexpr BudgetWindow windows_of_charges[] = {BudgetWindow::day, BudgetWindow::
                                                BudgetWindow::month, BudgetWindow::total};
 constexpr std::size_t owners_at_once = 200, figures_at_once = 1'000;
 
-Call charge_call(const std::vector<Charge>& charges, const std::vector<SpendingBound>& bounds,
-                 Day today) {
-  Call call{Script::charge, {std::to_string(bounds.size())}};
+void append(Call& call, const Spending& spending) {
+  call.words.push_back(std::to_string(spending.day));
+  call.words.push_back(names_of(spending));
+  for (const std::int64_t figure : figures_of(spending))
+    call.words.push_back(std::to_string(figure));
+}
+
+Call post_call(const Posting& posting, const std::vector<SpendingBound>& bounds, Day today) {
+  const auto life = std::chrono::duration_cast<std::chrono::seconds>(posting_life).count();
+  Call call{Script::post,
+            {posting.once, std::to_string(life), posting.takes_back ? "1" : "",
+             std::to_string(bounds.size())}};
   for (const SpendingBound& bound : bounds) {
     call.words.push_back(bound.owner);
     call.words.push_back(window_name(bound.window, today));
     call.words.push_back(std::to_string(bound.amount.nano));
   }
-  call.words.push_back(std::to_string(charges.size()));
-  for (const Charge& charge : charges) {
+  call.words.push_back(std::to_string(posting.charges.size()));
+  for (const Charge& charge : posting.charges) {
     call.words.push_back(charge.owner);
     std::string windows;
     for (const BudgetWindow window : windows_of_charges)
@@ -242,6 +256,9 @@ Call charge_call(const std::vector<Charge>& charges, const std::vector<SpendingB
     call.words.push_back(std::move(windows));
     call.words.push_back(std::to_string(charge.amount.nano));
   }
+  const auto figures = figures_of(posting.spending);
+  if (std::ranges::any_of(figures, [](std::int64_t figure) { return figure != 0; }))
+    append(call, posting.spending);
   return call;
 }
 
@@ -371,13 +388,22 @@ class SumReader : public std::enable_shared_from_this<SumReader> {
 
 void RedisStore::charge(std::vector<Charge> charges, Durability /*durability*/, TimePoint deadline,
                         Callback<Done> done) {
-  impl_->worker.add(charge_call(charges, {}, 0), deadline, when_done(std::move(done)));
+  post({.charges = std::move(charges)}, deadline, std::move(done));
+}
+
+void RedisStore::post(Posting posting, TimePoint deadline, Callback<Done> done) {
+  impl_->worker.add(post_call(posting, {}, 0), deadline, when_done(std::move(done)));
 }
 
 void RedisStore::charge_within(std::vector<Charge> charges, std::vector<SpendingBound> bounds,
                                Day today, TimePoint deadline, Callback<Charged> done) {
+  post_within({.charges = std::move(charges)}, std::move(bounds), today, deadline, std::move(done));
+}
+
+void RedisStore::post_within(Posting posting, std::vector<SpendingBound> bounds, Day today,
+                             TimePoint deadline, Callback<Charged> done) {
   impl_->worker.add(
-      charge_call(charges, bounds, today), deadline,
+      post_call(posting, bounds, today), deadline,
       when_read(std::move(done), [today](const Reply& reply) -> Result<Charged, StoreError> {
         return Charged{.done = reply.at(0).number == 1, .balances = balances_in(reply, today)};
       }));
@@ -388,9 +414,8 @@ void RedisStore::balances(Day today, TimePoint deadline, Callback<std::vector<Ba
 }
 
 void RedisStore::add(Spending spending, TimePoint deadline, Callback<Done> done) {
-  Call call{Script::add, {std::to_string(spending.day), names_of(spending)}};
-  for (const std::int64_t figure : figures_of(spending))
-    call.words.push_back(std::to_string(figure));
+  Call call{Script::add, {}};
+  append(call, spending);
   impl_->worker.add(std::move(call), deadline, when_done(std::move(done)));
 }
 
@@ -413,9 +438,8 @@ void RedisStore::put_after(std::string name, std::uint64_t version, std::string 
                            TimePoint deadline, Callback<bool> done) {
   impl_->worker.add(
       {Script::put_text, {std::move(name), std::move(text), std::to_string(version)}}, deadline,
-      when_read(std::move(done), [](const Reply& reply) -> Result<bool, StoreError> {
-        return reply.number == 1;
-      }));
+      when_read(std::move(done),
+                [](const Reply& reply) -> Result<bool, StoreError> { return reply.number == 1; }));
 }
 
 void RedisStore::get_newer(std::string name, std::optional<std::uint64_t> version,
@@ -428,6 +452,15 @@ void RedisStore::get_newer(std::string name, std::optional<std::uint64_t> versio
         return std::optional(
             KeptText{.text = reply.at(1).text, .version = number_in(reply.at(0).text)});
       }));
+}
+
+void RedisStore::put_first(std::string name, std::string text, TimePoint deadline,
+                           Callback<KeptText> done) {
+  impl_->worker.add({Script::put_first, {std::move(name), std::move(text)}}, deadline,
+                    when_read(std::move(done), [](const Reply& reply) {
+                      return Result<KeptText, StoreError>(KeptText{
+                          .text = reply.at(1).text, .version = number_in(reply.at(0).text)});
+                    }));
 }
 
 void RedisStore::get(std::string name, TimePoint deadline, Callback<std::string> done) {
@@ -500,16 +533,20 @@ std::uint64_t RedisStore::departures() const { return impl_->worker.departures()
 void RedisStore::take_place(const std::string& account, const std::string& ticket, int limit,
                             TimePoint deadline, Callback<bool> done) {
   Worker& worker = impl_->worker;
-  worker.keep_place(account, ticket);
+  worker.ask_for_place(account, ticket);
   worker.add(
       {Script::take_place,
        {account, ticket, std::to_string(limit), std::to_string(worker.options().lease.count())}},
-      deadline,
-      when_read(std::move(done), [&worker, ticket](const Reply& reply) -> Result<bool, StoreError> {
-        const bool taken = reply.number == 1;
-        if (!taken) static_cast<void>(worker.drop_place(ticket));
-        return taken;
-      }));
+      deadline, [&worker, ticket, done = std::move(done)](const Result<Reply, StoreError>& reply) {
+        const bool is_refused = reply.has_value() && reply->number != 1;
+        if (is_refused) {
+          static_cast<void>(worker.drop_place(ticket));
+        } else {
+          worker.keep_place(ticket);
+        }
+        if (!reply) return done(reply.error());
+        done(!is_refused);
+      });
 }
 
 void RedisStore::give_back(const std::string& account, const std::string& ticket) {

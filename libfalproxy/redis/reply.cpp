@@ -8,6 +8,8 @@
 #include <new>
 #include <utility>
 
+#include "base/fmt.hpp"
+
 namespace falproxy::inline v0::redis {
 namespace {
 
@@ -55,6 +57,30 @@ std::optional<std::int64_t> number_in(std::string_view text) {
 const Reply& Reply::at(std::size_t place) const noexcept {
   static const Reply none;
   return place < items.size() ? items[place] : none;
+}
+
+std::string refusal_of(const Reply& error) {
+  const std::string_view text = error.text;
+  const std::string_view word = text.substr(0, std::min<std::size_t>(text.find(' '), 32));
+  const bool is_word = std::ranges::all_of(
+      word, [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; });
+  constexpr std::pair<std::string_view, std::string_view> mends[] = {
+      {"WRONGPASS", "the user or the password in STATE_URL is wrong"},
+      {"NOAUTH", "STATE_URL must have its password"},
+      {"NOPERM", "the user in STATE_URL may not do what falproxy needs: allow it all commands"},
+      {"OOM", "its memory is full: raise 'maxmemory'"},
+      {"MISCONF", "it cannot write to its disk: look into its log"},
+      {"LOADING", "it loads its data still"},
+      {"READONLY", "it is no master: STATE_URL must name the master, or its Sentinels"},
+      {"MASTERDOWN", "it has lost its master: STATE_URL must name the master, or its Sentinels"},
+      {"NOSCRIPT", "it has lost the scripts that it was given"}};
+  const auto* const known =
+      std::ranges::find(mends, word, &std::pair<std::string_view, std::string_view>::first);
+  return fmt::format("Redis refuses a command ({}): {}.", is_word && !word.empty() ? word : "ERR",
+                     known != std::end(mends)
+                         ? known->second
+                         : "it must be Redis 6.2 or newer, have the database of STATE_URL, "
+                           "and no command may be renamed");
 }
 
 std::string command_of(const std::vector<std::string>& words) {

@@ -25,6 +25,10 @@ struct Reply {
   [[nodiscard]] const Reply& at(std::size_t place) const noexcept;
 };
 
+/// What an error says, in a sentence for the operator. Of Redis' own text it has the first word
+/// alone: the rest may repeat a password, or what was to be kept.
+[[nodiscard]] std::string refusal_of(const Reply& error);
+
 /// A command with its arguments, as bytes: by hiredis' formatter.
 [[nodiscard]] std::string command_of(const std::vector<std::string>& words);
 

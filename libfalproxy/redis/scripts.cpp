@@ -43,6 +43,16 @@ local function stand_media(id,owner,row,state,size)
   call('ZADD',P..'mk:'..owner,row,id)
 end
 local function stand(code,info) return {code,info,call('ZCARD',P..'exp'),call('ZCARD',P..'open')} end
+local function add_spending(at)
+  local key=P..'sp:'..ARGV[at]
+  for i=1,7 do
+    local figure=ARGV[at+1+i]
+    if figure~='0' then
+      call('ZADD',P..'spdays',ARGV[at],ARGV[at])
+      call('HINCRBY',key,ARGV[at+1]..'\0'..i,figure)
+    end
+  end
+end
 local function now() local t=call('TIME') return t[1]*1000+math.floor(t[2]/1000) end
 )";
 
@@ -122,9 +132,12 @@ local gone=call('ZRANGEBYSCORE',P..'exp','-inf',ARGV[1],'LIMIT',0,tonumber(ARGV[
 for _,id in ipairs(gone) do drop(id) end
 return stand(#gone,'')
 )",
-    // charge: an owner's hash has a sum for each day, week and month, and the total
+    // post: an owner's hash has a sum for each day, week and month, and the total
     R"(
-local at=1
+local once,life,back=ARGV[1],ARGV[2],ARGV[3]=='1'
+local mark,had=P..'once:'..once,nil
+if once~='' then had=call('GET',mark) end
+local at=4
 local function word() at=at+1 return ARGV[at-1] end
 local charges,bounds,added={},{},{}
 for i=1,tonumber(word()) do bounds[i]={word(),word(),tonumber(word())} end
@@ -132,16 +145,22 @@ for i=1,tonumber(word()) do
   charges[i]={word(),word(),word()}
   added[charges[i][1]]=(added[charges[i][1]] or 0)+tonumber(charges[i][3])
 end
-local done=1
+local done,posts=1,not had
+if had=='0' then done=0 end
+if back then posts=had=='1' end
 for _,b in ipairs(bounds) do
+  if not posts then break end
   local spent=tonumber(call('HGET',P..'c:'..b[1],b[2]) or '0')
   if spent>=b[3] or spent+(added[b[1]] or 0)>b[3] then done=0 end
 end
-if done==1 then
+if done==1 and posts then
   for _,c in ipairs(charges) do
-    local key=P..'c:'..c[1]
+    local key,amount=P..'c:'..c[1],c[3]
+    if back then
+      if sub(amount,1,1)=='-' then amount=sub(amount,2) else amount='-'..amount end
+    end
     call('SADD',P..'owners',c[1])
-    for window in string.gmatch(c[2],'%S+') do call('HINCRBY',key,window,c[3]) end
+    for window in string.gmatch(c[2],'%S+') do call('HINCRBY',key,window,amount) end
     if call('HLEN',key)>100 then
       local today=tonumber(string.match(c[2],'%d+'))
       for _,window in ipairs(call('HKEYS',key)) do
@@ -150,6 +169,11 @@ if done==1 then
       end
     end
   end
+end
+if done==1 and posts and ARGV[at] then add_spending(at) end
+if once~='' then
+  if back then call('SET',mark,'0','EX',life)
+  elseif done==1 and posts then call('SET',mark,'1','EX',life) end
 end
 local told={done}
 for _,b in ipairs(bounds) do
@@ -175,11 +199,7 @@ return told
 )",
     // add
     R"(
-local key=P..'sp:'..ARGV[1]
-call('ZADD',P..'spdays',ARGV[1],ARGV[1])
-for i=3,8 do
-  if ARGV[i]~='0' then call('HINCRBY',key,ARGV[2]..'\0'..(i-2),ARGV[i]) end
-end
+add_spending(1)
 return 1
 )",
     // drop_spending
@@ -309,6 +329,16 @@ local name,version=unpack(ARGV)
 local at=call('GET',P..'tv:'..name) or '0'
 if version==at then return {at} end
 return {at,call('GET',P..'t:'..name) or ''}
+)",
+    // put_first
+    R"(
+local name,text=unpack(ARGV)
+local at=call('GET',P..'tv:'..name)
+if at then return {at,call('GET',P..'t:'..name) or ''} end
+at=string.format('%.0f',now())
+call('SET',P..'tv:'..name,at)
+call('SET',P..'t:'..name,text)
+return {at,text}
 )"};
 
 }  // namespace

@@ -11,9 +11,10 @@ enum class Script {
   erase,          ///< id
   find,           ///< index, newest first?, least, greatest, limit, owner
   forget,         ///< now, at most
-  charge,         ///< bounds and charges, each with their number before them
+  post,           ///< name, its life, take back?, bounds and charges, each with their number before
+                  ///< them, and as `add`, or nothing
   balances,       ///< cursor, about how many, the names of the sums
-  add,            ///< day, names, six figures
+  add,            ///< day, names, seven figures
   drop_spending,  ///< day
   take_place,     ///< account, ticket, limit, lease
   beat,           ///< process, lease, "" to take places again that are gone, accounts and tickets
@@ -24,8 +25,9 @@ enum class Script {
   media_totals,   ///< -
   put_text,       ///< name, text, the version that it must have; "": any
   newer_text,     ///< name, the version that is known; "": none is
+  put_first,      ///< name, text
 };
-inline constexpr std::size_t script_count = 17;
+inline constexpr std::size_t script_count = 18;
 
 /// Its whole text.
 [[nodiscard]] const std::string& text_of(Script script);

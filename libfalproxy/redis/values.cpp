@@ -118,13 +118,14 @@ std::string names_of(const Spending& spending) {
   return spending.key + separator + spending.model + separator + spending.user;
 }
 
-std::array<std::int64_t, 6> figures_of(const Spending& spending) {
+std::array<std::int64_t, 7> figures_of(const Spending& spending) {
   return {static_cast<std::int64_t>(spending.requests),
           static_cast<std::int64_t>(spending.failures),
           static_cast<std::int64_t>(spending.artifacts),
-          static_cast<std::int64_t>(spending.unpriced),
+          spending.unpriced,
           spending.units.nano,
-          spending.cost.nano};
+          spending.cost.nano,
+          spending.corrected.nano};
 }
 
 std::vector<Spending> sums_in(const Reply& reply, const SpendingQuery& query) {
@@ -162,13 +163,16 @@ std::vector<Spending> sums_in(const Reply& reply, const SpendingQuery& query) {
           sum.artifacts += count;
           break;
         case 4:
-          sum.unpriced += count;
+          sum.unpriced += figure;
           break;
         case 5:
           sum.units = sum.units + Units{figure};
           break;
         case 6:
           sum.cost = sum.cost + Usd{figure};
+          break;
+        case 7:
+          sum.corrected = sum.corrected + Usd{figure};
           break;
         default:
           break;
@@ -238,7 +242,8 @@ WallTime time_of(std::string_view nanoseconds) {
 std::string packed(const MediaRecord& record) {
   TextWriter out;
   out(record.owner)(nanoseconds(record.created))(nanoseconds(record.expires))(record.content_type);
-  out(record.extension)(record.model)(record.request_id)(record.run ? bytes_of(*record.run) : "");
+  out(record.extension)(record.model)(record.request_id)(record.fal_request_id);
+  out(record.run ? bytes_of(*record.run) : "");
   out(record.source)(record.cost ? std::to_string(record.cost->nano) : "");
   return out(record.prompt ? "1" : "")(record.prompt.value_or("")).text();
 }
@@ -253,6 +258,7 @@ std::optional<MediaRecord> media_in(const Reply& reply, std::size_t place) {
   record.extension = in();
   record.model = in();
   record.request_id = in();
+  record.fal_request_id = in();
   if (const std::string_view run = in(); !run.empty()) record.run = id_in(run);
   record.source = in();
   if (const std::string_view cost = in(); !cost.empty()) record.cost = Usd{signed_in(cost)};

@@ -42,7 +42,7 @@ namespace falproxy::inline v0::redis {
 [[nodiscard]] Balance balance_in(const std::string& owner, const Reply& amounts, Day today);
 [[nodiscard]] std::string names_of(const Spending& spending);
 /// Beside the requests, which Redis counts.
-[[nodiscard]] std::array<std::int64_t, 6> figures_of(const Spending& spending);
+[[nodiscard]] std::array<std::int64_t, 7> figures_of(const Spending& spending);
 /// Days and their figures in turn.
 [[nodiscard]] std::vector<Spending> sums_in(const Reply& reply, const SpendingQuery& query);
 

@@ -39,8 +39,7 @@ StoreError error_of(const Reply& reply) {
               "Sentinels."};
     }
   }
-  return {StoreFault::unavailable,
-          fmt::format("Redis refuses a command: {}.", reply.text.substr(0, 200))};
+  return {StoreFault::unavailable, refusal_of(reply)};
 }
 
 RunId id_in(std::string_view text) { return RunId::parse(text).value_or(RunId()); }
@@ -204,7 +203,7 @@ void Worker::send(Guard& guard, Batch& batch) {
              StoreError{said.error().timed_out ? StoreFault::timed_out : StoreFault::unavailable,
                         said.error().message, true});
     } else if (is_refused_for_now(answers[i])) {
-      refused = answers[i].text;
+      refused = refusal_of(answers[i]);
       again.push_back(std::move(operation));
     } else if (answers[i].kind == Reply::Kind::error) {
       finish(operation, error_of(answers[i]));
@@ -221,14 +220,18 @@ void Worker::send(Guard& guard, Batch& batch) {
   std::move(again.rbegin(), again.rend(), std::front_inserter(queue_));
   if (!said) return failed(guard, said.error().message);
   if (refused.empty()) return worked(guard);
-  failed(guard, fmt::format("Redis says: {}.", refused.substr(0, 200)));
+  failed(guard, refused);
   changed_.wait_for(guard, before_another_try, [this] { return closing_; });
 }
 
 void Worker::beat(Guard& guard) {
   beat_at_ = Steady::now() + options_.beat;
   const bool again = std::exchange(takes_places_again_, false);
-  const std::vector<std::pair<std::string, std::string>> places(places_.begin(), places_.end());
+  std::vector<std::pair<std::string, std::string>> places;
+  for (const auto& [ticket, place] : places_) {
+    // What is only asked for is not taken again.
+    if (place.is_held || !again) places.emplace_back(ticket, place.account);
+  }
   guard.unlock();
   std::string bytes;
   std::size_t count = 0, at = 0;
@@ -247,14 +250,18 @@ void Worker::beat(Guard& guard) {
   Result<Done, LinkError> said = LinkError{"Redis is not connected."};
   if (link_.is_open() && !link_.is_stale())
     said = link_.exchange(bytes, count, Steady::now() + options_.address.bound, answers);
+  const auto refused = std::ranges::find_if(
+      answers, [](const Reply& reply) { return reply.kind != Reply::Kind::list; });
+  const bool is_refused = said && refused != answers.end();
+  // Over a new connection the master is found, and scripts are loaded again.
+  if (is_refused) link_.close();
   guard.lock();
   traffic_ = link_.traffic();
-  if (!said || answers.back().kind != Reply::Kind::list) {
+  if (!said || is_refused) {
     takes_places_again_ = true;
     // What broke may be open again a moment later.
     beat_at_ = Steady::now() + before_another_try;
-    const std::string why = said ? answers.back().text : said.error().message;
-    failed(guard, why);
+    failed(guard, is_refused ? refusal_of(*refused) : said.error().message);
     if (!is_down_ && !link_.is_open())
       static_cast<void>(open_link(guard, Steady::now() + options_.address.bound));
     return;
@@ -312,8 +319,8 @@ void Worker::say_goodbye(Guard& guard) {
   if (is_down_ || !link_.is_open()) return;
   std::string bytes = command_of({"ZREM", "falproxy:members", options_.self.to_string()});
   std::size_t count = 1;
-  for (const auto& [ticket, account] : places_) {
-    bytes += command_of({"ZREM", "falproxy:places:" + account, ticket});
+  for (const auto& [ticket, place] : places_) {
+    bytes += command_of({"ZREM", "falproxy:places:" + place.account, ticket});
     ++count;
   }
   guard.unlock();
@@ -371,9 +378,14 @@ std::uint64_t Worker::departures() const {
   return departures_;
 }
 
-void Worker::keep_place(const std::string& account, const std::string& ticket) {
+void Worker::ask_for_place(const std::string& account, const std::string& ticket) {
   const std::lock_guard guard(mutex_);
-  places_.insert_or_assign(ticket, account);
+  places_.try_emplace(ticket, Place{account});
+}
+
+void Worker::keep_place(const std::string& ticket) {
+  const std::lock_guard guard(mutex_);
+  if (const auto place = places_.find(ticket); place != places_.end()) place->second.is_held = true;
 }
 
 bool Worker::drop_place(const std::string& ticket) {

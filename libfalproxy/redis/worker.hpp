@@ -51,8 +51,11 @@ class Worker {
   [[nodiscard]] bool is_gone(const RunId& process) const;
   [[nodiscard]] std::size_t count() const;
   [[nodiscard]] std::uint64_t departures() const;
-  /// A place that is kept alive from now on.
-  void keep_place(const std::string& account, const std::string& ticket);
+  /// A place that is asked for: it is kept alive if it is given.
+  void ask_for_place(const std::string& account, const std::string& ticket);
+  /// It is given, or nobody knows: a Redis that has lost it gets it again. Nothing if it was
+  /// dropped.
+  void keep_place(const std::string& ticket);
   /// No longer; false: it was not.
   bool drop_place(const std::string& ticket);
 
@@ -96,7 +99,11 @@ class Worker {
   RedisStore::Traffic traffic_;
   std::int64_t records_ = -1, open_ = 0;
   std::uint64_t written_ = 0;
-  std::map<std::string, std::string> places_;  // ticket to account
+  struct Place {
+    std::string account;
+    bool is_held = false;
+  };
+  std::map<std::string, Place> places_;  // by ticket
   std::set<RunId> members_;
   std::uint64_t departures_ = 0;
   TimePoint heard_since_;                          // without a pause

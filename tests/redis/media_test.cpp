@@ -53,6 +53,7 @@ TEST_CASE("a record of a kept file comes back from Redis as it was noted") {
   whole.extension = "png";
   whole.model = "flux";
   whole.request_id = "req:1";
+  whole.fal_request_id = "764cabcf";
   whole.run = tests::run_id(9);
   whole.source = "https://v3.fal.media/files/a/b.png";
   whole.cost = Usd{25};

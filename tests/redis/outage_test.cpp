@@ -144,3 +144,31 @@ TEST_CASE("scripts that Redis has forgotten are loaded again, and nobody notices
   CHECK(tests::write(*store, tests::run(2)).has_value());
   CHECK(tests::numbers(tests::find(*store, RunQuery::of_open(5))) == "2");
 }
+
+TEST_CASE("scripts that are forgotten while nobody asks for anything open no breaker") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  RedisStore::Options options = tests::options_for(server);
+  options.beat = Milliseconds(5);
+  const auto store = tests::opened(options);
+  tests::say(server, {"SCRIPT", "FLUSH"});
+  const std::uint64_t trips = store->traffic().trips;
+  bool was_down = false;
+  CHECK(comes([&] {
+    was_down = was_down || store->status().degraded != "";
+    return store->traffic().trips > trips + 20;
+  }));
+  CHECK_FALSE(was_down);
+}
+
+TEST_CASE("what Redis repeats of a refused command is not shown") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server({"--rename-command", "AUTH", "ANOTHER"});
+  RedisStore::Options options = tests::options_for(server);
+  options.address.user = "the-user";
+  options.address.password = Secret("the-password");
+  const std::string why = tests::opened(options)->status().degraded;
+  CHECK(why.find("ERR") != std::string::npos);
+  CHECK(why.find("the-password") == std::string::npos);
+  CHECK(why.find("the-user") == std::string::npos);
+}

@@ -183,8 +183,12 @@ TEST_CASE("a large report, and many owners, are read whole, in steps") {
     for (int user = 0; user < users; ++user) {
       const std::string name = "u" + std::to_string(user);
       const Answer<Done> added, charged;
-      store->add({.day = today - user % 2, .key = key, .model = "flux", .user = name,
-                  .requests = 1, .cost = Usd{2}},
+      store->add({.day = today - user % 2,
+                  .key = key,
+                  .model = "flux",
+                  .user = name,
+                  .requests = 1,
+                  .cost = Usd{2}},
                  no_deadline, added.callback());
       store->charge({{key + name, today, Usd{3}}}, Durability::lazy, no_deadline,
                     charged.callback());
@@ -260,4 +264,88 @@ TEST_CASE("places outlast a Redis that forgets") {
     const auto two = tests::opened(tests::options_for(server, 2));
     return !take(*two, "b", 1);
   }));
+}
+
+TEST_CASE("who only asks for a place gets none by a connection that is made anew") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  RedisStore::Options options = tests::options_for(server, 1);
+  options.beat = Milliseconds(1);
+  const auto one = tests::opened(options);
+  const auto two = tests::opened(tests::options_for(server, 2));
+  REQUIRE(take(*two, "a", 1));
+  for (int i = 0; i < 200; ++i) {
+    tests::say(server, {"CLIENT", "KILL", "TYPE", "normal"});
+    CHECK_FALSE(take(*one, "b" + std::to_string(i), 1));
+  }
+}
+
+namespace {
+
+Charged post_within(SpendingStore& store, const Posting& posting, Usd bound) {
+  const Answer<Charged> answer;
+  store.post_within(posting, {{"ann", BudgetWindow::total, bound}}, 20'000, no_deadline,
+                    answer.callback());
+  const auto told = answer.wait();
+  REQUIRE(told.has_value());
+  return *told;
+}
+
+void post(SpendingStore& store, const Posting& posting) {
+  const Answer<Done> answer;
+  store.post(posting, no_deadline, answer.callback());
+  REQUIRE(answer.wait().has_value());
+}
+
+}  // namespace
+
+TEST_CASE("what has a name is posted once, whoever asks for it") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  const auto one = tests::opened(tests::options_for(server, 1));
+  const auto two = tests::opened(tests::options_for(server, 2));
+  const Posting settled{.once = "settled:764cabcf",
+                        .charges = {{"ann", 20'000, Usd{7}}, {"*", 20'000, Usd{7}}},
+                        .spending = {.day = 20'000, .key = "ann", .cost = Usd{7}}};
+  for (SpendingStore* store : {one.get(), two.get(), one.get()}) post(*store, settled);
+  CHECK(tests::balances(*two, 20'000).back().total == Usd{7});
+  CHECK(tests::sum(*two, {.first = 20'000, .last = 20'000}) ==
+        std::vector<Spending>{{.day = 20'000, .cost = Usd{7}}});
+}
+
+TEST_CASE("what is taken back was never charged, though it is charged later") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  const auto store = tests::opened(tests::options_for(server));
+  const Posting first{.once = "1", .charges = {{"ann", 20'000, Usd{7}}}};
+  Posting back = first;
+  back.takes_back = true;
+  CHECK(post_within(*store, first, Usd{10}).done);
+  CHECK(post_within(*store, first, Usd{10}).done);  // it is, already
+  CHECK_FALSE(post_within(*store, {.charges = first.charges}, Usd{10}).done);
+  for (int i = 0; i < 2; ++i) post(*store, back);
+  CHECK(tests::balances(*store, 20'000).front().total == Usd{});
+  // It overtook the charge.
+  Posting second = first;
+  second.once = back.once = "2";
+  post(*store, back);
+  CHECK_FALSE(post_within(*store, second, Usd{10}).done);
+  CHECK(tests::balances(*store, 20'000).front().total == Usd{});
+}
+
+TEST_CASE("a text that was emptied is not brought back by who has an older one") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  const auto store = tests::opened(tests::options_for(server));
+  const auto first = [&](const std::string& text) {
+    const Answer<KeptText> answer;
+    store->put_first("keys", text, no_deadline, answer.callback());
+    return answer.wait().value().text;
+  };
+  CHECK(first("a") == "a");
+  CHECK(first("b") == "a");
+  const Answer<Done> emptied;
+  store->put("keys", "", no_deadline, emptied.callback());
+  REQUIRE(emptied.wait().has_value());
+  CHECK(first("b") == "");
 }

@@ -81,6 +81,11 @@ class RedisStore final : public StateStore, public SpendingStore, public MediaIn
 
   void charge(std::vector<Charge> charges, Durability durability, TimePoint deadline,
               Callback<Done> done) override;
+  void post_within(Posting posting, std::vector<SpendingBound> bounds, Day today,
+                   TimePoint deadline, Callback<Charged> done) override;
+  void post(Posting posting, TimePoint deadline, Callback<Done> done) override;
+  void put_first(std::string name, std::string text, TimePoint deadline,
+                 Callback<KeptText> done) override;
   void charge_within(std::vector<Charge> charges, std::vector<SpendingBound> bounds, Day today,
                      TimePoint deadline, Callback<Charged> done) override;
   void balances(Day today, TimePoint deadline, Callback<std::vector<Balance>> done) override;

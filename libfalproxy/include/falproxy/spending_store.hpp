@@ -5,6 +5,7 @@
 // file, `RedisStore` of falproxy::redis for several processes.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -82,6 +83,21 @@ struct Spending {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const Spending& spending);
 
+/// What is added in one step: all of it, or nothing.
+struct Posting {
+  /// A store that several processes share does what has a name once, whoever asks for it and
+  /// however often, within `posting_life`; empty: each time.
+  std::string once = {};
+  std::vector<Charge> charges = {};
+  Spending spending = {};   ///< nothing in it: no report changes
+  bool takes_back = false;  ///< undoes the charges if they were made, and has them made no more
+  bool operator==(const Posting&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Posting& posting);
+/// How long the name of a posting is remembered.
+inline constexpr std::chrono::hours posting_life{6};
+
 /// What a report puts into one row.
 enum class SpendingBy { day, key, model, user };
 /// As written above.
@@ -128,6 +144,12 @@ class SpendingStore {
   /// compares before.
   virtual void charge_within(std::vector<Charge> charges, std::vector<SpendingBound> bounds,
                              Day today, TimePoint deadline, Callback<Charged> done);
+  /// As charge_within(), under a name: see Posting::once. Nothing but charges is posted.
+  virtual void post_within(Posting posting, std::vector<SpendingBound> bounds, Day today,
+                           TimePoint deadline, Callback<Charged> done);
+  /// Adds what a job or an answer comes to (lazy). A store that one process has alone pays no heed
+  /// to names, and charges and reports in two steps.
+  virtual void post(Posting posting, TimePoint deadline, Callback<Done> done);
   /// Of every owner that was ever charged, in no order.
   virtual void balances(Day today, TimePoint deadline, Callback<std::vector<Balance>> done) = 0;
   /// Adds one request or more (lazy).
@@ -141,6 +163,9 @@ class SpendingStore {
   /// Keeps a text under a name, in place of the one before (durable); an empty one is forgotten.
   /// For price lists, keys and the like.
   virtual void put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) = 0;
+  /// As put(), if nobody has ever put a text of that name; the callback hears what is there then. One step in a store that several processes share.
+  virtual void put_first(std::string name, std::string text, TimePoint deadline,
+                         Callback<KeptText> done);
   /// The text; empty: there is none.
   virtual void get(std::string name, TimePoint deadline, Callback<std::string> done) = 0;
   /// As get(); none: the text is still the one of `version`. A store that one process has alone

@@ -78,8 +78,10 @@ class Follower {
     Clock& clock = world_.parts.clock;
     const TimePoint now = clock.now();
     const TimePoint end = now + std::max(record_.expires - clock.wall_now(), WallTime::duration(0));
-    // What has not begun costs nothing if it is cancelled.
-    const bool is_awaited = record_.promised || world_.options.on_disconnect == OnDisconnect::keep;
+    // What has not begun costs nothing if it is cancelled. But a process that others hear nothing
+    // of may live, and its client wait.
+    const bool is_awaited = record_.promised || world_.parts.peers != nullptr ||
+                            world_.options.on_disconnect == OnDisconnect::keep;
     std::stop_source give_up;
     Patience patience(is_awaited ? end : std::min(end, now + cut_clients_return),
                       give_up.get_token());

@@ -41,10 +41,9 @@ Purse::Ended ended_job(Job& job) {
 
 Tab::~Tab() {
   if (begun_) return;
-  for (const std::optional<Reservation>& one : reserved_) {
-    if (one.has_value())
-      purse_->settle(payer_, *one, {.endpoint = {}, .units = {}, .may_be_billed = false});
-  }
+  for (const std::size_t place : made_)
+    purse_->settle(payer_, *reserved_[place],
+                   {.endpoint = {}, .units = {}, .may_be_billed = false});
 }
 
 Result<Done> Tab::reserve(const fal::EndpointId& endpoint, const plan::Plan& plan,
@@ -64,6 +63,7 @@ Result<Done> Tab::reserve(const fal::EndpointId& endpoint, const plan::Plan& pla
   if (!made) return std::move(made).error();
   reserved_.resize(plan.jobs.size());
   for (std::size_t i = 0; i < places.size(); ++i) reserved_[places[i]] = std::move((*made)[i]);
+  made_ = std::move(places);
   return Done{};
 }
 

@@ -29,7 +29,8 @@ class Tab {
                                      const Harvest* earlier);
   /// The jobs begin. From now on each of them is settled by ended().
   void begin(std::vector<JobOutput>& outputs);
-  /// They do not begin after all.
+  /// They do not begin after all: what was reserved for them is given back, and nothing of jobs
+  /// that fal runs.
   void withdraw() noexcept { begun_ = false; }
   /// Of a job that has ended: what it cost goes into its receipt, unless somebody will follow it.
   /// From several threads at once, for different places.
@@ -39,6 +40,7 @@ class Tab {
   Purse* const purse_;
   const Payer payer_;
   std::vector<std::optional<Reservation>> reserved_;  // by place
+  std::vector<std::size_t> made_;                     // the places of those that reserve() made
   bool begun_ = false;
 };
 

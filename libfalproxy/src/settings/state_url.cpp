@@ -133,7 +133,9 @@ class Reader {
     while (true) {
       const std::size_t comma = std::min(text.find(','), text.size());
       if (!read_host(text.substr(0, comma), sentinel ? sentinel_port : redis_port, into_))
-        return fault("names no host", form);
+        return fault("names no host",
+                     "write redis://user:password@host:6379/0, and %3F, %23 or %2F "
+                     "for a '?', '#' or '/' in the password");
       if (comma == text.size()) break;
       text.remove_prefix(comma + 1);
     }

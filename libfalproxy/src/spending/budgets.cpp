@@ -76,7 +76,7 @@ struct Budgets::Impl {
                                              const std::optional<Usd>& estimate);
   [[nodiscard]] Reservation expect(const Job& job, const Rows& for_rows) const;
   [[nodiscard]] std::vector<Charge> charge(const Rows& for_rows, Usd amount, Day day);
-  void note(std::vector<Charge> charges, Spending spending) const;
+  void note(Posting posting) const;
 
   void tell(const std::vector<SpendingAlert>& news) const {
     for (const SpendingAlert& alert : news) {
@@ -96,7 +96,7 @@ struct Budgets::Impl {
   std::map<std::string, RunningBalance, std::less<>> balances;
   const std::shared_ptr<BlockedKeys> blocked =
       std::make_shared<BlockedKeys>(parts.store, parts.clock);
-  std::set<std::string> settled_before;              // fal's ids of what an earlier process began
+  std::set<std::string> settled_before;  // fal's ids of what an earlier process began
   std::shared_ptr<const PriceTable> prices;
   UsualCosts usual;
 };
@@ -206,15 +206,17 @@ void Budgets::Impl::note_news(const KeyRules& row, std::vector<SpendingAlert>& n
 }
 
 // Does not wait.
-void Budgets::Impl::note(std::vector<Charge> charges, Spending spending) const {
+void Budgets::Impl::note(Posting posting) const {
+  const Spending& spending = posting.spending;
   const TimePoint until = parts.clock.now() + longest_store_wait;
   const auto told = [log = parts.log](const Result<Done, StoreError>& done) {
     if (!done && log)
       log(LogLevel::warning, "the cost of a job was not noted: " + done.error().message);
   };
-  if (!charges.empty()) parts.store.charge(std::move(charges), Durability::lazy, until, told);
-  if (spending.unpriced != 0 || spending.units > Units{} || spending.cost != Usd{})
-    parts.store.add(std::move(spending), until, told);
+  const bool is_reported =
+      spending.unpriced != 0 || spending.units > Units{} || spending.cost != Usd{};
+  if (!is_reported) posting.spending = {};
+  if (!posting.charges.empty() || is_reported) parts.store.post(std::move(posting), until, told);
 }
 
 Result<Done, StoreError> Budgets::load(bool is_lost) {
@@ -365,6 +367,19 @@ Result<std::vector<Reservation>> Budgets::reserve(const Payer& payer,
   impl.parts.store.charge_within(charges, bounds, today, until, noted.callback());
   const Result<Charged, StoreError> told = noted.wait(clock, until);
   if (!told && loss_allowed) {
+    if (impl.parts.is_shared) {
+      // What this process knows of counts all the same.
+      const std::lock_guard lock(impl.mutex);
+      for (const KeyRules* row : impl.rows_of(payer.client)) {
+        if (!row->budget) continue;
+        const Usd spent = impl.balances[row->name].spent(row->budget->window, today);
+        const Usd amount = row->budget->amount;
+        if (spent <= amount && spent - total < amount) continue;
+        for (const Charge& charge : charges)
+          impl.balances[charge.owner].add(Usd{} - charge.amount, charge.day, impl.today);
+        return used_up(*row, today);
+      }
+    }
     // A store that is shared again later gets them then.
     if (impl.parts.is_shared && !told.error().may_be_done)
       impl.parts.store.charge(charges, Durability::lazy, until,
@@ -447,7 +462,10 @@ std::optional<Usd> Budgets::settle(const Payer& payer, const Reservation& reserv
   impl.tell(news);
   if (impl.parts.settled && job.may_be_billed && !job.fal_request_id.empty())
     impl.parts.settled(std::move(settled));
-  impl.note(std::move(charges), std::move(spending));
+  // Of several processes that follow one job, one settles it.
+  impl.note({.once = job.fal_request_id.empty() ? "" : "settled:" + job.fal_request_id,
+             .charges = std::move(charges),
+             .spending = std::move(spending)});
   return costs;
 }
 
@@ -464,13 +482,14 @@ Usd Budgets::correct(const SettledJob& job, Usd billed) {
     for (const KeyRules* row : rows) impl.note_news(*row, news);
   }
   impl.tell(news);
-  impl.note(std::move(charges), {.day = job.spent_on,
-                                 .key = job.payer.client,
-                                 .model = job.payer.model,
-                                 .user = job.payer.user,
-                                 .unpriced = job.cost ? 0 : -1,
-                                 .cost = difference,
-                                 .corrected = difference});
+  impl.note({.charges = std::move(charges),
+             .spending = {.day = job.spent_on,
+                          .key = job.payer.client,
+                          .model = job.payer.model,
+                          .user = job.payer.user,
+                          .unpriced = job.cost ? 0 : -1,
+                          .cost = difference,
+                          .corrected = difference}});
   return difference;
 }
 

@@ -39,6 +39,53 @@ std::ostream& operator<<(std::ostream& out, const Charged& charged) {
   return Printer(out, "Charged")("done", charged.done)("balances", charged.balances).end();
 }
 
+std::ostream& operator<<(std::ostream& out, const Posting& posting) {
+  return Printer(out, "Posting")("once", posting.once)("charges", posting.charges)(
+             "spending", posting.spending)("takes_back", posting.takes_back)
+      .end();
+}
+
+void SpendingStore::post_within(Posting posting, std::vector<SpendingBound> bounds, Day today,
+                                TimePoint deadline, Callback<Charged> done) {
+  charge_within(std::move(posting.charges), std::move(bounds), today, deadline, std::move(done));
+}
+
+void SpendingStore::post(Posting posting, TimePoint deadline, Callback<Done> done) {
+  const Spending& spending = posting.spending;
+  const bool is_reported =
+      spending !=
+      Spending{
+          .day = spending.day, .key = spending.key, .model = spending.model, .user = spending.user};
+  if (posting.takes_back) {
+    for (Charge& charge : posting.charges) charge.amount = Usd{} - charge.amount;
+  }
+  if (posting.charges.empty() && !is_reported) return done(Done{});
+  if (posting.charges.empty()) return add(std::move(posting.spending), deadline, std::move(done));
+  if (!is_reported)
+    return charge(std::move(posting.charges), Durability::lazy, deadline, std::move(done));
+  charge(std::move(posting.charges), Durability::lazy, deadline,
+         [this, spending = posting.spending, deadline,
+          done = std::move(done)](const Result<Done, StoreError>& charged) {
+           add(spending, deadline, [charged, done](const Result<Done, StoreError>& added) {
+             done(charged ? added : charged);
+           });
+         });
+}
+
+void SpendingStore::put_first(std::string name, std::string text, TimePoint deadline,
+                              Callback<KeptText> done) {
+  get(name, deadline,
+      [this, name, text = std::move(text), deadline,
+       done = std::move(done)](Result<std::string, StoreError> there) {
+        if (!there) return done(std::move(there).error());
+        if (!there->empty()) return done(KeptText{.text = *std::move(there)});
+        put(name, text, deadline, [text, done](const Result<Done, StoreError>& put) {
+          if (!put) return done(put.error());
+          done(KeptText{.text = text});
+        });
+      });
+}
+
 void SpendingStore::charge_within(std::vector<Charge> charges,
                                   std::vector<SpendingBound> /*bounds*/, Day /*today*/,
                                   TimePoint deadline, Callback<Charged> done) {
@@ -70,17 +117,17 @@ void SpendingStore::put_after(std::string name, std::uint64_t /*version*/, std::
 void edit_text(SpendingStore& store, const std::string& name,
                std::function<std::string(const std::string&)> change, TimePoint deadline,
                SpendingStore::Callback<Done> done) {
-  store.get_newer(
-      name, std::nullopt, deadline, [=, &store](Result<std::optional<KeptText>, StoreError> kept) {
-        if (!kept) return done(std::move(kept).error());
-        const KeptText old = kept->value_or(KeptText());
-        store.put_after(name, old.version, change(old.text), deadline,
-                        [=, &store](const Result<bool, StoreError>& put) {
-                          if (!put) return done(put.error());
-                          if (*put) return done(Done{});
-                          edit_text(store, name, change, deadline, done);
-                        });
-      });
+  store.get_newer(name, std::nullopt, deadline,
+                  [=, &store](Result<std::optional<KeptText>, StoreError> kept) {
+                    if (!kept) return done(std::move(kept).error());
+                    const KeptText old = kept->value_or(KeptText());
+                    store.put_after(name, old.version, change(old.text), deadline,
+                                    [=, &store](const Result<bool, StoreError>& put) {
+                                      if (!put) return done(put.error());
+                                      if (*put) return done(Done{});
+                                      edit_text(store, name, change, deadline, done);
+                                    });
+                  });
 }
 
 std::ostream& operator<<(std::ostream& out, const KeptText& kept) {
