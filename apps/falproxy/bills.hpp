@@ -76,8 +76,8 @@ class BillKeeper {
   };
   struct Access {
     fal::Addresses fal = {};
-    Secret key = {};         // FAL_ADMIN_KEY
-    Secret balance_key = {}; // else the first of AI_KEYS
+    Secret key = {};          // FAL_ADMIN_KEY
+    Secret balance_key = {};  // else the first of AI_KEYS
     Usd least = {};
   };
 

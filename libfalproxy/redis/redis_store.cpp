@@ -413,9 +413,8 @@ void RedisStore::put_after(std::string name, std::uint64_t version, std::string 
                            TimePoint deadline, Callback<bool> done) {
   impl_->worker.add(
       {Script::put_text, {std::move(name), std::move(text), std::to_string(version)}}, deadline,
-      when_read(std::move(done), [](const Reply& reply) -> Result<bool, StoreError> {
-        return reply.number == 1;
-      }));
+      when_read(std::move(done),
+                [](const Reply& reply) -> Result<bool, StoreError> { return reply.number == 1; }));
 }
 
 void RedisStore::get_newer(std::string name, std::optional<std::uint64_t> version,

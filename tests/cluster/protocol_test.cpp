@@ -223,8 +223,8 @@ class World {
   int running_of(int replica) const {
     return static_cast<int>(std::ranges::count(running_, replica, &Job::replica));
   }
-  // What the rules leave out: begun while the store was silent, of a replica that is dead, or with a
-  // ticket that a failover lost.
+  // What the rules leave out: begun while the store was silent, of a replica that is dead, or with
+  // a ticket that a failover lost.
   bool is_excused(const Job& job) const {
     return job.alone || !alive_.at(job.replica) || lost_tickets_.contains(job.ticket);
   }

@@ -183,8 +183,12 @@ TEST_CASE("a large report, and many owners, are read whole, in steps") {
     for (int user = 0; user < users; ++user) {
       const std::string name = "u" + std::to_string(user);
       const Answer<Done> added, charged;
-      store->add({.day = today - user % 2, .key = key, .model = "flux", .user = name,
-                  .requests = 1, .cost = Usd{2}},
+      store->add({.day = today - user % 2,
+                  .key = key,
+                  .model = "flux",
+                  .user = name,
+                  .requests = 1,
+                  .cost = Usd{2}},
                  no_deadline, added.callback());
       store->charge({{key + name, today, Usd{3}}}, Durability::lazy, no_deadline,
                     charged.callback());
@@ -224,7 +228,7 @@ TEST_CASE("a process that ends gives its places back, and one that dies loses th
   if (!RedisServer::is_there()) return;
   const RedisServer server;
   RedisStore::Options options = tests::options_for(server, 1);
-  options.lease = Milliseconds(400);
+  options.lease = Milliseconds(3'000);
   options.beat = Milliseconds(20);
   const auto one = tests::opened(options);
   options.self = tests::run_id(2);

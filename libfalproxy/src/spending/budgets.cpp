@@ -96,7 +96,7 @@ struct Budgets::Impl {
   std::map<std::string, RunningBalance, std::less<>> balances;
   const std::shared_ptr<BlockedKeys> blocked =
       std::make_shared<BlockedKeys>(parts.store, parts.clock);
-  std::set<std::string> settled_before;              // fal's ids of what an earlier process began
+  std::set<std::string> settled_before;  // fal's ids of what an earlier process began
   std::shared_ptr<const PriceTable> prices;
   UsualCosts usual;
 };

@@ -70,17 +70,17 @@ void SpendingStore::put_after(std::string name, std::uint64_t /*version*/, std::
 void edit_text(SpendingStore& store, const std::string& name,
                std::function<std::string(const std::string&)> change, TimePoint deadline,
                SpendingStore::Callback<Done> done) {
-  store.get_newer(
-      name, std::nullopt, deadline, [=, &store](Result<std::optional<KeptText>, StoreError> kept) {
-        if (!kept) return done(std::move(kept).error());
-        const KeptText old = kept->value_or(KeptText());
-        store.put_after(name, old.version, change(old.text), deadline,
-                        [=, &store](const Result<bool, StoreError>& put) {
-                          if (!put) return done(put.error());
-                          if (*put) return done(Done{});
-                          edit_text(store, name, change, deadline, done);
-                        });
-      });
+  store.get_newer(name, std::nullopt, deadline,
+                  [=, &store](Result<std::optional<KeptText>, StoreError> kept) {
+                    if (!kept) return done(std::move(kept).error());
+                    const KeptText old = kept->value_or(KeptText());
+                    store.put_after(name, old.version, change(old.text), deadline,
+                                    [=, &store](const Result<bool, StoreError>& put) {
+                                      if (!put) return done(put.error());
+                                      if (*put) return done(Done{});
+                                      edit_text(store, name, change, deadline, done);
+                                    });
+                  });
 }
 
 std::ostream& operator<<(std::ostream& out, const KeptText& kept) {
