@@ -15,6 +15,7 @@ bool Background::begin(std::function<void(const std::stop_token&)> task) {
   }
   const bool runs = serving::Reactor::current()->spawn([this, task = std::move(task)] {
     const Finally over([this] { end(); });
+    serving::Reactor::current()->carried() = nullptr;
     serving::safely([&] { task(stop_.get_token()); });
   });
   if (!runs) end();

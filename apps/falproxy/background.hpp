@@ -19,7 +19,8 @@ class Background {
   Background& operator=(const Background&) = delete;
 
   /// Runs `task` on a fiber of the reactor whose fiber calls. `task` ends soon once its stop is
-  /// requested. False: there is no room for it, or stop() was called.
+  /// requested. It belongs to no trace, as it may do the work of other requests, too. False: there
+  /// is no room for it, or stop() was called.
   [[nodiscard]] bool begin(std::function<void(const std::stop_token&)> task);
   /// Asks all tasks to end, and takes no more.
   void stop() { stop_.request_stop(); }

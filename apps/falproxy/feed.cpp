@@ -106,10 +106,8 @@ std::optional<Underway> Feed::underway() {
   return underway_;
 }
 
-Body Feed::rest() {
+Body Feed::rest(std::optional<Usd> cost) {
   const std::lock_guard lock(mutex_);
-  const std::optional<Usd> cost =
-      outcome_.has_value() ? cost_of(outcome_->receipt) : std::optional<Usd>();
   for (; !last_.empty(); last_.pop_front()) {
     Body written = write_(last_.front(), std::nullopt, last_.size() == 1 ? cost : std::nullopt);
     picture_bytes_ += written.size();

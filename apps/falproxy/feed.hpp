@@ -62,8 +62,8 @@ class Feed final : public Progress {
   // After the end.
   [[nodiscard]] Outcome& outcome() noexcept { return *outcome_; }
   /// The pictures that did not go out on the way, in the order in which they came. The last one
-  /// tells what the request cost.
-  [[nodiscard]] Body rest();
+  /// tells what the request cost; none: that is not known.
+  [[nodiscard]] Body rest(std::optional<Usd> cost = {});
   /// Of all pictures, in bytes.
   [[nodiscard]] std::size_t picture_bytes() const noexcept { return picture_bytes_; }
 

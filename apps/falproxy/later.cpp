@@ -103,8 +103,9 @@ std::variant<Begun, Outcome> begin_later(Door& door, Wish wish, LaterCall call) 
   const RunId id = held->run.id = draw_run_id();
   held->run.noted = [start](const RunId& noted) { start->tell([&] { start->noted = noted; }); };
   held->run.taken = [start](const Underway& now) { start->tell([&] { start->underway = now; }); };
+  const std::shared_ptr<const SpanContext> trace = current_span();
   const bool runs = door.parts().background.begin([=, &door](const std::stop_token& stop) {
-    const TracedLaterRun traced(door.parts().tracer);
+    const TracedLaterRun traced(door.parts().tracer, trace);
     held->context.stop = stop;
     held->context.later = &held->run;
     Outcome outcome{Error{.kind = ErrorKind::internal, .message = "falproxy failed."}, {}};

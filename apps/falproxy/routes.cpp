@@ -9,7 +9,7 @@ namespace {
 
 // A new address is a line here and a function in handlers/. Each is known with /v1, /api/v1 and
 // the like before it, and without.
-constexpr std::array<RouteRow, 52> api = {{
+constexpr std::array<RouteRow, 53> api = {{
     {"GET", "health", "/health", For::everybody, health},
     {"GET", "ready", "/ready", For::everybody, ready},
     {"GET", "models", "/v1/models", For::model_readers, list_models},
@@ -24,6 +24,8 @@ constexpr std::array<RouteRow, 52> api = {{
     {"GET", "images/models", "/v1/images/models", For::model_readers, list_openrouter_models},
     {"GET", "falproxy/jobs", "/v1/falproxy/jobs", For::key_holders, list_jobs},
     {"GET", "falproxy/jobs/:id", "/v1/falproxy/jobs/{id}", For::key_holders, show_job},
+    {"GET", "falproxy/jobs/:id/content", "/v1/falproxy/jobs/{id}/content", For::key_holders,
+     show_job_content},
     {"DELETE", "falproxy/jobs/:id", "/v1/falproxy/jobs/{id}", For::key_holders, cancel_job},
     {"POST", "audio/speech", "/v1/audio/speech", For::picture_makers, speak},
     {"POST", "audio/transcriptions", "/v1/audio/transcriptions", For::picture_makers, transcribe},

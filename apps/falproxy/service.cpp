@@ -149,7 +149,7 @@ struct Service::Impl {
         spools(state.trouble.empty() && options.environment != nullptr
                    ? state_directory(settings.state_dir, *options.environment)
                    : std::nullopt,
-               pool, settings.max_body_memory),
+               pool, settings.max_body_memory, log_line()),
         store(open_store(options.environment)),
         catalog({.transport = *transport,
                  .clock = clock,
@@ -315,7 +315,8 @@ struct Service::Impl {
 
   Result<std::shared_ptr<MediaStore>> make_store(const MediaPlace& place) {
     if (!place.is_folder()) {
-      auto bucket = S3Store::create(place, aws, *transport, clock);
+      // Not in a trace, as what a file is called opens it.
+      auto bucket = S3Store::create(place, aws, *upstream, clock);
       if (!bucket) return std::move(bucket).error();
       return std::shared_ptr<MediaStore>(*std::move(bucket));
     }

@@ -24,6 +24,8 @@ constexpr std::size_t block = 4096;
 constexpr std::size_t piece_bytes = 64u << 10;
 constexpr int most_blocks = 16;
 constexpr int pcm_rate = 24000;
+// So much less than a file says that it has is no fault: codecs have a delay.
+constexpr sf_count_t most_missing = block;
 
 struct Kind {
   std::string_view name;
@@ -59,6 +61,11 @@ Error unreadable() {
   return {.kind = ErrorKind::upstream_failed, .message = "The sound that came cannot be read."};
 }
 
+Error broken() {
+  return {.kind = ErrorKind::upstream_failed,
+          .message = "The sound that came is broken, and cannot be read to its end."};
+}
+
 // An mp3 whose first frame has no table that says how long it is (Xing, Info, VBRI).
 bool is_mp3_without_length(std::string_view bytes) {
   if (media::sniff_sound(bytes) != media::SoundType::mp3) return false;
@@ -74,12 +81,20 @@ bool is_mp3_without_length(std::string_view bytes) {
   });
 }
 
+// A tag (ID3v1) behind the last frame of a FLAC would look like a frame that is broken.
+std::string without_tag(std::string file, std::size_t tag_size) {
+  if (file.size() > tag_size && media::sniff_sound(file) == media::SoundType::flac &&
+      std::string_view(file).substr(file.size() - tag_size).starts_with("TAG"))
+    file.resize(file.size() - tag_size);
+  return file;
+}
+
 // A file in memory that libsndfile reads. If an mp3 does not say how long it is, libsndfile works
 // that out from its first frame and its size, and reads no further: it is told a size that is
 // always enough, and sees the end when it comes.
 struct Source {
   explicit Source(std::string file)
-      : bytes(std::move(file)),
+      : bytes(without_tag(std::move(file), tag_size)),
         told_size(static_cast<sf_count_t>(bytes.size()) *
                   (is_mp3_without_length(bytes) ? most_rates : 1)) {}
   // The highest bit rate of an mp3 to the lowest.
@@ -198,6 +213,7 @@ class Converter final : public SoundConverter {
     for (int i = 0; !over_ && target_.bytes.size() < piece_bytes; ++i) {
       if (i >= most_blocks && !target_.bytes.empty()) break;
       if (!convert_block()) return unreadable();
+      if (is_broken()) return broken();
     }
     target_.handed_out = target_.size();
     return std::exchange(target_.bytes, {});
@@ -220,6 +236,8 @@ class Converter final : public SoundConverter {
     frames_.resize(block * static_cast<std::size_t>(from_.channels));
     const sf_count_t got = sf_readf_float(in_.get(), frames_.data(), block);
     over_ = got <= 0;
+    read_ += std::max<sf_count_t>(got, 0);
+    has_fault_ = has_fault_ || sf_error(in_.get()) != SF_ERR_NO_ERROR;
     frames_.resize(static_cast<std::size_t>(std::max<sf_count_t>(got, 0)) *
                    static_cast<std::size_t>(from_.channels));
     for (float& sample : frames_) {
@@ -227,8 +245,18 @@ class Converter final : public SoundConverter {
     }
     if (to_.channels != from_.channels) mix();
     const bool well = rate_ == nullptr ? put(frames_) : change_rate();
-    if (over_) out_.reset();  // which writes what is left
-    return well;
+    if (!over_ || out_ == nullptr) return well;
+    return sf_close(out_.release()) == 0 && well;  // which writes what is left
+  }
+
+  // Whether less was read than there should be. What is strange behind the last sound is no matter.
+  [[nodiscard]] bool is_broken() const {
+    if (!knows_length()) return has_fault_;
+    return (over_ || has_fault_) && read_ + most_missing < from_.frames;
+  }
+  [[nodiscard]] bool knows_length() const {
+    return from_.frames > 0 && from_.frames < SF_COUNT_MAX &&
+           source_.told_size == static_cast<sf_count_t>(source_.bytes.size());
   }
 
   void mix() {
@@ -287,7 +315,9 @@ class Converter final : public SoundConverter {
   std::unique_ptr<SNDFILE, CloseFile> out_;  // null: bare samples, or all is written
   std::unique_ptr<SRC_STATE, CloseRate> rate_;
   std::vector<float> frames_;
+  sf_count_t read_ = 0;  // frames
   bool over_ = false;
+  bool has_fault_ = false;
 };
 
 }  // namespace

@@ -30,7 +30,8 @@ struct Sound {
 [[nodiscard]] std::optional<Sound> parse_sound_suffix(std::string_view suffix);
 
 /// What a model that speaks makes of `input`; none: it makes no sound. As long as the input or
-/// the document says, else a second for every 15 characters; the format is the input's, else what the document's example shows.
+/// the document says, else a second for every 15 characters; the format is the input's, else what
+/// the document's example shows.
 [[nodiscard]] std::optional<Sound> plan_sound(const Model& model, const nlohmann::json& input);
 /// The result of such a model.
 [[nodiscard]] nlohmann::json write_sound(const Sound& sound, const std::string& address);

@@ -19,9 +19,9 @@ struct Tariff {
   /// What is counted.
   enum class By { pictures, area, seconds, minutes, characters, requests, machine };
   By by = By::pictures;
-  std::string_view unit;     ///< in fal's words
-  double price = 0;          ///< US dollars for one
-  double usual_units = 1;    ///< of one request
+  std::string_view unit;   ///< in fal's words
+  double price = 0;        ///< US dollars for one
+  double usual_units = 1;  ///< of one request
   [[nodiscard]] double usual_cost() const noexcept { return price * usual_units; }
 };
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <falsim/falsim.hpp>
 #include <fstream>
 #include <iterator>
@@ -79,6 +80,31 @@ TEST_CASE("init writes settings that check approves, for their owner alone") {
   CHECK(said.out.find("secret") == std::string::npos);
   CHECK(said.err.find("secret") == std::string::npos);
   CHECK(sim->stats().submits == 0);
+}
+
+TEST_CASE("init asks again for a key that fal refuses, and writes nothing that check refuses") {
+  auto sim = Falsim::start({.keys = {"good:secret"}});
+  REQUIRE(sim.has_value());
+  const Folder folder;
+  const std::string file = folder.at("my.env");
+  const InitSaid mended = init_with(*sim, file, "good:wrong\ngood:secret\n1\n\n\n\n\n\n");
+  CAPTURE(mended.err);
+  CHECK(mended.status == ExitStatus::done);
+  CHECK(mended.err.find("this key cannot be used: fal refuses it (401)") != std::string::npos);
+  CHECK(mended.err.find("wrong") == std::string::npos);
+  CHECK(text_of(file).find("AI_KEYS=good:secret\n") != std::string::npos);
+  const std::string other = folder.at("other.env");
+  CHECK(init_with(*sim, other, "good:wrong\ngood:wrong\ngood:wrong\n").status == ExitStatus::fault);
+  CHECK(text_of(other).empty());
+  // No document is there of this one.
+  const InitSaid refused = init_with(*sim, other, "good:secret\nfal-ai/no/such-model\n\n\n\n\n\n");
+  CAPTURE(refused.out);
+  CHECK(refused.status == ExitStatus::fault);
+  CHECK(refused.err.find("nothing was written") != std::string::npos);
+  CHECK(text_of(other).empty());
+  CHECK(text_of(other + ".part").empty());
+  CHECK(init_with(*sim, other, "good:secret\nx\nx\nx\n1\n\n\n\n\n")
+            .err.find("None of these is offered") != std::string::npos);
 }
 
 TEST_CASE("init writes over no file unless it is told to") {

@@ -108,6 +108,24 @@ std::string base64_hmac(const std::string& key, const std::string& text) {
 
 }  // namespace
 
+TEST_CASE("the files of a job come through the server, if they are there") {
+  const Served served;
+  const std::string job = begin_job(served);
+  wait_for_end(served, job);
+  const std::string content = "/v1/falproxy/jobs/" + job + "/content";
+  const Received file = served.get(content);
+  CHECK(file.status == 200);
+  CHECK(file.header("content-type").starts_with("image/"));
+  CHECK(file.body.size() > 100);
+  CHECK(served.get(content + "?index=0").body == file.body);
+  CHECK(served.get(content + "?index=1").status == 404);
+  const Received no_number = served.get(content + "?index=x");
+  CHECK(no_number.status == 400);
+  CHECK(text_at(no_number.body, "error.param") == "index");
+  const Served slow({}, never_ending());
+  CHECK(slow.get("/v1/falproxy/jobs/" + begin_job(slow) + "/content").status == 404);
+}
+
 TEST_CASE("a request that need not wait gets an address, and there its answer") {
   const Served served;
   const Received got = served.post(pictures_route, lighthouse, respond_async);

@@ -45,10 +45,12 @@ struct Killed {
         sim, Environment{{"STATE_DIR", folder.path().string()},
                          {"SUPPORTED_MODELS", "flux:fal-ai/flux/dev,vidu:vidu/q2/text-to-image"}});
   }
-  void kill_and_begin() {
+  void kill_and_begin(bool is_listed = true) {
     program->signal(SIGKILL);
     REQUIRE(program->wait(Seconds(20)) == 128 + SIGKILL);
     sim.clear_faults();
+    if (!is_listed)
+      sim.add_fault({.step = falsim::Step::history, .answer = falsim::Answer{.status = 403}});
     program = begin();
   }
   /// Waits until so many steps of runs are on the disk.
@@ -92,8 +94,10 @@ TEST_CASE(
   };
   const auto has_hung = [](const FalsimStats& s) { return s.faults.contains("hangs"); };
   const std::vector<Point> points = {
-      {"the submit is under way", Served::quick(), hangs(falsim::Step::submit), has_hung,
-       lighthouse, false},
+      {"the submit is under way, and fal lists the account's requests", Served::quick(),
+       hangs(falsim::Step::submit), has_hung},
+      {"the submit is under way, and fal does not", Served::quick(), hangs(falsim::Step::submit),
+       has_hung, lighthouse, false},
       {"the job waits",
        {.queue_time = Milliseconds(1500)},
        {},
@@ -116,8 +120,9 @@ TEST_CASE(
       RawClient client(world.program->port());
       client.send(test::post(pictures_path, point.body, repeats));
       REQUIRE(world.sim.wait_for(point.reached));
-      if (point.is_certain) world.wait_for_writes(2);
-      world.kill_and_begin();
+      const bool is_submitted = point.fault && point.fault->step == falsim::Step::submit;
+      if (!is_submitted) world.wait_for_writes(2);
+      world.kill_and_begin(point.is_certain);
       const Received again = world.ask(repeats, point.body);
       if (point.is_certain) {
         CHECK(again.status == 200);

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <numbers>
@@ -37,6 +38,17 @@ std::string converted(const std::string& sound, std::string_view to) {
     REQUIRE(piece.has_value());
     if (piece->empty()) return all;
     all += *piece;
+  }
+}
+
+// Whether it can be read to its end.
+bool is_whole(const std::string& sound) {
+  auto converter = SoundConverter::create(sound, "pcm");
+  if (!converter) return false;
+  while (true) {
+    const Result<std::string> piece = (*converter)->next();
+    if (!piece) return false;
+    if (piece->empty()) return true;
   }
 }
 
@@ -91,6 +103,30 @@ TEST_CASE("a WAV keeps its rate and its channels as it becomes a file without lo
   CHECK(head->channels == 2);
   CHECK(back.size() == wav.size());
   CHECK(converted(tone_of(24000, 1, 500), "pcm").size() == 24'000);
+}
+
+TEST_CASE("a sound that breaks off, or has a hole, is not told as whole") {
+  for (const std::string from : {"flac", "opus", "mp3"}) {
+    CAPTURE(from);
+    if (std::ranges::find(SoundConverter::made(), from) == SoundConverter::made().end()) continue;
+    const std::string whole = converted(tone_of(24000, 1, 10'000), from);
+    std::string hole = whole;
+    hole.replace(whole.size() / 3, whole.size() / 3, whole.size() / 3, '\0');
+    CHECK(is_whole(whole));
+    CHECK_FALSE(is_whole(hole));
+    // An Ogg file says nowhere how long it is.
+    CHECK(is_whole(whole.substr(0, whole.size() / 2)) == (from == "opus"));
+    // As some programs put a tag behind the end.
+    CHECK(is_whole(whole + "TAG" + std::string(125, 'a')));
+    std::string unknown = whole;
+    for (const char* word : {"Xing", "Info"}) {
+      if (const std::size_t at = unknown.find(word); at != std::string::npos)
+        unknown.replace(at, 4, "aaaa");
+    }
+    CHECK(is_whole(unknown));
+    unknown.replace(whole.size() / 3, whole.size() / 3, whole.size() / 3, '\0');
+    CHECK_FALSE(is_whole(unknown));
+  }
 }
 
 TEST_CASE("what is no sound, or a kind that nobody makes, is refused") {

@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "falproxy/executor.hpp"
 #include "falproxy/plain_codecs.hpp"
@@ -58,6 +60,30 @@ TEST_CASE("all files together have a bound, and what ends gives its room back") 
   CHECK(second->append(text).has_value());
   spools.set_limit(100);
   CHECK_FALSE(second->append("more").has_value());
+}
+
+TEST_CASE("what is kept back of the disk is not filled, and a minute has one line of it") {
+  const testing::Folder folder;
+  InlineExecutor executor;
+  std::uint64_t free = 1'000;
+  std::vector<std::string> lines;
+  Spools spools(
+      std::filesystem::path(folder.path()), executor, 1'000'000,
+      [&](LogLevel, std::string_view text) { lines.emplace_back(text); },
+      [&](int) { return free; });
+  const std::unique_ptr<Spool> spool = spools.begin();
+  REQUIRE(spool != nullptr);
+  CHECK(spool->append(std::string(1'000, 'a')).has_value());
+  free = 999;
+  const Result<Done> refused = spool->append(std::string(1'000, 'a'));
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().kind == ErrorKind::overloaded);
+  CHECK(refused.error().message.find("on its disk") != std::string::npos);
+  free = 0;
+  CHECK(spools.begin() == nullptr);
+  CHECK(lines ==
+        std::vector<std::string>{
+            "STATE_DIR: an upload cannot be put there: the disk is full but for its reserve"});
 }
 
 TEST_CASE("without a folder that can be written there is no place") {

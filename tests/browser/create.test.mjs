@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { accessKey } from '../support/servers.mjs';
 import { allModels, onPage, picture } from './page.mjs';
 
@@ -51,6 +52,7 @@ describe('Create', () => {
     await choose('flux');
     await page.fill('#prompt', 'A lighthouse at dusk, seen from the sea');
     await page.selectOption('#size', 'native:image_size:square_hd');
+    assert.equal(await page.getAttribute('#n', 'max'), '4');
     await page.fill('#n', '2');
     await page.waitForFunction(() => document.querySelector('#price').textContent === 'about $0.05');
     await page.click('#generate');
@@ -150,6 +152,62 @@ describe('Create', () => {
     assert.deepEqual(on.paid, []);
   });
 
+  it('keeps the card of a refused run, with its error, if the form is about another model by then', async () => {
+    const page = await on.open();
+    await choose('flux');
+    await page.fill('#prompt', 'a fox');
+    await page.click('#generate');
+    await on.done();
+    await choose('nano');
+    await page.route('**/v1/images/generations', (route) => (route.request().headers()['x-falproxy-explain'] ? route.continue()
+      : route.fulfill({ status: 403, json: { error: { message: 'This key may not use flux.', param: 'model', code: 'model_not_allowed' } } })));
+    await page.click('.run >> text=Again');
+    await page.waitForSelector('.run[data-state=failed] .problem');
+    assert.match(await page.textContent('.run[data-state=failed]'), /may not use flux/);
+    // Beside its field it is enough.
+    await page.fill('#prompt', 'a hare');
+    await page.click('#generate');
+    await page.waitForSelector(`${field('model')} .fault`);
+    assert.equal(await page.locator('.run[data-state=failed]').count(), 1);
+    // A model whose description cannot be had is complained of, too.
+    await page.route('**/v1/models/flux', (route) => route.fulfill({ status: 404, json: { error: { message: 'There is no flux any more.' } } }));
+    await page.evaluate(() => { sessionStorage.removeItem('falproxy.form'); });
+    await page.reload();
+    await page.waitForSelector('.run');
+    await page.click('.run[data-state=done] >> text=Vary');
+    await page.waitForFunction(() => /no flux any more/.test(document.querySelector('#problem').textContent));
+  });
+
+  it('asks for a run without an answer by its own key, and never by itself', async () => {
+    const page = await on.open();
+    const keys = [];
+    let answers = false;
+    await page.route('**/v1/audio/speech', (route) => {
+      if (route.request().headers()['x-falproxy-explain']) return route.continue();
+      keys.push(route.request().headers()['idempotency-key']);
+      return answers ? route.continue() : route.abort();
+    });
+    await choose('announcer');
+    await page.fill('#prompt', 'The train is late.');
+    await page.click('#generate');
+    await page.waitForSelector('.run[data-state=failed]');
+    assert.match(await page.textContent('.run .problem'), /not known/);
+    await page.reload();
+    await page.waitForSelector('.run[data-state=failed]');
+    assert.equal(keys.length, 1);
+    answers = true;
+    await page.click('button:text-is("Again")');
+    await on.done();
+    assert.deepEqual(keys, [keys[0], keys[0]]);
+    await page.click('button:text-is("Again")');
+    await on.done(2);
+    assert.notEqual(keys[2], keys[0]);
+    await page.reload();
+    await on.done(2);
+    assert.equal(await page.locator('.run').count(), 2);
+    assert.equal(keys.length, 3);
+  });
+
   it('keeps the own fields over a change of model', async () => {
     const page = await on.open();
     await choose('flux');
@@ -162,6 +220,37 @@ describe('Create', () => {
     assert.equal(await page.inputValue(`${field('guidance_scale')} input`), '3.25');
     await page.fill('#prompt', 'still there');
     await explained('"seed": 42');
+  });
+
+  it('keeps values, not their spelling, over models that have a field as a choice, as text or as JSON', async () => {
+    const page = await on.open();
+    const mood = { flux: { enum: ['calm', 'wild'], type: 'string' }, sdxl: { type: 'string' }, nano: { type: 'object' } };
+    for (const [id, about] of Object.entries(mood)) {
+      await page.route(`**/v1/models/${id}`, async (route) => {
+        const answer = await route.fetch();
+        const json = await answer.json();
+        json.falproxy.inputs.push({ name: 'mood', ...about });
+        await route.fulfill({ response: answer, json });
+      });
+    }
+    const input = (tag) => `${field('mood')} ${tag}`;
+    await choose('flux');
+    await page.click('#own summary');
+    await page.selectOption(input('select'), { label: 'wild' });
+    await choose('sdxl');
+    assert.equal(await page.inputValue(input('input')), 'wild');
+    await choose('nano');
+    assert.equal(await page.inputValue(input('textarea')), '"wild"');
+    await choose('flux');
+    assert.equal(await page.inputValue(input('select')), '"wild"');
+    await choose('sdxl');
+    await page.fill(input('input'), 'gloomy');
+    await choose('flux');
+    assert.equal(await page.inputValue(input('select')), '');
+    await choose('nano');
+    await page.fill(input('textarea'), '{"a": 1}');
+    await choose('sdxl');
+    assert.equal(await page.inputValue(input('input')), '{"a":1}');
   });
 
   it('pays with no Enter but Ctrl+Enter, by keyboard alone', async () => {
@@ -190,7 +279,8 @@ describe('Create', () => {
     await page.waitForFunction(() => /in progress|queued/.test(document.querySelector('#progress').textContent));
     await page.click('.run [data-act=cancel]');
     await page.waitForSelector('.run[data-state=cancelled]');
-    while ((await sim('stats')).cancelled === before.cancelled);
+    for (let tries = 0; tries < 200 && (await sim('stats')).cancelled === before.cancelled; ++tries) await pause(50);
+    assert.ok((await sim('stats')).cancelled > before.cancelled);
     assert.deepEqual(on.problems, []);
   });
 

@@ -129,7 +129,9 @@ describe('the page', () => {
       assert.equal(answer.status, 200, file);
       assert.equal(answer.headers.get('content-encoding'), 'gzip');
       assert.match(answer.headers.get('content-security-policy'), /default-src 'none'/);
-      bytes += (await answer.arrayBuffer()).byteLength;
+      const plain = await fetch(answer.url, { headers: { 'accept-encoding': 'identity' } });
+      assert.equal(plain.headers.get('content-encoding'), null);
+      bytes += (await plain.arrayBuffer()).byteLength;
       const again = await fetch(answer.url, { headers: { 'if-none-match': answer.headers.get('etag') } });
       assert.equal(again.status, 304);
     }

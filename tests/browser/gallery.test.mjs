@@ -6,8 +6,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { accessKey } from '../support/servers.mjs';
-import { onPage } from './page.mjs';
+import { accessKey, startServers } from '../support/servers.mjs';
+import { allModels, listOf, onPage } from './page.mjs';
 
 /** Makes `number` pictures by the form, each of its own prompt. */
 async function make(on, model, prompts) {
@@ -118,6 +118,38 @@ describe('the gallery of a browser', () => {
   const on = onPage();
   galleryOf(on, 'kept by the browser');
 
+  it('has what the server could not keep', async () => {
+    const state = mkdtempSync(path.join(tmpdir(), 'falproxy-full-'));
+    const full = await startServers({ env: { SUPPORTED_MODELS: listOf(allModels), STATE_DIR: state, MEDIA_STORE: 'dir:/dev/null/media' } });
+    try {
+      const page = await on.open({ at: full.url });
+      await make(on, 'flux', ['no room']);
+      await page.waitForFunction(() => document.querySelector('.run img')?.naturalWidth > 0);
+      await page.click('#tab-gallery');
+      await page.waitForFunction(() => document.querySelector('#gallery img')?.naturalWidth > 0);
+      assert.deepEqual(on.problems, []);
+    } finally {
+      await full.stop();
+      rmSync(state, { recursive: true, force: true });
+    }
+  });
+
+  it('forgets what the browser keeps if it is told to', async () => {
+    const page = await on.open();
+    await make(on, 'flux', ['not for ever']);
+    await page.click('#change-key');
+    assert.match(await page.textContent('#key-words'), /stays in this browser/);
+    assert.deepEqual(await on.faults(), []);
+    await page.click('#forget');
+    await page.click('#sure-yes');
+    await page.waitForSelector('#empty:not([hidden])');
+    await page.waitForSelector('#empty-kinds button');
+    assert.equal(await page.inputValue('#prompt'), '');
+    assert.equal(await page.locator('.run').count(), 0);
+    await page.click('#tab-gallery');
+    await page.waitForSelector('#gallery-empty:not([hidden])');
+  });
+
   it('shows another key’s pictures to nobody', async () => {
     const page = await on.open();
     await make(on, 'flux', ['mine alone']);
@@ -194,6 +226,20 @@ describe('the gallery of a server that keeps files for keys alone', () => {
   const on = onPage({ env: { STATE_DIR: path.join(folder, 'state'), MEDIA_STORE: `dir:${path.join(folder, 'media')}?access=key` } });
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
   galleryOf(on, 'kept by the server');
+
+  it('shows what the page may not fetch where it lies: through the server, or else by a link', async () => {
+    const page = await on.open();
+    // As a redirect to a bucket, which the page's policy stops.
+    await page.route('**/media/*.*', (route) => route.abort());
+    await make(on, 'flux', ['in a bucket']);
+    await page.waitForFunction(() => document.querySelector('.run img')?.naturalWidth > 0);
+    await page.route('**/content?*', (route) => route.fulfill({ status: 410, json: { error: { message: 'fal has it no longer.' } } }));
+    await page.click('#tab-gallery');
+    await page.waitForSelector('#gallery .frame .hint');
+    await page.click('#gallery .tile');
+    await page.waitForSelector('#viewer a[href*="/media/"]');
+    assert.deepEqual(await on.faults(), []);
+  });
 
   it('has also what another program made with this key, and keeps no bytes in the browser', async () => {
     const made = await on.ask('/v1/images/generations', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'flux', prompt: 'by curl', response_format: 'url' }) });

@@ -9,19 +9,20 @@ const size = 256;
 describe('a mask drawn on the picture', () => {
   const on = onPage();
 
-  /** The painted file as fal received it: { width, height, alpha(x, y), rgb(x, y) }. */
-  async function received(name) {
+  /** The painted file as fal received it: { width, height, at(x, y), alpha(x, y) }. `spots`: the only places of a large one. */
+  async function received(name, spots) {
     const { [name]: url } = JSON.parse((await on.sim('submits')).at(-1).input);
     const file = await fetch(Array.isArray(url) ? url[0] : url);
     assert.equal(file.status, 200);
     const base64 = Buffer.from(await file.arrayBuffer()).toString('base64');
-    const { pixels, width, height } = await on.page.evaluate(async (text) => {
+    const { pixels, width, height } = await on.page.evaluate(async ([text, places]) => {
       const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
       const bitmap = await createImageBitmap(new Blob([bytes]), { premultiplyAlpha: 'none' });
       const pen = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
       pen.drawImage(bitmap, 0, 0);
-      return { width: bitmap.width, height: bitmap.height, pixels: [...pen.getImageData(0, 0, bitmap.width, bitmap.height).data] };
-    }, base64);
+      return { width: bitmap.width, height: bitmap.height, pixels: (places ?? [[0, 0, bitmap.width, bitmap.height]]).flatMap(([x, y, across = 1, down = 1]) => [...pen.getImageData(x, y, across, down).data]) };
+    }, [base64, spots]);
+    if (spots) return { width, height, alphas: pixels.filter((_, index) => index % 4 === 3) };
     const at = (x, y) => pixels.slice(4 * (y * width + x), 4 * (y * width + x) + 4);
     return { width, height, at, alpha: (x, y) => at(x, y)[3] };
   }
@@ -124,6 +125,47 @@ describe('a mask drawn on the picture', () => {
     assert.deepEqual(whole.at(128, 128), [255, 165, 0, 255]);
     assert.equal(whole.at(310, 280)[3], 255);
     assert.deepEqual(on.problems, []);
+  });
+
+  it('is painted on no more pixels than a screen has, and is as large as the picture, up to 16 million pixels', async () => {
+    const page = await on.open();
+    await on.choose('gpt-image-1');
+    await page.fill('#prompt', 'a large one');
+    await page.setInputFiles('#images', [await on.drawn('large.png', 'teal', 'orange', 3900)]);
+    await page.click('#mask-draw');
+    await page.waitForFunction(() => /3900 × 3900/.test(document.querySelector('#mask-figures').textContent));
+    assert.equal(await page.evaluate(() => document.querySelector('#mask-canvas').width), 1600);
+    await page.focus('#mask-canvas');
+    await page.keyboard.press(' ');
+    await page.focus('[data-edge=right]');
+    for (let i = 0; i < 14; ++i) await page.keyboard.press('ArrowRight');
+    assert.match(await page.textContent('#mask-figures'), /extended to 4102 × 3900, which is the most/);
+    await page.click('#mask-use');
+    await page.waitForSelector('#mask-dialog', { state: 'hidden' });
+    await page.click('#generate');
+    await on.done();
+    // The brush is 585 pixels wide.
+    const mask = await received('mask_image_url', [[1950, 1950], [2220, 1950], [2270, 1950], [10, 10], [4000, 10]]);
+    assert.deepEqual(mask, { width: 4102, height: 3900, alphas: [0, 0, 255, 255, 0] });
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('stays if somebody clicks between the tools, or beside the sheet', async () => {
+    const page = await begin();
+    await mouseStroke([[64, 64], [100, 64]]);
+    const sheet = await page.locator('#mask-dialog').boundingBox();
+    for (const [x, y] of [[sheet.x + sheet.width / 2, sheet.y + 4], [sheet.x + 4, sheet.y + sheet.height / 2], [2, 2]]) await page.mouse.click(x, y);
+    assert.ok(await page.isEnabled('#mask-undo'));
+    assert.ok(await page.isVisible('#mask-dialog'));
+    await page.click('#mask-use');
+    await page.waitForSelector('#mask-remove:not([hidden])');
+    // A sheet without work: its own padding keeps it open, a click beside it closes it.
+    await page.click('#model-button');
+    const list = await page.locator('#model-dialog').boundingBox();
+    await page.mouse.click(list.x + 4, list.y + list.height / 2);
+    assert.ok(await page.isVisible('#model-dialog'));
+    await page.mouse.click(2, 2);
+    await page.waitForSelector('#model-dialog', { state: 'hidden' });
   });
 
   it('is let go if nothing was painted, and if its sheet is closed', async () => {

@@ -18,7 +18,6 @@ describe('Operate', () => {
     assert.match(await page.textContent('#whose'), /All keys .* runs noted in memory/);
     assert.match(await page.textContent('#time'), /inference/);
     assert.ok(await page.isHidden('#status-problem'));
-    assert.ok(await page.isHidden('#replicas-panel'));
     const content = await page.content();
     for (const secret of [accessKey, adminKey, 'key-secret']) assert.ok(!content.includes(secret), secret);
     assert.deepEqual(on.problems, []);
@@ -56,7 +55,18 @@ describe('Operate', () => {
     assert.match(key, /^fp-[0-9a-f]+$/);
     await page.keyboard.press('Escape');
     await page.waitForFunction(() => /\$0\.00 of \$0\.05 a day/.test(document.querySelector('#keys').textContent));
+    await page.waitForSelector('#code-dialog', { state: 'hidden' });
+    assert.equal(await page.inputValue('#code'), '');
     assert.ok(!(await page.content()).includes(key));
+    // The next text to copy comes with words of its own.
+    await page.evaluate(() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); });
+    await page.click('#tab-create');
+    await on.choose('flux');
+    await page.click('[data-copy=curl]');
+    await page.waitForSelector('#code-dialog[open]');
+    assert.match(await page.textContent('#code-words'), /may not write to the clipboard/);
+    await page.keyboard.press('Escape');
+    await page.click('#tab-operate');
 
     const spend = () => on.ask('/v1/images/generations', { key, method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'flux', prompt: 'paid', n: 2, size: '1024x1024' }) });
     assert.equal((await spend()).status, 200);
@@ -117,6 +127,26 @@ describe('Operate', () => {
     await page.click('[data-days="7"]');
     await page.waitForFunction(() => document.querySelectorAll('#usage-sum .chart rect').length === 7);
     assert.deepEqual(await on.faults(), []);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('asks in one loop, however often the view is shown', async () => {
+    const page = await on.open({ admin: adminKey });
+    await page.waitForSelector('#empty-kinds button');
+    const held = [];
+    await page.route('**/v1/falproxy/status', (route) => {
+      held.push(route);
+      if (held.length >= 3) for (const one of held.splice(0)) one.continue();
+    });
+    for (const view of ['operate', 'gallery', 'operate', 'create', 'operate']) await page.click(`#tab-${view}`);
+    await page.waitForFunction(() => document.querySelectorAll('#documents tbody tr').length >= 4);
+    await page.unroute('**/v1/falproxy/status');
+    // One at the start of the page, and three at once; then one after the other.
+    const times = await (await page.waitForFunction(() => {
+      const asked = performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/falproxy/status'));
+      return asked.length >= 7 && asked.map(({ startTime }) => startTime);
+    })).jsonValue();
+    for (let i = 4; i < 7; ++i) assert.ok(times[i] - times[i - 1] >= 2000, times.join());
     assert.deepEqual(on.problems, []);
   });
 

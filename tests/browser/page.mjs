@@ -70,10 +70,10 @@ export function onPage(options = {}) {
       on.problems = [];
       on.paid = [];
       watched(on.page, at);
-      await on.context.addInitScript(([access, operator]) => {
-        if (access && !sessionStorage.getItem('falproxy.access_key')) sessionStorage.setItem('falproxy.access_key', access);
-        if (operator) sessionStorage.setItem('falproxy.admin_key', operator);
-      }, [key, admin]);
+      await on.context.addInitScript(([access, operator, kept]) => {
+        if (access && !sessionStorage.getItem(`${kept}.access_key`)) sessionStorage.setItem(`${kept}.access_key`, access);
+        if (operator) sessionStorage.setItem(`${kept}.admin_key`, operator);
+      }, [key, admin, `falproxy${new URL(at).pathname.replace(/\/$/, '')}`]);
       await on.page.goto(`${at}/${view}`);
       return on.page;
     },

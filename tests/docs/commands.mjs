@@ -89,6 +89,11 @@ const blocks = {
   },
   'CONTRIBUTING.md': {'sh cmake/test.sh                                     #': elsewhere('they build; each is a stage of .ci/run')},
   'docs/chat.md': {'LLM_MODELS=gpt:': (block) => settings(block)},
+  'docs/cluster.md': {
+    'STATE_URL=redis://': (block) => settings(block),
+    'docker compose -f deploy/compose.cluster.yaml': elsewhere('it wants Docker and its registry; the page says that it was not run'),
+    'kubectl create secret': elsewhere('it wants a cluster; the test helm lints and renders the chart, and the page says that no cluster has run it'),
+  },
   'docs/falsim.md': {
     'build/release/bin/falsim --job-time 500': async (block) => {
       await started(block.replaceAll('build/release/bin', bin).replace('DIR ', `${folder} `),

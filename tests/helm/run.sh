@@ -25,7 +25,9 @@ set -- --set existingSecret=keys --set settings.SUPPORTED_MODELS=flux:fal-ai/flu
 has() { grep -qF -- "$1" "$work/all.yaml" || fail "it renders nothing like: $1"; }
 for kind in Deployment Service ConfigMap PodDisruptionBudget; do has "kind: $kind"; done
 has 'path: /ready'
-has 'preStop:'
+# The image has no programs but falproxy: nothing may be run in it.
+has 'sleep: {seconds: 5}'
+! grep -q 'exec:' "$work/all.yaml" || fail "it runs a program in the container"
 has 'secretRef: {name: keys}'
 has 'memory: 2Gi'
 has 'terminationGracePeriodSeconds: 75'

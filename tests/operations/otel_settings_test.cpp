@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tracing/span.hpp"
@@ -75,9 +76,11 @@ TEST_CASE("a value that cannot be used is passed over, with a warning") {
       {"OTEL_BSP_MAX_QUEUE_SIZE", "0"},           {"OTEL_EXPORTER_OTLP_HEADERS", "a"},
       {"OTEL_RESOURCE_ATTRIBUTES", "a=%zz"},      {"OTEL_TRACES_SAMPLER", "jaeger_remote"},
       {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"},    {"OTEL_CAPTURE_CONTENT", "yes"},
-      {"OTEL_EXPORTER_OTLP_HEADERS", "a%b=%0d1"},
+      {"OTEL_EXPORTER_OTLP_HEADERS", "a%b=%0d1"}, {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=%0d1"},
   };
-  for (const auto& [name, value] : wrong) {
+  for (const std::pair<std::string, std::string>& setting : wrong) {
+    const std::string& name = setting.first;
+    const std::string& value = setting.second;
     CAPTURE(name);
     CAPTURE(value);
     Set set = right;

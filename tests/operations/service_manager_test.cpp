@@ -9,13 +9,18 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstring>
 #include <string>
 
 #include "app/folder.hpp"
 #include "app/program.hpp"
 #include "app/served.hpp"
+#include "commands/commands.hpp"
+#include "falproxy/http_transport.hpp"
+#include "http/loopback_server.hpp"
 #include "serving/flag.hpp"
 
 namespace falproxy::app {
@@ -85,6 +90,23 @@ TEST_CASE("a process that stands still gives no sign of life") {
     CHECK(test::eventually([&] { return warned > 3; }));
   }
   CHECK(manager.next(Milliseconds(0)).empty());
+}
+
+TEST_CASE("a server that is full, and says so, lives; one that says nothing does not") {
+  const falproxy_test::LoopbackServer full([](falproxy_test::Peer& peer, int) {
+    if (peer.read_request().has_value())
+      peer.write("HTTP/1.1 503 Full\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  });
+  const falproxy_test::LoopbackServer silent(
+      [](falproxy_test::Peer& peer, int) { peer.wait_for_end(); });
+  const auto transport = HttpTransport::create({});
+  REQUIRE(transport.has_value());
+  const auto why = [&](const falproxy_test::LoopbackServer& server, Milliseconds limit) {
+    return why_silent(**transport, "127.0.0.1", static_cast<std::uint16_t>(server.port()),
+                      std::chrono::steady_clock::now() + limit);
+  };
+  CHECK(why(full, Seconds(20)) == "");
+  CHECK(why(silent, Milliseconds(50)).find("/health") != std::string::npos);
 }
 
 TEST_CASE("who stops is given the time that it takes, and nobody is asked any more") {

@@ -44,6 +44,10 @@ void on_fiber(const std::function<void()>& task) {
 
 const fal::Addresses addresses = {.queue = "https://queue.fal.run", .run = "https://fal.run"};
 
+bool is_of_fal(const Url& url) {
+  return url.origin() == addresses.queue || url.origin() == addresses.run;
+}
+
 TEST_CASE("only fal's queue and fal.run are told of a trace") {
   Tracer tracer({.endpoint = "http://collector"});
   SeenTransport inner;
@@ -73,9 +77,27 @@ TEST_CASE("only fal's queue and fal.run are told of a trace") {
   for (const SpanRecord& span : spans) {
     const std::map<std::string_view, AttributeValue> attributes(span.attributes.begin(),
                                                                 span.attributes.end());
-    CHECK(std::get<std::string>(attributes.at("url.full")).find('?') == std::string::npos);
+    const auto url = Url::parse(std::get<std::string>(attributes.at("url.full")));
+    REQUIRE(url.has_value());
+    CHECK(url->target == (is_of_fal(*url) ? "/fal-ai/flux/dev" : "/"));
     CHECK(std::get<std::int64_t>(attributes.at("http.response.body.size")) == 4);
   }
+}
+
+TEST_CASE("with OTEL_CAPTURE_CONTENT a span has the addresses of pictures, without their queries") {
+  Tracer tracer({.endpoint = "http://collector", .capture_content = true});
+  SeenTransport inner;
+  TracedTransport transport(inner, tracer, addresses);
+  on_fiber([&] {
+    const EnteredSpan entered(tracer.begin_trace({}));
+    static_cast<void>(
+        fetch(transport, {.url = "https://v3.fal.media/files/a.png?b=1"}, no_deadline, {}, 1000));
+  });
+  const std::vector<SpanRecord> spans = tracer.take_batch();
+  REQUIRE(spans.size() == 1);
+  const std::map<std::string_view, AttributeValue> attributes(spans.front().attributes.begin(),
+                                                              spans.front().attributes.end());
+  CHECK(std::get<std::string>(attributes.at("url.full")) == "https://v3.fal.media/files/a.png");
 }
 
 TEST_CASE("outside of a trace an exchange goes through as it is") {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "app/folder.hpp"
 #include "app/served.hpp"
 #include "falproxy/openssl_codecs.hpp"
 #include "operations/collector.hpp"
@@ -216,6 +217,30 @@ TEST_CASE("a run that outlives its request is a span of the same trace") {
   CHECK(named(spans, "run").parent == root.id);
   CHECK(named(spans, "generate_content fal-ai/flux/dev").parent == named(spans, "run").id);
   CHECK(named(spans, "media").parent == named(spans, "run").id);
+}
+
+TEST_CASE("what is done for MEDIA_STORE is in no trace") {
+  const testing::Folder folder;
+  const Collector collector;
+  const Served server(traced(collector, {{"STATE_DIR", folder.at("state")},
+                                         {"MEDIA_STORE", "dir:" + folder.at("media")}}),
+                      slow);
+  server.wait_for_documents();
+  const Received got =
+      server.post("/v1/images/generations",
+                  R"({"model":"flux","prompt":"a lighthouse","response_format":"url"})");
+  REQUIRE_MESSAGE(got.status == 200, got.body);
+  const std::string address = text_at(got.body, "data.0.url");
+  const std::size_t path = address.find("/media/");
+  REQUIRE_MESSAGE(path != std::string::npos, address);
+  // The file has been fetched from fal then, and its span would have gone out before this one's.
+  CHECK(eventually([&] { return server.get(address.substr(path)).status == 200; }));
+  REQUIRE(server.get("/v1/models").status == 200);
+  static_cast<void>(collector.trace_with("GET /v1/models"));
+  std::vector<SeenSpan> spans = collector.trace_with("POST /v1/images/generations");
+  check_tree(spans);
+  for (const SeenSpan& span : spans)
+    CHECK(span.text("url.full").find("/files/") == std::string::npos);
 }
 
 TEST_CASE("a trace says what failed, in words that quote nobody") {

@@ -122,7 +122,7 @@ TEST_CASE("the inputs as JSON are what a form is made from") {
       "size": {"anyOf": [{"type": "object", "properties": {"width": {"type": "integer"}}}, {"enum": ["square"]}, {"type": "null"}]},
       "image_url": {"type": "string"},
       "loras": {"type": "array", "maxItems": 3, "items": {"type": "object", "required": ["path"], "properties": {"path": {"type": "string"}}}},
-      "style": {"enum": ["a", "b"], "default": null, "role": "style"},
+      "style": {"enum": ["a", "b"], "default": null},
       "seed": {"type": "integer", "nullable": true}}})")))
           .dump());
   CHECK(form == nlohmann::json::parse(R"([
@@ -134,7 +134,7 @@ TEST_CASE("the inputs as JSON are what a form is made from") {
     {"name": "image_url", "type": "string", "required": false, "image": "source", "medium": "image"},
     {"name": "loras", "type": "array", "required": false, "max_items": 3,
      "items": {"type": "object", "properties": [{"name": "path", "type": "string", "required": true}]}},
-    {"name": "style", "type": "string", "required": false, "enum": ["a", "b"], "default": null},
+    {"name": "style", "type": "string", "required": false, "enum": ["a", "b"], "default": null, "role": "style"},
     {"name": "seed", "type": "integer", "required": false, "nullable": true, "role": "seed"}])"));
 }
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The systemd unit is understood, and leaves the service little: a score under 2.0. compose.yaml limits memory as the unit does.
+# The systemd unit is understood, and leaves the service little: a score under 2.0. The compose files and the chart limit memory as the
+# unit does.
 set -eu
 cd "$(dirname -- "$0")/../.."
 command -v systemd-analyze >/dev/null 2>&1 || { echo 'skipped: no systemd-analyze (systemd)'; exit 77; }
@@ -14,5 +15,8 @@ systemd-analyze security --offline=true --threshold=20 --no-pager "$unit" | tail
 for line in WatchdogSec= Type=notify NotifyAccess=main MemoryMax=; do
   grep -q "^$line" "$unit" || { echo "the unit has no $line"; exit 1; }
 done
-[ "$(sed -n 's/^MemoryMax=//p' "$unit")" = "$(sed -n 's/^ *mem_limit: //p' deploy/compose.yaml | tr a-z A-Z)" ] ||
-  { echo 'deploy/compose.yaml has another limit of memory than the unit'; exit 1; }
+most=$(sed -n 's/^MemoryMax=//p' "$unit")
+for file in deploy/compose.yaml deploy/compose.cluster.yaml deploy/helm/falproxy/values.yaml; do
+  limit=$(sed -n 's/^ *mem_limit: //p; s/^ *limits: {memory: \(.*\)i}/\1/p' "$file" | tr a-z A-Z)
+  [ "$limit" = "$most" ] || { echo "$file limits memory to '$limit', and the unit to $most"; exit 1; }
+done

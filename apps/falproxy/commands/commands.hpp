@@ -28,9 +28,10 @@ void stop_or_be_ended(std::unique_ptr<Service> service, const Signals& signals, 
 
 // The others return not_understood if the settings are wrong, or a file cannot be read.
 
-/// Asks for a fal key, which is not shown, and for models from fal's own list, writes a file of
-/// settings, and checks it: as run_check() then. A file that is there stays, but with --force.
-/// ExitStatus::fault: nothing was chosen, or the answers ended.
+/// Asks for a fal key, which is not shown and which fal must take, and for models from fal's own
+/// list, checks the settings as run_check() does, and writes them to a file if they have no fault.
+/// A file that is there stays, but with --force. ExitStatus::fault: nothing was chosen, the check
+/// found a fault, or the answers ended; nothing was written then.
 [[nodiscard]] int run_init(const CommandLine& line, const Surroundings& surroundings);
 
 /// What somebody who begins is told, in five lines. `faults`: of the settings; empty: it is not the
@@ -66,6 +67,10 @@ void stop_or_be_ended(std::unique_ptr<Service> service, const Signals& signals, 
 /// connection of its own. Errors: it does not answer until `deadline`, or not 200.
 [[nodiscard]] Result<std::string> ask_health(Transport& transport, const std::string& host,
                                              std::uint16_t port, TimePoint deadline);
+
+/// Why nothing at all comes from there until `deadline`; empty: there is an answer, whatever it is.
+[[nodiscard]] std::string why_silent(Transport& transport, const std::string& host,
+                                     std::uint16_t port, TimePoint deadline);
 
 /// Does the server on this machine answer? ExitStatus::fault: no answer to GET /health, or not 200.
 [[nodiscard]] int run_health(const CommandLine& line, const Surroundings& surroundings);

@@ -7,10 +7,27 @@
 
 namespace falproxy::app {
 
+namespace {
+
+constexpr std::size_t longest_answer = 64u << 10;
+
+HttpRequest health_of(const std::string& host, std::uint16_t port) {
+  return {.url = serving::local_origin("http", host, port) + "/health"};
+}
+
+}  // namespace
+
+std::string why_silent(Transport& transport, const std::string& host, std::uint16_t port,
+                       TimePoint deadline) {
+  const HttpRequest request = health_of(host, port);
+  const auto answer = fetch(transport, request, deadline, {}, longest_answer);
+  return answer ? std::string() : fmt::format("{}: {}", request.url, answer.error().message);
+}
+
 Result<std::string> ask_health(Transport& transport, const std::string& host, std::uint16_t port,
                                TimePoint deadline) {
-  const HttpRequest request{.url = serving::local_origin("http", host, port) + "/health"};
-  const auto answer = fetch(transport, request, deadline, {}, 64u << 10);
+  const HttpRequest request = health_of(host, port);
+  const auto answer = fetch(transport, request, deadline, {}, longest_answer);
   Error error{.kind = ErrorKind::upstream_failed, .message = {}};
   if (answer && answer->head.status == 200) return answer->body;
   error.message = fmt::format(

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstring>
 #include <istream>
+#include <memory>
 #include <optional>
 #include <ostream>
 #include <string>
@@ -21,8 +22,10 @@
 #include "base/text.hpp"
 #include "commands/commands.hpp"
 #include "commands/documents.hpp"
+#include "commands/key_test.hpp"
 #include "commands/table.hpp"
 #include "falproxy/json.hpp"
+#include "falproxy/options.hpp"
 #include "falproxy/transport.hpp"
 
 namespace falproxy::app {
@@ -90,6 +93,7 @@ struct Entry {
 // Each base takes the first endpoint that edits beside it.
 std::vector<Entry> entries_of(const std::vector<std::string>& endpoints) {
   std::vector<Entry> entries;
+  entries.reserve(endpoints.size());
   for (const std::string& endpoint : endpoints) entries.push_back({endpoint, {}});
   for (const std::string& endpoint : endpoints) {
     for (const std::string& base : bases_of(endpoint)) {
@@ -114,9 +118,8 @@ std::string models_line(const std::vector<std::string>& endpoints) {
   return line;
 }
 
-// Written whole or not at all, and for its owner alone.
-std::string write_file(const std::string& path, const std::string& text, bool over) {
-  const std::string part = path + ".part";
+// For its owner alone. The fault; empty: it is whole.
+std::string write_part(const std::string& part, const std::string& text) {
   ::unlink(part.c_str());
   const int file = ::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (file < 0) return std::strerror(errno);
@@ -124,11 +127,15 @@ std::string write_file(const std::string& path, const std::string& text, bool ov
                      ::fsync(file) == 0;
   std::string fault = whole ? "" : std::strerror(errno);
   ::close(file);
-  // link() fails if somebody has made the file meanwhile.
-  if (fault.empty() && over && ::rename(part.c_str(), path.c_str()) != 0)
-    fault = std::strerror(errno);
-  if (fault.empty() && !over && ::link(part.c_str(), path.c_str()) != 0)
-    fault = std::strerror(errno);
+  if (!fault.empty()) ::unlink(part.c_str());
+  return fault;
+}
+
+// link() fails if somebody has made the file meanwhile.
+std::string put_in_place(const std::string& part, const std::string& path, bool over) {
+  const int failed =
+      over ? ::rename(part.c_str(), path.c_str()) : ::link(part.c_str(), path.c_str());
+  std::string fault = failed == 0 ? "" : std::strerror(errno);
   ::unlink(part.c_str());
   return fault;
 }
@@ -146,11 +153,8 @@ class Init {
                               file_));
     }
     const std::optional<Configuration> rest = ask_for_key();
-    if (!rest) return gave_up("no fal key was given");
-    Result<std::unique_ptr<Transport>> transport =
-        surroundings_.transport(rest->settings, rest->proxies);
-    if (!transport) return fail(surroundings_, transport.error().message);
-    ask_for_models(**transport, rest->settings.fal_api_url);
+    if (!rest) return gave_up("there is no fal key that fal takes");
+    ask_for_models(*transport_, rest->settings.fal_api_url);
     if (chosen_.empty()) return gave_up("no model was chosen");
     return write();
   }
@@ -183,11 +187,34 @@ class Init {
       environment["SUPPORTED_MODELS"] = "none:none/none";
       environment["CUSTOM_ACCESS_KEY"] = "none-is-needed-here";
       auto configuration = load_configuration("/dev/null", environment);
-      if (configuration) return *std::move(configuration);
+      if (configuration) {
+        if (is_taken(*configuration)) return *std::move(configuration);
+        continue;
+      }
       for (const SettingsFault& fault : configuration.error())
         surroundings_.err << to_string(fault) << '\n';
     }
     return std::nullopt;
+  }
+
+  // Asked before anything else is, so that nobody answers for nothing.
+  bool is_taken(const Configuration& configuration) {
+    auto transport = surroundings_.transport(configuration.settings, configuration.proxies);
+    if (!transport) {
+      surroundings_.err << transport.error().message << '\n';
+      return false;
+    }
+    transport_ = *std::move(transport);
+    bool taken = true;
+    for (const KeyVerdict& verdict : test_keys(configuration.settings.ai_keys,
+                                               fal::EndpointId::parse("fal-ai/flux/dev").value(),
+                                               fal_addresses(configuration.settings), *transport_,
+                                               surroundings_.clock, surroundings_.executor)) {
+      if (verdict.usable != KeyVerdict::Usable::no) continue;
+      taken = false;
+      surroundings_.err << fmt::format("this key cannot be used: {}\n", verdict.text);
+    }
+    return taken;
   }
 
   // What fal has of a category; empty: nothing, or it cannot be had.
@@ -268,6 +295,7 @@ class Init {
       }
       surroundings_.err << fmt::format("'{}' is no number of the list, and no endpoint\n", wrong);
     }
+    surroundings_.err << "None of these is offered: go on with the next.\n";
     return true;
   }
 
@@ -282,24 +310,32 @@ class Init {
         "# Your fal key; it never leaves the server.\nAI_KEYS={}\n\n"
         "# name:endpoint, or name:endpoint+edit-endpoint\nSUPPORTED_MODELS={}\n",
         access, key_, models_line(chosen_));
-    if (const std::string fault = write_file(file_, text, line_.force); !fault.empty())
-      return fail(surroundings_, fmt::format("{} cannot be written: {}", file_, fault));
-    surroundings_.out << fmt::format("\nWritten: {}\nYour clients' key: {}\n\n", file_, access);
-    CommandLine check = line_;
-    check.env_file = file_;
-    const int status = run_check(check, surroundings_);
-    if (status == ExitStatus::done) {
-      surroundings_.out << fmt::format(
-          "\nStart the server with: falproxy{}\nIts page is then at http://localhost:8000/\n",
-          line_.env_file ? " --env " + file_ : "");
+    const std::string part = file_ + ".part";
+    std::string fault = write_part(part, text);
+    if (fault.empty()) {
+      CommandLine check = line_;
+      check.env_file = part;
+      surroundings_.out << '\n';
+      if (run_check(check, surroundings_) != ExitStatus::done) {
+        ::unlink(part.c_str());
+        return gave_up("these settings have a fault, which stands above");
+      }
+      fault = put_in_place(part, file_, line_.force);
     }
-    return status;
+    if (!fault.empty())
+      return fail(surroundings_, fmt::format("{} cannot be written: {}", file_, fault));
+    surroundings_.out << fmt::format(
+        "\nWritten: {}\nYour clients' key: {}\n\nStart the server with: falproxy{}\n"
+        "Its page is then at http://localhost:8000/\n",
+        file_, access, line_.env_file ? " --env " + file_ : "");
+    return ExitStatus::done;
   }
 
   const CommandLine& line_;
   const Surroundings& surroundings_;
   const std::string file_;
   std::string key_;
+  std::unique_ptr<Transport> transport_;
   std::vector<std::string> chosen_;  // endpoints, in the order of the choice
   bool told_trouble_ = false;
 };

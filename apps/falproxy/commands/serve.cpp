@@ -34,13 +34,12 @@ bool reload(Service& service, const CommandLine& line, const Environment& enviro
   return true;
 }
 
-// Over a connection of its own each time: what is to be known is whether one is taken. Why not;
-// empty: the server answers.
+// Over a connection of its own each time: what is to be known is whether one is taken. Whatever is
+// answered is a sign of life: a server that is full says 503. Why not; empty: the server answers.
 std::string fault_of(const std::string& host, std::uint16_t port, Milliseconds limit) {
   const auto transport = HttpTransport::create({});
   if (!transport) return transport.error().message;
-  const auto answer = ask_health(**transport, host, port, std::chrono::steady_clock::now() + limit);
-  return answer ? std::string() : answer.error().message;
+  return why_silent(**transport, host, port, std::chrono::steady_clock::now() + limit);
 }
 
 }  // namespace

@@ -263,8 +263,11 @@ void SpeechCall::write_sound(Request& out) {
   std::optional<Error> fault;
   while (there) {
     Result<std::string> piece = next_piece();
-    if (!piece) fault = std::move(piece).error();
-    if (fault || piece->empty()) break;
+    if (!piece) {
+      fault = std::move(piece).error();
+      break;
+    }
+    if (piece->empty()) break;
     there = write_piece(out, *std::move(piece));
   }
   pipe_->close();

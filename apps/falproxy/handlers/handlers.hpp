@@ -44,6 +44,7 @@ serving::Response refuse_video(Call& call);
 
 // jobs.cpp
 serving::Response list_jobs(Call& call);
+serving::Response show_job_content(Call& call);
 serving::Response show_job(Call& call);
 serving::Response cancel_job(Call& call);
 

@@ -1,14 +1,17 @@
 // Asynchronous requests: how they stand, and their end.
 
+#include <charconv>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/fmt.hpp"
+#include "file_answer.hpp"
 #include "handlers/handlers.hpp"
 #include "later.hpp"
 #include "media_store/media_keeper.hpp"
 #include "paging.hpp"
+#include "relay.hpp"
 
 namespace falproxy::app {
 
@@ -31,8 +34,9 @@ Error not_found(const Call& call) {
 
 // Whose jobs are meant: the operator may name another key.
 std::string owner_of(const Call& call) {
-  std::string named = query_value(call.request.head().target, "key");
-  return call.caller.is_operator && !named.empty() ? std::move(named) : call.caller.client;
+  if (!call.caller.is_operator) return call.caller.client;
+  const std::string named = query_value(call.request.head().target, "key");
+  return named.empty() ? call.caller.client : named;
 }
 
 template <class F>
@@ -58,6 +62,40 @@ Response with_run(Call& call, F&& find) {
 Response show_job(Call& call) {
   return with_run(
       call, [&](const RunId& id) { return call.door.parts().runner.find(owner_of(call), id); });
+}
+
+// From here even if the files are kept in a bucket: a page may ask nobody else.
+Response show_job_content(Call& call) {
+  const std::optional<RunId> id = parse_job_id(call.request.parameter("id"));
+  if (!id.has_value()) return call.fail(not_found(call));
+  const std::string owner = owner_of(call);
+  const Result<std::optional<RunStatus>> status = call.door.parts().runner.find(owner, *id);
+  if (!status) return call.fail(status.error());
+  if (!status->has_value()) return call.fail(not_found(call));
+  std::size_t index = 0;
+  const std::string text = query_value(call.request.head().target, "index");
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), index);
+  if (!text.empty() && (fault != std::errc() || end != text.data() + text.size())) {
+    return call.fail({.kind = ErrorKind::invalid_value,
+                      .message = "'index' must be a whole number: 0 is the first file.",
+                      .field = "index"});
+  }
+  const RunStatus& run = **status;
+  if (run.phase != RunPhase::completed || index >= run.products.size()) {
+    return call.fail({.kind = ErrorKind::run_not_found,
+                      .message = "The job has no such file, or has not been completed."});
+  }
+  const Product& product = run.products[index];
+  MediaKeeper* const keeper = call.door.parts().media;
+  if (keeper != nullptr && keeper->place().is_folder()) {
+    const auto kept = keeper->find_source(owner, product.content.str());
+    if (kept && kept->state == MediaState::kept) {
+      if (std::optional<Response> answer = file_answer(call, *kept, true))
+        return *std::move(answer);
+    }
+  }
+  Result<Response> file = relay_file(call, product.content.str(), product.content_type);
+  return file ? *std::move(file) : call.fail(file.error());
 }
 
 Response cancel_job(Call& call) {

@@ -72,7 +72,7 @@ Body RunCall::end_of_files(Feed& feed, const Facts& facts, bool tells_shortfall)
   const Outcome& outcome = feed.outcome();
   // Programs stop reading at the last file, and at an error.
   Body events(comment_of(facts));
-  events.append(feed.rest());
+  events.append(feed.rest(cost_of(record_.receipt)));
   record_.answer_bytes = feed.picture_bytes();
   const std::optional<Error> failed =
       outcome.response ? outcome.shortfall : std::optional(outcome.response.error());

@@ -3,7 +3,10 @@
 /** Where the server's paths begin: the page may stand below the prefix of a reverse proxy. Without a slash at the end. */
 export const base = new URL('..', import.meta.url).href.replace(/\/(v1\/)?$/, '');
 
-const places = { access: 'falproxy.access_key', operator: 'falproxy.admin_key' };
+/** What the browser keeps for this server begins with this: another one may stand below another prefix of the same host. */
+export const keptAs = `falproxy${new URL(base).pathname.replace(/\/$/, '')}`;
+
+const places = { access: `${keptAs}.access_key`, operator: `${keptAs}.admin_key` };
 let askForKey = async () => '';
 
 export function onKeyNeeded(ask) { askForKey = ask; }

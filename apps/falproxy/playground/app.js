@@ -1,18 +1,18 @@
 // app.js: the access key, the three views and the theme.
 
-import { getJson, keepKey, keptKey, onKeyNeeded } from './api.js';
+import { getJson, keepKey, keptAs, keptKey, onKeyNeeded } from './api.js';
 import { byId, say, wordsOf } from './dom.js';
 import { actions, complain, restore, startCreate } from './create.js';
-import { open, refreshGallery, startGallery } from './gallery.js';
+import { open, refreshGallery, startGallery, sure } from './gallery.js';
 import { anyModels, loadModels } from './models.js';
 import { showOperate, startOperate } from './operate.js';
 import { serverKeepsFiles } from './request.js';
-import { belongTo } from './store.js';
+import { belongTo, forgetAll } from './store.js';
 
 const views = ['create', 'gallery', 'operate'];
 const words = {
-  access: ['Access key', 'The key that this server’s operator gave you. It stays in this tab and is forgotten when you close it.'],
-  operator: ['Operator’s key', 'The server’s ADMIN_KEY. It stays in this tab and is forgotten when you close it.'],
+  access: ['Access key', 'The key that this server’s operator gave you. It is forgotten when you close this tab. What you make, with its prompts and files, stays in this browser.'],
+  operator: ['Operator’s key', 'The server’s ADMIN_KEY. It is forgotten when you close this tab.'],
 };
 let pending = null;
 
@@ -41,6 +41,14 @@ onKeyNeeded(askForKey);
 // Without a key there is nothing to go back to.
 byId('key-dialog').addEventListener('cancel', (event) => { if (byId('key-cancel').hidden) event.preventDefault(); });
 byId('key-cancel').addEventListener('click', () => byId('key-dialog').close());
+byId('forget').addEventListener('click', async () => {
+  if (await sure('Forget what this browser keeps?', 'Runs, results, prompts and the files that were given with them, of all keys of this server. What the server keeps stays.', 'Forget') !== 'yes') return;
+  try {
+    await forgetAll();
+    sessionStorage.removeItem(`${keptAs}.form`);
+    location.replace(location.pathname);
+  } catch (problem) { say(byId('key-problem'), problem.message); }
+});
 byId('change-key').addEventListener('click', async () => {
   const before = keptKey();
   await askForKey('');

@@ -1,7 +1,7 @@
 // create.js: the view where a wish is put together, explained, priced and sent.
 
-import { base } from './api.js';
-import { button, byId, dollars, element, later, options, say, toast, wordsOf } from './dom.js';
+import { base, keptAs } from './api.js';
+import { button, byId, dollars, element, later, options, say, showCode, toast, wordsOf } from './dom.js';
 import { clearFaults, showFault, watchFaults } from './faults.js';
 import { buildFields } from './fields.js';
 import { hashOf, linkTo, wishIn } from './links.js';
@@ -29,6 +29,7 @@ let own = { read: () => ({}), set() {}, more: 0 };
 let files = [];
 let mask = null;
 let sound = null;
+let drawn = null;  // ends when a drawn mask is written, which takes a while if it is large
 let maskFault = Promise.resolve('');
 let estimate;
 let openItem = () => {};
@@ -70,6 +71,8 @@ function showModel() {
   const formats = now === 'image' ? about.formats ?? [] : now === 'audio' ? formatRole() : [];
   options(byId('format'), [['', 'default'], ...formats.map((name) => [name, name])], byId('format').value);
   fieldOf('size').hidden = now !== 'image' || byId('size').options.length < 2;
+  // More than that are several jobs: they may be typed.
+  byId('n').max = model?.inputs.find((field) => field.role === 'count')?.max ?? 10;
   fieldOf('n').hidden = !model || now !== 'image';
   fieldOf('output_format').hidden = !formats.length;
   fieldOf('quality').hidden = now !== 'image' || !quality.length;
@@ -174,11 +177,7 @@ async function copyText(text, what, title) {
     await navigator.clipboard.writeText(text);
     toast(`${what} copied`);
   } catch {  // There is no clipboard over plain http.
-    byId('code-title').textContent = title;
-    byId('code').value = text;
-    byId('code-dialog').showModal();
-    byId('code').select();
-    byId('code').scroll(0, 0);
+    showCode(title, 'This page may not write to the clipboard. The text is selected: copy it with Ctrl+C, ⌘C or the menu.', text);
   }
 }
 
@@ -188,7 +187,7 @@ let explaining = null;
 const explainSoon = later(250, explain);
 /** The form says something else than before. */
 const changed = () => {
-  sessionStorage.setItem('falproxy.form', model ? hashOf(quietWish()) : '');
+  sessionStorage.setItem(`${keptAs}.form`, model ? hashOf(quietWish()) : '');
   explainSoon();
 };
 const quietWish = () => { try { return wish(); } catch { return { model: model.id, prompt: byId('prompt').value }; } };
@@ -232,19 +231,24 @@ function showExplanation({ refused, param, quiet, mappings = [], notes = [], job
 
 // Sending
 
+/** Whether the form shows it beside the field that it is about. */
+function isBesideField(problem) {
+  if (!showFault(byId('form'), problem.param, wordsOf(problem))) return false;
+  byId('form').querySelector('.fault').scrollIntoView({ block: 'nearest' });
+  say(byId('problem'), '');
+  return true;
+}
+
 export function complain(problem) {
   if (problem.name === 'AbortError') return;
-  if (showFault(byId('form'), problem.param, wordsOf(problem))) {
-    byId('form').querySelector('.fault').scrollIntoView({ block: 'nearest' });
-    say(byId('problem'), '');
-    return;
-  }
+  if (isBesideField(problem)) return;
   say(byId('problem'), wordsOf(problem));
   byId('problem').scrollIntoView({ block: 'nearest' });
 }
 
 async function generate() {
   say(byId('problem'), '');
+  await drawn;
   try {
     const made = wish();
     const missing = faultOf(made);
@@ -260,11 +264,12 @@ async function generate() {
 
 /** The same with another seed, if the model has one; else the model draws one itself. */
 async function vary(made, price) {
-  const about = await describe(made.model);
+  let about;
+  try { about = await describe(made.model); } catch (problem) { return complain(problem); }
   const seed = about.inputs.find((field) => field.role === 'seed');
   const other = { ...made, own: { ...made.own } };
   if (seed) other.own[seed.name] = Math.floor(Math.random() * Math.min(seed.max ?? 2147483647, 2147483647));
-  begin(other, price);
+  return begin(other, price);
 }
 
 async function editThis(item) {
@@ -362,7 +367,7 @@ function watchFiles() {
     byId('mask').value = '';
   });
   byId('mask-remove').addEventListener('click', () => setMask(null));
-  byId('mask-draw').addEventListener('click', drawMask);
+  byId('mask-draw').addEventListener('click', () => { drawn = drawMask(); });
   byId('sound').addEventListener('change', () => {
     sound = byId('sound').files[0] ?? sound;
     showFiles();
@@ -419,16 +424,14 @@ export const actions = {
 /** `open`: shows an item large; `ended`: a run has brought something. */
 export async function startCreate({ open, ended }) {
   openItem = open;
-  const hash = location.hash.includes('?') ? location.hash : sessionStorage.getItem('falproxy.form');
+  const hash = location.hash.includes('?') ? location.hash : sessionStorage.getItem(`${keptAs}.form`);
   watchForm();
   watchFiles();
   showModel();
   byId('empty-kinds').replaceChildren(...kindsThere().map(([name, shown]) => button(shown, () => pickModel(name), { icon: iconOf(name), className: 'quiet' })));
   await startRuns({
     ...actions, open: openItem, ended, complain,
-    failed(run, problem) {
-      if (!run.job && run.wish.model === model?.id) complain(problem);
-    },
+    failed: (run, problem) => run.wish.model === model?.id && isBesideField(problem),
   });
   if (hash) await restore(hash);
 }

@@ -99,18 +99,35 @@ export function duration(seconds) {
 
 export const bytesText = (bytes) => new Intl.NumberFormat(undefined, { style: 'unit', unit: bytes < 1e6 ? 'kilobyte' : 'megabyte', maximumFractionDigits: 1 }).format(bytes < 1e6 ? Math.ceil(bytes / 1e3) : bytes / 1e6);
 
-/** Opens a dialog and waits until it is closed: its returnValue. A click beside it closes it. */
-export function ask(dialog) {
+/** Opens a dialog and waits until it is closed: its returnValue. A click beside it closes it, unless it holds work. */
+export function ask(dialog, { holdsWork = false } = {}) {
   dialog.returnValue = '';
   dialog.showModal();
   return new Promise((resolve) => {
-    const beside = (event) => { if (event.target === dialog) dialog.close(); };
-    dialog.addEventListener('click', beside);
+    // The padding of a dialog is not beside it, and what was pressed within (a selection) may end outside.
+    let pressed = false;
+    const isBeside = ({ target, clientX, clientY }) => {
+      const box = dialog.getBoundingClientRect();
+      return target === dialog && (clientX < box.left || clientX > box.right || clientY < box.top || clientY > box.bottom);
+    };
+    dialog.onpointerdown = (event) => { pressed = isBeside(event); };
+    dialog.onclick = (event) => { if (!holdsWork && pressed && isBeside(event)) dialog.close(); };
     dialog.addEventListener('close', () => {
-      dialog.removeEventListener('click', beside);
       resolve(dialog.returnValue);
     }, { once: true });
   });
+}
+
+/** Text to copy by hand, in a sheet of its own. Nothing of it stays in the document when that is closed. */
+export function showCode(title, words, text, rows = 12) {
+  const [dialog, code] = [byId('code-dialog'), byId('code')];
+  byId('code-title').textContent = title;
+  byId('code-words').textContent = words;
+  Object.assign(code, { value: text, rows });
+  dialog.onclose = () => { code.value = ''; };
+  dialog.showModal();
+  code.select();
+  code.scroll(0, 0);
 }
 
 export function toast(text) {

@@ -13,7 +13,7 @@ const elsewhere = {
 const firstRoles = ['voice', 'speed', 'language', 'length'];
 const firstNames = ['aspect_ratio', 'resolution', 'duration'];
 
-// What was typed, by name, also of fields that the model at hand does not have.
+// The values that were typed, by name, also of fields that the model at hand does not have.
 const typed = new Map();
 
 function control(field, id) {
@@ -54,7 +54,12 @@ function read(field, input) {
   }
 }
 
-const textOf = (field, input, value) => (input.tagName === 'SELECT' || typeof value === 'object' ? JSON.stringify(value) : String(value));
+/** The reverse of read(). What a choice does not have leaves it at the model's default. */
+function write(input, value) {
+  const isPlain = input.tagName === 'INPUT' && typeof value !== 'object';
+  input.value = value === undefined ? '' : isPlain ? String(value) : JSON.stringify(value);
+  if (input.selectedIndex < 0) input.value = '';
+}
 
 function bounds({ min, max }) {
   if (min !== undefined && max !== undefined) return `From ${min} to ${max}.`;
@@ -75,8 +80,10 @@ function rowOf(field, index, brief) {
     input.setAttribute('aria-describedby', `${id}-about`);
     row.append(element('p', { className: 'hint', id: `${id}-about`, textContent: about.length > 300 ? `${about.slice(0, 300)}…` : about }));
   }
-  if (typed.has(field.name)) input.value = typed.get(field.name);
-  input.addEventListener('input', () => typed.set(field.name, input.value));
+  write(input, typed.get(field.name));
+  input.addEventListener('input', () => {
+    try { typed.set(field.name, read(field, input)); } catch { /* it is not JSON yet */ }
+  });
   return { field, input, row };
 }
 
@@ -104,11 +111,8 @@ export function buildFields(first, more, kind, inputs) {
     },
     set(values) {
       typed.clear();
-      for (const [name, value] of Object.entries(values)) typed.set(name, String(value));
-      for (const { field, input } of rows) {
-        input.value = values[field.name] === undefined ? '' : textOf(field, input, values[field.name]);
-        if (input.value) typed.set(field.name, input.value);
-      }
+      for (const [name, value] of Object.entries(values)) typed.set(name, value);
+      for (const { field, input } of rows) write(input, values[field.name]);
     },
   };
 }

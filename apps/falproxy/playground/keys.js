@@ -1,7 +1,7 @@
 // keys.js: access keys and their budgets, from /v1/falproxy/keys, as the operator makes, changes and takes them away.
 
 import { operatorCall, operatorJson } from './api.js';
-import { ask, button, byId, dollars, element, fill, say, when, wordsOf } from './dom.js';
+import { ask, button, byId, dollars, element, fill, say, showCode, when, wordsOf } from './dom.js';
 import { clearFaults, showFault, watchFaults } from './faults.js';
 import { sure } from './gallery.js';
 
@@ -65,7 +65,7 @@ function openRow(key) {
   byId('row-models').value = (key?.models ?? []).join(', ');
   for (const [member, id] of Object.entries(inputs)) byId(id).value = key?.[member] ?? '';
   byId('row-save').textContent = key ? 'Save' : 'Make the key';
-  ask(byId('row-dialog'));
+  ask(byId('row-dialog'), { holdsWork: true });
 }
 
 function membersOfRow() {
@@ -95,12 +95,7 @@ async function save() {
     const made = await operatorJson('/v1/falproxy/keys', { method: 'POST', json: { name: byId('row-name').value.trim(), ...set } });
     byId('row-dialog').close();
     await showKeys(true);
-    byId('code-title').textContent = `The key of ${made.name}`;
-    byId('code-words').textContent = 'It is shown this once: copy it now.';
-    byId('code').value = made.key;
-    byId('code').rows = 2;
-    byId('code-dialog').showModal();
-    byId('code').select();
+    showCode(`The key of ${made.name}`, 'It is shown this once: copy it now.', made.key, 2);
   } catch (problem) {
     if (!showFault(byId('row-form'), problem.param, wordsOf(problem))) say(byId('row-problem'), wordsOf(problem));
   }

@@ -4,6 +4,9 @@ import { ask, byId, say } from './dom.js';
 
 const farthest = 1;  // a border can go out by as much as the picture is wide or high
 const keyStep = 16;
+const mostPixels = 16_000_000;  // phones have no larger canvas
+const mostShown = 1600;
+const colour = '#7c5cff';
 
 const edges = ['left', 'top', 'right', 'bottom'];
 const isAcross = (edge) => edge === 'left' || edge === 'right';
@@ -17,7 +20,9 @@ class Painting {
     this.pad = { left: 0, top: 0, right: 0, bottom: 0 };
     this.strokes = [];
     this.cursor = null;
+    this.isFull = false;  // no border goes further out
     this.view = byId('mask-canvas');
+    [this.ground, this.layer] = [canvasOf(1, 1), canvasOf(1, 1)];
     this.resize();
   }
 
@@ -26,31 +31,47 @@ class Painting {
   get extended() { return edges.some((edge) => this.pad[edge] > 0); }
   get brush() { return Math.max(1, Number(byId('tool-size').value) / 200 * Math.min(this.bitmap.width, this.bitmap.height)); }
 
+  /** What is seen has no more pixels than a screen, however large the picture is. */
   resize() {
-    this.view.width = this.width;
-    this.view.height = this.height;
-    this.layer = canvasOf(this.width, this.height);
+    this.scale = Math.min(1, mostShown / Math.max(this.width, this.height));
+    for (const canvas of [this.view, this.ground, this.layer]) {
+      canvas.width = Math.round(this.width * this.scale);
+      canvas.height = Math.round(this.height * this.scale);
+    }
+    this.drawPicture(this.ground, this.scale);
     this.repaint();
   }
 
   repaint() {
-    const pen = this.layer.getContext('2d');
-    pen.clearRect(0, 0, this.width, this.height);
-    if (this.extended) {
-      pen.fillStyle = '#000';
-      pen.fillRect(0, 0, this.width, this.height);
-      pen.clearRect(this.pad.left, this.pad.top, this.bitmap.width, this.bitmap.height);
-    }
-    for (const stroke of this.strokes) this.draw(stroke, 0);
+    this.paint(this.layer, this.scale);
     this.show();
   }
 
+  /** In pixels of the picture, whatever the canvas has. */
+  penOf(canvas, scale) {
+    const pen = canvas.getContext('2d');
+    pen.setTransform(scale, 0, 0, scale, this.pad.left * scale, this.pad.top * scale);
+    return pen;
+  }
+
+  /** All that is painted. */
+  paint(canvas, scale) {
+    const pen = this.penOf(canvas, scale);
+    const whole = [-this.pad.left, -this.pad.top, this.width, this.height];
+    pen.clearRect(...whole);
+    if (this.extended) {
+      pen.fillStyle = colour;
+      pen.fillRect(...whole);
+      pen.clearRect(0, 0, this.bitmap.width, this.bitmap.height);
+    }
+    for (const stroke of this.strokes) this.draw(pen, stroke, 0);
+  }
+
   /** The points of a stroke from `first` on. */
-  draw({ erases, width, points }, first) {
-    const pen = this.layer.getContext('2d');
+  draw(pen, { erases, width, points }, first) {
     pen.save();
-    pen.translate(this.pad.left, this.pad.top);
     pen.globalCompositeOperation = erases ? 'destination-out' : 'source-over';
+    pen.strokeStyle = colour;
     pen.lineCap = pen.lineJoin = 'round';
     pen.lineWidth = width;
     pen.beginPath();
@@ -63,49 +84,44 @@ class Painting {
   }
 
   /** The picture on its extended ground: the ground is the picture itself, stretched, which models go on from. */
-  drawPicture(pen) {
-    if (this.extended) pen.drawImage(this.bitmap, 0, 0, this.width, this.height);
-    pen.drawImage(this.bitmap, this.pad.left, this.pad.top);
+  drawPicture(canvas, scale) {
+    const pen = this.penOf(canvas, scale);
+    if (this.extended) pen.drawImage(this.bitmap, -this.pad.left, -this.pad.top, this.width, this.height);
+    pen.drawImage(this.bitmap, 0, 0);
   }
 
   show() {
     const pen = this.view.getContext('2d');
-    pen.clearRect(0, 0, this.width, this.height);
-    this.drawPicture(pen);
-    const tint = canvasOf(this.width, this.height);
-    const tinted = tint.getContext('2d');
-    tinted.drawImage(this.layer, 0, 0);
-    tinted.globalCompositeOperation = 'source-in';
-    tinted.fillStyle = '#7c5cff';
-    tinted.fillRect(0, 0, this.width, this.height);
+    pen.clearRect(0, 0, this.view.width, this.view.height);
+    pen.drawImage(this.ground, 0, 0);
     pen.globalAlpha = 0.6;
-    pen.drawImage(tint, 0, 0);
+    pen.drawImage(this.layer, 0, 0);
     pen.globalAlpha = 1;
     if (this.cursor) {
       for (const [colour, width] of [['#000', 3], ['#fff', 1]]) {
         pen.beginPath();
-        pen.arc(this.cursor[0] + this.pad.left, this.cursor[1] + this.pad.top, this.brush / 2, 0, 7);
+        pen.arc((this.cursor[0] + this.pad.left) * this.scale, (this.cursor[1] + this.pad.top) * this.scale, this.brush / 2 * this.scale, 0, 7);
         pen.strokeStyle = colour;
-        pen.lineWidth = width * this.width / Math.max(this.view.clientWidth, 1);
+        pen.lineWidth = width * this.view.width / Math.max(this.view.clientWidth, 1);
         pen.stroke();
       }
     }
     byId('mask-undo').disabled = !this.strokes.length;
     const size = `${this.bitmap.width} × ${this.bitmap.height} pixels`;
-    say(byId('mask-figures'), this.extended ? `${size}, extended to ${this.width} × ${this.height}` : size);
+    say(byId('mask-figures'), `${size}${this.extended ? `, extended to ${this.width} × ${this.height}` : ''}${this.isFull ? ', which is the most' : ''}`);
   }
 
   begin(point) {
     this.stroke = { erases: byId('tool-eraser').getAttribute('aria-pressed') === 'true', width: this.brush, points: [point] };
     this.strokes.push(this.stroke);
-    this.draw(this.stroke, 0);
+    this.draw(this.penOf(this.layer, this.scale), this.stroke, 0);
     this.show();
   }
 
   extend(points) {
     const first = this.stroke.points.length;
     this.stroke.points.push(...points);
-    this.draw(this.stroke, first);
+    this.draw(this.penOf(this.layer, this.scale), this.stroke, first);
     this.show();
   }
 
@@ -116,22 +132,26 @@ class Painting {
   }
 
   stretch(edge, pixels) {
-    const most = (isAcross(edge) ? this.bitmap.width : this.bitmap.height) * farthest;
-    this.pad[edge] = Math.round(Math.min(Math.max(pixels, 0), most));
+    const [own, now, other] = isAcross(edge) ? [this.bitmap.width, this.width, this.height] : [this.bitmap.height, this.height, this.width];
+    const room = Math.max(Math.floor(mostPixels / other) - (now - this.pad[edge]), 0);
+    this.isFull = pixels > room && room < own * farthest;
+    this.pad[edge] = Math.round(Math.min(Math.max(pixels, 0), own * farthest, room));
     this.resize();
   }
 
   async result() {
     const canvas = canvasOf(this.width, this.height);
+    this.paint(canvas, 1);
     const pen = canvas.getContext('2d');
+    pen.resetTransform();
+    // White, with holes.
+    pen.globalCompositeOperation = 'source-out';
     pen.fillStyle = '#fff';
     pen.fillRect(0, 0, this.width, this.height);
-    pen.globalCompositeOperation = 'destination-out';
-    pen.drawImage(this.layer, 0, 0);
     const made = { mask: new File([await asBlob(canvas)], 'mask.png', { type: 'image/png' }), width: this.width, height: this.height };
     if (!this.extended) return made;
     const whole = canvasOf(this.width, this.height);
-    this.drawPicture(whole.getContext('2d'));
+    this.drawPicture(whole, 1);
     return { ...made, picture: new File([await asBlob(whole)], 'extended.png', { type: 'image/png' }) };
   }
 }
@@ -214,7 +234,12 @@ function watch() {
 /** Shows the picture to paint on. {mask, width, height, picture: the extended one, if it was}; null: nothing is to be used. */
 export async function paint(file) {
   if (!painting) watch();
-  painting = new Painting(await createImageBitmap(file));
-  const said = await ask(byId('mask-dialog'));
-  return said === 'use' ? painting.result() : null;
+  const bitmap = await createImageBitmap(file);
+  try {
+    painting = new Painting(bitmap);
+    const said = await ask(byId('mask-dialog'), { holdsWork: true });
+    return said === 'use' ? await painting.result() : null;
+  } finally {
+    bitmap.close();
+  }
 }

@@ -1,6 +1,6 @@
 // media.js: the bytes of what was made, wherever they lie, and how they are shown.
 
-import { call, getJson } from './api.js';
+import { base, call, getJson } from './api.js';
 import { element } from './dom.js';
 import { kindIcon } from './models.js';
 import { keepItems } from './store.js';
@@ -17,7 +17,9 @@ function typeOfBytes(bytes) {
   return 'image/svg+xml';
 }
 
-export function blobOf(base64) {
+/** `base64`: alone, or at the end of a data: address. */
+export function blobOf(text) {
+  const base64 = text.slice(text.indexOf(',') + 1);
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   return new Blob([bytes], { type: typeOfBytes(bytes) });
 }
@@ -40,7 +42,17 @@ export function nameOf(item) {
 export async function blobFor(item, signal) {
   if (item.blob) return item.blob;
   if (item.text !== undefined) return new Blob([item.text], { type: 'text/plain' });
-  if (!item.media) throw new Error('The file is not kept.');
+  try {
+    if (item.media) return await keptBlob(item, signal);
+  } catch (problem) {
+    // The page may not follow a redirect to a bucket.
+    if (problem.name === 'AbortError' || !item.job) throw problem;
+  }
+  if (!item.job) throw new Error('The file is not kept.');
+  return (await call(`/v1/falproxy/jobs/${item.job}/content?index=${item.index ?? 0}`, { signal })).blob();
+}
+
+async function keptBlob(item, signal) {
   try {
     return await (await call(item.media.path, { cache: 'default', signal })).blob();
   } catch (problem) {
@@ -91,7 +103,10 @@ export function showing(item) {
     return undefined;
   }).catch((problem) => {
     if (problem.name === 'AbortError') return;
-    frame.replaceChildren(kindIcon(item.kind), element('span', { className: 'hint', textContent: item.url ? 'Kept at fal only' : problem.message }));
+    const href = /^https?:/.test(item.url) ? item.url : item.media && base + item.media.path;
+    frame.replaceChildren(kindIcon(item.kind), href && !frame.closest('button')
+      ? element('a', { href, target: '_blank', rel: 'noreferrer', textContent: 'Open the file where it lies' })
+      : element('span', { className: 'hint', textContent: problem.message }));
   });
   frame.release = () => {
     stop.abort();

@@ -10,7 +10,8 @@ const usageEveryMilliseconds = 30_000;
 const shownJobs = 20;
 const mostOwners = 25;
 let usageShown = -Infinity;
-let timer = null;
+let timer;
+let shownSince = null;  // whose loop goes on: each time that the view is shown has its own; null: it is not shown
 
 function showTime(time) {
   const shares = [['queue', 'in fal’s queue', time?.queue_seconds ?? 0], ['inference', 'inference', time?.inference_seconds ?? 0], ['ours', 'falproxy and the network', time?.other_seconds ?? 0]];
@@ -59,11 +60,6 @@ function show(status) {
     model.age_seconds === undefined ? '' : model.age_seconds < 60 ? 'just now' : `${duration(Math.floor(model.age_seconds / 60) * 60)} ago`, model.fault ?? '']), 'No model.');
   fill(byId('errors'), ['When', 'Request', 'Model', 'Status', 'Error'], (status.errors ?? []).map((error) => [when(error.time * 1000),
     element('code', { textContent: error.request_id }), error.model, `${error.status}`, `${error.code}: ${error.message}`]), 'None.');
-  byId('replicas-panel').hidden = !status.replicas;
-  if (status.replicas) {
-    fill(byId('replicas'), ['Replica', 'Version', 'In flight', 'Up for', 'State'], status.replicas.map((replica) => [replica.name ?? replica.id ?? '', replica.version ?? '',
-      String(replica.in_flight ?? ''), duration(replica.uptime_seconds), replica.state ?? '']), 'None.');
-  }
 }
 
 // Jobs: the operator sees those of all keys
@@ -102,12 +98,19 @@ async function showJobs(isOperator = keyNames().length > 0) {
       jobs.map((job) => [when(job.created_at * 1000), element('code', { textContent: job.id }), ...(whose ? [job.owner] : []), job.request || 'waiting request', job.model, stateOf(job), cancelButton(job)]),
       'None. What this page makes, requests with “Prefer: respond-async” and videos stand here.');
     say(byId('jobs-problem'), '');
+    say(byId('jobs-left'), isOperator && keyNames().length > mostOwners ? `Of ${keyNames().length} keys the jobs of ${mostOwners} are shown.` : '');
   } catch (problem) {
     say(byId('jobs-problem'), problem.message);
   }
 }
 
-async function refresh() {
+async function refresh(since = shownSince) {
+  clearTimeout(timer);
+  if (!document.hidden) await ask();
+  if (since !== null && since === shownSince) timer = setTimeout(refresh, everyMilliseconds, since);
+}
+
+async function ask() {
   try {
     const status = await operatorJson('/v1/falproxy/status');
     show(status);
@@ -121,7 +124,6 @@ async function refresh() {
     usageShown = performance.now();
     await showUsage();
   }
-  if (timer !== null) timer = setTimeout(refresh, everyMilliseconds);
 }
 
 export function startOperate(askForKey) {
@@ -130,13 +132,12 @@ export function startOperate(askForKey) {
   byId('operator-key').addEventListener('click', async () => {
     await askForKey('', 'operator');
     usageShown = -Infinity;
-    clearTimeout(timer);
-    refresh();
+    ask();
   });
 }
 
 export function showOperate(visible) {
   clearTimeout(timer);
-  timer = visible ? 0 : null;
+  shownSince = visible ? Symbol() : null;
   if (visible) refresh();
 }

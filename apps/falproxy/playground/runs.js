@@ -3,7 +3,7 @@
 
 import { ApiError, call, getJson } from './api.js';
 import { button, byId, count, dollars, element, newId, pause, secondsText, wordsOf } from './dom.js';
-import { blobOf, download, keptFile, showing, titleOf } from './media.js';
+import { blobFor, blobOf, download, keptFile, showing, titleOf } from './media.js';
 import { kindIcon } from './models.js';
 import { askFor, endJob, send } from './request.js';
 import { dropRun, keepItems, keepRun, keptItems, keptRuns } from './store.js';
@@ -11,6 +11,8 @@ import { dropRun, keepItems, keepRun, keptItems, keptRuns } from './store.js';
 const mostCards = 24;
 const firstPause = 500;
 const longestPause = 3000;
+const longestUnknown = 7 * 24 * 3600_000;  // no server knows an Idempotency-Key for longer
+const notKnown = 'What became of it is not known: no answer came. “Again” asks for the same run, which is not paid twice while the server knows it.';
 
 let acts = {};
 let latest = null;  // the run that the form tells of
@@ -56,7 +58,7 @@ function shown(run, item, index) {
 
 function actionsOf(run) {
   if (!over(run)) return [button('Cancel', () => cancel(run), { className: 'quiet small', 'data-act': 'cancel' })];
-  const again = [button('Again', () => begin({ ...run.wish }, run.estimate), { icon: 'again', className: 'quiet small' })];
+  const again = [button('Again', () => repeat(run), { icon: 'again', className: 'quiet small' })];
   if (run.wish.kind !== 'text') again.push(button('Vary', () => acts.vary(run.wish, run.estimate), { icon: 'vary', className: 'quiet small' }));
   return [...again, button('Use these settings', () => acts.use(run.wish), { icon: 'form', className: 'quiet small' }),
     ...(run.state === 'done' ? [] : [button('Dismiss', () => remove(run), { icon: 'close', className: 'quiet small' })])];
@@ -110,6 +112,7 @@ function addCard(run) {
 
 function remove(run) {
   run.card.remove();
+  dropRun(run.id);
   byId('empty').hidden = byId('results').childElementCount > 0;
 }
 
@@ -135,27 +138,28 @@ async function end(run, state, error) {
   run.state = state;
   run.error = error;
   run.ended = Date.now();
-  await dropRun(run.id);
+  if (!run.unanswered) await dropRun(run.id);
   draw(run);
   acts.ended(run);
 }
 
 async function takeImages(run, answer) {
   run.cost ??= answer.usage?.cost;
-  const files = answer.data.map((picture) => {
-    if (picture.b64_json) {
-      const blob = blobOf(picture.b64_json);
-      return { blob, type: blob.type };
-    }
+  const files = await Promise.all(answer.data.map(async (picture, index) => {
+    const text = picture.b64_json ?? (picture.url.startsWith('data:') ? picture.url : '');
+    const place = run.job && { job: run.job, index };
     const media = keptFile(picture.url);
-    return { media, url: picture.url, type: `image/${/\.(\w+)(?:\?|$)/.exec(picture.url)?.[1]?.replace('jpg', 'jpeg') ?? 'png'}` };
-  });
+    // What the server has not kept is kept here.
+    const blob = text ? blobOf(text) : media || !place ? null : await blobFor(place).catch(() => null);
+    if (blob) return { blob, type: blob.type };
+    return { ...place, media, url: picture.url, type: `image/${/\.(\w+)(?:\?|$)/.exec(picture.url)?.[1]?.replace('jpg', 'jpeg') ?? 'png'}` };
+  }));
   await take(run, files);
 }
 
 async function takeVideo(run, job) {
   const media = keptFile(job.url);
-  if (media) return take(run, [{ media, type: 'video/mp4' }]);
+  if (media) return take(run, [{ media, job: run.job.replace(/^video_/, 'job_'), type: 'video/mp4' }]);
   const blob = await (await call(`/v1/videos/${run.job}/content`)).blob();
   return take(run, [{ blob, type: blob.type }]);
 }
@@ -210,10 +214,13 @@ async function go(run) {
     await (run.job ? follow(run) : start(run));
   } catch (problem) {
     if (problem.name === 'AbortError') return end(run, 'cancelled');
+    // Nobody but the server says what became of a request: not a broken connection, and not a proxy before it.
+    run.unanswered = !run.job && (problem instanceof ApiError ? problem.status >= 500 && !problem.code : true);
+    if (run.unanswered) return end(run, 'failed', new Error(`${problem.message} ${notKnown}`));
     const refused = !run.job && problem instanceof ApiError && [400, 403, 404, 413, 415, 422].includes(problem.status);
     await end(run, 'failed', problem);
-    if (refused) remove(run);
-    if (acts.failed(run, problem) === false) return undefined;
+    // It goes only if the form says why; else the card does.
+    if (refused && acts.failed(run, problem)) remove(run);
   }
   return undefined;
 }
@@ -230,9 +237,16 @@ async function cancel(run) {
   return undefined;
 }
 
+/** What was not answered is asked for by its own key, so that what was made meanwhile is found. */
+function repeat(run) {
+  if (!run.unanswered) return begin({ ...run.wish }, run.estimate);
+  run.card.remove();
+  return begin(run.wish, run.estimate, run.id);
+}
+
 /** Sends the wish, and shows what becomes of it. */
-export async function begin(wish, estimate) {
-  const run = { id: newId(), created: Date.now(), wish, estimate, state: 'sending' };
+export async function begin(wish, estimate, id = newId()) {
+  const run = { id, created: Date.now(), wish, estimate, state: 'sending' };
   latest = run;
   addCard(run);
   run.card.scrollIntoView({ block: 'nearest' });
@@ -240,7 +254,7 @@ export async function begin(wish, estimate) {
   await go(run);
 }
 
-/** `handlers`: edit(item), open(item), use(wish), vary(wish, estimate), ended(run), failed(run, problem), complain(problem). */
+/** `handlers`: edit(item), open(item), use(wish), vary(wish, estimate), ended(run), failed(run, problem): whether the form shows it beside a field, complain(problem). */
 export async function startRuns(handlers) {
   acts = handlers;
   const kept = await keptRuns();
@@ -255,6 +269,12 @@ export async function startRuns(handlers) {
   });
   const found = await jobsElsewhere(known).catch(() => []);
   const going = [...kept, ...found];
+  // It is never sent by itself: the server may have forgotten its key, and would be paid again.
+  for (const run of kept) {
+    if (run.job) continue;
+    if (Date.now() - run.created > longestUnknown) dropRun(run.id);
+    Object.assign(run, { unanswered: true, state: 'failed', ended: run.created, error: new Error(notKnown) });
+  }
   for (const run of [...past, ...going].sort((a, b) => a.created - b.created)) {
     addCard(run);
     if (!over(run)) go(run);

@@ -1,5 +1,7 @@
 // store.js: what this browser keeps: the runs that go on, and what was made, with the form that made it. Bounded: the oldest go first.
 
+import { keptAs } from './api.js';
+
 const mostItems = 1500;
 const mostBytes = 1_000_000_000;
 
@@ -14,7 +16,7 @@ export function belongTo(name) { owner = name; }
 function open() {
   opened ??= new Promise((resolve) => {
     let request;
-    try { request = indexedDB.open('falproxy', 1); } catch { return resolve(null); }
+    try { request = indexedDB.open(keptAs, 1); } catch { return resolve(null); }
     request.onupgradeneeded = () => {
       request.result.createObjectStore('runs', { keyPath: 'id' });
       request.result.createObjectStore('items', { keyPath: 'id' });
@@ -57,6 +59,14 @@ async function all(name) {
 async function drop(name, id) {
   memory[name].delete(id);
   try { await within(name, 'readwrite', (store) => store.delete(id)); } catch { /* it is gone from the tab */ }
+}
+
+/** All that this browser keeps, of every key. */
+export async function forgetAll() {
+  for (const name of ['runs', 'items']) {
+    memory[name].clear();
+    await within(name, 'readwrite', (store) => store.clear());
+  }
 }
 
 export const keepRun = (run) => keep('runs', { ...run, owner });

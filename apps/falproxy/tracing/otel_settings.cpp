@@ -11,6 +11,16 @@
 namespace falproxy::app {
 namespace {
 
+bool may_be_field(const std::pair<std::string, std::string>& header) {
+  const auto in_name = [](char c) {
+    constexpr std::string_view others = "!#$%&'*+-.^_`|~";
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           others.find(c) != std::string_view::npos;
+  };
+  const auto in_value = [](char c) { return c == '\t' || (c >= ' ' && c != 0x7f); };
+  return std::ranges::all_of(header.first, in_name) && std::ranges::all_of(header.second, in_value);
+}
+
 class Reader {
  public:
   Reader(const std::function<std::string(std::string_view)>& value,
@@ -40,16 +50,17 @@ class Reader {
     if (fault == std::errc() && end == text.data() + text.size() && number > 0 && number <= most)
       return number;
     warn(name, fmt::format("is no whole number from 1 to {}, so {} is taken", most, otherwise),
-         "write one");
+         fmt::format("write a number such as {}", otherwise));
     return otherwise;
   }
 
-  /// `a=b,c=d`, its values percent-encoded.
-  [[nodiscard]] std::vector<std::pair<std::string, std::string>> pairs(std::string_view name) {
+  /// `a=b,c=d`, its values percent-encoded. `are_fields`: each must do as a header field, too.
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> pairs(std::string_view name,
+                                                                       bool are_fields = false) {
     std::vector<std::pair<std::string, std::string>> found;
     const std::string text = value_(name);
     std::string_view left = text;
-    while (!left.empty()) {
+    for (int place = 1; !left.empty(); ++place) {
       const std::size_t end = std::min(left.find(','), left.size());
       const std::string_view one = trim(left.substr(0, end));
       left.remove_prefix(std::min(end + 1, left.size()));
@@ -59,12 +70,16 @@ class Reader {
       const auto value = sign == std::string_view::npos
                              ? std::optional<std::string>()
                              : percent_decode(trim(one.substr(sign + 1)));
-      if (key.empty() || !value) {
-        warn(name, "has an entry that is not name=value; it is passed over",
-             "write name=value,name=value, with %2C for a comma in a value");
+      const bool is_pair = !key.empty() && value.has_value();
+      if (is_pair && (!are_fields || may_be_field({std::string(key), *value}))) {
+        found.emplace_back(key, *value);
         continue;
       }
-      found.emplace_back(key, *value);
+      // What stands there may be a key, so it is not quoted.
+      warn(name,
+           fmt::format("its entry {} is {}; it is passed over", place,
+                       is_pair ? "no header field" : "not name=value"),
+           "write name=value,name=value, with %2C for a comma in a value");
     }
     return found;
   }
@@ -73,16 +88,6 @@ class Reader {
   const std::function<std::string(std::string_view)>& value_;
   std::vector<SettingsFault>& warnings_;
 };
-
-bool may_be_field(const std::pair<std::string, std::string>& header) {
-  const auto in_name = [](char c) {
-    constexpr std::string_view others = "!#$%&'*+-.^_`|~";
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           others.find(c) != std::string_view::npos;
-  };
-  const auto in_value = [](char c) { return c == '\t' || (c >= ' ' && c != 0x7f); };
-  return std::ranges::all_of(header.first, in_name) && std::ranges::all_of(header.second, in_value);
-}
 
 std::string read_endpoint(Reader& reader) {
   constexpr std::string_view traces = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
@@ -118,7 +123,8 @@ Sampling read_sampling(Reader& reader) {
     if (is_number && ratio >= 0 && ratio <= 1) {
       sampling.ratio = ratio;
     } else if (!argument.empty()) {
-      reader.warn(share, "is no number from 0 to 1, so every request is traced", "write one");
+      reader.warn(share, "is no number from 0 to 1, so every request is traced",
+                  "write a number such as 0.1");
     }
   } else {
     reader.warn(name, "is not known, so parentbased_always_on is taken",
@@ -146,11 +152,10 @@ OtelSettings read_otel_settings(const std::function<std::string(std::string_view
                 "name an address in the endpoint that takes OTLP over HTTP, such as port 4318");
     break;
   }
-  settings.headers = reader.pairs("OTEL_EXPORTER_OTLP_TRACES_HEADERS");
-  if (settings.headers.empty()) settings.headers = reader.pairs("OTEL_EXPORTER_OTLP_HEADERS");
-  if (std::erase_if(settings.headers, [](const auto& header) { return !may_be_field(header); }) > 0)
-    reader.warn("OTEL_EXPORTER_OTLP_HEADERS", "has an entry that is no header field",
-                "write name=value,name=value");
+  for (const std::string_view name :
+       {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"}) {
+    if (settings.headers.empty()) settings.headers = reader.pairs(name, true);
+  }
   const std::int64_t timeout =
       reader.integer("OTEL_EXPORTER_OTLP_TIMEOUT", settings.timeout.count(), 600'000);
   settings.timeout =

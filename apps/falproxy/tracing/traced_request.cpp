@@ -109,8 +109,9 @@ void describe_run(Request& request, const RequestRecord& record, Medium makes) {
   });
 }
 
-TracedLaterRun::TracedLaterRun(Tracer* tracer) noexcept {
-  if (tracer != nullptr) span_ = tracer->begin_child(current_span(), SpanKind::internal, "run");
+TracedLaterRun::TracedLaterRun(Tracer* tracer,
+                               const std::shared_ptr<const SpanContext>& parent) noexcept {
+  if (tracer != nullptr) span_ = tracer->begin_child(parent, SpanKind::internal, "run");
   if (span_ != nullptr) entered_.emplace(span_->context());
 }
 

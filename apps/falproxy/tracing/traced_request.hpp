@@ -21,10 +21,11 @@ void describe_wish(serving::Request& request, const Tracer* tracer, const Wish& 
 /// What became of a run. Nothing without a span.
 void describe_run(serving::Request& request, const RequestRecord& record, Medium makes);
 
-/// A run that outlives its request: a span of the same trace, and the fiber's current one.
+/// A run that outlives its request: a span below `parent`, and the fiber's current one.
 class TracedLaterRun {
  public:
-  explicit TracedLaterRun(Tracer* tracer) noexcept;
+  /// Nothing without a tracer, or without a parent.
+  TracedLaterRun(Tracer* tracer, const std::shared_ptr<const SpanContext>& parent) noexcept;
 
  private:
   std::unique_ptr<Span> span_;

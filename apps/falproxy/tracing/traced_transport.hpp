@@ -15,7 +15,8 @@ namespace falproxy::app {
 
 /// Thread-safe. What runs outside of a trace goes through as it is. `traceparent` goes to fal's
 /// queue and to fal.run alone: a CDN, a storage, a bucket and whoever is called back are told of no
-/// trace.
+/// trace. Of those, a span has no path either, unless OTEL_CAPTURE_CONTENT is set: it may open a
+/// file for anybody.
 class TracedTransport final : public Transport {
  public:
   /// `inner` and `tracer` outlive it.

@@ -15,8 +15,8 @@
 #include <string_view>
 #include <vector>
 
-#include "falproxy/http.hpp"
 #include "falproxy/clock.hpp"
+#include "falproxy/http.hpp"
 #include "falproxy/json.hpp"
 #include "falproxy/print.hpp"
 #include "falproxy/result.hpp"

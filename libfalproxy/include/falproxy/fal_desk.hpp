@@ -122,7 +122,7 @@ struct DeskStats {
       {};  ///< properties that no document knows, `endpoint#name`
   std::map<std::string, std::uint64_t> requests_by_key = {};  ///< by key id (the part before ':')
   std::map<std::string, std::uint64_t> faults = {};  ///< how often each fault struck, by name
-  std::vector<std::string> forgotten = {};  ///< request ids whose payloads were deleted
+  std::vector<std::string> forgotten = {};           ///< request ids whose payloads were deleted
   bool operator==(const DeskStats&) const = default;
 };
 /// As to_json().

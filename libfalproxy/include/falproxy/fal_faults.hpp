@@ -29,9 +29,9 @@ enum class Step {
   upload_initiate,
   upload,  ///< PUT of the bytes
   media,
-  pricing,  ///< GET {api}/models/pricing
-  models,   ///< GET {api}/models
-  sign,     ///< POST {api}/storage/files/sign
+  pricing,   ///< GET {api}/models/pricing
+  models,    ///< GET {api}/models
+  sign,      ///< POST {api}/storage/files/sign
   estimate,  ///< POST {api}/models/pricing/estimate
   bills,     ///< GET {api}/models/billing-events
   balance,   ///< GET {api}/account/billing

@@ -194,8 +194,9 @@ std::ostream& operator<<(std::ostream& out, const Summary& summary);
 /// (boolean, integer, number, string, array, object; any for none or several) and `required`; and
 /// where there is something to say `title`, `help`, `default`, `example`, `min`, `max`, `step`,
 /// `min_length`, `max_length`, `min_items`, `max_items`, `pattern`, `nullable`, `deprecated`,
-/// `enum` (with `free` true where other values fit, too), `image` (the Part of a picture), `items`
-/// (one such object), `properties` (an array of them), `any_of` (an array of them).
+/// `enum` (with `free` true where other values fit, too), `image` (the Part of a picture), `medium`
+/// (of the file that it takes), `role` (its Role), `items` (one such object), `properties` (an
+/// array of them), `any_of` (an array of them).
 [[nodiscard]] Json inputs_to_json(const Profile& profile);
 
 /// What was made of the document: `makes`, each role by its name, `media` (path to [part, medium]),

@@ -162,13 +162,13 @@ std::ostream& operator<<(std::ostream& out, const Outcome& outcome);
 
 /// What became of the runs that an earlier process had left open.
 struct Recovered {
-  std::size_t found = 0;      ///< in the store
-  std::size_t completed = 0;  ///< made something
-  std::size_t failed = 0;     ///< made nothing
-  std::size_t cancelled = 0;  ///< nobody asked for them, and they had not begun
-  std::size_t uncertain = 0;  ///< were being submitted: nobody knows whether fal has them
+  std::size_t found = 0;         ///< in the store
+  std::size_t completed = 0;     ///< made something
+  std::size_t failed = 0;        ///< made nothing
+  std::size_t cancelled = 0;     ///< nobody asked for them, and they had not begun
+  std::size_t uncertain = 0;     ///< were being submitted: nobody knows whether fal has them
   std::size_t found_at_fal = 0;  ///< of those that were being submitted, and fal has them
-  std::size_t left = 0;       ///< still run at fal
+  std::size_t left = 0;          ///< still run at fal
   bool operator==(const Recovered&) const = default;
 };
 /// For people, in one line.

@@ -358,7 +358,8 @@ struct Settings {
   std::string prices_file = {};  ///< PRICES_FILE; empty: none
   PriceTable prices = {};        ///< of `prices_file`, once it was read
   Secret alert_url = {};         ///< ALERT_URL, as it may hold a key; empty: none
-  Usd alert_balance = {10'000'000'000};  ///< ALERT_BALANCE_USD: less of fal's account is told; 0: never
+  Usd alert_balance = {
+      10'000'000'000};  ///< ALERT_BALANCE_USD: less of fal's account is told; 0: never
 
   // Documents.
   /// None: the default place; "none": no cache.

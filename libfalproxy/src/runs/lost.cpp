@@ -16,8 +16,12 @@ constexpr Milliseconds longest_search{5s};
 // fal's clock may be behind.
 constexpr std::chrono::seconds clock_slack{30};
 
-// fal's ids that are another run's of the same request.
-std::optional<std::set<std::string>> ids_of_others(const World& world, const RunRecord& record) {
+// What the store has of runs of the same request now.
+struct Equals {
+  std::set<std::string> ids_of_others = {};  ///< fal's
+  std::optional<RunRecord> found = {};       ///< the run itself, if somebody has just found it
+};
+std::optional<Equals> equals_of(const World& world, const RunRecord& record) {
   Clock& clock = world.parts.clock;
   const TimePoint until = clock.now() + longest_store_wait;
   const Awaited<std::vector<RunRecord>> found;
@@ -26,11 +30,15 @@ std::optional<std::set<std::string>> ids_of_others(const World& world, const Run
   world.parts.state->find(query, until, found.callback());
   const Result<std::vector<RunRecord>, StoreError> equal = found.wait(clock, until);
   if (!equal) return std::nullopt;
-  std::set<std::string> ids;
+  Equals equals;
   for (const RunRecord& one : *equal) {
-    for (const RunJob& job : one.jobs) ids.insert(job.request_id);
+    if (one.id == record.id) {
+      if (!is_uncertain(one)) equals.found = one;
+      continue;
+    }
+    for (const RunJob& job : one.jobs) equals.ids_of_others.insert(job.request_id);
   }
-  return ids;
+  return equals;
 }
 
 class Search {
@@ -149,9 +157,10 @@ std::optional<RunRecord> find_lost(const World& world, const RunRecord& record,
   });
   if (!world.options.looks_for_lost_jobs || world.parts.state == nullptr || !is_marked)
     return std::nullopt;
-  std::optional<std::set<std::string>> others = ids_of_others(world, record);
-  if (!others.has_value()) return std::nullopt;
-  return Search(world, record, *std::move(others), stop).run();
+  std::optional<Equals> equals = equals_of(world, record);
+  if (!equals.has_value()) return std::nullopt;
+  if (equals->found.has_value()) return std::move(equals->found);
+  return Search(world, record, std::move(equals->ids_of_others), stop).run();
 }
 
 }  // namespace falproxy::inline v0::runs
