@@ -13,14 +13,12 @@
 namespace falproxy::app {
 namespace {
 
-constexpr const char* stored = "bills";            // who has a store alone; others, with their id
+constexpr const char* stored = "bills";           // who has a store alone; others, with their id
 constexpr const char* holders_text = "bills.of";  // whose lists there are
 constexpr Seconds longest_exchange{20}, longest_store_wait{5};
 constexpr std::size_t largest_answer = 8u << 20;
 
-std::string name_for(const std::string& process) {
-  return fmt::format("{}.{}", stored, process);
-}
+std::string name_for(const std::string& process) { return fmt::format("{}.{}", stored, process); }
 
 std::vector<std::string> holders_in(const std::string& text) {
   std::vector<std::string> all;

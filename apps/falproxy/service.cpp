@@ -398,9 +398,9 @@ struct Service::Impl {
                  "what was spent cannot be looked up, trying again: " + known.error().message);
       });
       if (has_keys && has_spending && state.peers == nullptr) return;
-      clock.sleep_until(clock.now() + (has_keys && has_spending ? Milliseconds(between_hearings)
-                                                                : fault_pause),
-                        stop);
+      clock.sleep_until(
+          clock.now() + (has_keys && has_spending ? Milliseconds(between_hearings) : fault_pause),
+          stop);
     }
   }
 

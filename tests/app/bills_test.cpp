@@ -160,7 +160,8 @@ TEST_CASE("what was corrected is not corrected again by the process after one th
   CHECK(world.corrected == Usd{-2'500'000});
 }
 
-TEST_CASE("of several processes each has its own list of bills, and the one of who is gone is taken") {
+TEST_CASE(
+    "of several processes each has its own list of bills, and the one of who is gone is taken") {
   BilledWorld world;
   BillPeers peers;
   world.peers = &peers;

@@ -119,9 +119,8 @@ TEST_CASE("what one process has blocked stays blocked, whatever another one bloc
   for (Spender* spender : {&one, &two}) {
     std::vector<KeyRules> rows;
     for (const char* name : {"ann", "joe", "kim"}) {
-      rows.push_back({.name = name,
-                      .budget = Budget::parse("10/month"),
-                      .max_job_cost = *Usd::parse("0.1")});
+      rows.push_back(
+          {.name = name, .budget = Budget::parse("10/month"), .max_job_cost = *Usd::parse("0.1")});
     }
     spender->budgets->set_rows(std::move(rows));
   }
@@ -159,7 +158,7 @@ TEST_CASE("of keys that two processes make and take away each stays as it was sa
   const RedisServer server;
   Spender one(server, 1, false), two(server, 2, false);
   app::StoredKeys at_one(one.clock, *one.state), at_two(two.clock, *two.state);
-  const auto key = [](const char* name) { 
+  const auto key = [](const char* name) {
     app::StoredKey made;
     made.rules.name = name;
     return made;

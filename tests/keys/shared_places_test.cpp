@@ -106,7 +106,7 @@ TEST_CASE("while nothing can be shared a ring has its share, and at least one pl
   Neighbours neighbours(town, 1);
   SystemClock clock;
   KeyRing ring(two_keys(), {.max_jobs_per_account = 7, .peers = &neighbours});
-  const TimePoint soon = clock.now() + Milliseconds(100);
+  const TimePoint soon = clock.now() + Seconds(1);
   std::vector<KeyLease> leases;
   for (auto lease = ring.acquire_or_wait(clock, soon, {}); lease.has_value();
        lease = ring.acquire_or_wait(clock, soon, {}))
@@ -143,6 +143,6 @@ TEST_CASE("what counts against no limit asks nobody, and many that wait ask as o
     });
   }
   for (std::thread& thread : threads) thread.join();
-  // One asks each 25 ms or so, and not forty.
-  CHECK(town.asked - before < 60);
+  // One asks each 25 ms or so, and not forty: that would be some 480.
+  CHECK(town.asked - before < 200);
 }

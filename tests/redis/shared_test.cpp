@@ -228,7 +228,7 @@ TEST_CASE("a process that ends gives its places back, and one that dies loses th
   if (!RedisServer::is_there()) return;
   const RedisServer server;
   RedisStore::Options options = tests::options_for(server, 1);
-  options.lease = Milliseconds(400);
+  options.lease = Milliseconds(3'000);
   options.beat = Milliseconds(20);
   const auto one = tests::opened(options);
   options.self = tests::run_id(2);

@@ -36,7 +36,9 @@ class RedisServer {
   explicit RedisServer(std::vector<std::string> options = {}) : options_(std::move(options)) {
     char name[] = "/tmp/falproxy-redis-XXXXXX";
     folder_ = ::mkdtemp(name);
-    port_ = free_port();
+    // A Redis Cluster also takes the port that is higher by 10,000.
+    do port_ = free_port();
+    while (port_ > 55'000);
     start();
   }
   ~RedisServer() {

@@ -21,8 +21,10 @@ namespace falproxy::inline v0 {
 /// are called on that thread, or on the caller's. It reads the monotonic clock. What has to be one
 /// step is a script inside Redis, whose clock counts for places and for who is gone.
 ///
-/// No operation takes longer than some tens of milliseconds: what Redis has not answered within
-/// StateAddress::bound fails as `timed_out`, perhaps done (StoreError::may_be_done). After five
+/// What Redis has not answered within StateAddress::bound fails as `timed_out`, perhaps done
+/// (StoreError::may_be_done). Its turn and a new connection may take as long each, so that an
+/// operation takes three times the bound at most; sum() and balances() are several, one after the
+/// other, until their deadline. After five
 /// failures in a row all fail at once, as `unavailable`, until one of the probes, of which there is
 /// one a second, is answered. Nothing is done twice but what Redis refused because it loads its
 /// data, or is no master.

@@ -172,8 +172,8 @@ class SpendingStore {
   /// tells none whenever a version is given.
   virtual void get_newer(std::string name, std::optional<std::uint64_t> version, TimePoint deadline,
                          Callback<std::optional<KeptText>> done);
-  /// As put(), but only if the text is still the one of `version`; false: it is not, and nothing was
-  /// put. A store that one process has alone puts it.
+  /// As put(), but only if the text is still the one of `version`; false: it is not, and nothing
+  /// was put. A store that one process has alone puts it.
   virtual void put_after(std::string name, std::uint64_t version, std::string text,
                          TimePoint deadline, Callback<bool> done);
 };

@@ -424,12 +424,13 @@ std::optional<Usd> Budgets::settle(const Payer& payer, const Reservation& reserv
         price = now->second;
     }
     const std::optional<Units> units = job.units ? Units::nearest(*job.units) : std::nullopt;
-    if (units && (price || *units == Units{}))
-      costs = price ? cost(price->unit_price, *units) : Usd{};
+    const Units billed = units.value_or(Units{});
+    if (units && (price || billed == Units{}))
+      costs = price ? cost(price->unit_price, billed) : Usd{};
     if (!job.units && !job.may_be_billed) costs = Usd{};
     spending.day = today;
     spending.unpriced = costs ? 0 : 1;
-    spending.units = units.value_or(Units{});
+    spending.units = billed;
     spending.cost = costs.value_or(Usd{});
     settled.charged_on = reservation.day;
     settled.spent_on = today;
