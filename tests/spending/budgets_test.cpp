@@ -348,15 +348,18 @@ TEST_CASE("a bill changes the window that its job was reserved in, and no other"
   budgets.set_rows({row_of("ann", "1.00/day")});
   budgets.set_prices(*world.budgets->prices());
   REQUIRE(budgets.load());
-  const auto run = [&](Purse::Ended job) {
-    job.endpoint = spending_endpoint;
+  const auto run = [&](std::optional<double> units, bool may_be_billed, std::string id) {
+    const Purse::Ended job{.endpoint = spending_endpoint,
+                           .units = units,
+                           .may_be_billed = may_be_billed,
+                           .fal_request_id = std::move(id)};
     const auto made = budgets.reserve({.client = "ann"}, {{spending_endpoint, one_picture}});
     REQUIRE(made);
     budgets.settle({.client = "ann"}, made->front(), job);
   };
-  run({.units = 1, .fal_request_id = "a"});
-  run({.units = 1});  // fal never named it
-  run({.may_be_billed = false, .fal_request_id = "b"});
+  run(1, true, "a");
+  run(1, true, "");  // fal never named it
+  run(std::nullopt, false, "b");
   REQUIRE(settled.size() == 1);
   CHECK(settled[0].fal_request_id == "a");
   CHECK(settled[0].cost == usd("0.025"));

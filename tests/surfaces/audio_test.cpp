@@ -15,8 +15,11 @@ using namespace falproxy::openai;
 namespace {
 
 FormPart audio_part(std::string name, std::string bytes, std::optional<std::string> file = {}) {
-  FormPart part{
-      .name = std::move(name), .file_name = std::move(file), .owner = nullptr, .bytes = {}};
+  FormPart part{.name = std::move(name),
+                .file_name = std::move(file),
+                .content_type = {},
+                .owner = nullptr,
+                .bytes = {}};
   auto owner = std::make_shared<const std::string>(std::move(bytes));
   part.bytes = *owner;
   part.owner = std::move(owner);

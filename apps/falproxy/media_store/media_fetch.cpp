@@ -122,7 +122,7 @@ FetchedMedia put_into(MediaStore& store, const MediaRecord& record, std::string_
                       std::uint64_t most_bytes, const StoreWait& wait) {
   StoreSink sink(store, record, most_bytes, wait);
   const bool taken = sink.head({.status = 200}) && sink.data(bytes);
-  return sink.end(taken ? Result<Done>(Done{}) : Error{.kind = ErrorKind::internal});
+  return sink.end(taken ? Result<Done>(Done{}) : Error{.kind = ErrorKind::internal, .message = {}});
 }
 
 }  // namespace falproxy::app
