@@ -377,7 +377,7 @@ TEST_CASE("a reload keeps the store, and says that another folder needs a restar
     server.service->reload(std::move(next).value());
   };
   const auto told = [&] {
-    return server.log().find("STATE_DIR and the proxies change with a restart only") !=
+    return server.log().find(", STATE_DIR, STATE_URL and the proxies change with a restart only") !=
            std::string::npos;
   };
   reload(folder.at("state"));

@@ -291,6 +291,8 @@ TEST_CASE("what a replica leaves is followed by another, and what is uncertain s
   REQUIRE(in_the_end([&] { return world.redis.records_with(world.job(0)) == 1; }));
   world.kill(0);
   world.sim.clear_faults();
+  // Whether fal has it cannot be looked up.
+  world.sim.add_fault({.step = falsim::Step::history, .answer = falsim::Answer{.status = 403}});
 
   Received got;
   CHECK(in_the_end([&] {

@@ -44,8 +44,8 @@ class RedisStore final : public StateStore, public SpendingStore, public MediaIn
     Milliseconds connect_bound{1'000};  ///< of a connection that no operation waits for
     Milliseconds lease{30'000};         ///< see Peers: a process that is silent for so long is gone
     Milliseconds beat{5'000};           ///< how often it tells that it is there
-    /// Told when Redis can no longer be used, and when it can again.
-    LogLine log = {};
+    LogLine log = {};  ///< told when Redis can no longer be used, and when it can again
+
     /// Called once Redis can be used again, on the store's thread; it does not block.
     std::function<void()> on_return = {};
   };
@@ -67,6 +67,7 @@ class RedisStore final : public StateStore, public SpendingStore, public MediaIn
     std::uint64_t received = 0;  ///< bytes
     bool operator==(const Traffic&) const = default;
   };
+  /// What passed until now.
   [[nodiscard]] Traffic traffic() const;
 
   /// @{

@@ -88,8 +88,8 @@ struct Posting {
   /// A store that several processes share does what has a name once, whoever asks for it and
   /// however often, within `posting_life`; empty: each time.
   std::string once = {};
-  std::vector<Charge> charges = {};
-  Spending spending = {};   ///< nothing in it: no report changes
+  std::vector<Charge> charges = {};  ///< what budgets count
+  Spending spending = {};            ///< nothing in it: no report changes
   bool takes_back = false;  ///< undoes the charges if they were made, and has them made no more
   bool operator==(const Posting&) const = default;
 };
@@ -163,7 +163,8 @@ class SpendingStore {
   /// Keeps a text under a name, in place of the one before (durable); an empty one is forgotten.
   /// For price lists, keys and the like.
   virtual void put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) = 0;
-  /// As put(), if nobody has ever put a text of that name; the callback hears what is there then. One step in a store that several processes share.
+  /// As put(), if nobody has ever put a text of that name; the callback hears what is there then.
+  /// One step in a store that several processes share.
   virtual void put_first(std::string name, std::string text, TimePoint deadline,
                          Callback<KeptText> done);
   /// The text; empty: there is none.
