@@ -8,8 +8,8 @@ RUN sh cmake/deps.sh
 COPY . .
 RUN sh cmake/deps.sh \
  && cmake --preset release -DFALPROXY_TESTS=OFF -DFALPROXY_EXAMPLES=OFF -DFALPROXY_DEMO=OFF \
- && cmake --build --preset release --target falproxy_program \
- && sh cmake/image.sh build/release/bin/falproxy /image \
+ && cmake --build --preset release --target falproxy_for_image \
+ && sh cmake/image.sh build/release/apps/falproxy/for_image/falproxy /image \
  && cp build/release/falproxy.cdx.json /image/ \
  && mkdir /empty
 
