@@ -107,6 +107,7 @@ struct KeeperWorld {
             .texts = texts,
             .log = [](LogLevel, std::string_view) {},
             .quota_of = [](const std::string&) { return std::optional<std::uint64_t>(); },
+            .forget_at_fal = {},
             .make_store = [this] { return Result<std::shared_ptr<MediaStore>>(store); }},
         MediaPlace{});
     thread = std::jthread([this](const std::stop_token& stop) { keeper->run(stop); });

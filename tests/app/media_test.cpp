@@ -280,7 +280,8 @@ TEST_CASE("with an administrator's key what is deleted here is deleted at fal, t
       return stats.forgotten == std::vector<std::string>{request};
     }));
     // What fal has of others stays.
-    world.kept(R"({"model":"flux","prompt":"another","response_format":"url","size":"64x64"})");
+    static_cast<void>(world.kept(
+        R"({"model":"flux","prompt":"another","response_format":"url","size":"64x64"})"));
     CHECK(world.served.sim.stats().forgotten.size() == 1);
   }
 }

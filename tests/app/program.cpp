@@ -93,7 +93,7 @@ std::string Program::log_until(std::string_view word) {
     }
     std::array<char, 4096> bytes;
     pollfd ready{log_, POLLIN, 0};
-    const bool comes = ::poll(&ready, 1, 20'000) == 1;
+    const bool comes = ::poll(&ready, 1, 60'000) == 1;
     const ssize_t n = comes ? ::read(log_, bytes.data(), bytes.size()) : 0;
     if (n <= 0) FAIL("the log does not say '" << word << "': " << unread_);
     unread_.append(bytes.data(), static_cast<std::size_t>(n));
