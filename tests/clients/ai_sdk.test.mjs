@@ -79,7 +79,9 @@ describe('@ai-sdk/openai, speech and transcripts', () => {
     assert.ok(audio.uint8Array.length > 1000);
     assert.deepEqual((await servers.submits()).at(-1).input.prompt, 'slowly');
     const other = await generateSpeech({ model: openai.speech('tts-1'), text: 'Good morning, harbour.', voice: 'alloy' });
-    assert.equal(Buffer.from(other.audio.uint8Array).subarray(0, 4).toString('latin1'), 'RIFF');
+    // The model makes WAV alone; it comes as mp3 where sounds are converted.
+    const begin = other.audio.mediaType === 'audio/mpeg' ? '\xff' : 'RIFF';
+    assert.ok(Buffer.from(other.audio.uint8Array).subarray(0, 4).toString('latin1').startsWith(begin));
     assert.equal((await servers.submits()).at(-1).input.voice, 'af_alloy');
   });
 

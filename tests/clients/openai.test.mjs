@@ -101,7 +101,8 @@ for (const [version, sdk] of [['7', current], ['4', four]]) {
           const answer = await speak({ model, response_format });
           assert.equal(answer.headers.get('content-type'), type, `${model} ${response_format}`);
           const bytes = Buffer.from(await answer.arrayBuffer());
-          assert.ok(bytes.length > 1000);
+          // Silence takes next to nothing as FLAC.
+          assert.ok(bytes.length > (response_format === 'flac' ? 200 : 1000));
           assert.ok(bytes.toString('latin1').startsWith(begins));
           if (response_format === 'pcm') assert.equal(bytes.length, 1466 * 48);
         }
