@@ -39,7 +39,7 @@ describe('Create', () => {
     await page.click('#model-kinds [data-kind=""]');
     await page.fill('#model-search', 'banana');
     assert.deepEqual(await shown(), ['nano']);
-    assert.match(await page.textContent('#model-list'), /\$0\.04/);
+    assert.match(await page.textContent('#model-list'), /\$0\.05/);
     assert.deepEqual(await on.faults(), []);
     await page.press('#model-search', 'Enter');
     await page.waitForFunction(() => document.querySelector('#model-name').textContent === 'nano');
@@ -258,6 +258,7 @@ describe('Create', () => {
     await page.waitForSelector('#empty-kinds button');
     await page.focus('#model-button');
     await page.keyboard.press('Enter');
+    await page.waitForSelector('#model-search:focus');
     await page.keyboard.type('flux');
     await page.keyboard.press('Enter');
     await page.waitForFunction(() => document.querySelector('#model-name').textContent === 'flux');

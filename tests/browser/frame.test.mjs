@@ -72,6 +72,7 @@ describe('the page', () => {
     const shown = () => page.evaluate(() => [...document.querySelectorAll('main > div')].filter(({ hidden }) => !hidden).map(({ id }) => id).join());
     for (const [tab, view] of [['gallery', 'view-gallery'], ['operate', 'view-operate'], ['create', 'view-create']]) {
       await page.click(`#tab-${tab}`);
+      await page.waitForSelector(`#${view}:not([hidden])`);
       assert.equal(await shown(), view);
       assert.equal(await page.getAttribute(`#tab-${tab}`, 'aria-current'), 'page');
     }

@@ -72,8 +72,15 @@ function row(model, chosen, seconds, choose) {
   return element('li', {}, made);
 }
 
+let choosing = null;
+
 /** Shows the sheet; the id of the model that was chosen, or '' if none was. `only`: a kind of `kinds` to begin with. */
-export async function chooseModel(chosen, only = '') {
+export function chooseModel(chosen, only = '') {
+  choosing ??= askForModel(chosen, only).finally(() => { choosing = null; });
+  return choosing;
+}
+
+async function askForModel(chosen, only) {
   const dialog = byId('model-dialog');
   const search = byId('model-search');
   await loaded;
