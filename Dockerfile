@@ -1,5 +1,5 @@
 # docker build -t falproxy .   docker run --env-file .env -p 8000:8000 --read-only -v falproxy-state:/var/lib/falproxy falproxy
-# The image holds the program, the libraries that it loads and certificates: no shell, no package manager (under 26 MB; a test weighs it).
+# The image holds the program, the libraries that it loads and certificates: no shell, no package manager (under 25 MB; a test weighs it).
 FROM debian:bookworm-slim AS build
 WORKDIR /src
 # The scripts alone first: the packages stay cached while the sources change.
