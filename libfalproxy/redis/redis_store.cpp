@@ -346,33 +346,15 @@ class SumReader : public std::enable_shared_from_this<SumReader> {
     const Reply& figures = page.at(1);
     // A cursor may bring a figure twice.
     for (std::size_t i = 0; i + 1 < figures.items.size(); i += 2)
-      figures_.insert_or_assign(figures.at(i).text, figures.at(i + 1));
+      figures_.insert_or_assign(figures.at(i).text, figures.at(i + 1).text);
     const std::string& next = page.at(0).text;
     if (!next.empty() && next != "0") return read_day(next);
-    Reply day{.kind = Reply::Kind::list};
-    day.items.resize(2);
-    day.items[0].text = days_[day_++];
-    for (auto& [name, figure] : figures_) {
-      day.items[1].items.push_back({.kind = Reply::Kind::text, .text = name});
-      day.items[1].items.push_back(std::move(figure));
-    }
+    for (const auto& [name, figure] : figures_) report_.add(spending_in(days_[day_], name, figure));
+    ++day_;
     figures_.clear();
-    for (const Spending& row : sums_in(day, query_)) {
-      Spending names{.day = row.day, .key = row.key, .model = row.model, .user = row.user};
-      add_to(sums_.try_emplace({row.day, row.key + row.model + row.user}, names).first->second,
-             row);
-    }
     read_day("0");
   }
-  void end() {
-    std::vector<Spending> rows;
-    rows.reserve(sums_.size());
-    for (auto& [place, row] : sums_) rows.push_back(std::move(row));
-    if (query_.by != SpendingBy::day)
-      std::ranges::stable_sort(rows, std::ranges::greater(), &Spending::cost);
-    if (rows.size() > most_spending_rows) rows.resize(most_spending_rows);
-    done_(std::move(rows));
-  }
+  void end() { done_(std::move(report_).rows()); }
 
   Worker& worker_;
   const SpendingQuery query_;
@@ -380,8 +362,8 @@ class SumReader : public std::enable_shared_from_this<SumReader> {
   const Callback<std::vector<Spending>> done_;
   std::vector<std::string> days_;
   std::size_t day_ = 0;
-  std::map<std::string, Reply> figures_;  // of a day
-  std::map<std::pair<Day, std::string>, Spending> sums_;
+  std::map<std::string, std::string> figures_;  // of a day
+  SpendingReport report_{query_};
 };
 
 }  // namespace

@@ -128,64 +128,46 @@ std::array<std::int64_t, 7> figures_of(const Spending& spending) {
           spending.corrected.nano};
 }
 
-std::vector<Spending> sums_in(const Reply& reply, const SpendingQuery& query) {
-  std::map<std::pair<Day, std::string>, Spending> sums;
-  for (std::size_t i = 0; i + 1 < reply.items.size(); i += 2) {
-    const auto day = static_cast<Day>(signed_in(reply.at(i).text));
-    const Reply& figures = reply.at(i + 1);
-    for (std::size_t j = 0; j + 1 < figures.items.size(); j += 2) {
-      const std::string_view names = figures.at(j).text;
-      std::array<std::string_view, 4> parts;  // key, model, user, which figure
-      std::size_t from = 0;
-      for (std::string_view& part : parts) {
-        const std::size_t end = std::min(names.find('\0', from), names.size());
-        part = names.substr(std::min(from, names.size()), end - std::min(from, end));
-        from = end + 1;
-      }
-      if (query.key && parts[0] != *query.key) continue;
-      Spending row;
-      if (query.by == SpendingBy::day) row.day = day;
-      if (query.by == SpendingBy::key) row.key = parts[0];
-      if (query.by == SpendingBy::model) row.model = parts[1];
-      if (query.by == SpendingBy::user) row.user = parts[2];
-      Spending& sum =
-          sums.try_emplace({row.day, row.key + row.model + row.user}, row).first->second;
-      const std::int64_t figure = signed_in(figures.at(j + 1).text);
-      const auto count = static_cast<std::uint64_t>(std::max<std::int64_t>(figure, 0));
-      switch (signed_in(parts[3])) {
-        case 1:
-          sum.requests += count;
-          break;
-        case 2:
-          sum.failures += count;
-          break;
-        case 3:
-          sum.artifacts += count;
-          break;
-        case 4:
-          sum.unpriced += figure;
-          break;
-        case 5:
-          sum.units = sum.units + Units{figure};
-          break;
-        case 6:
-          sum.cost = sum.cost + Usd{figure};
-          break;
-        case 7:
-          sum.corrected = sum.corrected + Usd{figure};
-          break;
-        default:
-          break;
-      }
-    }
+Spending spending_in(std::string_view day, std::string_view field, std::string_view text) {
+  std::array<std::string_view, 4> parts;  // key, model, user, which figure
+  std::size_t from = 0;
+  for (std::string_view& part : parts) {
+    const std::size_t end = std::min(field.find('\0', from), field.size());
+    part = field.substr(std::min(from, field.size()), end - std::min(from, end));
+    from = end + 1;
   }
-  std::vector<Spending> rows;
-  rows.reserve(sums.size());
-  for (auto& [place, row] : sums) rows.push_back(std::move(row));
-  if (query.by != SpendingBy::day)
-    std::ranges::stable_sort(rows, std::ranges::greater(), &Spending::cost);
-  if (rows.size() > most_spending_rows) rows.resize(most_spending_rows);
-  return rows;
+  Spending spending{.day = static_cast<Day>(signed_in(day)),
+                    .key = std::string(parts[0]),
+                    .model = std::string(parts[1]),
+                    .user = std::string(parts[2])};
+  const std::int64_t figure = signed_in(text);
+  const auto count = static_cast<std::uint64_t>(std::max<std::int64_t>(figure, 0));
+  switch (signed_in(parts[3])) {
+    case 1:
+      spending.requests = count;
+      break;
+    case 2:
+      spending.failures = count;
+      break;
+    case 3:
+      spending.artifacts = count;
+      break;
+    case 4:
+      spending.unpriced = figure;
+      break;
+    case 5:
+      spending.units = Units{figure};
+      break;
+    case 6:
+      spending.cost = Usd{figure};
+      break;
+    case 7:
+      spending.corrected = Usd{figure};
+      break;
+    default:
+      break;
+  }
+  return spending;
 }
 
 namespace {

@@ -43,8 +43,10 @@ namespace falproxy::inline v0::redis {
 [[nodiscard]] std::string names_of(const Spending& spending);
 /// Beside the requests, which Redis counts.
 [[nodiscard]] std::array<std::int64_t, 7> figures_of(const Spending& spending);
-/// Days and their figures in turn.
-[[nodiscard]] std::vector<Spending> sums_in(const Reply& reply, const SpendingQuery& query);
+/// One figure of a day, as Redis keeps it: `field` is names_of() and the place of the figure,
+/// from 1.
+[[nodiscard]] Spending spending_in(std::string_view day, std::string_view field,
+                                   std::string_view text);
 
 /// What of a file never changes.
 [[nodiscard]] std::string packed(const MediaRecord& record);

@@ -1,67 +1,20 @@
 #include "media_store/media_keeper.hpp"
 
 #include <algorithm>
-#include <deque>
-#include <map>
-#include <mutex>
-#include <set>
-#include <unordered_map>
 #include <utility>
 
-#include "base/bell.hpp"
-#include "base/finally.hpp"
 #include "base/fmt.hpp"
-#include "base/handed.hpp"
 #include "falproxy/media.hpp"
-#include "media_store/media_fetch.hpp"
+#include "media_store/keeper_impl.hpp"
 #include "media_store/media_names.hpp"
 
 namespace falproxy::app {
 namespace {
 
 constexpr const char* secret_name = "media_links";
-constexpr Seconds longest_look{5}, longest_probe{10}, longest_fetch{3600}, first_wait{5};
-constexpr Seconds tick{5}, source_rest{30}, longest_link{10};
+constexpr Seconds longest_link{10};
 constexpr std::chrono::hours link_life{24 * 7};  // as long as fal can sign one for
 constexpr int ticks_between_cleanings = 12;
-constexpr std::chrono::hours patience_with_source{1};
-// A file that the store does not take, though it takes others: after pauses of 5 s, 10 s and so on.
-constexpr int most_refusals = 8;
-// Files on their way at once, and those that wait for that, which hold nothing but their records.
-constexpr std::size_t most_at_once = 3, most_waiting = 10'000;
-constexpr std::size_t taken_at_once = 200;
-constexpr Seconds pauses[] = {Seconds(1), Seconds(4), Seconds(15)};
-
-struct IdHash {
-  std::size_t operator()(const RunId& id) const noexcept {
-    std::size_t hash = 0;
-    for (std::size_t i = 0; i < sizeof hash; ++i) hash = hash << 8U | id.bytes[i];
-    return hash;
-  }
-};
-
-// A file that this process keeps, or is about to.
-struct Live {
-  MediaRecord record;
-  bool is_noted = false;    // the index has it as it is
-  bool is_noting = false;   // and is about to
-  bool is_over = false;     // nobody works on it any more
-  bool is_removed = false;  // and is not to be kept
-  bool is_old = false;      // an earlier process, or an earlier attempt, may have put it there
-};
-
-// A file that failed, and is tried again.
-struct Failing {
-  TimePoint first = {};  // of this process's failures
-  TimePoint until = {};  // it rests
-  int refusals = 0;      // of the store
-};
-
-Error store_is_away() {
-  return {.kind = ErrorKind::overloaded,
-          .message = "What is known of kept files cannot be read now. Try again.",
-          .retry_after = Milliseconds(1000)};
-}
 
 // The text at the front of a product's content, without a copy of a long one.
 std::string_view front_of(const Product& product) {
@@ -69,111 +22,6 @@ std::string_view front_of(const Product& product) {
 }
 
 }  // namespace
-
-struct MediaKeeper::Impl : std::enable_shared_from_this<MediaKeeper::Impl> {
-  using LivePtr = std::shared_ptr<Live>;
-  using Guard = std::unique_lock<std::mutex>;
-
-  Impl(Parts given, MediaPlace where) : parts(std::move(given)), place(std::move(where)) {}
-
-  // What came of a question to the index.
-  template <class T>
-  Result<T> ask(const std::function<void(TimePoint, MediaIndex::Callback<T>)>& question) const {
-    if (parts.index == nullptr) return store_is_away();
-    const TimePoint until = parts.clock.now() + longest_look;
-    const Handed<Result<T, StoreError>> answer;
-    question(until, answer.callback());
-    std::optional<Result<T, StoreError>> got = answer.wait(parts.clock, until);
-    if (!got || !*got) return store_is_away();
-    return **std::move(got);
-  }
-  Result<std::vector<MediaRecord>> look_up(const MediaQuery& query) const {
-    return ask<std::vector<MediaRecord>>(
-        [&](TimePoint until, auto done) { parts.index->look_up(query, until, std::move(done)); });
-  }
-  [[nodiscard]] TimePoint soon() const { return parts.clock.now() + longest_look; }
-
-  void ring(Guard guard) {
-    Bell::Ring wake = changed.take();
-    guard.unlock();
-    wake();
-  }
-  // Of the start: the secret is read and the store was tried, or one of both has failed.
-  void wait_until_ready() {
-    Guard guard(mutex);
-    const TimePoint until = began + first_wait;
-    while (!is_ready && parts.clock.now() < until) changed.wait(guard, parts.clock, until, {});
-  }
-
-  void be_ready() {
-    Guard guard(mutex);
-    is_ready = true;
-    ring(std::move(guard));
-  }
-  // What the process knows of a file.
-  LivePtr find_live(const RunId& id) {
-    const std::lock_guard guard(mutex);
-    const auto found = live.find(id);
-    return found == live.end() ? nullptr : found->second;
-  }
-  // The one that is known under its id from now on: itself, unless there is one already.
-  LivePtr enter(const LivePtr& one) {
-    const std::lock_guard guard(mutex);
-    return live.try_emplace(one->record.id, one).first->second;
-  }
-
-  bool prepare(const std::stop_token& stop);
-  void try_store(const std::stop_token& stop);
-  void tell(const std::string& why);
-  std::string refusal();
-  MediaRecord record_of(const Product& product, const MediaOccasion& occasion,
-                        std::size_t products) const;
-  std::optional<MediaRecord> begin(const Product& product, MediaRecord record,
-                                   const MediaOccasion& occasion);
-  std::optional<MediaRecord> put_data(const Product& product, MediaRecord record,
-                                      const MediaOccasion& occasion);
-  void note(const LivePtr& live);
-  void noted(const LivePtr& live, MediaState state, const Result<Done, StoreError>& done);
-  void note_again();
-  void enqueue(const LivePtr& live);
-  std::string open_link(const std::string& source, TimePoint until, const std::stop_token& stop);
-  void start_workers();
-  void work(const std::stop_token& stop);
-  void store_one(const LivePtr& live, const std::stop_token& stop);
-  FetchedMedia attempt(const LivePtr& live, MediaStore& store, const std::stop_token& stop);
-  bool rest(const LivePtr& live, const FetchedMedia& fetched);
-  void settle(const LivePtr& live, const FetchedMedia& fetched, MediaStore& store);
-  void give_up(const LivePtr& live);
-  void let_go(const LivePtr& live);
-  void drop_queue();
-  [[nodiscard]] std::uint64_t most_bytes(const std::string& owner) const;
-  bool make_room();
-  bool make_room_in(const std::string& owner, std::uint64_t most);
-  Result<Done> remove_all(const std::vector<MediaRecord>& records);
-  [[nodiscard]] bool waits_for(const std::string& fal_request_id);
-  void forget_at_fal(const std::string& fal_request_id);
-  void take_waiting();
-  bool clean();
-
-  const Parts parts;
-  const MediaPlace place;
-  const TimePoint began = parts.clock.now();
-
-  mutable std::mutex mutex;
-  Bell changed;
-  bool is_ready = false;
-  std::shared_ptr<const MediaLinks> links;
-  std::shared_ptr<MediaStore> store;
-  std::string trouble;
-  bool index_fails = false;
-  std::unordered_map<RunId, LivePtr, IdHash> live;
-  std::deque<LivePtr> queue;
-  std::map<RunId, Failing> failing;
-  std::size_t working = 0;
-  bool is_making_room = false, needs_room = false;
-  std::map<std::string, MediaTotal> totals;
-  std::uint64_t stored = 0, lost = 0;
-};
 
 void MediaKeeper::Impl::tell(const std::string& why) {
   {
@@ -213,7 +61,7 @@ bool MediaKeeper::Impl::prepare(const std::stop_token& stop) {
     }
     tell("STATE_DIR cannot be read");
     be_ready();
-    parts.clock.sleep_until(parts.clock.now() + tick, stop);
+    parts.clock.sleep_until(parts.clock.now() + keeper_tick, stop);
   }
   return false;
 }
@@ -253,10 +101,6 @@ std::string MediaKeeper::Impl::refusal() {
   return "";
 }
 
-std::uint64_t MediaKeeper::Impl::most_bytes(const std::string& owner) const {
-  return std::min<std::uint64_t>(place.max_bytes, parts.quota_of(owner).value_or(place.max_bytes));
-}
-
 MediaRecord MediaKeeper::Impl::record_of(const Product& product, const MediaOccasion& occasion,
                                          std::size_t products) const {
   MediaRecord record{.owner = occasion.client,
@@ -272,74 +116,6 @@ MediaRecord MediaKeeper::Impl::record_of(const Product& product, const MediaOcca
   if (occasion.cost.has_value())
     record.cost = Usd{occasion.cost->nano / static_cast<std::int64_t>(products)};
   return record;
-}
-
-// As it is now, whatever the index has of it.
-void MediaKeeper::Impl::note(const LivePtr& one) {
-  MediaRecord record;
-  {
-    const std::lock_guard guard(mutex);
-    one->is_noted = false;
-    if (one->is_removed || std::exchange(one->is_noting, true)) return;
-    record = one->record;
-  }
-  using Noted = Result<Done, StoreError>;
-  parts.index->note({record}, soon(), [self = weak_from_this(), one, record](const Noted& first) {
-    const auto there = self.lock();
-    if (there == nullptr) return;
-    if (!first || record.state == MediaState::waiting)
-      return there->noted(one, record.state, first);
-    there->parts.index->change(record, there->soon(), [self, one, record](const Noted& done) {
-      if (const auto still = self.lock()) still->noted(one, record.state, done);
-    });
-  });
-}
-
-// What could not be noted stays in `live`, and is noted another time.
-void MediaKeeper::Impl::noted(const LivePtr& one, MediaState state,
-                              const Result<Done, StoreError>& done) {
-  if (!done) tell("files cannot be noted: " + done.error().message);
-  bool is_behind = false;
-  {
-    const std::lock_guard guard(mutex);
-    index_fails = !done;
-    one->is_noting = false;
-    is_behind = one->record.state != state;  // settled meanwhile
-    one->is_noted = done && !is_behind;
-  }
-  if (done && is_behind) return note(one);
-  let_go(one);
-}
-
-void MediaKeeper::Impl::note_again() {
-  std::vector<LivePtr> left;
-  {
-    const std::lock_guard guard(mutex);
-    if (!index_fails) return;
-    for (const auto& [id, one] : live) {
-      if (!one->is_noted && !one->is_noting) left.push_back(one);
-    }
-    if (left.empty()) index_fails = false;
-  }
-  for (const LivePtr& one : left) note(one);
-}
-
-// Once nobody works on it, and the index knows what came of it.
-void MediaKeeper::Impl::let_go(const LivePtr& one) {
-  Guard guard(mutex);
-  const auto found = live.find(one->record.id);
-  if (one->is_over && one->is_noted && found != live.end() && found->second == one)
-    live.erase(found);
-  ring(std::move(guard));
-}
-
-// Nobody works on it any more; what is not settled waits in the index.
-void MediaKeeper::Impl::give_up(const LivePtr& one) {
-  {
-    const std::lock_guard guard(mutex);
-    one->is_over = true;
-  }
-  let_go(one);
 }
 
 std::optional<MediaRecord> MediaKeeper::Impl::begin(const Product& product, MediaRecord record,
@@ -396,311 +172,6 @@ std::optional<MediaRecord> MediaKeeper::Impl::put_data(const Product& product, M
   return known->record;
 }
 
-void MediaKeeper::Impl::enqueue(const LivePtr& one) {
-  {
-    const std::lock_guard guard(mutex);
-    queue.push_back(one);
-  }
-  start_workers();
-}
-
-void MediaKeeper::Impl::start_workers() {
-  Guard guard(mutex);
-  if (queue.empty() || working >= most_at_once || store == nullptr) return;
-  ++working;
-  guard.unlock();
-  const bool runs = parts.background.begin(
-      [self = shared_from_this()](const std::stop_token& stop) { self->work(stop); });
-  if (runs) return;
-  guard.lock();
-  --working;
-}
-
-void MediaKeeper::Impl::work(const std::stop_token& stop) {
-  Guard guard(mutex);
-  while (!queue.empty() && !stop.stop_requested()) {
-    const LivePtr one = std::move(queue.front());
-    queue.pop_front();
-    guard.unlock();
-    try {
-      store_one(one, stop);
-    } catch (...) {  // no memory: it is tried again, as it waits in the index
-      give_up(one);
-    }
-    guard.lock();
-  }
-  --working;
-}
-
-FetchedMedia MediaKeeper::Impl::attempt(const LivePtr& one, MediaStore& to,
-                                        const std::stop_token& stop) {
-  const StoreWait wait{.deadline = parts.clock.now() + longest_fetch, .stop = stop};
-  if (one->is_old) {
-    // What is there is whole.
-    if (const std::unique_ptr<MediaReader> there = to.open(name_of_file(one->record))) {
-      return {.end = FetchedMedia::End::kept,
-              .size = there->size(),
-              .type = type_of_bytes(there->read(0, 4096), one->record.content_type)};
-    }
-  }
-  if (one->record.source.empty())
-    return {.end = FetchedMedia::End::gone, .why = "it was not kept in time"};
-  return fetch_into(parts.runner, to, one->record, most_bytes(one->record.owner), wait);
-}
-
-void MediaKeeper::Impl::store_one(const LivePtr& one, const std::stop_token& stop) {
-  std::shared_ptr<MediaStore> to;
-  {
-    const std::lock_guard guard(mutex);
-    to = store;
-    if (one->is_removed) return;
-  }
-  FetchedMedia fetched = attempt(one, *to, stop);
-  for (const Seconds pause : pauses) {
-    if (fetched.end != FetchedMedia::End::source) break;
-    if (!parts.clock.sleep_until(parts.clock.now() + pause, stop)) break;
-    fetched = attempt(one, *to, stop);
-  }
-  using enum FetchedMedia::End;
-  if (fetched.end == kept) return settle(one, fetched, *to);
-  if (stop.stop_requested()) return give_up(one);
-  if (fetched.end == gone || fetched.end == too_large) return settle(one, fetched, *to);
-  // The store may be well but for this file.
-  if (fetched.end == store) {
-    const auto works = to->probe({.deadline = parts.clock.now() + longest_probe, .stop = stop});
-    if (stop.stop_requested()) return give_up(one);
-    if (!works) {
-      give_up(one);
-      tell(works.error().message);
-      return drop_queue();
-    }
-  }
-  if (rest(one, fetched)) return give_up(one);
-  settle(one, fetched, *to);
-}
-
-// False: it has failed for long enough.
-bool MediaKeeper::Impl::rest(const LivePtr& one, const FetchedMedia& fetched) {
-  const TimePoint now = parts.clock.now();
-  {
-    const std::lock_guard guard(mutex);
-    Failing& how = failing.try_emplace(one->record.id, Failing{.first = now}).first->second;
-    if (fetched.end == FetchedMedia::End::source) {
-      if (now - how.first > patience_with_source) return false;
-      how.until = now + source_rest;
-      return true;
-    }
-    if (++how.refusals >= most_refusals) return false;
-    how.until = now + tick * (1 << (how.refusals - 1));
-    if (how.refusals > 1) return true;
-  }
-  parts.log(LogLevel::warning, fmt::format("MEDIA_STORE: a file of {} is not kept yet: {}",
-                                           one->record.request_id, fetched.why));
-  return true;
-}
-
-// While the store fails, what waits does so in the index.
-void MediaKeeper::Impl::drop_queue() {
-  std::deque<LivePtr> dropped;
-  {
-    const std::lock_guard guard(mutex);
-    dropped = std::exchange(queue, {});
-  }
-  for (const LivePtr& one : dropped) give_up(one);
-}
-
-void MediaKeeper::Impl::settle(const LivePtr& one, const FetchedMedia& fetched, MediaStore& to) {
-  const bool is_kept = fetched.end == FetchedMedia::End::kept;
-  MediaRecord now;
-  {
-    Guard guard(mutex);
-    if (one->is_removed) {
-      guard.unlock();
-      if (is_kept) static_cast<void>(to.remove(name_of_file(one->record), {.deadline = soon()}));
-      return;
-    }
-    failing.erase(one->record.id);
-    one->is_over = true;
-    one->record.state = is_kept ? MediaState::kept : MediaState::lost;
-    one->record.size = fetched.size;
-    if (is_kept) one->record.content_type = fetched.type;
-    now = one->record;
-    ++(is_kept ? stored : lost);
-    if (is_kept) {
-      MediaTotal& total = totals[now.owner];
-      ++total.files;
-      total.bytes += now.size;
-    }
-  }
-  if (!is_kept) {
-    parts.log(LogLevel::warning, fmt::format("MEDIA_STORE: a file of {} is not kept: {}",
-                                             now.request_id, fetched.why));
-  }
-  note(one);
-  Guard guard(mutex);
-  ring(std::move(guard));
-  if (is_kept) static_cast<void>(make_room());
-}
-
-// Removes the oldest of whoever has more than is allowed. True: there is more to remove.
-bool MediaKeeper::Impl::make_room() {
-  {
-    const std::lock_guard guard(mutex);
-    needs_room = true;
-    if (std::exchange(is_making_room, true)) return false;
-  }
-  const Finally made([this] {
-    const std::lock_guard guard(mutex);
-    is_making_room = false;
-  });
-  const auto is_needed = [this] {
-    const std::lock_guard guard(mutex);
-    return std::exchange(needs_room, false);
-  };
-  bool is_left = false;
-  while (is_needed()) {
-    std::vector<std::string> owners;
-    {
-      const std::lock_guard guard(mutex);
-      for (const auto& [owner, total] : totals) owners.push_back(owner);
-    }
-    is_left = false;
-    for (const std::string& owner : owners) {
-      if (const auto quota = parts.quota_of(owner)) is_left |= make_room_in(owner, *quota);
-    }
-    is_left |= make_room_in("", place.max_bytes);
-  }
-  return is_left;
-}
-
-// Of one owner, or of all (""): a batch. True: there is more to remove.
-bool MediaKeeper::Impl::make_room_in(const std::string& owner, std::uint64_t most) {
-  std::uint64_t bytes = 0;
-  {
-    const std::lock_guard guard(mutex);
-    for (const auto& [name, total] : totals)
-      bytes += owner.empty() || name == owner ? total.bytes : 0;
-  }
-  if (bytes <= most) return false;
-  std::uint64_t excess = bytes - most;
-  const auto oldest =
-      look_up({.by = MediaQuery::By::oldest, .owner = owner, .limit = taken_at_once});
-  if (!oldest) return false;
-  std::vector<MediaRecord> gone;
-  for (const MediaRecord& record : *oldest) {
-    gone.push_back(record);
-    excess -= std::min(excess, record.size);
-    if (excess == 0) break;
-  }
-  return !gone.empty() && remove_all(gone).has_value() && excess > 0;
-}
-
-// The file first: what has no record would lie there for ever.
-Result<Done> MediaKeeper::Impl::remove_all(const std::vector<MediaRecord>& records) {
-  std::shared_ptr<MediaStore> from;
-  {
-    const std::lock_guard guard(mutex);
-    from = store;
-    for (const MediaRecord& record : records) {
-      failing.erase(record.id);
-      const auto found = live.find(record.id);
-      if (found == live.end()) continue;
-      found->second->is_removed = true;
-      live.erase(found);
-    }
-  }
-  if (from == nullptr) return store_is_away();
-  std::optional<Error> failed;
-  Handed<Result<Done, StoreError>> last;
-  bool any = false;
-  for (const MediaRecord& record : records) {
-    const Result<Done> removed =
-        from->remove(name_of_file(record), {.deadline = parts.clock.now() + longest_probe});
-    if (!removed) {
-      failed = removed.error();
-      break;
-    }
-    last = {};
-    any = true;
-    parts.index->forget(record.id, soon(), last.callback());
-    const std::lock_guard guard(mutex);
-    MediaTotal& total = totals[record.owner];
-    total.bytes -= std::min(total.bytes, record.size);
-    if (record.state == MediaState::kept && total.files > 0) --total.files;
-  }
-  // In their order: with the last one all are forgotten.
-  if (any) {
-    const auto done = last.wait(parts.clock, soon());
-    if (!done || !*done) return store_is_away();
-  }
-  if (failed) return *std::move(failed);
-  return Done{};
-}
-
-// A file of that request has still to be fetched from fal.
-bool MediaKeeper::Impl::waits_for(const std::string& fal_request_id) {
-  const std::lock_guard guard(mutex);
-  return std::ranges::any_of(live, [&](const auto& entry) {
-    const Live& one = *entry.second;
-    return one.record.fal_request_id == fal_request_id && !one.is_over && !one.is_removed;
-  });
-}
-
-// Beside whoever has deleted one of its files.
-void MediaKeeper::Impl::forget_at_fal(const std::string& fal_request_id) {
-  if (!parts.forget_at_fal) return;
-  const auto run = [self = shared_from_this(), fal_request_id](const std::stop_token& stop) {
-    const TimePoint until = self->parts.clock.now() + patience_with_source;
-    while (self->waits_for(fal_request_id) && self->parts.clock.now() < until) {
-      if (!self->parts.clock.sleep_until(self->parts.clock.now() + tick, stop)) return;
-    }
-    self->parts.forget_at_fal(fal_request_id, stop);
-  };
-  if (!parts.background.begin(run))
-    parts.log(LogLevel::warning, "fal was not told to forget the request " + fal_request_id);
-}
-
-// What an earlier process has left, and what failed before.
-void MediaKeeper::Impl::take_waiting() {
-  {
-    const std::lock_guard guard(mutex);
-    if (!trouble.empty() || store == nullptr || queue.size() >= taken_at_once) return;
-  }
-  start_workers();
-  const auto waiting = look_up({.by = MediaQuery::By::waiting, .limit = taken_at_once});
-  if (!waiting) return;
-  for (const MediaRecord& record : *waiting) {
-    const auto one =
-        std::make_shared<Live>(Live{.record = record, .is_noted = true, .is_old = true});
-    {
-      const std::lock_guard guard(mutex);
-      const auto how = failing.find(record.id);
-      if (how != failing.end() && how->second.until > parts.clock.now()) continue;
-    }
-    if (enter(one) == one) enqueue(one);
-  }
-}
-
-// A batch of what is too old or too much. True: there is more of it.
-bool MediaKeeper::Impl::clean() {
-  const auto expired = look_up(
-      {.by = MediaQuery::By::expired, .now = parts.clock.wall_now(), .limit = taken_at_once});
-  const bool any = expired && !expired->empty();
-  const bool is_left = any && remove_all(*expired) && expired->size() == taken_at_once;
-  const auto all = ask<std::vector<MediaTotal>>(
-      [&](TimePoint until, auto done) { parts.index->totals(until, std::move(done)); });
-  if (!all) return false;
-  bool is_counted = false;
-  {
-    const std::lock_guard guard(mutex);
-    totals.clear();
-    for (const MediaTotal& total : *all) totals[total.owner] = total;
-    // What an earlier process has left is on its way, and stands in the index as waiting.
-    is_counted = std::ranges::none_of(live, [](const auto& one) { return one.second->is_old; });
-  }
-  return make_room() || is_left || !is_counted;
-}
-
 MediaKeeper::MediaKeeper(Parts parts, MediaPlace place)
     : impl_(std::make_shared<Impl>(std::move(parts), std::move(place))) {}
 MediaKeeper::~MediaKeeper() = default;
@@ -716,7 +187,7 @@ void MediaKeeper::run(const std::stop_token& stop) {
     if (!status().trouble.empty()) impl.try_store(stop);
     impl.take_waiting();
     if (is_left || ticks % ticks_between_cleanings == 0) is_left = impl.clean();
-    impl.parts.clock.sleep_until(impl.parts.clock.now() + tick, stop);
+    impl.parts.clock.sleep_until(impl.parts.clock.now() + keeper_tick, stop);
   }
 }
 

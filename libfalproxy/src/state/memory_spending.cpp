@@ -203,28 +203,16 @@ void MemorySpending::add(Spending spending, TimePoint, Callback<Done> done) {
 
 void MemorySpending::sum(const SpendingQuery& query, TimePoint,
                          Callback<std::vector<Spending>> done) {
-  std::map<std::pair<Day, std::string>, Spending> sums;
+  SpendingReport report(query);
   {
     const std::lock_guard lock(impl_->mutex);
     for (const auto& [names, spending] : impl_->spending) {
-      const auto& [day, key, model, user] = names;
-      if (day < query.first || day > query.last || (query.key && key != *query.key)) continue;
-      Spending row;
-      if (query.by == SpendingBy::day) row.day = day;
-      if (query.by == SpendingBy::key) row.key = key;
-      if (query.by == SpendingBy::model) row.model = model;
-      if (query.by == SpendingBy::user) row.user = user;
-      add_to(sums.try_emplace({row.day, row.key + row.model + row.user}, row).first->second,
-             spending);
+      Spending row = spending;
+      std::tie(row.day, row.key, row.model, row.user) = names;
+      report.add(row);
     }
   }
-  std::vector<Spending> rows;
-  rows.reserve(sums.size());
-  for (auto& [place, row] : sums) rows.push_back(std::move(row));
-  if (query.by != SpendingBy::day)
-    std::ranges::stable_sort(rows, std::ranges::greater(), &Spending::cost);
-  if (rows.size() > most_spending_rows) rows.resize(most_spending_rows);
-  done(std::move(rows));
+  done(std::move(report).rows());
 }
 
 void MemorySpending::forget_spending(Day day, TimePoint, Callback<Done> done) {

@@ -1,6 +1,11 @@
 // spending_sum.hpp: figures of spending, added up.
 #pragma once
 
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "falproxy/spending_store.hpp"
 
 namespace falproxy::inline v0 {
@@ -15,5 +20,19 @@ inline void add_to(Spending& sum, const Spending& more) {
   sum.cost = sum.cost + more.cost;
   sum.corrected = sum.corrected + more.corrected;
 }
+
+/// What a query asks for, made of what was spent under each name.
+class SpendingReport {
+ public:
+  explicit SpendingReport(SpendingQuery query);
+  /// Counts if its day and key are asked for.
+  void add(const Spending& spending);
+  /// By day, or the dearest first; cut off after `most_spending_rows`.
+  [[nodiscard]] std::vector<Spending> rows() &&;
+
+ private:
+  SpendingQuery query_;
+  std::map<std::pair<Day, std::string>, Spending> sums_;
+};
 
 }  // namespace falproxy::inline v0
