@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
 #include <mutex>
 #include <optional>
 #include <semaphore>
@@ -13,14 +12,13 @@
 #include <utility>
 
 #include "alerts.hpp"
-#include "base/finally.hpp"
 #include "base/fmt.hpp"
-#include "base/handed.hpp"
 #include "base/random.hpp"
 #include "bills.hpp"
 #include "callbacks.hpp"
 #include "disk_store.hpp"
 #include "door.hpp"
+#include "earlier_runs.hpp"
 #include "ending.hpp"
 #include "falproxy/budgets.hpp"
 #include "falproxy/http_transport.hpp"
@@ -56,15 +54,10 @@ namespace {
 constexpr Milliseconds fault_pause{250};
 // Before files are looked after again.
 constexpr Seconds media_pause{5};
-// Between looks at what other processes of the same store do, and have left.
+// Between looks at what other processes of the same store do.
 constexpr Seconds between_hearings{5};
-constexpr Seconds between_looks_for_left{60};
-// A process that is missed is known to be gone within this.
-constexpr Seconds until_gone{60};
 // What has expired is forgotten at least as often.
 constexpr Seconds longest_pause{60};
-constexpr Seconds longest_look{60};
-constexpr std::size_t page_of_open = 1'000, most_open = 100'000;
 // fal is asked so often to delete the files of a request.
 constexpr int forget_attempts = 3;
 constexpr Seconds forget_pause{5}, longest_forget{20};
@@ -204,6 +197,13 @@ struct Service::Impl {
                 .peers = state.peers},
                runner_options_with_debug(settings)),
         keeper(make_keeper()),
+        earlier_runs({.runner = runner,
+                      .store = *state.store,
+                      .peers = state.peers,
+                      .clock = clock,
+                      .background = background,
+                      .media = keeper.get(),
+                      .log = log_line()}),
         callbacks({.runner = runner,
                    .transport = *transport,
                    .clock = clock,
@@ -481,111 +481,29 @@ struct Service::Impl {
     }
   }
 
-  // Runs that an earlier process has left, and that somebody may ask for.
-  std::vector<RunRecord> left_open() {
-    if (keeper == nullptr) return {};
-    std::vector<RunRecord> all;
-    RunQuery query = RunQuery::of_open(page_of_open);
-    for (bool more = true; more && all.size() < most_open;) {
-      const TimePoint until = clock.now() + longest_look;
-      const Handed<Result<std::vector<RunRecord>, StoreError>> found;
-      state.store->find(query, until, found.callback());
-      const auto records = found.wait(clock, until);
-      if (!records || !*records) break;
-      more = (*records)->size() == page_of_open;
-      if (more) query.after = place_of((*records)->back());
-      all.insert(all.end(), (*records)->begin(), (*records)->end());
-    }
-    return all;
-  }
-
-  // What they have made meanwhile.
-  void keep_files_of(const std::vector<RunRecord>& records) {
-    for (const RunRecord& record : records) {
-      const auto status = runner.find(record.owner, record.id);
-      if (!status || !status->has_value() || (*status)->phase != RunPhase::completed ||
-          (*status)->response_format != ResponseFormat::url)
-        continue;
-      std::vector<Product> products = (*status)->products;
-      std::vector<plan::Note> notes;
-      keeper->keep(products,
-                   {.client = record.owner,
-                    .model = record.served_model,
-                    .run = record.id,
-                    .prompt = record.prompt,
-                    .is_repeat = true,
-                    .is_answer = false},
-                   notes);
-    }
-  }
-
-  // On a fiber. What an earlier process has left at fal; if several share the store, also what
-  // one of them leaves meanwhile.
-  void follow_earlier_runs(const std::stop_token& stop) {
-    if (state.peers == nullptr) return follow_once(stop);
-    std::uint64_t missed = 0;
-    TimePoint look_until = clock.now() + until_gone, next_look = clock.now();
-    while (!stop.stop_requested()) {
-      const std::uint64_t now_missed = state.peers->departures();
-      if (std::exchange(missed, now_missed) != now_missed) look_until = clock.now() + until_gone;
-      if (clock.now() < look_until || clock.now() >= next_look) {
-        next_look = clock.now() + between_looks_for_left;
-        // A job may take hours, and the next process may be gone before it ends.
-        static_cast<void>(
-            background.begin([this](const std::stop_token& ends) { follow_once(ends); }));
-      }
-      clock.sleep_until(clock.now() + between_hearings, stop);
-    }
-  }
-
-  void follow_once(const std::stop_token& stop) {
-    serving::safely([&] {
-      const std::vector<RunRecord> open = left_open();
-      Result<Recovered, StoreError> recovered = runner.recover(stop);
-      for (; !recovered && state.peers == nullptr && !stop.stop_requested();
-           recovered = runner.recover(stop)) {
-        log.line(LogLevel::error,
-                 "the runs of an earlier process cannot be looked up, trying again: " +
-                     recovered.error().message);
-        clock.sleep_until(clock.now() + fault_pause, stop);
-      }
-      const Recovered runs = recovered ? *recovered : Recovered();
-      if (keeper != nullptr && runs.found > 0) keep_files_of(open);
-      if (runs.found == 0) return;
-      log.line(
-          LogLevel::info,
-          fmt::format("{} runs of an earlier process were found: {} have brought something, {} "
-                      "failed, {} were cancelled since nobody asked for them, {} go on at fal; {} "
-                      "were being submitted, and fal had them",
-                      runs.found, runs.completed, runs.failed, runs.cancelled, runs.left,
-                      runs.found_at_fal));
-      if (runs.uncertain == 0) return;
-      log.line(LogLevel::warning,
-               fmt::format("{} runs were being submitted when the earlier process ended: see fal's "
-                           "dashboard for whether fal has taken them; a repeat is answered 409 "
-                           "job_uncertain",
-                           runs.uncertain));
-    });
-  }
+  // On a fiber.
+  void follow_earlier_runs(const std::stop_token& stop) { earlier_runs.run(stop); }
 
   // On a fiber.
   void tell_ends(const std::stop_token& stop) { callbacks.run(stop); }
 
-  // On a fiber of its own; `idle` is taken while it does it.
-  using Chore = void (Impl::*)(const std::stop_token&);
-  void start(Chore chore, std::binary_semaphore& idle) {
-    idle.acquire();
-    serving::Reactor& reactor = *reactors.front();
-    reactor.post([this, &reactor, chore, &idle] {
-      bool runs = false;
-      serving::safely([&] {
-        runs = reactor.spawn([this, chore, &idle] {
-          const Finally over([&idle] { idle.release(); });
-          (this->*chore)(stop_chores.get_token());
+  // Each on a fiber of its own, until chores.stop().
+  void begin_chores() {
+    using Chore = void (Impl::*)(const std::stop_token&);
+    std::binary_semaphore begun{0};
+    reactors.front()->post([&] {
+      for (const Chore chore :
+           {&Impl::keep_documents_fresh, &Impl::follow_earlier_runs, &Impl::tell_ends,
+            &Impl::keep_accounts, &Impl::keep_prices, &Impl::keep_bills, &Impl::send_alerts,
+            &Impl::keep_media, &Impl::send_spans}) {
+        serving::safely([&] {
+          static_cast<void>(
+              chores.begin([this, chore](const std::stop_token& stop) { (this->*chore)(stop); }));
         });
-      });
-      if (!runs) idle.release();
+      }
+      begun.release();
     });
+    begun.acquire();
   }
 
   // In the order of who needs whom.
@@ -619,14 +537,13 @@ struct Service::Impl {
   Background background;
   std::optional<serving::Offload> files;  // a slow disk holds up nothing but files
   std::unique_ptr<MediaKeeper> keeper;
+  EarlierRuns earlier_runs;
   Callbacks callbacks;
   Door door;
   std::unique_ptr<serving::Server> server;
   std::unique_ptr<serving::Server> metrics_server;
   std::atomic<bool> stopped{false};
-  std::stop_source stop_chores;
-  std::binary_semaphore refreshing{1}, following{1}, telling{1}, accounting{1}, pricing{1},
-      billing{1}, alerting{1}, keeping{1}, tracing_spans{1};
+  Background chores;
   std::size_t most_busy = 0;  // that fiber's: requests, since memory was given back
 };
 
@@ -697,15 +614,7 @@ Result<std::unique_ptr<Service>> Service::create(Configuration configuration, Op
 void Service::start() {
   Impl& impl = *impl_;
   impl.server->start();
-  impl.start(&Impl::keep_documents_fresh, impl.refreshing);
-  impl.start(&Impl::follow_earlier_runs, impl.following);
-  impl.start(&Impl::tell_ends, impl.telling);
-  impl.start(&Impl::keep_accounts, impl.accounting);
-  impl.start(&Impl::keep_prices, impl.pricing);
-  impl.start(&Impl::keep_bills, impl.billing);
-  impl.start(&Impl::send_alerts, impl.alerting);
-  impl.start(&Impl::keep_media, impl.keeping);
-  impl.start(&Impl::send_spans, impl.tracing_spans);
+  impl.begin_chores();
   impl.log.line(LogLevel::info, "listening on " + impl.server->address());
   if (!impl.metrics_server) return;
   impl.metrics_server->start();
@@ -775,7 +684,7 @@ void Service::stop(Milliseconds grace) {
                               left));
   }
   impl.send_last_spans();
-  impl.stop_chores.request_stop();
+  impl.chores.stop();
   impl.background.stop();
   // Who is in the middle of something tells others so: a bucket that parts of a file go nowhere.
   const auto left = std::chrono::duration_cast<Milliseconds>(cancelled_by - impl.clock.now());
@@ -784,15 +693,7 @@ void Service::stop(Milliseconds grace) {
   impl.clock.end();
   wait(last_time);
   impl.background.wait();
-  impl.refreshing.acquire();
-  impl.following.acquire();
-  impl.telling.acquire();
-  impl.accounting.acquire();
-  impl.pricing.acquire();
-  impl.billing.acquire();
-  impl.alerting.acquire();
-  impl.keeping.acquire();
-  impl.tracing_spans.acquire();
+  impl.chores.wait();
   impl.metrics_server.reset();
 }
 

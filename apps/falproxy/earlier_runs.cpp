@@ -1,0 +1,115 @@
+#include "earlier_runs.hpp"
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "base/fmt.hpp"
+#include "base/handed.hpp"
+#include "serving/reactor.hpp"
+
+namespace falproxy::app {
+namespace {
+
+// Before a store that failed is asked again.
+constexpr Milliseconds fault_pause{250};
+// Between looks at which processes are there, and at what they have left.
+constexpr Seconds between_hearings{5}, between_looks{60};
+// A process that is missed is known to be gone within this.
+constexpr Seconds until_gone{60};
+constexpr Seconds longest_look{60};
+constexpr std::size_t page_of_open = 1'000, most_open = 100'000;
+
+}  // namespace
+
+EarlierRuns::EarlierRuns(Parts parts) : parts_(std::move(parts)) {}
+
+void EarlierRuns::run(const std::stop_token& stop) {
+  if (parts_.peers == nullptr) return follow(stop);
+  Clock& clock = parts_.clock;
+  std::uint64_t missed = 0;
+  TimePoint look_until = clock.now() + until_gone, next_look = clock.now();
+  while (!stop.stop_requested()) {
+    const std::uint64_t now_missed = parts_.peers->departures();
+    if (std::exchange(missed, now_missed) != now_missed) look_until = clock.now() + until_gone;
+    if (clock.now() < look_until || clock.now() >= next_look) {
+      next_look = clock.now() + between_looks;
+      // A job may take hours, and the next process may be gone before it ends.
+      static_cast<void>(
+          parts_.background.begin([this](const std::stop_token& ends) { follow(ends); }));
+    }
+    clock.sleep_until(clock.now() + between_hearings, stop);
+  }
+}
+
+void EarlierRuns::follow(const std::stop_token& stop) {
+  serving::safely([&] {
+    const std::vector<RunRecord> open = open_runs();
+    Result<Recovered, StoreError> recovered = parts_.runner.recover(stop);
+    for (; !recovered && parts_.peers == nullptr && !stop.stop_requested();
+         recovered = parts_.runner.recover(stop)) {
+      parts_.log(LogLevel::error,
+                 "the runs of an earlier process cannot be looked up, trying again: " +
+                     recovered.error().message);
+      parts_.clock.sleep_until(parts_.clock.now() + fault_pause, stop);
+    }
+    if (!recovered || recovered->found == 0) return;
+    if (parts_.media != nullptr) keep_files_of(open);
+    tell(*recovered);
+  });
+}
+
+// Those whose files are kept once they have some.
+std::vector<RunRecord> EarlierRuns::open_runs() const {
+  if (parts_.media == nullptr) return {};
+  std::vector<RunRecord> all;
+  RunQuery query = RunQuery::of_open(page_of_open);
+  for (bool more = true; more && all.size() < most_open;) {
+    const TimePoint until = parts_.clock.now() + longest_look;
+    const Handed<Result<std::vector<RunRecord>, StoreError>> found;
+    parts_.store.find(query, until, found.callback());
+    const auto records = found.wait(parts_.clock, until);
+    if (!records || !*records) break;
+    more = (*records)->size() == page_of_open;
+    if (more) query.after = place_of((*records)->back());
+    all.insert(all.end(), (*records)->begin(), (*records)->end());
+  }
+  return all;
+}
+
+void EarlierRuns::keep_files_of(const std::vector<RunRecord>& records) const {
+  for (const RunRecord& record : records) {
+    const auto status = parts_.runner.find(record.owner, record.id);
+    if (!status || !status->has_value() || (*status)->phase != RunPhase::completed ||
+        (*status)->response_format != ResponseFormat::url)
+      continue;
+    std::vector<Product> products = (*status)->products;
+    std::vector<plan::Note> notes;
+    parts_.media->keep(products,
+                       {.client = record.owner,
+                        .model = record.served_model,
+                        .run = record.id,
+                        .prompt = record.prompt,
+                        .is_repeat = true,
+                        .is_answer = false},
+                       notes);
+  }
+}
+
+void EarlierRuns::tell(const Recovered& runs) const {
+  parts_.log(
+      LogLevel::info,
+      fmt::format("{} runs of an earlier process were found: {} have brought something, {} "
+                  "failed, {} were cancelled since nobody asked for them, {} go on at fal; {} "
+                  "were being submitted, and fal had them",
+                  runs.found, runs.completed, runs.failed, runs.cancelled, runs.left,
+                  runs.found_at_fal));
+  if (runs.uncertain == 0) return;
+  parts_.log(LogLevel::warning,
+             fmt::format("{} runs were being submitted when the earlier process ended: see fal's "
+                         "dashboard for whether fal has taken them; a repeat is answered 409 "
+                         "job_uncertain",
+                         runs.uncertain));
+}
+
+}  // namespace falproxy::app

@@ -1,0 +1,43 @@
+// earlier_runs.hpp: runs at fal that another process has begun and can no longer follow.
+#pragma once
+
+#include <stop_token>
+#include <vector>
+
+#include "background.hpp"
+#include "falproxy/clock.hpp"
+#include "falproxy/log.hpp"
+#include "falproxy/peers.hpp"
+#include "falproxy/runner.hpp"
+#include "falproxy/state_store.hpp"
+#include "media_store/media_keeper.hpp"
+
+namespace falproxy::app {
+
+class EarlierRuns {
+ public:
+  struct Parts {
+    Runner& runner;
+    StateStore& store;
+    const Peers* peers;  ///< who shares the store; null: nobody
+    Clock& clock;
+    Background& background;
+    MediaKeeper* media;  ///< null: files are not kept
+    LogLine log;
+  };
+  explicit EarlierRuns(Parts parts);
+
+  /// On a fiber. Follows what an earlier process has left, to its end; if several share the store,
+  /// also what one of them leaves meanwhile, until `stop`.
+  void run(const std::stop_token& stop);
+
+ private:
+  void follow(const std::stop_token& stop);
+  [[nodiscard]] std::vector<RunRecord> open_runs() const;
+  void keep_files_of(const std::vector<RunRecord>& records) const;
+  void tell(const Recovered& runs) const;
+
+  const Parts parts_;
+};
+
+}  // namespace falproxy::app
