@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the Docker image would hold is under 25 MB, and falproxy serves out of it: without rights, on a file system that it cannot write.
+# What the Docker image would hold is under 25 MB, on the Debian that the Dockerfile builds on, and falproxy serves out of it: without rights, on a file system that it cannot write.
 # Usage: image.sh PROGRAM FALSIM
 set -eu
 program=$1
@@ -22,7 +22,14 @@ fail() { echo "$*"; cat "$work/log" 2>/dev/null; exit 1; }
 sh cmake/image.sh "$program" "$work/image"
 size=$(du -sb --apparent-size "$work/image" | cut -f1)
 echo "the image holds $(find "$work/image" -type f | wc -l) files, $size bytes"
-[ "$size" -lt 25000000 ] || fail 'that is more than 25 MB'
+# Another system's libraries weigh something else.
+base=$(sed -n 's/^FROM debian:\([a-z]*\).* AS build$/\1/p' Dockerfile)
+[ -n "$base" ] || fail 'the Dockerfile names no Debian that it builds on'
+if grep -qx "VERSION_CODENAME=$base" /etc/os-release; then
+  [ "$size" -lt 25000000 ] || fail 'that is more than 25 MB'
+else
+  echo "skipped: the image's weight, as this is not the Debian that it is built on ($base)"
+fi
 # The Dockerfile runs what was weighed, as nobody, and asks for its health.
 for line in 'sh cmake/image.sh build/release/apps/falproxy/for_image/falproxy /image' 'FROM scratch' 'USER 65532:65532' 'HEALTHCHECK .*"health"'; do
   grep -q "$line" Dockerfile || fail "the Dockerfile has no '$line'"
