@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/fmt.hpp"
-#include "connect.hpp"
 #include "state/query.hpp"
 
 namespace falproxy::inline v0 {

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "connect.hpp"
 #include "falproxy/sqlite_store.hpp"
 #include "files.hpp"
 #include "media_rows.hpp"
