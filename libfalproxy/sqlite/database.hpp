@@ -25,6 +25,8 @@ class Database {
   [[nodiscard]] int run(const char* sql) const;
   /// The number that a statement gives; `code` is SQLITE_ROW if it gave one.
   [[nodiscard]] std::int64_t number(const char* sql, int& code) const;
+  /// The row that was inserted last.
+  [[nodiscard]] std::int64_t last_row() const { return sqlite3_last_insert_rowid(handle_.get()); }
   /// The text that a statement gives.
   [[nodiscard]] std::string text(const char* sql, int& code) const;
 

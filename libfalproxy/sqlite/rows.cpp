@@ -13,7 +13,7 @@ namespace {
 
 using By = RunQuery::By;
 
-constexpr std::size_t most_names = 10'000;
+constexpr std::size_t most_names = 10'000, most_known = 10'000;
 
 std::int64_t nanoseconds(WallTime time) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
@@ -33,6 +33,7 @@ std::string_view view_of(const std::array<std::uint8_t, n>& bytes) {
 
 // Where pack() puts the id and the digest.
 constexpr std::size_t head_size = 1 + 16 + 32;
+std::string_view head_in(std::string_view record) { return record.substr(0, head_size); }
 std::string_view id_in(std::string_view record) { return record.substr(1, 16); }
 std::string_view digest_in(std::string_view record) { return record.substr(17, 32); }
 
@@ -59,19 +60,8 @@ Result<Row, StoreError> row_of(const RunRecord& record) {
   return row;
 }
 
-// What is there, as far as a write must know.
-struct RowWriter::Stored {
-  std::int64_t row = 0;
-  std::int64_t fence = 0;
-  bool open = false;
-  bool promised = false;
-  std::int64_t owner = 0, surface = 0, created = 0, expires = 0;
-  std::optional<std::int64_t> key;
-  bool same_digest = false;
-  bool same_record = false;
-};
-
 int RowWriter::prepare(const Database& database) {
+  writing_ = &database;
   const std::pair<Statement*, const char*> all[] = {
       {&find_,
        "SELECT row, fence, open, promised, owner, surface, created, expires, key, record "
@@ -85,13 +75,15 @@ int RowWriter::prepare(const Database& database) {
       // SQLite writes an index anew if one of its columns is named, changed or not.
       {&update_, "UPDATE runs SET fence = ?2, record = ?6 WHERE row = ?1"},
       {&update_open_, "UPDATE runs SET fence = ?2, open = ?3, record = ?6 WHERE row = ?1"},
+      {&update_end_,
+       "UPDATE runs SET fence = ?2, open = ?3, expires = ?5, record = ?6 WHERE row = ?1"},
       {&update_all_,
        "UPDATE runs SET fence = ?2, open = ?3, promised = ?4, expires = ?5, record = ?6 "
        "WHERE row = ?1"},
       {&erase_, "DELETE FROM runs WHERE row = ?1"},
       {&forget_,
        "DELETE FROM runs WHERE row IN (SELECT row FROM runs WHERE expires <= ?1 LIMIT ?2) "
-       "RETURNING open"},
+       "RETURNING open, id"},
       {&name_, "SELECT name FROM names WHERE text = ?1"},
       {&new_name_, "INSERT INTO names(text) VALUES(?1) RETURNING name"},
   };
@@ -126,6 +118,28 @@ int RowWriter::read(Statement& statement, std::string_view id, std::string_view 
 }
 
 int RowWriter::find(const Row& row, std::int64_t owner, std::optional<Stored>& stored) {
+  const auto known = known_.find(row.id);
+  // If the fences are the same, the records are compared.
+  if (known == known_.end() || id_in(known->second.head) != id_in(row.record) ||
+      row.fence == known->second.stored.fence)
+    return look_up(row, owner, stored);
+  stored = known->second.stored;
+  stored->same_digest = digest_in(known->second.head) == digest_in(row.record);
+  return SQLITE_OK;
+}
+
+void RowWriter::remember(const Row& row, const Stored& stored) {
+  if (!stored.open) {
+    known_.erase(row.id);
+    return;
+  }
+  if (known_.size() >= most_known) known_.clear();
+  Known& known = known_[row.id];
+  known.stored = stored;
+  known.head = head_in(row.record);
+}
+
+int RowWriter::look_up(const Row& row, std::int64_t owner, std::optional<Stored>& stored) {
   const InUse use(find_);
   find_.bind(1, row.digest).bind(2, owner).bind(3, row.created);
   const int code = read(find_, id_in(row.record), row.record, stored);
@@ -215,8 +229,10 @@ Written RowWriter::write_alone(const Row& row, const std::vector<Earlier>& done_
 
   Statement* statement = &insert_;
   if (stored) {
-    const bool indexed = row.promised != stored->promised || row.expires != stored->expires;
-    statement = indexed ? &update_all_ : row.open != stored->open ? &update_open_ : &update_;
+    statement = row.promised != stored->promised ? &update_all_
+                : row.expires != stored->expires ? &update_end_
+                : row.open != stored->open       ? &update_open_
+                                                 : &update_;
   }
   // A place that a statement does not have is passed over.
   if (stored) statement->bind(1, stored->row);
@@ -227,9 +243,19 @@ Written RowWriter::write_alone(const Row& row, const std::vector<Earlier>& done_
     statement->bind(11, row.digest);
     row.key ? statement->bind(12, *row.key) : statement->bind_null(12);
   }
-  return {.code = statement->run(),
-          .records = stored ? 0 : 1,
-          .open = std::int64_t{row.open} - std::int64_t{stored && stored->open}};
+  const Written written{.code = statement->run(),
+                        .records = stored ? 0 : 1,
+                        .open = std::int64_t{row.open} - std::int64_t{stored && stored->open}};
+  remember(row, {.row = stored ? stored->row : writing_->last_row(),
+                 .fence = row.fence,
+                 .open = row.open,
+                 .promised = row.promised,
+                 .owner = owner,
+                 .surface = surface,
+                 .created = row.created,
+                 .expires = row.expires,
+                 .key = row.key});
+  return written;
 }
 
 Written RowWriter::erase(const RunId& id) {
@@ -241,6 +267,7 @@ Written RowWriter::erase(const RunId& id) {
       return {.code = code};
   }
   if (!stored) return {};
+  known_.erase(head_of(id.bytes));
   return {.code = erase_.bind(1, stored->row).run(), .records = -1, .open = stored->open ? -1 : 0};
 }
 
@@ -252,6 +279,7 @@ Written RowWriter::forget(std::int64_t now, std::int64_t limit) {
   for (; code == SQLITE_ROW; code = forget_.step()) {
     --written.records;
     if (forget_.number(0) != 0) --written.open;
+    known_.erase(forget_.number(1));
   }
   written.code = code == SQLITE_DONE ? SQLITE_OK : code;
   return written;

@@ -47,7 +47,7 @@ struct Written {
 /// Changes rows, within a transaction that the caller began. For one thread.
 class RowWriter {
  public:
-  /// SQLite's code.
+  /// SQLite's code. `database` must outlive it.
   [[nodiscard]] int prepare(const Database& database);
 
   [[nodiscard]] Written write(const Row& row);
@@ -57,17 +57,35 @@ class RowWriter {
   [[nodiscard]] Written erase(const RunId& id);
   /// At most `limit` of those that expire at `now` or earlier.
   [[nodiscard]] Written forget(std::int64_t now, std::int64_t limit);
-  /// After a transaction that was undone: the numbers of names may not hold.
-  void forget_names() {
+  /// After a transaction that was undone: what is known of names and rows may not hold.
+  void forget_all() {
     names_.clear();
     earlier_.clear();
+    known_.clear();
   }
 
  private:
-  struct Stored;
+  /// What is there, as far as a write must know.
+  struct Stored {
+    std::int64_t row = 0;
+    std::int64_t fence = 0;
+    bool open = false;
+    bool promised = false;
+    std::int64_t owner = 0, surface = 0, created = 0, expires = 0;
+    std::optional<std::int64_t> key;
+    bool same_digest = false;
+    bool same_record = false;
+  };
+  /// The same of a run that is open, with its id and its digest.
+  struct Known {
+    Stored stored;
+    std::string head;
+  };
   [[nodiscard]] static int read(Statement& statement, std::string_view id, std::string_view record,
                                 std::optional<Stored>& stored);
   [[nodiscard]] int find(const Row& row, std::int64_t owner, std::optional<Stored>& stored);
+  [[nodiscard]] int look_up(const Row& row, std::int64_t owner, std::optional<Stored>& stored);
+  void remember(const Row& row, const Stored& stored);
   [[nodiscard]] int number_of(const std::string& name, std::int64_t& number);
   /// Those that are done with a row of that id, before it is written.
   struct Earlier {
@@ -78,9 +96,13 @@ class RowWriter {
   [[nodiscard]] int judge(const std::vector<Earlier>& earlier, std::int64_t owner,
                           const std::optional<Stored>& stored);
 
-  Statement find_, find_by_id_, insert_, update_, update_open_, update_all_, erase_, forget_, name_,
-      new_name_;
+  const Database* writing_ = nullptr;
+  Statement find_, find_by_id_, insert_, update_, update_open_, update_end_, update_all_, erase_,
+      forget_, name_, new_name_;
   std::unordered_map<std::string, std::int64_t> names_;
+  // Of runs that are open, by the first bytes of the id: most are written again soon, and need not
+  // be read for that.
+  std::unordered_map<std::int64_t, Known> known_;
   std::unordered_map<std::string_view, std::vector<Earlier>> earlier_;  // by id
 };
 

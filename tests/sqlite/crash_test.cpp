@@ -157,6 +157,36 @@ TEST_CASE("a full disk fails the write, is told, and is over when there is room 
   CHECK(lines.back().ends_with("is written again."));
 }
 
+TEST_CASE("what is remembered of a run that is open goes with it") {
+  const tests::Folder folder;
+  tests::CrashDisk disk;
+  const auto store = opened_on(disk, folder);
+  const auto fence_of = [&](unsigned number) {
+    const auto found = tests::find(*store, RunQuery::of_id(tests::run_id(number)));
+    return found && !found->empty() ? found->front().fence : 0;
+  };
+  RunRecord record = tests::run(1);
+  record.promised = true;
+  record.state = RunState::accepted;
+  SUBCASE("if the transaction that wrote it was undone") {
+    disk.fail_writes(SQLITE_FULL);
+    CHECK_FALSE(tests::write(*store, record).has_value());
+    disk.fail_writes(SQLITE_OK);
+  }
+  SUBCASE("if it was erased") {
+    REQUIRE(tests::write(*store, record).has_value());
+    REQUIRE(tests::erase(*store, record.id).has_value());
+  }
+  SUBCASE("if it has expired and was forgotten") {
+    REQUIRE(tests::write(*store, record).has_value());
+    CHECK(tests::forget(*store, record.expires).value() == 1);
+  }
+  CHECK(fence_of(1) == 0);
+  ++record.fence;
+  REQUIRE(tests::write(*store, record).has_value());
+  CHECK(fence_of(1) == record.fence);
+}
+
 TEST_CASE("a flush that fails fails the write, and nothing durable is lost behind it") {
   const tests::Folder folder;
   tests::CrashDisk disk;
