@@ -126,7 +126,7 @@ std::optional<StoreError> SqliteStore::Impl::refusal(TimePoint deadline) const {
 
 void SqliteStore::Impl::admit(const std::shared_ptr<Operation>& operation) {
   operation->place = pending.emplace(operation->deadline, operation);
-  if (operation->place == pending.begin()) for_watch.notify_one();
+  if (operation->deadline < watched_until) for_watch.notify_one();
 }
 
 // False: somebody else did it.
@@ -287,7 +287,7 @@ int SqliteStore::Impl::transact(const Group& group, std::vector<Written>& writte
     code = commit_it.run();
   }
   if (code == SQLITE_OK) return code;
-  rows.forget_names();
+  rows.forget_all();
   spending_rows.drop();
   is_shaken = true;
   if (sqlite3_get_autocommit(writing.get()) == 0) static_cast<void>(writing.run("ROLLBACK"));
@@ -381,6 +381,10 @@ void SqliteStore::Impl::read_all() {
       suspect(code);
     });
     looked_up = nullptr;
+    if (code == SQLITE_OK && !lookup->is_done() && lookup->stage != Stage::done) {
+      lookups.push_back(lookup);
+      continue;
+    }
     if (!settle(*lookup)) continue;
     call(guard, [&] {
       if (code != SQLITE_OK) return lookup->fail(error_of(code, name));
@@ -393,12 +397,15 @@ void SqliteStore::Impl::watch_all() {
   Guard guard(mutex);
   while (!abandoned && (!closing || running > 1)) {
     if (pending.empty()) {
+      watched_until = no_deadline;
       for_watch.wait(guard);
       continue;
     }
     const TimePoint deadline = pending.begin()->first;
     const std::shared_ptr<Operation> operation = pending.begin()->second;
     if (Steady::now() < deadline) {
+      // Most are done by then, and no later one wakes this thread.
+      watched_until = deadline;
       for_watch.wait_until(guard, deadline);
       continue;
     }

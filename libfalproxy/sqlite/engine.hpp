@@ -105,6 +105,7 @@ struct SqliteStore::Impl : std::enable_shared_from_this<Impl> {
   std::deque<std::shared_ptr<Change>> changes;
   std::deque<std::shared_ptr<Look>> lookups;
   std::multimap<TimePoint, std::shared_ptr<Operation>> pending;  // all that is not done
+  TimePoint watched_until = no_deadline;  // by the thread that looks at deadlines
   std::size_t durable_waiting = 0;
   TimePoint first_durable;  // since when one waits
   std::size_t bytes_waiting = 0;

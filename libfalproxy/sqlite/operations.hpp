@@ -13,6 +13,7 @@
 #include "falproxy/clock.hpp"
 #include "falproxy/state_store.hpp"
 #include "rows.hpp"
+#include "spending_rows.hpp"
 
 namespace falproxy::inline v0::sqlite {
 
@@ -38,6 +39,8 @@ struct Look : Operation {
   using Operation::Operation;
   /// SQLite's code.
   [[nodiscard]] virtual int look() = 0;
+  /// After look(). False: there is more to do, once others have had their turn.
+  [[nodiscard]] virtual bool is_done() const { return true; }
   virtual void succeed() = 0;
 };
 
@@ -114,7 +117,21 @@ struct LookBeside final : Look {
   StateStore::Callback<T> done = {};
 };
 
-/// The same, and is written.
+/// A report by user, a part of it at a time.
+struct LookAtUsers final : Look {
+  LookAtUsers(TimePoint until, SpendingReader& from, const SpendingQuery& query)
+      : Look(until), reader(from), report(query) {}
+  int look() override { return reader.go_on(report); }
+  [[nodiscard]] bool is_done() const override { return report.is_whole; }
+  void succeed() override { done(std::move(report.sums).rows()); }
+  void fail(const StoreError& error) override { done(error); }
+
+  SpendingReader& reader;
+  UserReport report;
+  StateStore::Callback<std::vector<Spending>> done = {};
+};
+
+/// What is kept beside the runs, and is written.
 struct ChangeBeside final : Change {
   using Change::Change;
   Written apply(RowWriter&) override { return {.code = write()}; }

@@ -1,6 +1,7 @@
 #include "spending_rows.hpp"
 
 #include <string>
+#include <utility>
 
 #include "prepare_all.hpp"
 #include "state/spending_sum.hpp"
@@ -8,11 +9,11 @@
 namespace falproxy::inline v0::sqlite {
 namespace {
 
-std::string sum_by(const std::string& table, const std::string& column, const std::string& order) {
+std::string sum_by(const std::string& column, const std::string& order) {
   return "SELECT " + column +
          ", sum(requests), sum(failures), sum(artifacts), sum(unpriced), sum(units), sum(cost), "
-         "sum(corrected) FROM " +
-         table + " WHERE day >= ?1 AND day <= ?2 AND (?3 IS NULL OR client = ?3) GROUP BY " +
+         "sum(corrected) FROM totals WHERE day >= ?1 AND day <= ?2 AND (?3 IS NULL OR client = ?3) "
+         "GROUP BY " +
          column + " ORDER BY " + order + " LIMIT " + std::to_string(most_spending_rows);
 }
 
@@ -26,6 +27,23 @@ std::string add_to(const std::string& table, const std::string& names) {
          "failures = failures + excluded.failures, artifacts = artifacts + excluded.artifacts, "
          "unpriced = unpriced + excluded.unpriced, units = units + excluded.units, "
          "cost = cost + excluded.cost, corrected = corrected + excluded.corrected";
+}
+
+// Of a report by user, between which others have their turn.
+constexpr std::size_t rows_of_part = 5'000;
+
+// From the second column on.
+Spending figures_of(const Statement& statement) {
+  const auto count = [&](int column) {
+    return static_cast<std::uint64_t>(statement.number(column));
+  };
+  return {.requests = count(1),
+          .failures = count(2),
+          .artifacts = count(3),
+          .unpriced = statement.number(4),
+          .units = {statement.number(5)},
+          .cost = {statement.number(6)},
+          .corrected = {statement.number(7)}};
 }
 
 int write(Statement& statement, const Spending& spending, bool has_person) {
@@ -104,10 +122,15 @@ int SpendingReader::prepare(const Database& database) {
         "SELECT owner, sum(CASE WHEN day >= ?1 THEN nano ELSE 0 END), "
         "sum(CASE WHEN day >= ?2 THEN nano ELSE 0 END), "
         "sum(CASE WHEN day >= ?3 THEN nano ELSE 0 END), sum(nano) FROM charges GROUP BY owner"},
-       {&by_day_, sum_by("totals", "day", "day")},
-       {&by_key_, sum_by("totals", "client", dearest)},
-       {&by_model_, sum_by("totals", "model", dearest)},
-       {&by_user_, sum_by("spending", "person", dearest)},
+       {&by_day_, sum_by("day", "day")},
+       {&by_key_, sum_by("client", dearest)},
+       {&by_model_, sum_by("model", dearest)},
+       {&next_key_,
+        "SELECT day, client FROM spending WHERE (day, client) >= (?1, ?2) ORDER BY day, client "
+        "LIMIT 1"},
+       {&users_,
+        "SELECT person, requests, failures, artifacts, unpriced, units, cost, corrected "
+        "FROM spending WHERE day = ?1 AND client = ?2"},
        {&get_, "SELECT text FROM texts WHERE name = ?1"}});
 }
 
@@ -128,32 +151,65 @@ int SpendingReader::balances(Day today, std::vector<Balance>& all) {
 }
 
 int SpendingReader::sum(const SpendingQuery& query, std::vector<Spending>& rows) {
-  Statement* const statements[] = {&by_day_, &by_key_, &by_model_, &by_user_};
-  Statement& statement = *statements[static_cast<std::size_t>(query.by)];
+  Statement& statement = query.by == SpendingBy::day   ? by_day_
+                         : query.by == SpendingBy::key ? by_key_
+                                                       : by_model_;
   const InUse use(statement);
   statement.bind(1, std::int64_t{query.first}).bind(2, std::int64_t{query.last});
   query.key ? statement.bind_text(3, *query.key) : statement.bind_null(3);
   int code = statement.step();
   for (; code == SQLITE_ROW; code = statement.step()) {
-    const auto count = [&](int column) {
-      return static_cast<std::uint64_t>(statement.number(column));
-    };
-    Spending row{.requests = count(1),
-                 .failures = count(2),
-                 .artifacts = count(3),
-                 .unpriced = statement.number(4),
-                 .units = {statement.number(5)},
-                 .cost = {statement.number(6)},
-                 .corrected = {statement.number(7)}};
+    Spending row = figures_of(statement);
     if (query.by == SpendingBy::day) {
       row.day = static_cast<Day>(statement.number(0));
     } else {
-      std::string& name = query.by == SpendingBy::key     ? row.key
-                          : query.by == SpendingBy::model ? row.model
-                                                          : row.user;
-      name = statement.bytes(0);
+      (query.by == SpendingBy::key ? row.key : row.model) = statement.bytes(0);
     }
     rows.push_back(std::move(row));
+  }
+  return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int SpendingReader::go_on(UserReport& report) {
+  const SpendingQuery& query = report.query;
+  for (std::size_t rows = 0; rows < rows_of_part && !report.is_whole;) {
+    if (const int code = find_next_key(report); code != SQLITE_OK) return code;
+    ++rows;
+    if (report.is_whole) break;
+    if (query.key && report.key != *query.key) {
+      // Perhaps later on the same day, else on the next one.
+      if (report.key > *query.key) ++report.day;
+      report.key = *query.key;
+      continue;
+    }
+    if (const int code = add_users(report, rows); code != SQLITE_OK) return code;
+    report.key += '\0';  // the next one, if there is any
+  }
+  return SQLITE_OK;
+}
+
+int SpendingReader::find_next_key(UserReport& report) {
+  const InUse use(next_key_);
+  const int code = next_key_.bind(1, std::int64_t{report.day}).bind_text(2, report.key).step();
+  if (code != SQLITE_ROW && code != SQLITE_DONE) return code;
+  report.is_whole = code == SQLITE_DONE || next_key_.number(0) > report.query.last;
+  if (report.is_whole) return SQLITE_OK;
+  report.day = static_cast<Day>(next_key_.number(0));
+  report.key = next_key_.bytes(1);
+  return SQLITE_OK;
+}
+
+int SpendingReader::add_users(UserReport& report, std::size_t& rows) {
+  const InUse use(users_);
+  users_.bind(1, std::int64_t{report.day}).bind_text(2, report.key);
+  int code = users_.step();
+  for (; code == SQLITE_ROW; code = users_.step()) {
+    Spending spending = figures_of(users_);
+    spending.day = report.day;
+    spending.key = report.key;
+    spending.user = users_.bytes(0);
+    report.sums.add(spending);
+    ++rows;
   }
   return code == SQLITE_DONE ? SQLITE_OK : code;
 }

@@ -1,6 +1,7 @@
 // spending_rows.hpp: charges, spending and texts as rows of their tables, and back.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <string>
 #include <tuple>
@@ -8,6 +9,7 @@
 
 #include "database.hpp"
 #include "falproxy/spending_store.hpp"
+#include "state/spending_sum.hpp"
 
 namespace falproxy::inline v0::sqlite {
 
@@ -31,16 +33,37 @@ class SpendingWriter {
   std::map<Names, Spending> added_;
 };
 
+/// A report by user on its way: it may be made from millions of rows, so it is made in parts.
+struct UserReport {
+  explicit UserReport(const SpendingQuery& asked)
+      : query(asked), sums(asked), day(asked.first), key(asked.key.value_or("")) {}
+
+  const SpendingQuery query;
+  SpendingReport sums;
+  bool is_whole = false;
+  /// @{
+  /// The first key of the first day that is not added yet, or one before it.
+  Day day;
+  std::string key;
+  /// @}
+};
+
 /// Reads them. For one thread. All give SQLite's code.
 class SpendingReader {
  public:
   [[nodiscard]] int prepare(const Database& database);
   [[nodiscard]] int balances(Day today, std::vector<Balance>& all);
+  /// Not by user.
   [[nodiscard]] int sum(const SpendingQuery& query, std::vector<Spending>& rows);
+  /// One more part of it.
+  [[nodiscard]] int go_on(UserReport& report);
   [[nodiscard]] int get(const std::string& name, std::string& text);
 
  private:
-  Statement balances_, by_day_, by_key_, by_model_, by_user_, get_;
+  [[nodiscard]] int find_next_key(UserReport& report);
+  [[nodiscard]] int add_users(UserReport& report, std::size_t& rows);
+
+  Statement balances_, by_day_, by_key_, by_model_, next_key_, users_, get_;
 };
 
 }  // namespace falproxy::inline v0::sqlite

@@ -85,6 +85,12 @@ void SqliteStore::add(Spending spending, TimePoint deadline, Callback<Done> done
 
 void SqliteStore::sum(const SpendingQuery& query, TimePoint deadline,
                       Callback<std::vector<Spending>> done) {
+  if (query.by == SpendingBy::user) {
+    const auto look = std::make_shared<LookAtUsers>(deadline, impl_->spending_reader, query);
+    look->done = std::move(done);
+    if (const std::optional<StoreError> why = impl_->add(look)) look->done(*why);
+    return;
+  }
   impl_->read_beside<std::vector<Spending>>(
       deadline,
       [&rows = impl_->spending_reader, query](auto& sums) { return rows.sum(query, sums); },

@@ -136,6 +136,11 @@ inline void check_spending_laws(SpendingStore& store) {
   CHECK(of(SpendingBy::user)[0].user == "u1");
   CHECK(of(SpendingBy::user)[1].requests == 2);
   CHECK(of(SpendingBy::model, "bob").size() == 1);
+  const Spending of_bob{
+      .user = "u1", .requests = 1, .artifacts = 2, .units = {2'000'000'000}, .cost = cent};
+  CHECK(of(SpendingBy::user, "bob") == std::vector<Spending>{of_bob});
+  CHECK(of(SpendingBy::user, "b").empty());
+  CHECK(of(SpendingBy::user, "zoe").empty());
   CHECK(sum(store, {.first = sunday + 1, .last = sunday + 2}).empty());
   const Answer<Done> forgotten;
   store.forget_spending(sunday, no_deadline, forgotten.callback());

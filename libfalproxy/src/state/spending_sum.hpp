@@ -1,9 +1,11 @@
 // spending_sum.hpp: figures of spending, added up.
 #pragma once
 
-#include <map>
+#include <cstddef>
+#include <functional>
 #include <string>
-#include <utility>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "falproxy/spending_store.hpp"
@@ -24,6 +26,9 @@ inline void add_to(Spending& sum, const Spending& more) {
 /// What a query asks for, made of what was spent under each name.
 class SpendingReport {
  public:
+  /// So many are told apart. What comes after them is `(others)`.
+  static constexpr std::size_t most_users = 50'000;
+
   explicit SpendingReport(SpendingQuery query);
   /// Counts if its day and key are asked for.
   void add(const Spending& spending);
@@ -31,8 +36,11 @@ class SpendingReport {
   [[nodiscard]] std::vector<Spending> rows() &&;
 
  private:
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
   SpendingQuery query_;
-  std::map<std::pair<Day, std::string>, Spending> sums_;
+  std::unordered_map<std::string, Spending, Hash, std::equal_to<>> sums_;
 };
 
 }  // namespace falproxy::inline v0
