@@ -36,6 +36,48 @@ std::size_t submits_of(const falsim::Falsim& sim, const std::string& prompt) {
   return count;
 }
 
+// Where a process is when it is killed.
+struct Point {
+  std::string name;
+  falsim::FalsimOptions options;
+  std::optional<falsim::Fault> fault;
+  std::function<bool(const FalsimStats&)> reached;
+  std::string body = lighthouse;
+  bool is_certain = true;
+  bool is_answering = false;
+};
+
+std::vector<Point> points() {
+  const auto hangs = [](falsim::Step step) {
+    return falsim::Fault{.name = "hangs", .step = step, .delay = very_long};
+  };
+  const auto has_hung = [](const FalsimStats& s) { return s.faults.contains("hangs"); };
+  return {
+      {"the submit is under way, and fal lists the account's requests", Served::quick(),
+       hangs(falsim::Step::submit), has_hung},
+      {"the submit is under way, and fal does not", Served::quick(), hangs(falsim::Step::submit),
+       has_hung, lighthouse, false},
+      {"the job waits",
+       {.queue_time = Milliseconds(1500)},
+       {},
+       [](const FalsimStats& s) { return s.in_queue == 1; }},
+      {"the job runs",
+       {.job_time = Milliseconds(1500)},
+       {},
+       [](const FalsimStats& s) { return s.in_progress == 1; }},
+      {"the result is fetched", Served::quick(), hangs(falsim::Step::result), has_hung},
+      {"the picture is fetched", Served::quick(), hangs(falsim::Step::media), has_hung,
+       R"({"model":"vidu","prompt":"a lighthouse","response_format":"b64_json"})"},
+      {"the answer is sent",
+       {.job_time = Milliseconds(0), .picture_bytes = 8'000'000},
+       {},
+       [](const FalsimStats& s) { return s.submits == 1; },
+       R"({"model":"flux","prompt":"a lighthouse","response_format":"b64_json","output_format":"png"})",
+       true,
+       true},
+  };
+}
+
 struct Killed {
   explicit Killed(const falsim::FalsimOptions& options)
       : sim(std::move(falsim::Falsim::start(options)).value()), program(begin()) {}
@@ -67,6 +109,18 @@ struct Killed {
     }
     FAIL("the runs were not noted");
   }
+  /// Sends a request, and kills the process when it has come to `point`. The client hangs up later.
+  [[nodiscard]] std::unique_ptr<RawClient> kill_at(const Point& point, const std::string& fields) {
+    if (point.fault) sim.add_fault(*point.fault);
+    auto client = std::make_unique<RawClient>(program->port());
+    client->send(test::post(pictures_path, point.body, fields));
+    REQUIRE(sim.wait_for(point.reached));
+    const bool is_submitted = point.fault && point.fault->step == falsim::Step::submit;
+    if (!is_submitted) wait_for_writes(2);
+    if (point.is_answering) REQUIRE(client->wait_for("HTTP/1.1 200"));
+    kill_and_begin(point.is_certain);
+    return client;
+  }
   [[nodiscard]] Received ask(const std::string& fields, const std::string& body = lighthouse) {
     RawClient client(program->port());
     return client.exchange(test::post(pictures_path, body, fields));
@@ -81,48 +135,13 @@ struct Killed {
 
 TEST_CASE(
     "a process that is killed at any point leaves a job that a repeat finds, and one submit") {
-  struct Point {
-    std::string name;
-    falsim::FalsimOptions options;
-    std::optional<falsim::Fault> fault;
-    std::function<bool(const FalsimStats&)> reached;
-    std::string body = lighthouse;
-    bool is_certain = true;
-  };
-  const auto hangs = [](falsim::Step step) {
-    return falsim::Fault{.name = "hangs", .step = step, .delay = very_long};
-  };
-  const auto has_hung = [](const FalsimStats& s) { return s.faults.contains("hangs"); };
-  const std::vector<Point> points = {
-      {"the submit is under way, and fal lists the account's requests", Served::quick(),
-       hangs(falsim::Step::submit), has_hung},
-      {"the submit is under way, and fal does not", Served::quick(), hangs(falsim::Step::submit),
-       has_hung, lighthouse, false},
-      {"the job waits",
-       {.queue_time = Milliseconds(1500)},
-       {},
-       [](const FalsimStats& s) { return s.in_queue == 1; }},
-      {"the job runs",
-       {.job_time = Milliseconds(1500)},
-       {},
-       [](const FalsimStats& s) { return s.in_progress == 1; }},
-      {"the result is fetched", Served::quick(), hangs(falsim::Step::result), has_hung},
-      {"the picture is fetched", Served::quick(), hangs(falsim::Step::media), has_hung,
-       R"({"model":"vidu","prompt":"a lighthouse","response_format":"b64_json"})"},
-  };
-  for (const Point& point : points) {
+  for (const Point& point : points()) {
     for (const std::string& repeats :
          {keyed("k-1"), key_field() + "x-stainless-retry-count: 1\r\n"}) {
       CAPTURE(point.name);
       CAPTURE(repeats);
       Killed world(point.options);
-      if (point.fault) world.sim.add_fault(*point.fault);
-      RawClient client(world.program->port());
-      client.send(test::post(pictures_path, point.body, repeats));
-      REQUIRE(world.sim.wait_for(point.reached));
-      const bool is_submitted = point.fault && point.fault->step == falsim::Step::submit;
-      if (!is_submitted) world.wait_for_writes(2);
-      world.kill_and_begin(point.is_certain);
+      const auto client = world.kill_at(point, repeats);
       const Received again = world.ask(repeats, point.body);
       if (point.is_certain) {
         CHECK(again.status == 200);
@@ -134,6 +153,20 @@ TEST_CASE(
       }
       CHECK(world.sim.stats().submits <= 1);
     }
+  }
+}
+
+TEST_CASE("a process that is killed at any point leaves one submit, also if nobody asks again") {
+  for (const Point& point : points()) {
+    if (!point.is_certain) continue;  // it is looked for for half a minute
+    CAPTURE(point.name);
+    Killed world(point.options);
+    const auto client = world.kill_at(point, key_field());
+    const std::string line = world.program->log_until("runs of an earlier process");
+    CAPTURE(line);
+    CHECK(line.find("1 runs of an earlier process were found: 1 have brought something") !=
+          std::string::npos);
+    CHECK(world.sim.submits().size() <= 1);
   }
 }
 
