@@ -235,10 +235,10 @@ void Worker::send(Guard& guard, Batch& batch) {
 // What a beat has to say beside that this process is there.
 struct Worker::News {
   bool again = false;
-  std::vector<std::pair<std::string, KeyBan>> bans;  // by kind and name
-  std::set<std::string> lifted;
-  std::vector<RunId> cancels;
-  std::vector<std::pair<std::string, std::string>> places;
+  std::vector<std::pair<std::string, KeyBan>> bans = {};  // by kind and name
+  std::set<std::string> lifted = {};
+  std::vector<RunId> cancels = {};
+  std::vector<std::pair<std::string, std::string>> places = {};
 };
 
 std::string Worker::beat_bytes(const News& news, std::size_t& count) const {

@@ -37,7 +37,7 @@ Received exchange_with(const Cluster& world, std::size_t replica, const std::str
 
 TEST_CASE("an account that fal blocks for one replica is asked by no other one") {
   if (!RedisServer::is_there()) return;
-  const Cluster world(3, Served::quick(), {{"AI_KEYS", "one-id:one-secret"}});
+  Cluster world(3, Served::quick(), {{"AI_KEYS", "one-id:one-secret"}});
   falsim::Fault locked{.name = "locked", .step = falsim::Step::submit};
   locked.answer = falsim::Answer{
       .status = 403, .body = R"({"detail":"User is locked. Reason: Exhausted balance."})"};
@@ -139,8 +139,10 @@ TEST_CASE("a file that one replica keeps in a folder of all is there at each") {
   const std::size_t path = url.find("/media/");
   REQUIRE(path != std::string::npos);
   for (const std::size_t replica : {0U, 1U}) {
-    RawClient client(world.replicas[replica]->port());
-    CHECK(client.exchange(get(url.substr(path))).status == 200);
+    CHECK(in_the_end([&] {
+      RawClient client(world.replicas[replica]->port());
+      return client.exchange(get(url.substr(path))).status == 200;
+    }));
   }
 }
 

@@ -65,7 +65,8 @@ class Crossing {
         ask(ring);
       });
     }
-    if (waiting_[ring].empty() || std::exchange(asks_[ring], true)) return;
+    if (waiting_[ring].empty() || asks_[ring]) return;
+    asks_[ring] = true;
     at(now_ + ask_again * std::uniform_real_distribution<>(0.75, 1.25)(random_), [this, ring] {
       asks_[ring] = false;
       ask(ring);

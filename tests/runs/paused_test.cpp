@@ -1,9 +1,12 @@
 // A process that was only paused, while another one has taken up its runs.
 #include <doctest/doctest.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -131,6 +134,49 @@ TEST_CASE("whoever was paused, and has lost nothing, ends and settles its runs")
   CHECK(world.runner->handle(request_for("flux"), world.keyed()).response);
   CHECK(world.stored().state == RunState::completed);
   CHECK(world.purse.settled == 1);
+}
+
+TEST_CASE("of processes that take a run from each other only the last one writes it") {
+  VirtualClock clock;
+  std::mt19937 random(7);
+  for (int history = 0; history < 200; ++history) {
+    MemoryStore store(clock);
+    const auto write = [&](const RunRecord& record) {
+      bool done = false;
+      store.write(record, Durability::durable, clock.now() + 1s,
+                  [&](const auto& written) { done = written.has_value(); });
+      return done;
+    };
+    std::array<RunRecord, 3> copies;  // as each process knows the run
+    copies[0].id.bytes.fill(1);
+    copies[0].owner = "me";
+    copies[0].created = copies[0].changed = copies[0].expires = clock.wall_now();
+    copies[0].holder.bytes[0] = 1;
+    REQUIRE(write(copies[0]));
+    RunRecord last = copies[0];
+    for (int step = 0; step < 40; ++step) {
+      const std::size_t who = random() % copies.size();
+      RunId self;
+      self.bytes[0] = static_cast<std::uint8_t>(who + 1);
+      RunRecord& copy = copies[who];
+      if (random() % 4 == 0) {
+        // It has read the run now, or a while ago.
+        if (random() % 2 == 0 || copy.owner.empty()) copy = last;
+        ++copy.fence;
+        runs::take_hold(copy, self);
+      } else {
+        if (copy.holder != self) continue;
+        ++copy.fence;
+      }
+      const bool was_holder = last.holder == self;
+      const bool done = write(copy);
+      if (done) last = copy;
+      CAPTURE(history);
+      CAPTURE(step);
+      // Who is not the holder gets through by taking the run alone, and from what is there.
+      if (done && !was_holder) CHECK((copy.fence & 0xffffffff) == 0);
+    }
+  }
 }
 
 TEST_CASE("a run of another process is cancelled by that one, and waited for") {

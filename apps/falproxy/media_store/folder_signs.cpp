@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "base/fmt.hpp"
 
@@ -19,6 +21,18 @@ constexpr const char* signs = ".falproxy-replicas";
 constexpr Milliseconds between_looks{200};
 // A process that was killed leaves its sign.
 constexpr std::chrono::hours longest_sign{30 * 24};
+
+struct Sign {
+  explicit Sign(fs::path at) : file(std::move(at)) {}
+  ~Sign() {
+    std::error_code ignored;
+    fs::remove(file, ignored);
+  }
+  Sign(const Sign&) = delete;
+  Sign& operator=(const Sign&) = delete;
+
+  const fs::path file;
+};
 
 Error unusable(const fs::path& folder, std::string_view why) {
   return {.kind = ErrorKind::invalid_settings,
@@ -55,11 +69,7 @@ Result<FolderSign> leave_sign(const fs::path& folder, const RunId& self) {
   fs::path sign = folder / signs / self.to_string();
   if (std::ofstream file(sign); !file || !file.flush())
     return unusable(folder, "files cannot be written in it");
-  return FolderSign(new fs::path(std::move(sign)), [](void* held) {
-    const std::unique_ptr<fs::path> file(static_cast<fs::path*>(held));
-    std::error_code ignored;
-    fs::remove(*file, ignored);
-  });
+  return FolderSign(std::make_shared<Sign>(std::move(sign)));
 }
 
 Result<Done> find_signs(const fs::path& folder, const std::function<std::vector<RunId>()>& all,
