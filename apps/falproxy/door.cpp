@@ -67,7 +67,7 @@ Response Call::fail(const Error& error) {
 Door::Door(Parts parts, Settings settings)
     : parts_(std::move(parts)),
       started_(std::chrono::system_clock::now()),
-      limiter_(limits_of(settings)),
+      limiter_(limits_of(settings), parts_.peers),
       rules_(std::make_shared<const Rules>(std::move(settings), parts_.codecs,
                                            parts_.stored_keys.all())),
       models_(ModelList::make(parts_.catalog, parts_.budgets, rules_->settings, started_)) {}
@@ -281,7 +281,8 @@ Result<Door::Admission> Door::admit(const Call& call, bool counts) {
     if (row->rate_limit) limits.rate = row->rate_limit;
     limits.max_in_flight_per_key = row->max_in_flight.value_or(limits.max_in_flight_per_key);
   }
-  Result<Place> place = limiter_.admit(call.caller.client, steady_now(), fields, &limits);
+  serving::FiberClock clock;
+  Result<Place> place = limiter_.admit_for_all(call.caller.client, clock, fields, limits);
   call.request.fields += fields;
   if (!place) return place.error();
   admission.of_client = std::move(place).value();

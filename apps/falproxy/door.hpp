@@ -119,6 +119,7 @@ class Door final : public serving::Application {
     std::function<StoreStatus()> state;  ///< of the store that runs are noted in
     std::function<Gauges()> gauges;      ///< but for what the door itself knows
     Tracer* tracer = nullptr;            ///< null: there are no traces
+    Peers* peers = nullptr;              ///< who shares limits of access keys; null: nobody
   };
   Door(Parts parts, Settings settings);
 

@@ -6,12 +6,15 @@
 #include <utility>
 
 #include "base/fmt.hpp"
+#include "base/handed.hpp"
 
 namespace falproxy::app {
 namespace {
 
 // How often those are looked for who have sent no wrong key for long.
 constexpr Seconds clearing_interval{10};
+// Who is asked for a turn answers long before that, or says that it cannot.
+constexpr Seconds longest_ask{1};
 
 // As OpenAI writes durations: "2ms", "58.891s", "6m0s".
 std::string duration_text(Milliseconds time) {
@@ -22,11 +25,24 @@ std::string duration_text(Milliseconds time) {
   return fmt::format("{}m{:g}s", minutes, seconds - static_cast<double>(minutes * 60));
 }
 
-std::string fields_of(const RateLimit& limit, const TokenBucket& bucket) {
+std::string fields_of(const RateLimit& limit, int remaining, Milliseconds until_full) {
   return fmt::format(
       "x-ratelimit-limit-requests: {}\r\nx-ratelimit-remaining-requests: "
       "{}\r\nx-ratelimit-reset-requests: {}\r\n",
-      limit.requests, bucket.remaining(), duration_text(bucket.until_full()));
+      limit.requests, remaining, duration_text(until_full));
+}
+
+Error too_many(int limit) {
+  return {.kind = ErrorKind::rate_limited,
+          .message = fmt::format("At most {} requests of one access key may run at once.", limit),
+          .retry_after = Seconds(1)};
+}
+
+Error too_fast(const RateLimit& limit, Milliseconds wait) {
+  return {.kind = ErrorKind::rate_limited,
+          .message = fmt::format("Rate limit reached: {} requests in {} s. Please try again in {}.",
+                                 limit.requests, limit.per.count(), duration_text(wait)),
+          .retry_after = wait};
 }
 
 }  // namespace
@@ -76,29 +92,58 @@ Result<Place> RateLimiter::admit(const std::string& client, TimePoint now, std::
   if (!limits.rate && limits.max_in_flight_per_key == 0) return place;
   Client& known = clients_[client];
   if (limits.max_in_flight_per_key > 0) {
-    if (known.in_flight->load() >= limits.max_in_flight_per_key) {
-      return Error{.kind = ErrorKind::rate_limited,
-                   .message = fmt::format("At most {} requests of one access key may run at once.",
-                                          limits.max_in_flight_per_key),
-                   .retry_after = Seconds(1)};
-    }
+    if (known.in_flight->load() >= limits.max_in_flight_per_key)
+      return too_many(limits.max_in_flight_per_key);
     place = take_place(known.in_flight);
   }
   if (limits.rate) {
     if (std::exchange(known.rate, limits.rate) != limits.rate) known.bucket.reset();
     if (!known.bucket) known.bucket.emplace(*limits.rate, now);
     const bool taken = known.bucket->take(now);
-    fields = fields_of(*limits.rate, *known.bucket);
-    if (!taken) {
-      const Milliseconds wait = known.bucket->until_next();
-      return Error{.kind = ErrorKind::rate_limited,
-                   .message = fmt::format(
-                       "Rate limit reached: {} requests in {} s. Please try again in {}.",
-                       limits.rate->requests, limits.rate->per.count(), duration_text(wait)),
-                   .retry_after = wait};
-    }
+    fields = fields_of(*limits.rate, known.bucket->remaining(), known.bucket->until_full());
+    if (!taken) return too_fast(*limits.rate, known.bucket->until_next());
   }
   return place;
+}
+
+Result<Place> RateLimiter::admit_for_all(const std::string& client, Clock& clock,
+                                         std::string& fields, const Limits& own) {
+  const bool any = own.rate || own.max_in_flight_per_key > 0;
+  if (peers_ == nullptr || !any) return admit(client, clock.now(), fields, &own);
+  Turn turn{.client = client, .places = own.max_in_flight_per_key};
+  if (own.rate) {
+    turn.requests = own.rate->requests;
+    turn.period = own.rate->per;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    turn.ticket = fmt::format("{}.{}", peers_->self().to_string().substr(0, 16), ++tickets_);
+  }
+  const TimePoint until = clock.now() + longest_ask;
+  const Handed<Result<TurnAnswer, StoreError>> answer;
+  peers_->take_turn(turn, until, answer.callback());
+  const std::optional<Result<TurnAnswer, StoreError>> told = answer.wait(clock, until);
+  // It gives back what it may have, also if nobody knows.
+  const auto shared = turn.places == 0 ? Place() : Place(peers_, [turn](Peers* peers) {
+    peers->give_back(Peers::place_of(turn.client), turn.ticket);
+  });
+  if (!told || !*told) {
+    Limits share = own;
+    if (share.rate) share.rate->requests = peers_->share_of(share.rate->requests);
+    if (turn.places > 0) share.max_in_flight_per_key = peers_->share_of(turn.places);
+    Result<Place> here = admit(client, clock.now(), fields, &share);
+    if (!here || turn.places == 0) return here;
+    return Place(std::make_shared<std::pair<Place, Place>>(*std::move(here), shared));
+  }
+  const TurnAnswer& turned = **told;
+  if (turned.kind == TurnAnswer::Kind::no_place) return too_many(turn.places);
+  if (own.rate) fields = fields_of(*own.rate, turned.remaining, turned.until_full);
+  if (turned.kind == TurnAnswer::Kind::too_fast) return too_fast(*own.rate, turned.until_next);
+  if (turn.places == 0) return Place();
+  // It counts here, too: for the time when nothing is shared.
+  const std::lock_guard lock(mutex_);
+  return Place(
+      std::make_shared<std::pair<Place, Place>>(take_place(clients_[client].in_flight), shared));
 }
 
 void RateLimiter::reload(Limits limits) {

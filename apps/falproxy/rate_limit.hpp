@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "falproxy/clock.hpp"
+#include "falproxy/peers.hpp"
 #include "falproxy/result.hpp"
 #include "falproxy/settings.hpp"
 
@@ -58,13 +59,20 @@ class RateLimiter {
     int max_in_flight_per_key = 0;  ///< 0: no limit
     bool operator==(const Limits&) const = default;
   };
-  explicit RateLimiter(Limits limits) : limits_(limits) {}
+  /// `peers`: who else lets requests of the same clients in, so that limits are for all together;
+  /// it outlives this and what is admitted. Null: nobody.
+  explicit RateLimiter(Limits limits, Peers* peers = nullptr) : limits_(limits), peers_(peers) {}
 
   /// `client`: the access key's name. `fields`: x-ratelimit-*, each "Name: value\r\n", with
   /// RATE_LIMIT. `own`: the client's own limits, in place of everybody's; null: it has none. A
   /// bucket is kept unless its rate changes. Errors: rate_limited, with retry_after.
   [[nodiscard]] Result<Place> admit(const std::string& client, TimePoint now, std::string& fields,
                                     const Limits* own = nullptr);
+
+  /// The same for all processes together, in one question on `clock`; while that cannot be
+  /// answered, for this process's share.
+  [[nodiscard]] Result<Place> admit_for_all(const std::string& client, Clock& clock,
+                                            std::string& fields, const Limits& own);
 
   void reload(Limits limits);
 
@@ -76,6 +84,8 @@ class RateLimiter {
   };
   std::mutex mutex_;
   Limits limits_;
+  Peers* const peers_;
+  std::uint64_t tickets_ = 0;
   std::map<std::string, Client, std::less<>> clients_;
 };
 

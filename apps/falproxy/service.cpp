@@ -231,7 +231,8 @@ struct Service::Impl {
               .store = *state.store,
               .state = [this] { return state.status(); },
               .gauges = [this] { return gauges(); },
-              .tracer = tracing ? &tracing->tracer : nullptr},
+              .tracer = tracing ? &tracing->tracer : nullptr,
+              .peers = state.peers},
              settings) {
     budgets.set_rows(settings.keys);
     prices.reload(settings);
@@ -321,7 +322,8 @@ struct Service::Impl {
       return std::shared_ptr<MediaStore>(*std::move(bucket));
     }
     std::optional<Result<std::unique_ptr<FolderStore>>> folder;
-    files->run_blocking([&] { folder.emplace(FolderStore::create(place.folder, *files)); });
+    files->run_blocking(
+        [&] { folder.emplace(FolderStore::create(place.folder, *files, state.peers != nullptr)); });
     if (!*folder) return std::move(*folder).error();
     return std::shared_ptr<MediaStore>(**std::move(folder));
   }

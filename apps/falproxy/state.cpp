@@ -16,6 +16,7 @@
 #include "falproxy/sqlite_store.hpp"
 #include "falproxy/system_clock.hpp"
 #include "folders.hpp"
+#include "media_store/folder_signs.hpp"
 #include "process.hpp"
 #include "shared_state.hpp"
 #ifdef FALPROXY_WITH_REDIS
@@ -135,7 +136,18 @@ RunId draw_self() {
   return id;
 }
 
+// Longer than a process that was killed is among the members.
+constexpr Seconds longest_search{35};
+
 Result<State> share(State here, const Settings& settings, const LogLine& log) {
+  const RunId self = draw_self();
+  const bool has_folder = settings.media_store && settings.media_store->is_folder();
+  FolderSign sign;
+  if (has_folder) {
+    Result<FolderSign> left = leave_sign(settings.media_store->folder, self);
+    if (!left) return std::move(left).error();
+    sign = *std::move(left);
+  }
   auto both = std::make_unique<SharedState>(
       SharedState::Parts{.local = std::move(here.store),
                          .local_texts = here.spending,
@@ -143,7 +155,7 @@ Result<State> share(State here, const Settings& settings, const LogLine& log) {
                          .log = log});
   auto shared = RedisStore::open(
       {.address = *settings.state_url,
-       .self = draw_self(),
+       .self = self,
        .ca_file = settings.ssl_cert_file,
        .log = [log](LogLevel level,
                     std::string_view text) { log(level, fmt::format("STATE_URL: {}", text)); },
@@ -153,7 +165,13 @@ Result<State> share(State here, const Settings& settings, const LogLine& log) {
                  .message = shared.error().message,
                  .field = "STATE_URL"};
   }
-  State state{.own_spending = std::move(here.own_spending)};
+  if (has_folder) {
+    const Result<Done> found = find_signs(
+        settings.media_store->folder, [store = shared->get()] { return store->members(); },
+        longest_search);
+    if (!found) return found.error();
+  }
+  State state{.sign = std::move(sign), .own_spending = std::move(here.own_spending)};
   state.peers = shared->get();
   state.spending = both.get();
   state.media = both.get();

@@ -24,6 +24,7 @@ namespace falproxy::app {
 
 /// What noting runs begins with.
 struct State {
+  std::shared_ptr<void> sign = {};         ///< see FolderSign; it goes last
   std::unique_ptr<StateStore> store = {};  ///< not null
   /// What was spent, beside the runs; not null.
   SpendingStore* spending = nullptr;

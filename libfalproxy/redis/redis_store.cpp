@@ -46,7 +46,7 @@ StoreError damaged(const char* what) {
 }
 
 // The answer of `write`, `erase` and `forget`: a code, and how many records there are.
-enum class Wrote : std::int64_t { done, outdated, other_run, claimed };
+enum class Wrote : std::int64_t { done, outdated, other_run, claimed, not_there };
 
 }  // namespace
 
@@ -57,9 +57,10 @@ struct RedisStore::Impl {
   void note(const Reply& reply, std::uint64_t written) {
     worker.note_records(reply.at(2).number, reply.at(3).number, written);
   }
-  /// The words of Script::write; an error if no store takes the record.
-  static Result<Call, StoreError> write_call(const RunRecord& record, bool claims,
-                                             const std::vector<RunId>& known);
+  /// The words of Script::write; an error if no store takes the record. `known`: of a claim.
+  static Result<Call, StoreError> write_call(const RunRecord& record,
+                                             const std::vector<RunId>* known = nullptr);
+  void write(Call whole, bool is_new, std::uint64_t fence, TimePoint deadline, Callback<Done> done);
 
   Worker worker;
 };
@@ -82,8 +83,8 @@ Result<std::unique_ptr<RedisStore>, StoreError> RedisStore::open(Options options
 
 RedisStore::Traffic RedisStore::traffic() const { return impl_->worker.traffic(); }
 
-Result<Call, StoreError> RedisStore::Impl::write_call(const RunRecord& record, bool claims,
-                                                      const std::vector<RunId>& known) {
+Result<Call, StoreError> RedisStore::Impl::write_call(const RunRecord& record,
+                                                      const std::vector<RunId>* known) {
   Result<std::string, StoreError> packed = pack(record);
   if (!packed) return std::move(packed).error();
   std::string stay = stay_of(record);
@@ -94,33 +95,43 @@ Result<Call, StoreError> RedisStore::Impl::write_call(const RunRecord& record, b
   std::string flags;
   for (const bool flag : {record.promised, is_open(record), holds_key(record), false})
     flags += flag ? '1' : '0';
-  std::string ids;
-  for (const RunId& id : known) ids += bytes_of(id);
-  return Call{Script::write,
-              {bytes_of(record.id), places20(record.fence), std::move(flags), std::move(stay),
-               *std::move(packed), std::to_string(microseconds_up(record.expires)),
-               claims ? "1" : "0", std::move(ids)}};
+  Call call{Script::write,
+            {bytes_of(record.id), std::to_string(record.fence), std::move(flags), std::move(stay),
+             *std::move(packed), std::to_string(microseconds_up(record.expires))}};
+  if (known == nullptr) return call;
+  std::string& ids = call.words.emplace_back();
+  for (const RunId& id : *known) ids += bytes_of(id);
+  return call;
+}
+
+// What Redis should have already is told by its mark; if it has lost it, the whole follows.
+void RedisStore::Impl::write(Call whole, bool is_new, std::uint64_t fence, TimePoint deadline,
+                             Callback<Done> done) {
+  Call call = whole;
+  if (!is_new) call.words[3].resize(mark_size);
+  worker.add(std::move(call), deadline,
+             [this, whole = std::move(whole), fence, deadline,
+              done = std::move(done)](const Result<Reply, StoreError>& reply) {
+               if (!reply) return done(reply.error());
+               const auto wrote = static_cast<Wrote>(reply->at(0).number);
+               note(*reply, wrote == Wrote::done ? 1 : 0);
+               if (wrote == Wrote::not_there) return write(whole, true, fence, deadline, done);
+               if (wrote == Wrote::done) return done(Done{});
+               done(wrote == Wrote::other_run ? other_run()
+                                              : outdated(fence, number_in(reply->at(1).text)));
+             });
 }
 
 void RedisStore::write(const RunRecord& record, Durability /*durability*/, TimePoint deadline,
                        Callback<Done> done) {
-  Result<Call, StoreError> call = Impl::write_call(record, false, {});
+  Result<Call, StoreError> call = Impl::write_call(record);
   if (!call) return done(std::move(call).error());
-  impl_->worker.add(*std::move(call), deadline,
-                    when_read(std::move(done),
-                              [impl = impl_.get(), fence = record.fence](
-                                  const Reply& reply) -> Result<Done, StoreError> {
-                                const auto wrote = static_cast<Wrote>(reply.at(0).number);
-                                impl->note(reply, wrote == Wrote::done ? 1 : 0);
-                                if (wrote == Wrote::done) return Done{};
-                                if (wrote == Wrote::other_run) return other_run();
-                                return outdated(fence, number_in(reply.at(1).text));
-                              }));
+  impl_->write(*std::move(call), record.fence <= 1, record.fence, deadline, std::move(done));
 }
 
 void RedisStore::claim(const RunRecord& record, std::vector<RunId> known, TimePoint deadline,
                        Callback<std::optional<RunId>> done) {
-  Result<Call, StoreError> call = Impl::write_call(record, true, known);
+  Result<Call, StoreError> call = Impl::write_call(record, &known);
   if (!call) return done(std::move(call).error());
   using Claimed = Result<std::optional<RunId>, StoreError>;
   impl_->worker.add(
@@ -233,15 +244,17 @@ constexpr std::size_t owners_at_once = 200, figures_at_once = 1'000;
 void append(Call& call, const Spending& spending) {
   call.words.push_back(std::to_string(spending.day));
   call.words.push_back(names_of(spending));
-  for (const std::int64_t figure : figures_of(spending))
-    call.words.push_back(std::to_string(figure));
+  const auto figures = figures_of(spending);
+  std::size_t count = figures.size();
+  while (count > 1 && figures[count - 1] == 0) --count;
+  std::string& word = call.words.emplace_back();
+  for (std::size_t i = 0; i < count; ++i) word += std::to_string(figures[i]) + ' ';
 }
 
 Call post_call(const Posting& posting, const std::vector<SpendingBound>& bounds, Day today) {
-  const auto life = std::chrono::duration_cast<std::chrono::seconds>(posting_life).count();
+  static_assert(posting_life == std::chrono::seconds(21'600), "the script says so, too");
   Call call{Script::post,
-            {posting.once, std::to_string(life), posting.takes_back ? "1" : "",
-             std::to_string(bounds.size())}};
+            {posting.once, posting.takes_back ? "1" : "", std::to_string(bounds.size())}};
   for (const SpendingBound& bound : bounds) {
     call.words.push_back(bound.owner);
     call.words.push_back(window_name(bound.window, today));
@@ -512,6 +525,19 @@ bool RedisStore::is_gone(const RunId& process) const { return impl_->worker.is_g
 std::size_t RedisStore::count() const { return impl_->worker.count(); }
 std::uint64_t RedisStore::departures() const { return impl_->worker.departures(); }
 
+namespace {
+
+// What is not refused is kept alive until it is given back: also if nobody knows.
+void note_place(Worker& worker, const std::string& ticket, bool is_refused) {
+  if (is_refused) {
+    static_cast<void>(worker.drop_place(ticket));
+  } else {
+    worker.keep_place(ticket);
+  }
+}
+
+}  // namespace
+
 void RedisStore::take_place(const std::string& account, const std::string& ticket, int limit,
                             TimePoint deadline, Callback<bool> done) {
   Worker& worker = impl_->worker;
@@ -521,14 +547,61 @@ void RedisStore::take_place(const std::string& account, const std::string& ticke
        {account, ticket, std::to_string(limit), std::to_string(worker.options().lease.count())}},
       deadline, [&worker, ticket, done = std::move(done)](const Result<Reply, StoreError>& reply) {
         const bool is_refused = reply.has_value() && reply->number != 1;
-        if (is_refused) {
-          static_cast<void>(worker.drop_place(ticket));
-        } else {
-          worker.keep_place(ticket);
-        }
+        note_place(worker, ticket, is_refused);
         if (!reply) return done(reply.error());
         done(!is_refused);
       });
+}
+
+void RedisStore::take_turn(const Turn& turn, TimePoint deadline, Callback<TurnAnswer> done) {
+  Worker& worker = impl_->worker;
+  if (turn.places > 0) worker.ask_for_place(place_of(turn.client), turn.ticket);
+  worker.add({Script::take_turn,
+              {turn.client, turn.ticket, std::to_string(turn.places),
+               std::to_string(worker.options().lease.count()), std::to_string(turn.requests),
+               std::to_string(turn.period.count())}},
+             deadline,
+             [&worker, ticket = turn.ticket,
+              done = std::move(done)](const Result<Reply, StoreError>& reply) {
+               const TurnAnswer answer =
+                   reply ? TurnAnswer{.kind = static_cast<TurnAnswer::Kind>(reply->at(0).number),
+                                      .remaining = static_cast<int>(reply->at(1).number),
+                                      .until_next = Milliseconds(reply->at(2).number),
+                                      .until_full = Milliseconds(reply->at(3).number)}
+                         : TurnAnswer();
+               note_place(worker, ticket, answer.kind != TurnAnswer::Kind::yes);
+               if (!reply) return done(reply.error());
+               done(answer);
+             });
+}
+
+void RedisStore::take_probe(KeyBan::Kind kind, const std::string& name, TimePoint deadline,
+                            Callback<Milliseconds> done) {
+  Worker& worker = impl_->worker;
+  worker.add({Script::take_probe,
+              {std::to_string(static_cast<int>(kind)) + name, worker.new_stamp(),
+               std::to_string(worker.options().lease.count())}},
+             deadline, when_read(std::move(done), [](const Reply& reply) {
+               return Result<Milliseconds, StoreError>(Milliseconds(reply.number));
+             }));
+}
+
+std::uint64_t RedisStore::absences() const { return impl_->worker.absences(); }
+std::vector<RunId> RedisStore::members() const { return impl_->worker.members(); }
+std::string RedisStore::tell(const KeyBan& ban) {
+  KeyBan told = ban;
+  told.stamp = impl_->worker.new_stamp();
+  impl_->worker.tell(told);
+  return told.stamp;
+}
+void RedisStore::lift(KeyBan::Kind kind, const std::string& name) {
+  impl_->worker.lift(kind, name);
+}
+std::vector<KeyBan> RedisStore::bans() const { return impl_->worker.bans(); }
+std::uint64_t RedisStore::news() const { return impl_->worker.news(); }
+void RedisStore::cancel(const RunId& run) { impl_->worker.cancel(run); }
+void RedisStore::on_cancel(std::function<void(const RunId&)> heard) {
+  impl_->worker.on_cancel(std::move(heard));
 }
 
 void RedisStore::give_back(const std::string& account, const std::string& ticket) {

@@ -7,24 +7,27 @@ namespace falproxy::inline v0::redis {
 namespace {
 
 // A record stands under `r:` and its id: a head of fixed places (fence, promised, open, holds its
-// key, the length of what stays), what stays (created, digest, key, owner, surface), and the packed
-// record. Indexes are sorted sets whose members are `created` and the id.
+// key, the length of what stays), what stays (a mark of it, created, digest, key, owner, surface),
+// and the packed record. Indexes are sorted sets whose members are `created` and the id.
 constexpr const char* prelude = R"(
 local P='falproxy:'
 local sub,call=string.sub,redis.call
 local function stay_of(v) local n=tonumber(sub(v,25,28)) return sub(v,29,28+n),29+n end
 local function names(s)
-  local n=tonumber(sub(s,86,90))
-  local owner,surface,key=sub(s,91,90+n),sub(s,91+n),nil
-  if sub(s,53,53)=='1' then key=P..'k:'..owner..'\0'..sub(s,54,85) end
+  local at,key=62,nil
+  if sub(s,61,61)=='1' then key=sub(s,62,93) at=94 end
+  local n=tonumber(sub(s,at,at+4))
+  local owner,surface=sub(s,at+5,at+4+n),sub(s,at+5+n)
+  if key then key=P..'k:'..owner..'\0'..key end
   if surface=='' then surface=nil else surface=P..'s:'..owner..'\0'..surface end
-  return P..'d:'..owner..'\0'..sub(s,21,52),key,P..'o:'..owner,surface,owner
+  return P..'d:'..owner..'\0'..sub(s,29,60),key,P..'o:'..owner,surface,owner
 end
+local function member(s,id) return sub(s,9,28)..id end
 local function drop(id)
   local v=call('GET',P..'r:'..id)
   if not v then return end
   local s=stay_of(v)
-  local m=sub(s,1,20)..id
+  local m=member(s,id)
   local d,k,o,u=names(s)
   call('ZREM',d,m)
   if k then call('ZREM',k,m) end
@@ -44,9 +47,9 @@ local function stand_media(id,owner,row,state,size)
 end
 local function stand(code,info) return {code,info,call('ZCARD',P..'exp'),call('ZCARD',P..'open')} end
 local function add_spending(at)
-  local key=P..'sp:'..ARGV[at]
-  for i=1,7 do
-    local figure=ARGV[at+1+i]
+  local key,i=P..'sp:'..ARGV[at],0
+  for figure in string.gmatch(ARGV[at+2],'%S+') do
+    i=i+1
     if figure~='0' then
       call('ZADD',P..'spdays',ARGV[at],ARGV[at])
       call('HINCRBY',key,ARGV[at+1]..'\0'..i,figure)
@@ -57,11 +60,17 @@ local function now() local t=call('TIME') return t[1]*1000+math.floor(t[2]/1000)
 )";
 
 constexpr std::array<const char*, script_count> bodies = {
-    // write
+    // write: of what is there already the mark of what stays is enough
     R"(
-local id,fence,flags,stay,body,expiry,claims,known=unpack(ARGV)
-local v=fence..flags..string.format('%04d',#stay)..stay..body
+local id,fence,flags,stay,body,expiry,known=unpack(ARGV)
+fence=string.rep('0',20-#fence)..fence
 local old=call('GET',P..'r:'..id)
+if #stay==8 then
+  if not old then return stand(4,'') end
+  local s=stay_of(old)
+  if sub(s,1,8)==stay then stay=s end
+end
+local v=fence..flags..string.format('%04d',#stay)..stay..body
 if old then
   if old==v then return stand(0,'') end
   local stored=sub(old,1,20)
@@ -69,8 +78,8 @@ if old then
   if stay_of(old)~=stay then return stand(2,'') end
 end
 local d,k,o,u=names(stay)
-local m=sub(stay,1,20)..id
-if claims=='1' and k then
+local m=member(stay,id)
+if known and k then
   for _,other in ipairs(call('ZREVRANGEBYLEX',k,'+','-','LIMIT',0,50)) do
     local oid=sub(other,21)
     if oid~=id and not string.find(known,oid,1,true) then
@@ -134,10 +143,10 @@ return stand(#gone,'')
 )",
     // post: an owner's hash has a sum for each day, week and month, and the total
     R"(
-local once,life,back=ARGV[1],ARGV[2],ARGV[3]=='1'
+local once,back=ARGV[1],ARGV[2]=='1'
 local mark,had=P..'once:'..once,nil
 if once~='' then had=call('GET',mark) end
-local at=4
+local at=3
 local function word() at=at+1 return ARGV[at-1] end
 local charges,bounds,added={},{},{}
 for i=1,tonumber(word()) do bounds[i]={word(),word(),tonumber(word())} end
@@ -172,8 +181,8 @@ if done==1 and posts then
 end
 if done==1 and posts and ARGV[at] then add_spending(at) end
 if once~='' then
-  if back then call('SET',mark,'0','EX',life)
-  elseif done==1 and posts then call('SET',mark,'1','EX',life) end
+  if back then call('SET',mark,'0','EX',21600)
+  elseif done==1 and posts then call('SET',mark,'1','EX',21600) end
 end
 local told={done}
 for _,b in ipairs(bounds) do
@@ -220,22 +229,87 @@ call('ZADD',key,at+lease,ticket)
 call('PEXPIRE',key,2*lease)
 return 1
 )",
-    // beat
+    // take_turn: the rate as GCRA, in microseconds: what is kept is when all requests may come
+    // again
+    R"(
+local client,ticket,places,lease,requests,period=unpack(ARGV)
+places,requests,period=tonumber(places),tonumber(requests),tonumber(period)
+local key,at=P..'places:c:'..client,now()
+if places>0 then
+  call('ZREMRANGEBYSCORE',key,'-inf',at)
+  if call('ZCARD',key)>=places then return {1,0,0,0} end
+end
+local remaining,full=0,0
+if requests>0 then
+  local bucket=P..'rate:'..client..':'..requests..'/'..period
+  local t=call('TIME')
+  local micro=t[1]*1000000+t[2]
+  local each=period*1000/requests
+  full=math.max(tonumber(call('GET',bucket) or '0')-micro,0)
+  local over=full+each-period*1000
+  if over>0.5 then return {2,0,math.ceil(over/1000),math.ceil(full/1000)} end
+  full=full+each
+  call('SET',bucket,string.format('%.3f',micro+full),'PX',math.ceil(full/1000)+1)
+  remaining=math.floor((period*1000-full)/each+0.001)
+end
+if places>0 then
+  call('ZADD',key,at+lease,ticket)
+  call('PEXPIRE',key,2*lease)
+end
+return {0,remaining,0,math.ceil(full/1000)}
+)",
+    // take_probe: who is given it has half a minute, and the others leave it alone meanwhile
+    R"(
+local name,stamp,lease=ARGV[1],ARGV[2],tonumber(ARGV[3])
+local had,at=call('HGET',P..'bans',name),now()
+if not had then return 0 end
+local left=tonumber(string.match(had,'^%d+'))-at
+if left>0 then return left end
+call('HSET',P..'bans',name,string.format('%.0f',at+lease)..' '..stamp)
+return 0
+)",
+    // beat: `bans` has of each kind and name when it ends, and its stamp; what has ended is heard
+    // of
+    // for a while, and `cancels` are remembered for two minutes
     R"(
 local process,lease,again=ARGV[1],tonumber(ARGV[2]),ARGV[3]
-local at=now()
+local at,i=now(),4
 call('ZADD',P..'members',at+lease,process)
 call('ZREMRANGEBYSCORE',P..'members','-inf',at)
-for i=4,#ARGV,2 do
-  local key=P..'places:'..ARGV[i]
-  if again=='1' then
-    call('ZADD',key,at+lease,ARGV[i+1])
+local count=tonumber(ARGV[i])
+for j=i+1,i+3*count,3 do
+  if ARGV[j+2]=='' then call('HDEL',P..'bans',ARGV[j])
   else
-    call('ZADD',key,'XX',at+lease,ARGV[i+1])
+    call('HSET',P..'bans',ARGV[j],string.format('%.0f',at+tonumber(ARGV[j+2]))..' '..ARGV[j+1])
+  end
+end
+i=i+3*count+1
+count=tonumber(ARGV[i])
+for j=i+1,i+count do call('ZADD',P..'cancels',at+120000,ARGV[j]) end
+i=i+count+1
+call('ZREMRANGEBYSCORE',P..'cancels','-inf',at)
+for j=i,#ARGV,2 do
+  local key=P..'places:'..ARGV[j]
+  if again=='1' then
+    call('ZADD',key,at+lease,ARGV[j+1])
+  else
+    call('ZADD',key,'XX',at+lease,ARGV[j+1])
   end
   call('PEXPIRE',key,2*lease)
 end
-return call('ZRANGE',P..'members',0,-1)
+local bans,all={},call('HGETALL',P..'bans')
+for j=1,#all,2 do
+  local left=tonumber(string.match(all[j+1],'^%d+'))-at
+  local kept=86400000
+  if sub(all[j],1,1)=='0' then kept=10000 end
+  if left+kept<0 then call('HDEL',P..'bans',all[j])
+  else
+    for _,word in ipairs({all[j],string.match(all[j+1],' (.*)$'),string.format('%.0f',left)}) do
+      bans[#bans+1]=word
+    end
+  end
+end
+return {call('ZRANGE',P..'members',0,-1),bans,call('ZRANGE',P..'cancels',0,999)}
 )",
     // note_media
     R"(

@@ -7,17 +7,22 @@ namespace falproxy::inline v0::redis {
 
 /// Places in all_scripts().
 enum class Script {
-  write,          ///< id, fence, flags, what stays, record, expiry, claims?, known ids
+  write,          ///< id, fence, flags, what stays or its mark, record, expiry, and of a claim the
+                  ///< known ids
   erase,          ///< id
   find,           ///< index, newest first?, least, greatest, limit, owner
   forget,         ///< now, at most
-  post,           ///< name, its life, take back?, bounds and charges, each with their number before
+  post,           ///< name, take back?, bounds and charges, each with their number before
                   ///< them, and as `add`, or nothing
   balances,       ///< cursor, about how many, the names of the sums
-  add,            ///< day, names, seven figures
+  add,            ///< day, names, seven figures in one word, the last of which may be left out
   drop_spending,  ///< day
   take_place,     ///< account, ticket, limit, lease
-  beat,           ///< process, lease, "" to take places again that are gone, accounts and tickets
+  take_turn,      ///< client, ticket, places, lease, requests, period
+  take_probe,     ///< kind and name, stamp, lease
+  beat,           ///< process, lease, "" to take places again that are gone; bans (kind and name,
+                  ///< stamp, how long; "" for what is lifted), cancels, accounts and tickets, the
+                  ///< first two with their number before them
   note_media,     ///< for each: id, value, owner, expiry, state, size
   change_media,   ///< id, state, size, content type
   forget_media,   ///< id
@@ -27,7 +32,7 @@ enum class Script {
   newer_text,     ///< name, the version that is known; "": none is
   put_first,      ///< name, text
 };
-inline constexpr std::size_t script_count = 18;
+inline constexpr std::size_t script_count = 20;
 
 /// Its whole text.
 [[nodiscard]] const std::string& text_of(Script script);

@@ -62,8 +62,14 @@ std::int64_t microseconds_down(WallTime time) {
 std::string stay_of(const RunRecord& record) {
   std::string stay = created20(record.created) + text_of(record.digest);
   stay += record.key_hash ? '1' : '0';
-  stay += record.key_hash ? text_of(*record.key_hash) : std::string(Digest().size(), '0');
-  return stay + fmt::format("{:05}", record.owner.size()) + record.owner + record.surface;
+  if (record.key_hash) stay += text_of(*record.key_hash);
+  stay += fmt::format("{:05}", record.owner.size()) + record.owner + record.surface;
+  // FNV-1a.
+  std::uint64_t mark = 0xcbf29ce484222325;
+  for (const char c : stay) mark = (mark ^ static_cast<std::uint8_t>(c)) * 0x100000001b3;
+  std::string text;
+  for (std::size_t i = 0; i < mark_size; ++i) text += static_cast<char>(mark >> (8 * i));
+  return text + stay;
 }
 
 Result<RunRecord, StoreError> record_in(std::string_view value) {

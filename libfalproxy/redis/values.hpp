@@ -31,6 +31,8 @@ namespace falproxy::inline v0::redis {
 
 /// What never changes of a record, and what it is found by: see scripts.cpp.
 [[nodiscard]] std::string stay_of(const RunRecord& record);
+/// What it begins with: the same for equal ones.
+inline constexpr std::size_t mark_size = 8;
 /// From the whole value. Errors: damaged.
 [[nodiscard]] Result<RunRecord, StoreError> record_in(std::string_view value);
 /// The name of the sorted set that has the answers, without what all names begin with.

@@ -1,12 +1,14 @@
 #include "worker.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <iterator>
 #include <utility>
 
 #include "base/fmt.hpp"
 #include "state/query.hpp"
+#include "values.hpp"
 
 namespace falproxy::inline v0::redis {
 namespace {
@@ -20,6 +22,10 @@ constexpr Seconds between_probes{1};
 constexpr Milliseconds before_another_try{2};
 constexpr std::size_t places_a_command = 1'000;
 constexpr std::size_t most_missed = 10'000;
+// Between two beats that come before their time.
+constexpr Milliseconds between_news{250};
+// Bans, and cancels, that wait to be told.
+constexpr std::size_t most_to_tell = 1'000;
 
 StoreError closed() { return {StoreFault::closed, "The store is closing."}; }
 
@@ -42,7 +48,7 @@ StoreError error_of(const Reply& reply) {
   return {StoreFault::unavailable, refusal_of(reply)};
 }
 
-RunId id_in(std::string_view text) { return RunId::parse(text).value_or(RunId()); }
+RunId process_in(std::string_view text) { return RunId::parse(text).value_or(RunId()); }
 
 }  // namespace
 
@@ -124,7 +130,9 @@ void Worker::run() {
     } else if (!queue_.empty()) {
       serve(guard);
     } else {
-      changed_.wait_until(guard, beat_at_, [this] { return closing_ || !queue_.empty(); });
+      changed_.wait_until(guard, beat_at_, [this, until = beat_at_] {
+        return closing_ || !queue_.empty() || beat_at_ < until;
+      });
     }
   }
   const TimePoint end = Steady::now() + 2 * options_.address.bound;
@@ -224,28 +232,63 @@ void Worker::send(Guard& guard, Batch& batch) {
   changed_.wait_for(guard, before_another_try, [this] { return closing_; });
 }
 
-void Worker::beat(Guard& guard) {
-  beat_at_ = Steady::now() + options_.beat;
-  const bool again = std::exchange(takes_places_again_, false);
-  std::vector<std::pair<std::string, std::string>> places;
-  for (const auto& [ticket, place] : places_) {
-    // What is only asked for is not taken again.
-    if (place.is_held || !again) places.emplace_back(ticket, place.account);
-  }
-  guard.unlock();
+// What a beat has to say beside that this process is there.
+struct Worker::News {
+  bool again = false;
+  std::vector<std::pair<std::string, KeyBan>> bans = {};  // by kind and name
+  std::set<std::string> lifted = {};
+  std::vector<RunId> cancels = {};
+  std::vector<std::pair<std::string, std::string>> places = {};
+};
+
+std::string Worker::beat_bytes(const News& news, std::size_t& count) const {
   std::string bytes;
-  std::size_t count = 0, at = 0;
+  std::size_t at = 0;
   do {
     Call call{
         Script::beat,
-        {options_.self.to_string(), std::to_string(options_.lease.count()), again ? "1" : ""}};
-    for (std::size_t i = 0; i < places_a_command && at < places.size(); ++i, ++at) {
-      call.words.push_back(places[at].second);
-      call.words.push_back(places[at].first);
+        {options_.self.to_string(), std::to_string(options_.lease.count()), news.again ? "1" : ""}};
+    std::vector<std::string>& words = call.words;
+    const bool is_first = count == 0;
+    words.push_back(std::to_string(is_first ? news.bans.size() + news.lifted.size() : 0));
+    for (std::size_t i = 0; is_first && i < news.bans.size(); ++i) {
+      const auto& [name, ban] = news.bans[i];
+      const TimePoint now = Steady::now();
+      const auto left = std::chrono::ceil<Milliseconds>(std::max(ban.until, now) - now);
+      words.insert(words.end(), {name, ban.stamp, std::to_string(left.count())});
     }
+    for (const std::string& name : is_first ? news.lifted : std::set<std::string>())
+      words.insert(words.end(), {name, "", ""});
+    words.push_back(std::to_string(is_first ? news.cancels.size() : 0));
+    for (std::size_t i = 0; is_first && i < news.cancels.size(); ++i)
+      words.push_back(bytes_of(news.cancels[i]));
+    for (std::size_t i = 0; i < places_a_command && at < news.places.size(); ++i, ++at)
+      words.insert(words.end(), {news.places[at].second, news.places[at].first});
     bytes += formatted(call);
     ++count;
-  } while (at < places.size());
+  } while (at < news.places.size());
+  return bytes;
+}
+
+void Worker::beat(Guard& guard) {
+  const TimePoint began = Steady::now();
+  beat_at_ = began + options_.beat;
+  News news{.again = std::exchange(takes_places_again_, false)};
+  for (const auto& [name, is_on] : to_tell_) {
+    if (is_on) {
+      news.bans.emplace_back(name, bans_.at(name));
+    } else {
+      news.lifted.insert(name);
+    }
+  }
+  news.cancels.assign(to_cancel_.begin(), to_cancel_.end());
+  for (const auto& [ticket, place] : places_) {
+    // What is only asked for is not taken again.
+    if (place.is_held || !news.again) news.places.emplace_back(ticket, place.account);
+  }
+  guard.unlock();
+  std::size_t count = 0;
+  const std::string bytes = beat_bytes(news, count);
   std::vector<Reply> answers;
   Result<Done, LinkError> said = LinkError{"Redis is not connected."};
   if (link_.is_open() && !link_.is_stale())
@@ -266,11 +309,61 @@ void Worker::beat(Guard& guard) {
       static_cast<void>(open_link(guard, Steady::now() + options_.address.bound));
     return;
   }
+  if (beaten_at_ && began > *beaten_at_ + options_.lease) ++absences_;
+  beaten_at_ = began;
+  hear(guard, answers.back(), news);
+  worked(guard);
+}
+
+// What came while the beat was under way is told with the next one.
+void Worker::hear(Guard& guard, const Reply& answer, const News& told) {
   const std::set<RunId> before = std::exchange(members_, {});
-  for (const Reply& member : answers.back().items) members_.insert(id_in(member.text));
+  for (const Reply& member : answer.at(0).items) members_.insert(process_in(member.text));
   if (!std::ranges::includes(members_, before)) ++departures_;
   ++beats_;
-  worked(guard);
+
+  for (const auto& [name, ban] : told.bans) {
+    const auto now = bans_.find(name);
+    if (now != bans_.end() && now->second == ban) to_tell_.erase(name);
+  }
+  for (const std::string& name : told.lifted) {
+    if (!bans_.contains(name)) to_tell_.erase(name);
+  }
+  std::map<std::string, KeyBan> bans;
+  const std::vector<Reply>& words = answer.at(1).items;
+  for (std::size_t i = 0; i + 2 < words.size(); i += 3) {
+    const std::string& name = words[i].text;
+    const int kind = name.empty() ? -1 : name.front() - '0';
+    if (kind < 0 || kind > static_cast<int>(KeyBan::Kind::blocked) || to_tell_.contains(name))
+      continue;
+    std::int64_t left = 0;
+    std::from_chars(words[i + 2].text.data(), words[i + 2].text.data() + words[i + 2].text.size(),
+                    left);
+    bans[name] = {static_cast<KeyBan::Kind>(kind), name.substr(1),
+                  Steady::now() + Milliseconds(left), words[i + 1].text};
+  }
+  for (const auto& [name, is_on] : to_tell_) {
+    if (is_on) bans[name] = bans_.at(name);
+  }
+  if (std::exchange(bans_, std::move(bans)) != bans_) ++news_;
+
+  for (const RunId& run : told.cancels) to_cancel_.erase(run);
+  if (answer.at(2).items.empty()) return;
+  guard.unlock();
+  {
+    const std::lock_guard hearing(hearing_);
+    for (const Reply& run : answer.at(2).items) {
+      if (on_cancel_) on_cancel_(id_in(run.text));
+    }
+  }
+  guard.lock();
+}
+
+// The next beat comes soon.
+void Worker::hurry() {
+  const TimePoint now = Steady::now();
+  beat_at_ = std::min(beat_at_, beaten_at_ ? std::max(now, *beaten_at_ + between_news) : now);
+  changed_.notify_all();
 }
 
 void Worker::probe(Guard& guard) {
@@ -376,6 +469,70 @@ std::size_t Worker::count() const {
 std::uint64_t Worker::departures() const {
   const std::lock_guard guard(mutex_);
   return departures_;
+}
+
+std::uint64_t Worker::absences() const {
+  const std::lock_guard guard(mutex_);
+  const bool is_absent = beaten_at_ && Steady::now() > *beaten_at_ + options_.lease;
+  return absences_ + (is_absent ? 1 : 0);
+}
+
+std::vector<RunId> Worker::members() const {
+  const std::lock_guard guard(mutex_);
+  return {members_.begin(), members_.end()};
+}
+
+namespace {
+
+std::string name_of_ban(KeyBan::Kind kind, const std::string& name) {
+  return std::to_string(static_cast<int>(kind)) + name;
+}
+
+}  // namespace
+
+std::string Worker::new_stamp() {
+  const std::lock_guard guard(mutex_);
+  return fmt::format("{}:{}", options_.self.to_string(), ++stamps_);
+}
+
+void Worker::tell(const KeyBan& ban) {
+  const std::string name = name_of_ban(ban.kind, ban.name);
+  const std::lock_guard guard(mutex_);
+  if (to_tell_.size() >= most_to_tell && !to_tell_.contains(name)) return;
+  bans_.insert_or_assign(name, ban);
+  to_tell_.insert_or_assign(name, true);
+  ++news_;
+  hurry();
+}
+
+void Worker::lift(KeyBan::Kind kind, const std::string& name) {
+  const std::string of = name_of_ban(kind, name);
+  const std::lock_guard guard(mutex_);
+  if (to_tell_.size() >= most_to_tell && !to_tell_.contains(of)) return;
+  bans_.erase(of);
+  to_tell_.insert_or_assign(of, false);
+  ++news_;
+  hurry();
+}
+
+std::vector<KeyBan> Worker::bans() const {
+  const std::lock_guard guard(mutex_);
+  std::vector<KeyBan> all;
+  all.reserve(bans_.size());
+  for (const auto& [name, ban] : bans_) all.push_back(ban);
+  return all;
+}
+
+void Worker::cancel(const RunId& run) {
+  const std::lock_guard guard(mutex_);
+  if (is_down_ || to_cancel_.size() >= most_to_tell) return;
+  to_cancel_.insert(run);
+  hurry();
+}
+
+void Worker::on_cancel(std::function<void(const RunId&)> heard) {
+  const std::lock_guard hearing(hearing_);
+  on_cancel_ = std::move(heard);
 }
 
 void Worker::ask_for_place(const std::string& account, const std::string& ticket) {

@@ -51,6 +51,19 @@ class Worker {
   [[nodiscard]] bool is_gone(const RunId& process) const;
   [[nodiscard]] std::size_t count() const;
   [[nodiscard]] std::uint64_t departures() const;
+  [[nodiscard]] std::uint64_t absences() const;
+  [[nodiscard]] std::vector<RunId> members() const;
+  /// @{
+  /// As Peers says.
+  void tell(const KeyBan& ban);
+  void lift(KeyBan::Kind kind, const std::string& name);
+  [[nodiscard]] std::vector<KeyBan> bans() const;
+  [[nodiscard]] std::uint64_t news() const noexcept { return news_; }
+  void cancel(const RunId& run);
+  void on_cancel(std::function<void(const RunId&)> heard);
+  /// @}
+  /// Another one each time.
+  [[nodiscard]] std::string new_stamp();
   /// A place that is asked for: it is kept alive if it is given.
   void ask_for_place(const std::string& account, const std::string& ticket);
   /// It is given, or nobody knows: a Redis that has lost it gets it again. Nothing if it was
@@ -75,6 +88,10 @@ class Worker {
   void send(Guard& guard, Batch& batch);
   void finish(const Operation& operation, Result<Reply, StoreError> result);
   void beat(Guard& guard);
+  struct News;
+  [[nodiscard]] std::string beat_bytes(const News& news, std::size_t& count) const;
+  void hear(Guard& guard, const Reply& answer, const News& told);
+  void hurry();
   void probe(Guard& guard);
   void say_goodbye(Guard& guard);
   void failed(Guard& guard, const std::string& why);
@@ -105,7 +122,15 @@ class Worker {
   };
   std::map<std::string, Place> places_;  // by ticket
   std::set<RunId> members_;
-  std::uint64_t departures_ = 0;
+  std::uint64_t departures_ = 0, absences_ = 0;
+  std::optional<TimePoint> beaten_at_;  // when the last beat that was answered was sent
+  std::map<std::string, KeyBan> bans_;      // by kind and name; a copy of all, this one's included
+  std::map<std::string, bool> to_tell_;     // of those: is it still on?
+  std::atomic<std::uint64_t> news_ = 0;
+  std::uint64_t stamps_ = 0;
+  std::set<RunId> to_cancel_;
+  std::mutex hearing_;  // taken before mutex_
+  std::function<void(const RunId&)> on_cancel_;
   TimePoint heard_since_;                          // without a pause
   std::uint64_t beats_ = 0;                        // that were answered
   mutable std::map<RunId, std::uint64_t> missed_;  // not among the members, since which beat

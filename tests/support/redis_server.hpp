@@ -14,9 +14,12 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace falproxy::tests {
@@ -24,8 +27,10 @@ namespace falproxy::tests {
 /// Gone, with its folder, when this goes.
 class RedisServer {
  public:
-  /// False: there is no redis-server here, and the test is left out.
+  /// False: there is no redis-server here, and the test is left out. FALPROXY_REDIS_SERVER names
+  /// another program than the one on the path, such as a valkey-server.
   [[nodiscard]] static bool is_there() {
+    if (std::getenv("FALPROXY_REDIS_SERVER") != nullptr) return true;
     for (const char* path : {"/usr/bin/redis-server", "/usr/local/bin/redis-server"}) {
       if (::access(path, X_OK) == 0) return true;
     }
@@ -33,13 +38,14 @@ class RedisServer {
     return false;
   }
 
-  explicit RedisServer(std::vector<std::string> options = {}) : options_(std::move(options)) {
-    char name[] = "/tmp/falproxy-redis-XXXXXX";
-    folder_ = ::mkdtemp(name);
-    // A Redis Cluster also takes the port that is higher by 10,000.
-    do port_ = free_port();
-    while (port_ > 55'000);
-    start();
+  explicit RedisServer(std::vector<std::string> options = {})
+      : RedisServer(std::move(options), {}) {}
+  /// One of Sentinel, that looks after the master on that port, which it calls "master".
+  [[nodiscard]] static std::unique_ptr<RedisServer> sentinel(std::uint16_t master) {
+    const std::string conf = "sentinel monitor master 127.0.0.1 " + std::to_string(master) +
+                             " 1\nsentinel down-after-milliseconds master 500\n"
+                             "sentinel failover-timeout master 5000\n";
+    return std::unique_ptr<RedisServer>(new RedisServer({"--sentinel"}, conf));
   }
   ~RedisServer() {
     stop();
@@ -60,17 +66,12 @@ class RedisServer {
     if (pid_ == 0) {
       const int null = ::open("/dev/null", O_RDWR);
       for (const int fd : {0, 1, 2}) ::dup2(null, fd);
-      std::vector<std::string> words{"redis-server",
-                                     "--port",
-                                     std::to_string(port_),
-                                     "--bind",
-                                     "127.0.0.1",
-                                     "--dir",
-                                     folder_,
-                                     "--unixsocket",
-                                     socket(),
-                                     "--save",
-                                     ""};
+      const char* const other = std::getenv("FALPROXY_REDIS_SERVER");
+      std::vector<std::string> words{other != nullptr ? other : "redis-server"};
+      if (!conf_.empty()) words.push_back(conf_);
+      words.insert(words.end(), {"--port", std::to_string(port_), "--bind", "127.0.0.1", "--dir",
+                                 folder_.string()});
+      if (conf_.empty()) words.insert(words.end(), {"--unixsocket", socket(), "--save", ""});
       words.insert(words.end(), options_.begin(), options_.end());
       std::vector<char*> all;
       for (std::string& word : words) all.push_back(word.data());
@@ -105,11 +106,26 @@ class RedisServer {
     REQUIRE(answer.starts_with(":"));
     return std::atoi(answer.c_str() + 1);
   }
+  /// What it says to a command, as it says it.
+  [[nodiscard]] std::string says(const std::string& command) const { return told(command); }
   /// It keeps its connections, and answers nothing.
   void pause() const { ::kill(pid_, SIGSTOP); }
   void go_on() const { ::kill(pid_, SIGCONT); }
 
  private:
+  RedisServer(std::vector<std::string> options, const std::string& conf)
+      : options_(std::move(options)) {
+    char name[] = "/tmp/falproxy-redis-XXXXXX";
+    folder_ = ::mkdtemp(name);
+    if (!conf.empty()) {
+      conf_ = folder_ / "sentinel.conf";
+      std::ofstream(conf_) << conf;
+    }
+    // A Redis Cluster also takes the port that is higher by 10,000.
+    do port_ = free_port();
+    while (port_ > 55'000);
+    start();
+  }
   [[nodiscard]] static sockaddr_in loopback(std::uint16_t port) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -154,7 +170,7 @@ class RedisServer {
   }
 
   const std::vector<std::string> options_;
-  std::filesystem::path folder_;
+  std::filesystem::path folder_, conf_;
   std::uint16_t port_ = 0;
   ::pid_t pid_ = 0;
 };

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <random>
 #include <system_error>
 #include <utility>
 
@@ -25,6 +27,8 @@ constexpr std::size_t piece_bytes = 256u << 10;
 // Less than this counts as a full disk.
 constexpr std::uint64_t least_room = 64u << 20;
 constexpr const char* incoming = ".falproxy-incoming";
+// What nobody writes to for so long has no writer any more.
+constexpr std::chrono::hours longest_on_its_way{24};
 
 std::string reason(int fault) { return std::generic_category().message(fault); }
 
@@ -134,21 +138,33 @@ class FolderReader final : public MediaReader {
 
 }  // namespace
 
-Result<std::unique_ptr<FolderStore>> FolderStore::create(fs::path folder, Executor& executor) {
+FolderStore::FolderStore(fs::path folder, int lock, Executor& executor)
+    : folder_(std::move(folder)),
+      lock_(lock),
+      tag_(fmt::format("{:x}", std::random_device()())),
+      executor_(executor) {}
+
+Result<std::unique_ptr<FolderStore>> FolderStore::create(fs::path folder, Executor& executor,
+                                                         bool shared) {
   std::error_code fault;
   folder = fs::absolute(folder, fault).lexically_normal();
   fs::create_directories(folder / incoming, fault);
   if (fault) return unusable(folder, fault.message());
   const int lock = ::open((folder / ".falproxy.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) return unusable(folder, reason(errno));
-  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
+  if (::flock(lock, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
     ::close(lock);
-    return unusable(folder, "another falproxy has it; give each one a folder of its own");
+    return unusable(folder, shared ? "a falproxy without STATE_URL has it"
+                                   : "another falproxy has it; give each one a folder of its own");
   }
   for (const auto& left : fs::directory_iterator(folder / incoming, fault)) {
-    // "ID.png.7" alone is of FolderStore::begin().
+    // "ID.png.1a2b-7" alone is of FolderStore::begin().
     if (!id_in_file_name(left.path().stem().string())) continue;
     std::error_code ignored;
+    // Another process may be writing it.
+    if (shared && fs::last_write_time(left.path(), ignored) + longest_on_its_way >
+                      fs::file_time_type::clock::now())
+      continue;
     fs::remove(left.path(), ignored);
   }
   return std::unique_ptr<FolderStore>(new FolderStore(std::move(folder), lock, executor));
@@ -162,7 +178,7 @@ fs::path FolderStore::path_of(const std::string& name) const {
 
 Result<std::unique_ptr<MediaWriter>> FolderStore::begin(const std::string& name, const StoreWait&) {
   // Each writer has its own, also of those of one file.
-  fs::path temporary = folder_ / incoming / fmt::format("{}.{}", name, next_.fetch_add(1));
+  fs::path temporary = folder_ / incoming / fmt::format("{}.{}-{}", name, tag_, next_.fetch_add(1));
   int file = -1;
   int fault = 0;
   executor_.run_blocking([&] {

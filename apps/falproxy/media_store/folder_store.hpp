@@ -17,10 +17,12 @@ namespace falproxy::app {
 /// one has left half done is removed at the start.
 class FolderStore final : public MediaStore {
  public:
-  /// Makes the folder if it is not there. `executor` outlives it, and does what blocks. Errors:
-  /// invalid_settings, naming MEDIA_STORE.
+  /// Makes the folder if it is not there. `executor` outlives it, and does what blocks; `shared`:
+  /// other processes that share STATE_URL have the folder, too. Errors: invalid_settings, naming
+  /// MEDIA_STORE.
   [[nodiscard]] static Result<std::unique_ptr<FolderStore>> create(std::filesystem::path folder,
-                                                                   Executor& executor);
+                                                                   Executor& executor,
+                                                                   bool shared = false);
   ~FolderStore() override;
   FolderStore(const FolderStore&) = delete;
   FolderStore& operator=(const FolderStore&) = delete;
@@ -37,12 +39,12 @@ class FolderStore final : public MediaStore {
   [[nodiscard]] std::string place() const override { return folder_.string(); }
 
  private:
-  FolderStore(std::filesystem::path folder, int lock, Executor& executor)
-      : folder_(std::move(folder)), lock_(lock), executor_(executor) {}
+  FolderStore(std::filesystem::path folder, int lock, Executor& executor);
   [[nodiscard]] std::filesystem::path path_of(const std::string& name) const;
 
   const std::filesystem::path folder_;
   const int lock_;
+  const std::string tag_;               // of this process, in names on their way
   std::atomic<std::uint64_t> next_{1};  // of names on their way
   Executor& executor_;
 };

@@ -48,11 +48,11 @@ bool MediaKeeper::Impl::prepare(const std::stop_token& stop) {
     const auto text = got.wait(parts.clock, soon());
     std::string secret = text && *text ? **text : std::string();
     if (text && *text && secret.empty()) {
-      secret = new_media_secret();
-      const Handed<Result<Done, StoreError>> put;
-      parts.texts.put(secret_name, secret, soon(), put.callback());
-      const auto done = put.wait(parts.clock, soon());
-      if (!done || !*done) secret.clear();
+      // Of several processes one draws it.
+      const Handed<Result<KeptText, StoreError>> put;
+      parts.texts.put_first(secret_name, new_media_secret(), soon(), put.callback());
+      if (const auto there = put.wait(parts.clock, soon()); there && *there)
+        secret = (*there)->text;
     }
     if (!secret.empty()) {
       const std::lock_guard guard(mutex);

@@ -117,7 +117,19 @@ class RedisStore final : public StateStore, public SpendingStore, public MediaIn
   void take_place(const std::string& account, const std::string& ticket, int limit,
                   TimePoint deadline, Callback<bool> done) override;
   void give_back(const std::string& account, const std::string& ticket) override;
+  [[nodiscard]] std::uint64_t absences() const override;
+  void take_turn(const Turn& turn, TimePoint deadline, Callback<TurnAnswer> done) override;
+  std::string tell(const KeyBan& ban) override;
+  void lift(KeyBan::Kind kind, const std::string& name) override;
+  [[nodiscard]] std::vector<KeyBan> bans() const override;
+  [[nodiscard]] std::uint64_t news() const override;
+  void take_probe(KeyBan::Kind kind, const std::string& name, TimePoint deadline,
+                  Callback<Milliseconds> done) override;
+  void cancel(const RunId& run) override;
+  void on_cancel(std::function<void(const RunId&)> heard) override;
   /// @}
+  /// All processes, as they were heard of last.
+  [[nodiscard]] std::vector<RunId> members() const;
 
  private:
   struct Impl;

@@ -222,7 +222,7 @@ class Runner {
     std::function<void(std::string)> account_locked = {};
     RunObserver* observer = nullptr;  ///< hears of the stages of runs; null: nobody does
     /// Who else works with `state`. Null: nobody.
-    const Peers* peers = nullptr;
+    Peers* peers = nullptr;
   };
   /// Taken anew with reload(). Where a setting is named, docs/settings.md says more.
   struct Options {
@@ -289,8 +289,9 @@ class Runner {
                                                     const std::string& surface, std::size_t limit,
                                                     std::optional<RunPlace> after = std::nullopt,
                                                     bool oldest_first = false);
-  /// Ends a run that is under way, also at fal, and waits a few seconds for that. What then became
-  /// of it; one that has ended stays as it is. Errors and none: as of find().
+  /// Ends a run that is under way, also at fal, and waits a few seconds for that; if another
+  /// process follows it, that one is told. What then became of it; one that has ended stays as it
+  /// is. Errors and none: as of find().
   [[nodiscard]] Result<std::optional<RunStatus>> cancel(const std::string& client, const RunId& id);
   /// Forgets a run that has ended; what runs is cancelled before. False: there is none. Errors:
   /// overloaded.

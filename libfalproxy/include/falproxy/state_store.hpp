@@ -112,8 +112,8 @@ std::ostream& operator<<(std::ostream& out, const RunArtifact& artifact);
 /// the time when it was created never change.
 struct RunRecord {
   RunId id = {};  ///< not all zero
-  /// Counts the writes of this record, by all who write it: a writer adds 1 to what it has read or
-  /// written last. See StateStore::write().
+  /// Counts the writes of this record: a writer adds 1 to what it has read or written last, and who
+  /// takes it up from another process goes to the next multiple of 2^32. See StateStore::write().
   std::uint64_t fence = 1;
   RunState state = RunState::intent;    ///< of the whole run
   std::string owner = {};               ///< the name of the access key whose run it is

@@ -3,17 +3,18 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <deque>
-#include <mutex>
-#include <span>
 #include <utility>
 
-#include "base/fmt.hpp"
 #include "base/random.hpp"
 #include "falproxy/plain_codecs.hpp"
-#include "state/awaited.hpp"
+#include "keys/ring.hpp"
 
 namespace falproxy::inline v0 {
+
+using keys::Account;
+using keys::Key;
+using keys::longest_ask;
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -21,14 +22,9 @@ using namespace std::chrono_literals;
 constexpr Milliseconds first_rest = 1s;
 constexpr Milliseconds longest_rest = 60s;
 constexpr Milliseconds longest_retry_after = 1h;
-constexpr Milliseconds until_probe = 5min;
 // An account that has come back from a block is trusted again when fal has accepted so many jobs.
 constexpr int full_trust = 30;
 constexpr Milliseconds try_queue_again = 1s;
-// While all places of an account are taken by others: the first who waits looks so often.
-constexpr Milliseconds ask_again = 25ms;
-// Who is asked for a place answers long before that, or says that it cannot.
-constexpr Milliseconds longest_ask = 1s;
 
 // Rounded up: who comes back at that time must not be early.
 Milliseconds until(TimePoint then, TimePoint now) {
@@ -46,215 +42,7 @@ std::string fingerprint_of(const Secret& key) {
   return fingerprint;
 }
 
-struct Account;
-
-using Slots = std::span<const std::size_t>;
-
-// What fal refuses: it is left alone for a while, and then one lease, the probe, shows whether that
-// is over.
-struct Suspension {
-  bool on = false;
-  TimePoint probe_at = TimePoint::min();
-  bool probing = false;
-
-  [[nodiscard]] bool open(TimePoint now) const { return !on || (!probing && now >= probe_at); }
-  /// None while a probe is under way.
-  [[nodiscard]] std::optional<TimePoint> back_at() const {
-    if (!on) return TimePoint::min();
-    return probing ? std::nullopt : std::optional(probe_at);
-  }
-  void begin(TimePoint now) {
-    on = true;
-    probe_at = now + until_probe;
-  }
-};
-
-struct Key {
-  Secret secret;
-  std::string fingerprint = {};
-  std::size_t slot = 0;
-  TimePoint resting_until = TimePoint::min();
-  std::uint64_t rested = 0;  // when it was pushed back last, by the ring's count of events
-  int strikes = 0;           // rests in a row, each longer than the one before
-  Suspension refused;
-  int leases = 0;              // all of them
-  int counted = 0;             // those that count against the account's limit of jobs
-  Account* account = nullptr;  // none once a reload has dropped the key
-
-  [[nodiscard]] bool usable(TimePoint now, Slots except) const {
-    return refused.open(now) && resting_until <= now &&
-           std::ranges::find(except, slot) == except.end();
-  }
-};
-
-struct Account {
-  std::vector<std::shared_ptr<Key>> keys;
-  std::size_t next_key = 0;
-  Suspension blocked;
-  bool told_blocked = false;  // since the last reload
-  // After a block fal may let one job pass and refuse the next: each that it accepts makes room for
-  // one more.
-  struct Recovery {
-    int most_leases;
-    std::uint64_t begun;  // by the ring's count of events
-    int accepted = 0;
-  };
-  std::optional<Recovery> recovery;
-  // Other processes have the places that are left.
-  TimePoint taken_until = TimePoint::min();
-
-  // The same in each process that has these keys, in whatever order.
-  [[nodiscard]] const std::string& name() const {
-    return (*std::ranges::min_element(keys, {}, [](const auto& key) { return key->fingerprint; }))
-        ->fingerprint;
-  }
-  [[nodiscard]] int counted() const {
-    int jobs = 0;
-    for (const auto& key : keys) jobs += key->counted;
-    return jobs;
-  }
-  [[nodiscard]] int leases() const {
-    int sum = 0;
-    for (const auto& key : keys) sum += key->leases;
-    return sum;
-  }
-  [[nodiscard]] bool is_full(int max_jobs, bool is_counted) const {
-    if (recovery.has_value() && leases() >= recovery->most_leases) return true;
-    return max_jobs != 0 && is_counted && counted() >= max_jobs;
-  }
-
-  // Whether it could give a lease at `now`, limits aside, and otherwise why not and how long.
-  struct Standing {
-    AccountStatus::State state = AccountStatus::State::ready;
-    std::optional<TimePoint> back_at = std::nullopt;
-  };
-  [[nodiscard]] Standing standing(TimePoint now, Slots except = {}) const {
-    using State = AccountStatus::State;
-    std::optional<TimePoint> first_back, first_probe;
-    for (const auto& key : keys) {
-      const bool excepted = std::ranges::find(except, key->slot) != except.end();
-      if (excepted && key->resting_until <= now) continue;
-      const std::optional<TimePoint> back_at = key->refused.back_at();
-      if (!back_at.has_value()) continue;
-      std::optional<TimePoint>& first = key->refused.on ? first_probe : first_back;
-      first = std::min(first.value_or(TimePoint::max()), std::max(*back_at, key->resting_until));
-    }
-    if (!first_back && !(first_probe && *first_probe <= now)) return {State::out, first_probe};
-    const TimePoint first =
-        std::min(first_back.value_or(TimePoint::max()), first_probe.value_or(TimePoint::max()));
-    if (!blocked.open(now)) {
-      std::optional<TimePoint> back_at = blocked.back_at();
-      if (back_at.has_value()) back_at = std::max(*back_at, first);
-      return {State::blocked, back_at};
-    }
-    if (first > now) return {State::resting, first};
-    return {State::ready};
-  }
-
-  [[nodiscard]] std::shared_ptr<Key> take_key(TimePoint now, Slots except) {
-    while (!keys[next_key]->usable(now, except)) next_key = (next_key + 1) % keys.size();
-    const std::shared_ptr<Key>& key = keys[next_key];
-    next_key = (next_key + 1) % keys.size();
-    return key;
-  }
-};
-
 }  // namespace
-
-struct KeyLease::State {
-  State(std::shared_ptr<KeyRing::Impl> of, std::shared_ptr<Key> key_taken, std::uint64_t when)
-      : ring(std::move(of)), key(std::move(key_taken)), slot(key->slot), taken(when) {}
-
-  std::shared_ptr<KeyRing::Impl> ring;
-  std::shared_ptr<Key> key;
-  std::size_t slot;
-  std::uint64_t taken;  // by the ring's count of events
-  bool counted = true;
-  // The place that it has among all processes; empty: none.
-  Peers* peers = nullptr;
-  std::string account, ticket;
-  // Until it has reported.
-  bool probes_key = false;
-  bool probes_account = false;
-};
-
-struct KeyRing::Impl {
-  // A call of acquire_or_wait() that waits; it lives on that call's stack.
-  struct Waiter {
-    std::stop_source wake;
-    Need need;
-    const Clock& clock;
-  };
-  // A waiter's place in the queue; it is given up with the lock held, whatever is thrown.
-  class Place {
-   public:
-    Place(std::unique_lock<std::mutex>& lock, std::deque<Waiter*>& queue, Waiter& waiter,
-          bool goes_first)
-        : lock_(lock), queue_(queue), waiter_(&waiter) {
-      goes_first ? queue_.push_front(waiter_) : queue_.push_back(waiter_);
-    }
-    ~Place() {
-      if (!lock_.owns_lock()) lock_.lock();
-      std::erase(queue_, waiter_);
-    }
-    Place(const Place&) = delete;
-    Place& operator=(const Place&) = delete;
-
-   private:
-    std::unique_lock<std::mutex>& lock_;
-    std::deque<Waiter*>& queue_;
-    Waiter* const waiter_;
-  };
-  // What somebody who asks for a key would hear.
-  struct Outlook {
-    enum class Answer { take, full, resting, out };
-    Answer answer = Answer::out;
-    std::size_t account = 0;                             // of `take`
-    std::optional<TimePoint> changes_at = std::nullopt;  // by itself
-    std::optional<TimePoint> asks_at = std::nullopt;     // whether others have left a place
-
-    [[nodiscard]] bool is_to_wait() const { return answer == Answer::full; }
-  };
-  // Ends somebody's sleep. To be used without the lock: it runs the clock's code.
-  using Wake = std::optional<std::stop_source>;
-
-  void set_accounts(std::vector<std::vector<Secret>> groups);
-  [[nodiscard]] Outlook look(TimePoint now, const Need& need) const;
-  [[nodiscard]] static Result<KeyLease> take(const std::shared_ptr<Impl>& ring,
-                                             const Outlook& outlook, TimePoint now,
-                                             const Need& need);
-  [[nodiscard]] static Error error_of(const Outlook& outlook, TimePoint now);
-  [[nodiscard]] static Result<KeyLease> wait_here(const std::shared_ptr<Impl>& ring, Clock& clock,
-                                                  TimePoint deadline, const std::stop_token& stop,
-                                                  const Need& need, bool goes_first);
-  [[nodiscard]] bool is_shared(const KeyLease::State& lease) const;
-  [[nodiscard]] bool has_place(Clock& clock, KeyLease::State& lease);
-  // The first in the queue, before `end`, who need not wait any more.
-  [[nodiscard]] Wake first_to_go(const Waiter* end = nullptr) const;
-  [[nodiscard]] Wake give_back(const KeyLease::State& lease);
-  struct Reported {
-    Wake wake;
-    bool changed;  // see KeyLease::report()
-  };
-  [[nodiscard]] Reported report(KeyLease::State& lease, KeyOutcome outcome, TimePoint now,
-                                std::optional<Milliseconds> retry_after);
-  [[nodiscard]] static bool accept(const KeyLease::State& lease, std::uint64_t event,
-                                   bool probes_key, bool probes_account);
-  void rest(Key& key, TimePoint now, std::optional<Milliseconds> retry_after);
-
-  static void send(Wake wake) {
-    if (wake) wake->request_stop();
-  }
-
-  mutable std::mutex mutex;
-  Options options;
-  std::function<double()> random;
-  std::vector<std::unique_ptr<Account>> accounts;
-  std::size_t next_account = 0;
-  std::uint64_t tickets = 0;  // that were asked for
-  std::uint64_t events = 0;   // leases taken, keys pushed back and accounts that came back
-  std::deque<Waiter*> queue;
-};
 
 void KeyRing::Impl::set_accounts(std::vector<std::vector<Secret>> groups) {
   const std::vector<std::unique_ptr<Account>> before = std::exchange(accounts, {});
@@ -281,6 +69,7 @@ void KeyRing::Impl::set_accounts(std::vector<std::vector<Secret>> groups) {
         // The operator may have mended it: the probe is due at once. One that is under way may
         // belong to a key that is gone, and is not waited for.
         account->blocked.on = account->blocked.on || key->account->blocked.on;
+        if (key->refused.on) lift(KeyBan::Kind::refused, key->fingerprint);
         if (key->account->recovery.has_value()) account->recovery = key->account->recovery;
       } else {
         key = std::make_shared<Key>();
@@ -293,7 +82,10 @@ void KeyRing::Impl::set_accounts(std::vector<std::vector<Secret>> groups) {
       taken.push_back(key.get());
       account->keys.push_back(std::move(key));
     }
-    if (!account->keys.empty()) accounts.push_back(std::move(account));
+    if (account->keys.empty()) continue;
+    if (account->blocked.on)
+      tell(KeyBan::Kind::blocked, account->name(), TimePoint::max(), TimePoint::min());
+    accounts.push_back(std::move(account));
   }
   for (const auto& key : unclaimed) key->account = nullptr;
   next_account = 0;
@@ -405,25 +197,37 @@ KeyRing::Impl::Reported KeyRing::Impl::report(KeyLease::State& lease, KeyOutcome
   if (probes_key) key.refused.probing = false;
   if (probes_account) account->blocked.probing = false;
   bool changed = false;
+  using Kind = KeyBan::Kind;
   switch (outcome) {
     case KeyOutcome::accepted:
       changed = accept(lease, ++events, probes_key, probes_account);
+      if (account == nullptr) break;
+      if (probes_key) lift(Kind::refused, key.fingerprint);
+      if (probes_account) lift(Kind::blocked, account->name());
       break;
-    case KeyOutcome::rate_limited:
+    case KeyOutcome::rate_limited: {
+      const TimePoint before = key.resting_until;
       rest(key, now, retry_after);
+      if (account != nullptr) tell(Kind::resting, key.fingerprint, before, key.resting_until);
       break;
+    }
     case KeyOutcome::refused:
       // Several jobs of a key are refused at once: that is told once.
       if (key.refused.on && !probes_key) break;
       key.refused.begin(now);
       changed = account != nullptr;
+      if (changed) tell(Kind::refused, key.fingerprint, TimePoint::max(), key.refused.probe_at);
       break;
-    case KeyOutcome::account_blocked:
+    case KeyOutcome::account_blocked: {
       if (account == nullptr) break;
+      const TimePoint before =
+          account->blocked.on && !probes_account ? account->blocked.probe_at : TimePoint::max();
       account->blocked.begin(now);
       account->recovery.reset();
       changed = !std::exchange(account->told_blocked, true);
+      tell(Kind::blocked, account->name(), before, account->blocked.probe_at);
       break;
+    }
   }
   return {first_to_go(), changed};
 }
@@ -499,60 +303,23 @@ KeyRing::~KeyRing() = default;
 
 Result<KeyLease> KeyRing::acquire(TimePoint now) {
   const std::lock_guard lock(impl_->mutex);
+  impl_->hear(now);
   if (impl_->first_to_go()) {
     return Error{ErrorKind::overloaded, "Other requests wait for a fal account already."};
   }
   return Impl::take(impl_, impl_->look(now, {}), now, {});
 }
 
-bool KeyRing::Impl::is_shared(const KeyLease::State& lease) const {
-  return options.peers != nullptr && options.max_jobs_per_account > 0 && lease.counted &&
-         lease.key->account != nullptr;
-}
-
-// Whether the job may be begun: all processes together keep the limit.
-bool KeyRing::Impl::has_place(Clock& clock, KeyLease::State& lease) {
-  int limit = 0;
-  {
-    const std::lock_guard lock(mutex);
-    if (!is_shared(lease)) return true;
-    limit = options.max_jobs_per_account;
-    lease.peers = options.peers;
-    lease.account = lease.key->account->name();
-    lease.ticket = fmt::format("{}:{}", lease.peers->self().to_string(), ++tickets);
-  }
-  const TimePoint until = clock.now() + longest_ask;
-  const Awaited<bool> answer;
-  lease.peers->take_place(lease.account, lease.ticket, limit, until, answer.callback());
-  const Result<bool, StoreError> has = answer.wait(clock, until);
-  std::unique_lock lock(mutex);
-  Account* const account = lease.key->account;
-  const bool is_unknown =
-      !has.has_value() && account != nullptr && account->counted() <= lease.peers->share_of(limit);
-  if (is_unknown || (has.has_value() && *has)) {
-    if (account != nullptr) account->taken_until = TimePoint::min();
-    Wake next = first_to_go();
-    lock.unlock();
-    send(std::move(next));
-    return true;
-  }
-  if (account != nullptr) {
-    account->taken_until =
-        clock.now() +
-        std::chrono::duration_cast<TimePoint::duration>(std::chrono::duration<double, std::milli>(
-            static_cast<double>(ask_again.count()) * (0.75 + 0.5 * random())));
-  }
-  return false;
-}
-
 Result<KeyLease> KeyRing::acquire_or_wait(Clock& clock, TimePoint deadline,
                                           const std::stop_token& stop, Need need) {
   for (bool goes_first = false;; goes_first = true) {
     Result<KeyLease> lease = Impl::wait_here(impl_, clock, deadline, stop, need, goes_first);
-    if (!lease || impl_->has_place(clock, *lease->state_)) return lease;
-    // It asked for nothing that was given: the ticket is given back all the same.
-    const std::string ticket = std::exchange(lease->state_->ticket, {});
-    lease->state_->peers->give_back(lease->state_->account, ticket);
+    if (!lease) return lease;
+    KeyLease::State& state = *lease->state_;
+    if (impl_->has_place(clock, state) && impl_->may_probe(clock, state)) return lease;
+    // It may have asked for nothing that was given: the ticket is given back all the same.
+    const std::string ticket = std::exchange(state.ticket, {});
+    if (!ticket.empty()) state.peers->give_back(state.account, ticket);
   }
 }
 
@@ -562,6 +329,7 @@ Result<KeyLease> KeyRing::Impl::wait_here(const std::shared_ptr<Impl>& ring, Clo
   Impl& impl = *ring;
   std::unique_lock lock(impl.mutex);
   TimePoint now = clock.now();
+  impl.hear(now);
   Outlook outlook = impl.look(now, need);
   if (!outlook.is_to_wait() && !impl.first_to_go()) return take(ring, outlook, now, need);
   std::deque<Waiter*>& queue = impl.queue;
@@ -575,6 +343,7 @@ Result<KeyLease> KeyRing::Impl::wait_here(const std::shared_ptr<Impl>& ring, Clo
   std::optional<Error> gave_up;
   while (true) {
     now = clock.now();
+    impl.hear(now);
     outlook = impl.look(now, need);
     // Who came earlier goes first, if there is something for them.
     const Wake earlier = outlook.is_to_wait() ? std::nullopt : impl.first_to_go(&waiter);
@@ -645,6 +414,7 @@ void KeyRing::reload(std::vector<std::vector<Secret>> accounts, Options options)
 std::vector<AccountStatus> KeyRing::status(TimePoint now) const {
   std::vector<AccountStatus> all;
   const std::lock_guard lock(impl_->mutex);
+  impl_->hear(now);
   for (const auto& account : impl_->accounts) {
     const Account::Standing standing = account->standing(now);
     AccountStatus status{standing.state, account->leases(), static_cast<int>(account->keys.size())};

@@ -220,8 +220,8 @@ class Course {
               output.is_to_follow = recorder_.is_promised() && output.at_fal.has_value() &&
                                     output.receipt.abandoned &&
                                     output.error.kind != ErrorKind::result_expired;
-              if (!output.is_to_follow) recorder_.paid(places[i]);
-              tab_.ended(places[i], job, output);
+              if (output.is_to_follow || recorder_.paid(places[i]))
+                tab_.ended(places[i], job, output);
               gathering.take(places[i], output);
             }};
     runs::run_jobs(world_, policy, std::move(to_start), patience_, progress_, watch);

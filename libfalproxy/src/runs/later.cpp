@@ -15,6 +15,8 @@ using namespace std::chrono_literals;
 
 // fal answers a cancel within this, or it is in trouble.
 constexpr Milliseconds longest_cancel = 5s;
+// Another process hears of it with its next heartbeat.
+constexpr Milliseconds longest_cancel_elsewhere = 10s, between_looks = 100ms;
 // What a job takes of which nothing is known.
 constexpr double usual_seconds = 60;
 
@@ -138,6 +140,12 @@ Result<std::optional<RunId>> repeated(const World& world, Asked& asked) {
   return std::optional<RunId>();
 }
 
+// Or will be: a process that is gone leaves its runs to the others.
+bool is_followed_elsewhere(const World& world, const RunRecord& record) {
+  return world.parts.peers != nullptr && is_open(record.state) && !record.surface.empty() &&
+         record.holder != RunId() && record.holder != world.parts.peers->self();
+}
+
 Outcome answered_by(const RunId& id, const LaterRun& later) {
   if (later.noted) later.noted(id);
   Outcome outcome{Error{ErrorKind::cancelled, "An earlier request has begun this run."}, {}};
@@ -214,8 +222,18 @@ Result<std::optional<RunStatus>> cancel_run(const World& world, const Past& past
   if (const std::shared_ptr<LiveRun> run = live.find(owner, id)) {
     run->cancel();
     static_cast<void>(run->wait(world.parts.clock.now() + longest_cancel));
+    return find_run(world, past, live, owner, id);
   }
-  return find_run(world, past, live, owner, id);
+  Clock& clock = world.parts.clock;
+  const TimePoint until = clock.now() + longest_cancel_elsewhere;
+  for (bool is_told = false;; is_told = true) {
+    Result<std::optional<RunStatus>> status = find_run(world, past, live, owner, id);
+    if (!status || !status->has_value() || !is_followed_elsewhere(world, (*status)->record) ||
+        clock.now() >= until)
+      return status;
+    if (!is_told) world.parts.peers->cancel(id);
+    clock.sleep_until(clock.now() + between_looks, {});
+  }
 }
 
 Result<bool> forget_run(const World& world, const Past& past, LiveRuns& live,
@@ -224,7 +242,7 @@ Result<bool> forget_run(const World& world, const Past& past, LiveRuns& live,
   if (!status) return status.error();
   if (!status->has_value()) return false;
   Clock& clock = world.parts.clock;
-  if (live.find(owner, id) != nullptr) {
+  if (live.find(owner, id) != nullptr || is_followed_elsewhere(world, (*status)->record)) {
     return Error{.kind = ErrorKind::overloaded,
                  .message = "The run is still being cancelled. Try again.",
                  .retry_after = 1000ms};

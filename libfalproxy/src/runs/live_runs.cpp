@@ -114,6 +114,15 @@ std::shared_ptr<LiveRun> LiveRuns::find(const std::string& owner, const RunId& i
   return found != runs_.end() && found->second.run->owner() == owner ? found->second.run : nullptr;
 }
 
+void LiveRuns::cancel(const RunId& id) const {
+  std::shared_ptr<LiveRun> run;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = runs_.find(id); found != runs_.end()) run = found->second.run;
+  }
+  if (run != nullptr) run->cancel();
+}
+
 void LiveRuns::note_duration(const std::string& endpoint, std::chrono::microseconds time) {
   const double seconds = std::chrono::duration<double>(time).count();
   if (endpoint.empty() || seconds <= 0) return;

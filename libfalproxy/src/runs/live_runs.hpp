@@ -79,6 +79,9 @@ class LiveRuns {
   [[nodiscard]] Entry enter(const Asked& asked, const RunId& id, Clock& clock);
   [[nodiscard]] std::shared_ptr<LiveRun> find(const std::string& owner, const RunId& id) const;
 
+  /// Whoever the owner is; nothing, if it is not here.
+  void cancel(const RunId& id) const;
+
   /// How long fal worked on a job of that endpoint.
   void note_duration(const std::string& endpoint, std::chrono::microseconds time);
   /// As others took; none: nothing is known.

@@ -219,8 +219,8 @@ std::optional<Recalled> go_on_with(const World& world, Past& past, RunRecord rec
 }  // namespace
 
 bool take_over(const World& world, RunRecord& record) {
-  record.holder = world.parts.peers->self();
   ++record.fence;
+  take_hold(record, world.parts.peers->self());
   const TimePoint until = world.parts.clock.now() + longest_store_wait;
   const Awaited<Done> written;
   world.parts.state->write(record, Durability::durable, until, written.callback());

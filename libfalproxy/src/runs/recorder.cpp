@@ -48,6 +48,13 @@ void hold(RunJob& job, const JobOutput& output) {
 
 }  // namespace
 
+void take_hold(RunRecord& record, const RunId& process) noexcept {
+  constexpr int writes_of_one = 32;  // bits of a fence
+  if (record.holder != RunId() && record.holder != process)
+    record.fence = ((record.fence >> writes_of_one) + 1) << writes_of_one;
+  record.holder = process;
+}
+
 Recorder::Recorder(const World& world, const Asked& asked, std::optional<RunRecord> earlier,
                    bool watches)
     : world_(world), store_(world.parts.state), asked_(asked), watches_(watches) {
@@ -69,7 +76,10 @@ Recorder::Recorder(const World& world, const Asked& asked, std::optional<RunReco
     record_.promised = is_later() || asked_.key_hash.has_value();
     record_.created = now;
   }
-  if (world_.parts.peers != nullptr && !watches_) record_.holder = world_.parts.peers->self();
+  if (world_.parts.peers != nullptr && !watches_) {
+    absences_ = world_.parts.peers->absences();
+    take_hold(record_, world_.parts.peers->self());
+  }
   promised_ = record_.promised;
   record_.expires = std::max(record_.expires, record_.created + longest_run);
 }
@@ -179,12 +189,33 @@ void Recorder::taken(std::size_t place, const fal::Submitted& submitted, const s
   write(Durability::durable);
 }
 
-void Recorder::paid(std::size_t place) {
-  if (store_ == nullptr) return;
+bool Recorder::paid(std::size_t place) {
+  if (store_ == nullptr) return true;
+  // A store that processes share settles a job once, whoever asks for it: see Posting::once.
+  if (world_.parts.peers != nullptr) return watches_ || is_still_held();
   const std::lock_guard lock(mutex_);
-  if (place >= record_.jobs.size() || !record_.jobs[place].held.has_value()) return;
+  if (place >= record_.jobs.size() || !record_.jobs[place].held.has_value()) return true;
   record_.jobs[place].held.reset();
   write(Durability::lazy);
+  return true;
+}
+
+bool Recorder::is_still_held() {
+  Clock& clock = world_.parts.clock;
+  const TimePoint until = clock.now() + longest_store_wait;
+  const Awaited<Done> written;
+  {
+    const std::lock_guard lock(mutex_);
+    const std::uint64_t now = world_.parts.peers->absences();
+    if (is_lost_ || absences_ == now) return !is_lost_;
+    absences_ = now;
+    stamp();
+    store_->write(record_, Durability::durable, until, written.callback());
+  }
+  const Result<Done, StoreError> done = written.wait(clock, until);
+  const std::lock_guard lock(mutex_);
+  is_lost_ = is_lost_ || (!done && done.error().fault == StoreFault::outdated);
+  return !is_lost_;
 }
 
 void Recorder::insist(const std::stop_token& stop) {
@@ -287,7 +318,7 @@ void Recorder::stamp() {
 }
 
 void Recorder::write(Durability durability) {
-  if (watches_) return;
+  if (watches_ || is_lost_) return;
   stamp();
   Clock& clock = world_.parts.clock;
   const Awaited<Done> written;

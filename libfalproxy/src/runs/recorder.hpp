@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -43,6 +44,10 @@ enum class Noted {
   elsewhere,  ///< another process has begun the same one
 };
 
+/// Makes `process` the one that looks after a run. If another one did so before, whatever that one
+/// writes from now on is outdated, however often it writes.
+void take_hold(RunRecord& record, const RunId& process) noexcept;
+
 /// What is about to be submitted.
 struct Intention {
   const Wish& wish;
@@ -78,7 +83,8 @@ class Recorder {
   /// Waits until all that was taken is on the disk.
   void settle();
   /// The job of that place is about to be settled with who pays: a restart does not do it again.
-  void paid(std::size_t place);
+  /// False: another process has taken the run up meanwhile, and settles it.
+  [[nodiscard]] bool paid(std::size_t place);
   /// Waits for what end() writes, and writes it again if that failed, for some minutes or until
   /// `stop` is requested.
   void insist(const std::stop_token& stop);
@@ -91,6 +97,8 @@ class Recorder {
   // The lock is held.
   void stamp();
   void write(Durability durability);
+  // Of a process that was silent for so long that others may have its runs.
+  [[nodiscard]] bool is_still_held();
   // Of the first write of a run with an Idempotency-Key.
   [[nodiscard]] Noted claim();
   // With an id of its own.
@@ -104,7 +112,9 @@ class Recorder {
   const Asked asked_;
   const bool watches_;
   bool promised_ = false;
-  bool told_ = false;  // LaterRun::noted
+  bool told_ = false;           // LaterRun::noted
+  std::uint64_t absences_ = 0;  // Peers::absences() when it was held last
+  bool is_lost_ = false;        // another process has it
   std::mutex mutex_;
   RunRecord record_;
   std::vector<Awaited<Done>> unsettled_;

@@ -121,7 +121,7 @@ class Follower {
     Purse* const purse = world_.parts.purse;
     JobOutput& output = outputs_[place];
     if (purse == nullptr || !output.reserved.has_value() || stop_.stop_requested()) return;
-    recorder.paid(place);
+    if (!recorder.paid(place)) return;
     output.receipt.cost = purse->settle({record_.owner, record_.served_model, record_.user},
                                         *output.reserved, ended_job(job));
   }

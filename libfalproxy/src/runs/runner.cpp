@@ -95,7 +95,15 @@ struct Runner::Impl {
   Impl(Parts given, Options first)
       : parts(std::move(given)),
         past(parts.clock.wall_now(), parts.peers),
-        options(std::make_shared<const Options>(std::move(first))) {}
+        options(std::make_shared<const Options>(std::move(first))) {
+    if (parts.peers != nullptr)
+      parts.peers->on_cancel([this](const RunId& id) { live.cancel(id); });
+  }
+  ~Impl() {
+    if (parts.peers != nullptr) parts.peers->on_cancel({});
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   [[nodiscard]] std::shared_ptr<const Options> options_now() const {
     const std::lock_guard lock(mutex);

@@ -93,12 +93,6 @@ void check_state(const Settings& settings, const Variable& variable,
 
 void check_media_store(const Settings& settings, const Variable& variable,
                        std::vector<SettingsFault>& faults) {
-  if (settings.media_store && settings.media_store->is_folder() && settings.state_url) {
-    SettingsFault fault = variable.place;
-    fault.message = "is a folder, which is one process's, and STATE_URL is for several";
-    fault.mend = "name a bucket (s3://...), or leave one of both out";
-    faults.push_back(std::move(fault));
-  }
   if (!settings.media_store || settings.state_dir != "none" || settings.state_url) return;
   SettingsFault fault = variable.place;
   fault.message = "needs STATE_DIR, which is none: what is kept is noted there";
