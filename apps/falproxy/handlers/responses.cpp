@@ -168,7 +168,7 @@ Response ResponseCall::answer_chore(const openai::ResponseRequest& request) {
 Outcome ResponseCall::run(Wish wish, const CallContext& context) {
   Outcome outcome = TalkCall::run(std::move(wish), context);
   if (!outcome.response) return outcome;
-  RunRecord record{.surface = "responses"};
+  RunRecord record{.state = RunState::completed, .surface = "responses"};
   for (const openai::TalkPicture& picture : pictures_) {
     if (!picture.address.empty() && record.artifacts.empty())
       record.artifacts.push_back({.url = picture.address});
