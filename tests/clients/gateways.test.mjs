@@ -169,6 +169,25 @@ describe('fal\'s own clients', () => {
     assert.ok(JSON.stringify(result.usage ?? {}).length > 2, JSON.stringify(result));
   });
 
+  // By their recorded wire: npm has the one not, and the other is a whole assistant.
+  it('leads Python\'s fal_client back here, which follows the addresses of the answer', async () => {
+    const headers = { authorization: `Key ${accessKey}`, 'content-type': 'application/json', 'user-agent': 'fal-client/0.9 (python)' };
+    const submitted = await (await fetch(`${servers.url}/fal/queue/fal-ai/flux/dev`, { method: 'POST', headers, body: JSON.stringify({ prompt }) })).json();
+    for (const address of [submitted.status_url, submitted.response_url, submitted.cancel_url]) assert.ok(address.startsWith(`${servers.url}/fal/queue/`), address);
+    await eventually(async () => (await (await fetch(`${submitted.status_url}?logs=false`, { headers })).json()).status === 'COMPLETED');
+    const result = await fetch(submitted.response_url, { headers });
+    assert.equal((await result.json()).images.length, 1);
+  });
+
+  it('serves OpenClaw\'s fal provider below /fal/run', async () => {
+    const headers = { authorization: `Key ${accessKey}`, 'content-type': 'application/json' };
+    for (const [endpoint, input] of [['fal-ai/flux/dev', { prompt, num_images: 1, image_size: { width: 1024, height: 1024 }, output_format: 'png' }], ['fal-ai/flux/dev/image-to-image', { prompt: 'blue', image_url: `${servers.sim}/files/a.png`, num_images: 1 }]]) {
+      const answer = await fetch(`${servers.url}/fal/run/${endpoint}`, { method: 'POST', headers, body: JSON.stringify(input) });
+      assert.equal(answer.status, 200);
+      assert.match((await answer.json()).images[0].url, /^http/);
+    }
+  });
+
   it('is followed to its end though nobody asks for it', async () => {
     const before = (await servers.stats()).results_fetched;
     await fal().queue.submit('fal-ai/flux/dev', { input: { prompt } });
