@@ -71,11 +71,11 @@ describe('OpenRouter', () => {
   const sdk = () => new OpenRouter({ apiKey: accessKey, serverURL: `${servers.url}/api/v1` });
   const chat = (content, more = {}) => sdk().chat.send({ chatRequest: { model: 'flux', messages: [{ role: 'user', content }], ...more } });
 
-  it('reads every chunk of a stream, and what it cost', async () => {
-    const pictures = [];
-    for await (const chunk of await chat(`${prompt} falsim:job_time=200`, { stream: true, modalities: ['image', 'text'], streamOptions: { includeUsage: true } }))
-      pictures.push(...chunk.choices.flatMap(({ delta }) => delta.images ?? []));
-    assert.equal(pictures.length, 1);
+  it('reads every chunk of a stream, in which its SDK knows text alone', async () => {
+    let text = '';
+    for await (const chunk of await chat(`${prompt} falsim:job_time=200`, { stream: true, streamOptions: { includeUsage: true } }))
+      text += chunk.choices.map(({ delta }) => delta.content ?? '').join('');
+    isMarkdown(text);
   });
 
   it('makes and lists pictures by its own addresses', async () => {
@@ -133,7 +133,9 @@ describe('Image tools of Responses', () => {
     const ask = (words) => streamText({ model: provider.responses('gpt-5'), prompt: words, tools: { image_generation: provider.tools.imageGeneration({ model: 'nano' }) }, onError: () => {} });
     const results = await ask(`${prompt} falsim:job_time=200`).staticToolResults;
     assert.ok(results[0].output.result.length > 100);
-    await paysOnce(async (words) => { await ask(`${words} falsim:job_time=200`).text; });
+    await paysOnce(async (words) => {
+      for await (const part of ask(`${words} falsim:job_time=200`).fullStream) if (part.type === 'error') throw part.error;
+    });
   });
 });
 

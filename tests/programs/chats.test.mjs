@@ -130,10 +130,10 @@ for (const [name, { servers, turn, sees, chores }] of Object.entries(programs)) 
 
     it('pays once for a job that fails, streamed or not', async () => {
       const before = await jobs(servers());
-      const { status, error } = await ask(servers(), turn('falsim:job_error plain'));
+      const { status, error } = await ask(servers(), turn(`falsim:job_error ${name}`));
       assert.equal(status, 400);
       assert.equal(error.code, 'image_generation_failed');
-      await (await send(servers(), { ...turn('falsim:job_error falsim:job_time=200'), stream: true })).text();
+      await (await send(servers(), { ...turn(`falsim:job_error falsim:job_time=200 ${name}`), stream: true })).text();
       assert.equal(await jobs(servers()), before + 2);
     });
 
