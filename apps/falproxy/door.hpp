@@ -41,6 +41,7 @@ namespace falproxy::app {
 
 class Door;
 class MediaKeeper;
+class NativeJobs;
 class Spools;
 struct Call;
 
@@ -115,6 +116,7 @@ class Door final : public serving::Application {
     Users& users;                        ///< whom they tell apart
     StoredKeys& stored_keys;             ///< that the operator has made
     MediaKeeper* media;                  ///< keeps the files of answers; null: nobody does
+    NativeJobs& native_jobs;             ///< of fal's own API
     StateStore& store;                   ///< for what outlives a request and is no run
     std::function<StoreStatus()> state;  ///< of the store that runs are noted in
     std::function<Gauges()> gauges;      ///< but for what the door itself knows

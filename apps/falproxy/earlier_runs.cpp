@@ -44,6 +44,7 @@ void EarlierRuns::run(const std::stop_token& stop) {
 
 void EarlierRuns::follow(const std::stop_token& stop) {
   serving::safely([&] {
+    parts_.native_jobs.resume(stop);
     const std::vector<RunRecord> open = open_runs();
     Result<Recovered, StoreError> recovered = parts_.runner.recover(stop);
     for (; !recovered && parts_.peers == nullptr && !stop.stop_requested();

@@ -11,6 +11,7 @@
 #include "falproxy/runner.hpp"
 #include "falproxy/state_store.hpp"
 #include "media_store/media_keeper.hpp"
+#include "native_jobs.hpp"
 
 namespace falproxy::app {
 
@@ -22,7 +23,8 @@ class EarlierRuns {
     const Peers* peers;  ///< who shares the store; null: nobody
     Clock& clock;
     Background& background;
-    MediaKeeper* media;  ///< null: files are not kept
+    NativeJobs& native_jobs;  ///< are gone on with, too
+    MediaKeeper* media;       ///< null: files are not kept
     LogLine log;
   };
   explicit EarlierRuns(Parts parts);

@@ -14,6 +14,7 @@ namespace falproxy::app {
 namespace {
 
 constexpr Seconds longest_store_wait{5};
+constexpr std::size_t page = 1'000, most_open = 100'000;
 
 template <class T>
 Result<T, StoreError> waited(const Handed<Result<T, StoreError>>& handed, Clock& clock,
@@ -40,7 +41,6 @@ bool Keepsakes::keep(const std::string& client, const RunId& id, RunRecord recor
   serving::FiberClock clock;
   record.id = id;
   record.owner = owner_of(client);
-  record.state = RunState::completed;
   record.promised = true;
   record.created = record.changed = clock.wall_now();
   record.expires = record.created + time;
@@ -67,6 +67,29 @@ Result<std::optional<RunRecord>> Keepsakes::find(const std::string& client, cons
   if (records->empty() || records->front().expires <= clock.wall_now())
     return std::optional<RunRecord>();
   return std::optional(std::move(records->front()));
+}
+
+Result<std::vector<RunRecord>, StoreError> Keepsakes::find_open() const {
+  serving::FiberClock clock;
+  std::vector<RunRecord> all;
+  RunQuery query = RunQuery::of_open(page);
+  for (bool more = true; more && all.size() < most_open;) {
+    const TimePoint until = clock.now() + longest_store_wait;
+    const Handed<Result<std::vector<RunRecord>, StoreError>> found;
+    store_.find(query, until, found.callback());
+    Result<std::vector<RunRecord>, StoreError> some = waited(found, clock, until);
+    if (!some) return std::move(some).error();
+    more = some->size() == page;
+    if (more) query.after = place_of(some->back());
+    for (RunRecord& record : *some) {
+      if (record.owner.starts_with(owner_of({}))) all.push_back(std::move(record));
+    }
+  }
+  return all;
+}
+
+std::string Keepsakes::client_of(const RunRecord& record) const {
+  return record.owner.substr(owner_of({}).size());
 }
 
 RunId draw_run_id() {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "falproxy/clock.hpp"
 #include "falproxy/codecs.hpp"
@@ -21,7 +22,8 @@ class Keepsakes {
   /// others, nor runs.
   Keepsakes(StateStore& store, std::string_view kind) : store_(store), kind_(kind) {}
 
-  /// Kept for so long. Its id, owner and times are filled in here. False: it is not kept.
+  /// Kept for so long. Its id, owner and times are filled in here; one whose state is open is found
+  /// again by find_open(). False: it is not kept.
   bool keep(const std::string& client, const RunId& id, RunRecord record, Seconds time,
             Durability durability = Durability::lazy) const;
   /// One that was found, and changed since; durable. False: it is not kept, or somebody else has
@@ -31,6 +33,10 @@ class Keepsakes {
   /// fails).
   [[nodiscard]] Result<std::optional<RunRecord>> find(const std::string& client,
                                                       const RunId& id) const;
+  /// All of them that are open, whosever they are. Errors: those of the store.
+  [[nodiscard]] Result<std::vector<RunRecord>, StoreError> find_open() const;
+  /// Whose one that was found is.
+  [[nodiscard]] std::string client_of(const RunRecord& record) const;
 
  private:
   [[nodiscard]] std::string owner_of(const std::string& client) const;

@@ -30,6 +30,7 @@
 #include "media_store/media_keeper.hpp"
 #include "media_store/s3_store.hpp"
 #include "metrics.hpp"
+#include "native_jobs.hpp"
 #include "prices.hpp"
 #include "process.hpp"
 #include "routes.hpp"
@@ -197,11 +198,20 @@ struct Service::Impl {
                 .peers = state.peers},
                runner_options_with_debug(settings)),
         keeper(make_keeper()),
+        native_jobs({.runner = runner,
+                     .store = *state.store,
+                     .budgets = budgets,
+                     .metrics = metrics,
+                     .background = background,
+                     .codecs = codecs,
+                     .queue_url = [this] { return door.rules()->settings.fal_queue_url; },
+                     .peers = state.peers}),
         earlier_runs({.runner = runner,
                       .store = *state.store,
                       .peers = state.peers,
                       .clock = clock,
                       .background = background,
+                      .native_jobs = native_jobs,
                       .media = keeper.get(),
                       .log = log_line()}),
         callbacks({.runner = runner,
@@ -228,6 +238,7 @@ struct Service::Impl {
               .users = users,
               .stored_keys = stored_keys,
               .media = keeper.get(),
+              .native_jobs = native_jobs,
               .store = *state.store,
               .state = [this] { return state.status(); },
               .gauges = [this] { return gauges(); },
@@ -539,6 +550,7 @@ struct Service::Impl {
   Background background;
   std::optional<serving::Offload> files;  // a slow disk holds up nothing but files
   std::unique_ptr<MediaKeeper> keeper;
+  NativeJobs native_jobs;
   EarlierRuns earlier_runs;
   Callbacks callbacks;
   Door door;

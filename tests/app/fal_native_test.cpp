@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -69,13 +70,28 @@ Environment native_budget(const testing::Folder& folder, const std::string& budg
 }
 
 // Once what was spent is known.
-Received native_submit(const Served& served) {
+Received native_submit(const Served& served, const std::string& body = fox) {
   Received submitted;
   CHECK(eventually([&] {
-    submitted = by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev", fox, native_team);
+    submitted = by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev", body, native_team);
     return submitted.status != 503;
   }));
   return submitted;
+}
+
+// As the report of its key tells it.
+std::optional<double> native_cost(const Served& served) {
+  RawClient client(served.port());
+  return at(client.exchange(get("/v1/falproxy/usage", key_field(native_team))).body,
+            "data.0.cost_usd")
+      .as_number();
+}
+
+falsim::Fault at_status(int status, const std::string& body) {
+  falsim::Fault fault;
+  fault.step = falsim::Step::status;
+  fault.answer = falsim::Answer{.status = status, .body = body};
+  return fault;
 }
 
 }  // namespace
@@ -145,6 +161,7 @@ TEST_CASE("a job is its submitter's: to others, and if nobody has it, fal is not
   const Received submitted = by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev", fox);
   const std::string job = std::string(queue) + "fal-ai/flux/requests/";
   const std::string fal_id = text_at(submitted.body, "request_id");
+  REQUIRE(served.sim.wait_for([](const falsim::FalsimStats& s) { return s.results_fetched == 1; }));
   const std::uint64_t before = served.sim.stats().requests;
   for (const Received& got :
        {by_proxy(served, "GET", job + fal_id + "/status", {}, "other-key-of-16-letters"),
@@ -284,6 +301,7 @@ TEST_CASE("a restart still knows whose a job is, and asks fal for it") {
     Served served(settings);
     fal_id = text_at(by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev", fox).body,
                      "request_id");
+    CHECK(result_of(served, fal_id).status == 200);
   }
   Served served(settings);
   const std::string job = std::string(queue) + "fal-ai/flux/requests/" + fal_id;
@@ -306,14 +324,8 @@ TEST_CASE("what a native job cost counts once, however often its result is fetch
   const auto fetch = [&](const Served& served) {
     return by_proxy(served, "GET", job, {}, native_team).status;
   };
-  const auto cost = [&](const Served& served) {
-    RawClient client(served.port());
-    return at(client.exchange(get("/v1/falproxy/usage", key_field(native_team))).body,
-              "data.0.cost_usd")
-        .as_number();
-  };
   CHECK(eventually([&] { return fetch(*first) == 200; }));
-  CHECK(eventually([&] { return cost(*first) == 0.06; }));
+  CHECK(eventually([&] { return native_cost(*first) == 0.06; }));
   CHECK(fetch(*first) == 200);
   RawClient metrics(first->port());
   CHECK(metrics.exchange(get("/metrics", key_field("admin-key-of-16-letters")))
@@ -325,7 +337,7 @@ TEST_CASE("what a native job cost counts once, however often its result is fetch
   CHECK(eventually([&] { return fetch(second) == 200; }));
   // What is noted after all that went before is on the disk by now.
   CHECK(native_submit(second).status == 200);
-  CHECK(cost(second) == 0.06);
+  CHECK(native_cost(second) == 0.06);
 }
 
 TEST_CASE("a native job that fails on fal's side, or is cancelled in the queue, costs nothing") {
@@ -435,6 +447,82 @@ TEST_CASE("a native job that cannot be noted is cancelled, and answered 503") {
   CHECK_FALSE(text_at(got.body, "detail").empty());
   CHECK(served.sim.stats().cancelled == 1);
   CHECK(served.sim.stats().foreign_keys == 0);
+}
+
+TEST_CASE("a native job holds its place at the account until it ends") {
+  Environment settings = native_models;
+  settings["AI_KEYS"] = "one-id:one-secret";
+  settings["MAX_JOBS_PER_ACCOUNT"] = "1";
+  Served served(settings);
+  const Received submitted = by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev",
+                                      R"({"prompt":"a fox falsim:queue_time=60000"})");
+  REQUIRE(submitted.status == 200);
+  const auto draw = [&] {
+    return served.post("/v1/images/generations", lighthouse, "x-request-timeout: 1\r\n").status;
+  };
+  CHECK(draw() != 200);
+  CHECK(served.sim.stats().submits == 1);
+  CHECK(by_proxy(served, "PUT",
+                 std::string(queue) + "fal-ai/flux/requests/" +
+                     text_at(submitted.body, "request_id") + "/cancel")
+            .status == 202);
+  CHECK(eventually([&] { return draw() == 200; }));
+  // A job that has ended gives it back, though nobody asks for it.
+  CHECK(by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev", fox).status == 200);
+  CHECK(eventually([&] { return draw() == 200; }));
+}
+
+TEST_CASE("a native job whose result nobody fetches is settled by what fal says of it") {
+  const testing::Folder folder;
+  const Served served(native_budget(folder));
+  REQUIRE(native_submit(served).status == 200);
+  CHECK(eventually([&] { return native_cost(served) == 0.06; }));
+  CHECK(native_submit(served).status == 429);
+}
+
+TEST_CASE("a native job that fails costs nothing, though nobody asks for it") {
+  const testing::Folder folder;
+  Served served(native_budget(folder));
+  falsim::Fault failing;
+  failing.step = falsim::Step::result;
+  failing.answer = falsim::Answer{.status = 500, .body = R"({"detail":"Internal Server Error"})"};
+  served.sim.add_fault(failing);
+  for (int i = 0; i < 3; ++i) {
+    CAPTURE(i);
+    CHECK(eventually([&] { return native_submit(served).status == 200; }));
+  }
+  CHECK(native_cost(served) == 0);
+}
+
+TEST_CASE("the next process goes on with a native job, and settles it once") {
+  const testing::Folder folder;
+  const Environment settings = native_budget(folder, "0.20");
+  auto first = std::make_unique<Served>(settings);
+  // Nobody sees its end.
+  first->sim.add_fault(at_status(500, R"({"detail":"Internal Server Error"})"));
+  REQUIRE(native_submit(*first).status == 200);
+  CHECK(first->sim.wait_for([](const falsim::FalsimStats& s) { return s.status_polls > 1; }));
+  first->service.reset();
+  CHECK(first->sim.stats().results_fetched == 0);
+  first->sim.clear_faults();
+  {
+    const Served second(settings, std::move(first->sim),
+                        [](const falsim::Falsim&) { return Environment(); });
+    CHECK(eventually([&] { return native_cost(second) == 0.06; }));
+    CHECK(second.log().find("earlier process were found") == std::string::npos);
+  }
+}
+
+TEST_CASE(
+    "a native job that fal knows a moment later than it has said so is settled all the same") {
+  const testing::Folder folder;
+  Served served(native_budget(folder));
+  falsim::Fault unknown = at_status(404, R"({"detail":"Not Found"})");
+  unknown.times = 2;
+  served.sim.add_fault(unknown);
+  REQUIRE(native_submit(served).status == 200);
+  CHECK(eventually([&] { return native_cost(served) == 0.06; }));
+  CHECK(served.sim.stats().status_polls > 2);
 }
 
 }  // namespace falproxy::app

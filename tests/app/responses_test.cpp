@@ -307,4 +307,25 @@ TEST_CASE("a picture that is referred to a hundred times is looked up once") {
   CHECK(finds < 10);
 }
 
+TEST_CASE(
+    "a picture that fal gives without an address is in the answer, and a Note says what follows") {
+  Served served(response_models);
+  falsim::Fault inlined;
+  inlined.step = falsim::Step::result;
+  inlined.answer = falsim::Answer{
+      .status = 200, .body = R"({"images":[{"url":"data:image/png;base64,iVBORw0KGgo="}]})"};
+  served.sim.add_fault(inlined);
+  const Received got = served.post(responses, with_input("\"a fox\"") + with_tool);
+  CHECK(got.status == 200);
+  CHECK(text_at(got.body, "output.0.result") == "iVBORw0KGgo=");
+  CHECK(got.header("x-falproxy-notes").find("a later turn has to send it") != std::string::npos);
+  served.sim.clear_faults();
+  const Received second = served.post(
+      responses,
+      with_input("\"make it blue\",\"previous_response_id\":\"" + text_at(got.body, "id") + "\"") +
+          with_tool);
+  CHECK(second.status == 400);
+  CHECK(text_at(second.body, "error.code") == "previous_response_not_found");
+}
+
 }  // namespace falproxy::app

@@ -60,10 +60,30 @@ describe('LlamaIndex.TS', () => {
     const { message } = await llm.chat({ messages: [{ role: 'user', content: prompt }] });
     assert.ok(JSON.stringify(message).length > 500);
     assert.equal((await servers.submits()).at(-1).endpoint, 'fal-ai/nano-banana');
+    let pictures = 0;
+    for await (const chunk of await llm.chat({ messages: [{ role: 'user', content: `${prompt} falsim:job_time=200` }], stream: true })) pictures += JSON.stringify(chunk).length > 500 ? 1 : 0;
+    assert.ok(pictures > 0);
+  });
+
+  it('pays once for a job that fails', async () => {
+    const chat = llamaOpenAI({ model: 'flux', apiKey: accessKey, baseURL: base() });
+    const responses = openaiResponses({ model: 'flux', apiKey: accessKey, baseURL: base() });
+    for (const llm of [chat, responses]) {
+      const before = await jobs();
+      await assert.rejects(llm.chat({ messages: [{ role: 'user', content: `falsim:job_error llama ${before}` }] }));
+      assert.equal(await jobs(), before + 1);
+    }
   });
 });
 
 describe('Mastra', () => {
+  it('pays once for a job that fails', async () => {
+    const agent = new MastraAgent({ id: 'painter', name: 'painter', instructions: 'You paint.', model: { id: 'falproxy/flux', url: base(), apiKey: accessKey } });
+    const before = await jobs();
+    await assert.rejects(agent.generate('falsim:job_error mastra'));
+    assert.equal(await jobs(), before + 1);
+  });
+
   it('shows the picture of a chat, generated and streamed', async () => {
     const agent = new MastraAgent({ id: 'painter', name: 'painter', instructions: 'You paint.', model: { id: 'falproxy/flux', url: base(), apiKey: accessKey } });
     isMarkdown((await agent.generate(prompt)).text);

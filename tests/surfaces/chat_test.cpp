@@ -2,6 +2,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "falproxy/openai_chat.hpp"
 #include "parsing.hpp"
@@ -289,6 +291,40 @@ TEST_CASE("of the pictures that Markdown shows no more are looked at than a requ
   REQUIRE(read);
   CHECK(read->earlier.size() == RequestLimits().max_input_images);
   CHECK(asked == static_cast<int>(RequestLimits().max_input_images));
+}
+
+TEST_CASE("a chore of LobeChat's brings examples of itself, and is one all the same") {
+  const auto ask = [](const std::string& system, const std::string& asked) {
+    return chat(R"({"messages":[{"role":"system","content":)" + Json::string(system).dump() +
+                R"(},{"role":"user","content":"an example"},{"role":"assistant","content":"x"},
+    {"role":"user","content":)" +
+                Json::string(asked).dump() + "}]}");
+  };
+  struct Case {
+    std::string system, asked, answer;
+  };
+  const std::string emoji = "You are an emoji expert who selects the most appropriate emoji";
+  for (const Case& one : std::vector<Case>{
+           {emoji + ".\n\nRules:\n- Output ONLY a single emoji (1-2 characters maximum)", "a fox",
+            "\xF0\x9F\x96\xBC\xEF\xB8\x8F"},
+           {"你是一名擅长会话标签总结的助理，你需要", "输入: {a fox at dusk} [en-US]", "General"},
+           {"你是一名擅长起名的起名大师，名字需要", "输入: {a fox at dusk} [en-US]",
+            "a fox at dusk"},
+           {"你是一名擅长技能总结的助理，你需要", "输入: {a fox} [en-US]", "a fox"},
+           {"你是一名精通全世界语言的语言专家，你需要", "{a fox}", "en-US"},
+           {"你是一位资深的 AI 艺术创作者和语言大师。", "提示词：\n1. a fox", "1. a fox"}}) {
+    CAPTURE(one.system);
+    const auto read = ask(one.system, one.asked);
+    REQUIRE(read);
+    REQUIRE(read->chore);
+    CHECK(read->chore->answer == one.answer);
+  }
+  for (const auto& [system, asked] : std::vector<std::pair<std::string, std::string>>{
+           {emoji, "a fox"}, {"你是一名擅长起名的起名大师", "a fox"}}) {
+    const auto read = ask(system, asked);
+    REQUIRE(read);
+    CHECK_FALSE(read->chore);
+  }
 }
 
 }  // namespace falproxy::tests

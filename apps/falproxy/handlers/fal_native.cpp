@@ -1,7 +1,6 @@
 // fal's own API: fal's clients with this server's keys, limits, accounts and budgets.
 
 #include <algorithm>
-#include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,7 +16,7 @@
 #include "handlers/fal_target.hpp"
 #include "handlers/handlers.hpp"
 #include "handlers/wish_call.hpp"
-#include "keepsakes.hpp"
+#include "native_jobs.hpp"
 #include "passage.hpp"
 #include "serving/reactor.hpp"
 
@@ -30,8 +29,6 @@ namespace {
 
 using Kind = FalTarget::Kind;
 
-constexpr const char* keepsake_kind = "fal";
-constexpr Seconds kept_for{24 * 3600};
 constexpr std::size_t longest_queue_answer = 8u << 20;
 
 // Of what fal's clients send only what is fal's.
@@ -49,18 +46,6 @@ HttpRequest request_to(const Call& call, const FalTarget& target, std::string bo
   return request;
 }
 
-std::optional<double> units_in(const HttpHead& head) {
-  const std::string_view text = head.headers.find("x-fal-billable-units").value_or("");
-  double units = 0;
-  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), units);
-  if (text.empty() || fault != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return units;
-}
-
-RunId keepsake_id(const std::string& fal_request_id, const Codecs& codecs) {
-  return run_id_of("fal request " + fal_request_id, codecs);
-}
-
 Response not_found() {
   Response response = json_answer(std::string(R"({"status":"NOT_FOUND"})"));
   response.status = 404;
@@ -76,10 +61,6 @@ serving::FiberClock& fiber_clock() {
   return clock;
 }
 
-// As of jobs that are run here (runs/tab.cpp): fal takes nothing for what it has not taken, nor for
-// what fails on its side. `status`: of the job's answer; 0: there is none.
-bool may_be_billed(bool taken, int status) noexcept { return taken && status < 500; }
-
 // A job that was let in, and what the fiber beside learns of it.
 struct NativeJob {
   bool is_submit = false;
@@ -90,6 +71,7 @@ struct NativeJob {
   std::optional<double> units = {};
   std::string fal_request_id = {};
   std::string account = {};
+  std::shared_ptr<const KeyLease> place = {};  // until the job ends
   std::optional<Usd> cost = {};
 };
 
@@ -112,6 +94,7 @@ Passage::Watch watch_of(const std::shared_ptr<NativeJob>& job, Budgets& budgets)
           .end =
               [job, &budgets](const Result<Forwarded>& how) {
                 if (how) job->account = how->account;
+                if (how && job->is_submit) job->place = how->place;
                 const bool accepted = job->status > 0 && job->status < 400;
                 // What the queue has taken is settled with its result.
                 if (job->is_submit && accepted) return;
@@ -126,8 +109,8 @@ Passage::Watch watch_of(const std::shared_ptr<NativeJob>& job, Budgets& budgets)
 // A job that is looked at, fetched or cancelled: with the key that submitted it.
 class JobRead {
  public:
-  JobRead(Call& call, const FalTarget& target, const Keepsakes& keepsakes, RunRecord record)
-      : call_(call), target_(target), keepsakes_(keepsakes), record_(std::move(record)) {}
+  JobRead(Call& call, const FalTarget& target, RunRecord record)
+      : call_(call), target_(target), record_(std::move(record)) {}
 
   Response answer();
 
@@ -139,7 +122,6 @@ class JobRead {
 
   Call& call_;
   const FalTarget& target_;
-  const Keepsakes& keepsakes_;
   RunRecord record_;
 };
 
@@ -166,29 +148,14 @@ bool JobRead::is_queued() const {
   return status.is_object() && status.value("status", nlohmann::json()) == "IN_QUEUE";
 }
 
-// With its end a job's cost becomes what was reserved at the submit; once, whoever hears of it.
+// With its end a job's cost becomes what was reserved at the submit.
 void JobRead::settle(const HttpHead& head, bool was_queued) {
-  RunJob& job = record_.jobs.front();
-  const std::optional<double> units = units_in(head);
-  // The ingress, which knows nothing of the job, gives no id.
-  const bool failed =
-      head.status == 422 || (head.status >= 500 && head.headers.find("x-fal-request-id"));
-  const bool fetched = target_.kind == Kind::result && (units || head.status == 200 || failed);
-  if (!fetched && !(was_queued && head.status < 300)) return;
-  const Reservation reserved{.held = *job.held, .day = job.held_on};
-  job.held.reset();
-  // Of two that hear of it at once one writes something else, and is refused.
-  record_.details = '"' + draw_run_id().to_string() + '"';
-  if (!keepsakes_.keep_again(record_)) return;
-  const Door::Parts& parts = call_.door.parts();
-  const std::string& client = call_.caller.client;
-  const std::optional<Usd> cost = parts.budgets.settle(
-      {.client = client, .model = record_.served_model, .user = record_.user}, reserved,
-      {.endpoint = job.endpoint,
-       .units = units,
-       .may_be_billed = may_be_billed(!was_queued, head.status),
-       .fal_request_id = job.request_id});
-  if (cost) parts.metrics.add_cost(client, record_.served_model, *cost);
+  std::optional<NativeJobs::End> end;
+  if (target_.kind == Kind::result) end = NativeJobs::end_told_by(head);
+  if (was_queued && head.status < 300) end = NativeJobs::End{.may_be_billed = false};
+  NativeJobs& jobs = call_.door.parts().native_jobs;
+  if (end) jobs.settle(call_.caller.client, record_, *end);
+  if (end || target_.kind == Kind::cancel) jobs.look_now(target_.request_id);
 }
 
 Response JobRead::answer() {
@@ -213,13 +180,11 @@ Response JobRead::answer() {
 }
 
 Response read_job(Call& call, const FalTarget& target) {
-  const Door::Parts& parts = call.door.parts();
-  const Keepsakes keepsakes(parts.store, keepsake_kind);
-  Result<std::optional<RunRecord>> record =
-      keepsakes.find(call.caller.client, keepsake_id(target.request_id, parts.codecs));
+  const NativeJobs& jobs = call.door.parts().native_jobs;
+  Result<std::optional<RunRecord>> record = jobs.find(call.caller.client, target.request_id);
   if (!record) return call.fail(record.error());
-  if (!record->has_value() || (*record)->jobs.empty()) return not_found();
-  return JobRead(call, target, keepsakes, **std::move(record)).answer();
+  if (!record->has_value()) return not_found();
+  return JobRead(call, target, **std::move(record)).answer();
 }
 
 // A submit, a run or an upload that was let in.
@@ -230,8 +195,7 @@ class NativeCall final : public WishCall {
       : WishCall(call, Medium::image, std::move(admission), dry_run),
         call_(call),
         target_(std::move(target)),
-        is_job_(target_.kind != Kind::upload),
-        keepsakes_(parts_.store, keepsake_kind) {
+        is_job_(target_.kind != Kind::upload) {
     record_.model = std::move(model);
     passes_on_ = true;
   }
@@ -249,7 +213,6 @@ class NativeCall final : public WishCall {
   Call& call_;
   const FalTarget target_;
   const bool is_job_;
-  const Keepsakes keepsakes_;
   const std::shared_ptr<NativeJob> job_ = std::make_shared<NativeJob>();
 };
 
@@ -354,8 +317,8 @@ Response NativeCall::submitted(Passage& passage, Response response) {
 }
 
 bool NativeCall::keep(const std::string& fal_request_id) {
-  RunRecord record{.surface = keepsake_kind, .user = record_.user, .served_model = record_.model};
-  RunJob job{.state = RunState::completed,
+  RunRecord record{.user = record_.user, .served_model = record_.model};
+  RunJob job{.state = RunState::accepted,
              .endpoint = target_.endpoint,
              .request_id = fal_request_id,
              .account = job_->account};
@@ -364,8 +327,7 @@ bool NativeCall::keep(const std::string& fal_request_id) {
     job.held_on = job_->reservation->day;
   }
   record.jobs.push_back(std::move(job));
-  return keepsakes_.keep(record_.client, keepsake_id(fal_request_id, parts_.codecs),
-                         std::move(record), kept_for, Durability::durable);
+  return parts_.native_jobs.begin(record_.client, std::move(record), std::move(job_->place));
 }
 
 // A job that nobody could ask for. False: it may go on.

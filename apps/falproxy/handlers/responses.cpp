@@ -168,13 +168,17 @@ Response ResponseCall::answer_chore(const openai::ResponseRequest& request) {
 Outcome ResponseCall::run(Wish wish, const CallContext& context) {
   Outcome outcome = TalkCall::run(std::move(wish), context);
   if (!outcome.response) return outcome;
-  RunRecord record{.surface = "responses"};
+  RunRecord record{.state = RunState::completed, .surface = "responses"};
   for (const openai::TalkPicture& picture : pictures_) {
     if (!picture.address.empty() && record.artifacts.empty())
       record.artifacts.push_back({.url = picture.address});
   }
-  if (!record.artifacts.empty())
-    static_cast<void>(keepsakes_.keep(record_.client, answer_.id, std::move(record), kept_for));
+  if (record.artifacts.empty()) {
+    outcome.receipt.notes.push_back(
+        {"output", "the model gave the picture without an address: a later turn has to send it"});
+    return outcome;
+  }
+  static_cast<void>(keepsakes_.keep(record_.client, answer_.id, std::move(record), kept_for));
   return outcome;
 }
 

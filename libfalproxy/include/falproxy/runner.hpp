@@ -179,7 +179,8 @@ struct ForwardedRequest {
   HttpRequest request = {};  ///< without Authorization
   /// Forwarded::account of an earlier one, whose key alone will do; empty: whose turn it is.
   std::string account = {};
-  bool counted = true;  ///< against MAX_JOBS_PER_ACCOUNT, as long as it takes
+  /// Against MAX_JOBS_PER_ACCOUNT, as long as it takes, or Forwarded::place is held.
+  bool counted = true;
   bool operator==(const ForwardedRequest&) const = default;
 };
 /// For people, in one line.
@@ -188,6 +189,8 @@ std::ostream& operator<<(std::ostream& out, const ForwardedRequest& request);
 /// What became of it.
 struct Forwarded {
   std::string account = {};  ///< KeyLease::fingerprint() of the key that fal has answered
+  /// For who submits a job, and holds on to it until the job ends; null: it was not counted.
+  std::shared_ptr<const KeyLease> place = nullptr;
   bool operator==(const Forwarded&) const = default;
 };
 /// For people, in one line.

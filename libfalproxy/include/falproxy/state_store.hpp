@@ -108,6 +108,10 @@ struct RunArtifact {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const RunArtifact& artifact);
 
+/// RunRecord::surface of a job of fal's own API. Runner::recover() passes over it, as who submitted
+/// it follows it, too.
+inline constexpr std::string_view native_surface = "fal";
+
 /// What is kept of a run. pack() says how large it may be. The owner, both digests, the surface and
 /// the time when it was created never change.
 struct RunRecord {

@@ -113,6 +113,7 @@ Result<Forwarded> forward(const World& world, const ForwardedRequest& request,
     });
     Forwarded done{.account = lease->fingerprint()};
     if (!is_failure) {
+      if (request.counted) done.place = std::make_shared<const KeyLease>(*std::move(lease));
       if (end) return done;
       return no_answer(end.error(), context, clock);
     }

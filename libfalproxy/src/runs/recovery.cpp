@@ -273,7 +273,8 @@ Result<Recovered, StoreError> recover(const World& world, Past& past, LiveRuns& 
   if (!open) return std::move(open).error();
   Recovery recovery(world, past, live, stop);
   for (RunRecord& record : *open) {
-    if (past.has(record) && is_open(record.state)) recovery.add(std::move(record));
+    if (past.has(record) && is_open(record.state) && record.surface != native_surface)
+      recovery.add(std::move(record));
   }
   return recovery.run();
 }

@@ -43,10 +43,13 @@ const Raw& usual_echo() {
   return usual;
 }
 
+// Each frame of a stream says all of it again: what is long, such as a mask, is not.
 Json echo_of(const Raw& members) {
+  constexpr std::size_t longest = 64u << 10;
   Raw echo = usual_echo();
   for (auto one = echo.begin(); one != echo.end(); ++one) {
-    if (const Raw* const said = member_of(members, one.key())) *one = *said;
+    const Raw* const said = member_of(members, one.key());
+    if (said != nullptr && dump_raw(*said).size() <= longest) *one = *said;
   }
   return Json::Access::wrap(std::move(echo));
 }
@@ -72,6 +75,14 @@ std::optional<Error> check_members(Raw& members) {
   if (const Raw* const prompt = member_of(members, "prompt");
       prompt != nullptr && prompt->is_object())
     return unsupported("prompt", "No prompts are kept; send the words as 'input'.");
+  for (const char* name : {"model", "previous_response_id"}) {
+    const Raw* const said = member_of(members, name);
+    if (said != nullptr && !said->is_string())
+      return invalid_type(name, "a string", Json::Access::wrap(*said));
+  }
+  const Raw* const tools = member_of(members, "tools");
+  if (tools != nullptr && !tools->is_array())
+    return invalid_type("tools", "an array", Json::Access::wrap(*tools));
   if (const Raw* const text = member_of(members, "text"); text != nullptr && text->is_object()) {
     if (auto fault = fault_of_form(*text, "format")) {
       fault->field = "text.format";
@@ -138,7 +149,7 @@ void read_tool(const Raw& tools, Raw& members, ResponseRequest& request) {
         members["mask"] = *one;
       } else if (std::ranges::find(of_images, one.key()) != of_images.end()) {
         members[one.key()] = *one;
-      } else {
+      } else if (request.leftovers.size() < most_leftovers) {
         request.leftovers.emplace_back(
             "tools", fmt::format("'{}' of the image tool has no effect", shown(one.key())));
       }

@@ -168,6 +168,42 @@ bool is_program(const Talk& talk, Text system, Text phrase) {
           !last_said(talk.prompt).empty());
 }
 
+// LobeChat's, some of them in Chinese whatever its user speaks: after the system text come examples
+// of what is asked and answered, and then what is asked, in the same brackets.
+std::optional<Chore> with_examples(const Talk& talk, Text system) {
+  struct Row {
+    Text begins, asked_begins, asked_ends;
+    const char* kind;
+    const char* answer;  // null: the first words of what is asked
+  };
+  constexpr std::array<Row, 5> rows = {
+      {{"\u4f60\u662f\u4e00\u540d\u64c5\u957f\u4f1a\u8bdd\u6807\u7b7e\u603b\u7ed3\u7684\u52a9"
+        "\u7406",
+        "\u8f93\u5165: {", "]", "tags", "General"},
+       {"\u4f60\u662f\u4e00\u540d\u64c5\u957f\u8d77\u540d\u7684\u8d77\u540d\u5927\u5e08",
+        "\u8f93\u5165: {", "]", "name", nullptr},
+       {"\u4f60\u662f\u4e00\u540d\u64c5\u957f\u6280\u80fd\u603b\u7ed3\u7684\u52a9\u7406",
+        "\u8f93\u5165: {", "]", "description", nullptr},
+       {"\u4f60\u662f\u4e00\u540d\u7cbe\u901a\u5168\u4e16\u754c\u8bed\u8a00\u7684\u8bed\u8a00\u4e13"
+        "\u5bb6",
+        "{", "}", "language", "en-US"},
+       {"\u4f60\u662f\u4e00\u4f4d\u8d44\u6df1\u7684 AI "
+        "\u827a\u672f\u521b\u4f5c\u8005\u548c\u8bed\u8a00\u5927\u5e08",
+        "\u63d0\u793a\u8bcd\uff1a", "", "title", nullptr}}};
+  if (system.starts_with("You are an emoji expert who selects") &&
+      holds(system, "Output ONLY a single emoji"))
+    return Chore{"emoji", "\xF0\x9F\x96\xBC\xEF\xB8\x8F"};
+  const Text asked = talk.prompt;
+  const auto row = std::ranges::find_if(rows, [&](const Row& one) {
+    return system.starts_with(one.begins) && asked.starts_with(one.asked_begins) &&
+           trim(asked).ends_with(one.asked_ends);
+  });
+  if (row == rows.end()) return std::nullopt;
+  if (row->answer != nullptr) return Chore{row->kind, row->answer};
+  const Text words = asked.substr(row->asked_begins.size());
+  return Chore{row->kind, first_words(words.substr(0, words.rfind('}')))};
+}
+
 // What a program asks by a system text of its own.
 std::optional<Chore> of_systems(const Talk& talk, const Raw& members) {
   for (const Text system : talk.systems) {
@@ -177,13 +213,13 @@ std::optional<Chore> of_systems(const Talk& talk, const Raw& members) {
     if (holds(system, "conversation into a title within 10 words"))
       return title(last_said(talk.prompt).empty() ? talk.prompt : last_said(talk.prompt),
                    wants_json(members));
+    if (auto chore = with_examples(talk, system)) return chore;
     if (talk.answers > 0 || talk.users > 1) continue;
     if (is_program(talk, system, "conversation summarizer"))
       return title(last_said(talk.prompt).empty() ? talk.prompt : last_said(talk.prompt),
                    wants_json(members));
-    if (is_program(talk, system, "emoji expert who selects"))
-      return Chore{"emoji", "\xF0\x9F\x96\xBC\xEF\xB8\x8F"};
     if (is_program(talk, system, "professional translator") ||
+        is_program(talk, system, "summarization expert") ||
         is_program(talk, system, "good at extracting key takeaways"))
       return Chore{"text", std::string(cut(talk.prompt, 2000))};
   }

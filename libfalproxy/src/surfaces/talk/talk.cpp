@@ -70,7 +70,8 @@ class MessageReader {
       add_text(text_of(part, "text"));
     } else if (part.contains("image_url") || (type == "image" && part.contains("url"))) {
       take_picture(part);
-    } else if (!type.empty() && type != "refusal" && type != "reasoning") {
+    } else if (!type.empty() && type != "refusal" && type != "reasoning" &&
+               leftovers_.size() < most_leftovers) {
       leftovers_.emplace_back(name_, fmt::format("a part of the type '{}' has no use for a picture",
                                                  type.substr(0, 40)));
     }

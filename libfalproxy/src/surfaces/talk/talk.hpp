@@ -13,6 +13,9 @@
 
 namespace falproxy::inline v0::openai {
 
+/// More than so many are told nobody.
+inline constexpr std::size_t most_leftovers = 10;
+
 struct Talk {
   std::string prompt;                     ///< the text of the last user message
   nlohmann::json pictures;                ///< an array: those of the last user message
