@@ -138,6 +138,9 @@ void write_gauges(Writer& writer, const Gauges& gauges) {
   }
   writer.single("body_memory_bytes", "gauge", "Memory that bodies in flight are taken to need.",
                 gauges.body_memory);
+  writer.single("spooled_bytes", "gauge",
+                "Bytes of long uploads that are on the disk until fal has them.",
+                gauges.spooled_bytes);
   writer.family("connections", "gauge", "Clients' connections now.");
   writer.sample("connections", "state=\"busy\"", gauges.connections_busy);
   writer.sample(
@@ -298,6 +301,11 @@ std::string Metrics::exposition(const Gauges& gauges) const {
   write_accounts(writer, gauges.accounts);
   write_documents(writer, gauges.documents, gauges.now);
   write_state(writer, gauges.state);
+  if (gauges.replicas) {
+    writer.single("replicas", "gauge",
+                  "Servers that share the Redis of STATE_URL, as far as this one hears of them.",
+                  *gauges.replicas);
+  }
   if (gauges.media) write_media(writer, *gauges.media);
   if (gauges.traces) write_traces(writer, *gauges.traces);
   write_gauges(writer, gauges);

@@ -1,4 +1,5 @@
 // How the server is doing: /metrics and /v1/falproxy/status.
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
@@ -35,6 +36,7 @@ void add_server(ordered_json& status, const Gauges& gauges) {
   if (gauges.state.records) status["state"]["records"] = *gauges.state.records;
   status["state"]["open"] = gauges.state.open;
   status["state"]["degraded"] = gauges.state.degraded;
+  if (gauges.replicas) status["replicas"] = *gauges.replicas;
   if (gauges.media) {
     status["media"] = {{"place", gauges.media->place},
                        {"files", gauges.media->files},
@@ -52,19 +54,33 @@ void add_server(ordered_json& status, const Gauges& gauges) {
   }
 }
 
+void add_document(ordered_json& row, const Gauges& gauges, const std::string& endpoint,
+                  bool with_faults) {
+  row["endpoint"] = endpoint;
+  const auto document = std::ranges::find(gauges.documents, endpoint, &DocumentStatus::endpoint);
+  if (document == gauges.documents.end()) return;
+  row["available"] = document->available;
+  row["pinned"] = document->pinned;
+  if (document->fetched)
+    row["age_seconds"] = std::chrono::floor<Seconds>(gauges.now - *document->fetched).count();
+  if (with_faults && !document->fault.empty()) row["fault"] = document->fault;
+  for (const DocumentChange& change : document->changes) {
+    const auto time = std::chrono::floor<Seconds>(change.time.time_since_epoch()).count();
+    row["changes"].push_back({{"time", time}, {"text", change.text}});
+  }
+}
+
 void add_models(ordered_json& status, const Gauges& gauges, const std::vector<CatalogModel>& models,
                 bool with_faults) {
   status["models"] = ordered_json::array();
   for (const CatalogModel& model : models) {
-    ordered_json row = {{"id", model.name}, {"endpoint", model.endpoint.str()}};
-    for (const DocumentStatus& document : gauges.documents) {
-      if (document.endpoint != model.endpoint.str()) continue;
-      row["available"] = document.available;
-      row["pinned"] = document.pinned;
-      if (document.fetched)
-        row["age_seconds"] = std::chrono::floor<Seconds>(gauges.now - *document.fetched).count();
-      if (with_faults && !document.fault.empty()) row["fault"] = document.fault;
-      break;
+    ordered_json row = {{"id", model.name}};
+    add_document(row, gauges, model.endpoint.str(), with_faults);
+    for (const auto& beside : {model.edit_endpoint, model.remix_endpoint}) {
+      if (!beside) continue;
+      ordered_json more;
+      add_document(more, gauges, beside->str(), with_faults);
+      row["beside"].push_back(std::move(more));
     }
     status["models"].push_back(std::move(row));
   }
