@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "handlers/handlers.hpp"
+#include "media_store/media_keeper.hpp"
 
 namespace falproxy::app {
 
@@ -100,25 +101,26 @@ void add_errors(ordered_json& status, const Metrics::Totals& totals) {
 }
 
 // Who asks, and what the page can do for them.
-ordered_json caller_json(const Call& call) {
+void add_caller(ordered_json& status, const Call& call) {
   const Caller& caller = call.caller;
   const bool makes_keys = caller.is_operator && !call.rules->settings.admin_key.empty();
-  return {{"name", caller.client},
-          {"makes_files", !caller.client.empty()},
-          {"is_operator", caller.is_operator},
-          {"makes_keys", makes_keys}};
+  status["caller"] = {{"name", caller.client},
+                      {"makes_files", !caller.client.empty()},
+                      {"is_operator", caller.is_operator},
+                      {"makes_keys", makes_keys}};
+  const MediaKeeper* const keeper = call.door.parts().media;
+  status["keeps_files"] = keeper != nullptr;
+  if (keeper != nullptr) status["keeps_in"] = keeper->place().is_folder() ? "folder" : "bucket";
 }
 
 // For the operator, or for one client: without accounts, documents' faults, and what else is
 // everybody's.
-std::string status_json(const Gauges& gauges, const Metrics::Totals& totals,
-                        const std::vector<CatalogModel>& models, bool for_operator,
-                        ordered_json caller) {
+std::string status_json(const Call& call, const Gauges& gauges, const Metrics::Totals& totals,
+                        const std::vector<CatalogModel>& models) {
   ordered_json status = figures(gauges, totals);
-  status["caller"] = std::move(caller);
-  status["keeps_files"] = gauges.media.has_value();
-  if (for_operator) add_server(status, gauges);
-  add_models(status, gauges, models, for_operator);
+  add_caller(status, call);
+  if (call.caller.is_operator) add_server(status, gauges);
+  add_models(status, gauges, models, call.caller.is_operator);
   add_errors(status, totals);
   return status.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
@@ -148,9 +150,9 @@ Response show_status(Call& call) {
     std::erase_if(models, [&](const CatalogModel& model) {
       return !call.rules->access.may_use(caller.client, model.name);
     });
-    return status_json(door.gauges(),
-                       caller.is_operator ? metrics.totals() : metrics.totals_of(caller.client),
-                       models, caller.is_operator, caller_json(call));
+    return status_json(
+        call, door.gauges(),
+        caller.is_operator ? metrics.totals() : metrics.totals_of(caller.client), models);
   });
 }
 
