@@ -85,7 +85,7 @@ void write_accounts(Writer& writer, const std::vector<AccountStatus>& accounts) 
 }
 
 void write_documents(Writer& writer, const std::vector<DocumentStatus>& documents, WallTime now) {
-  writer.family("document_available", "gauge", "1 where a model's document is there.");
+  writer.family("document_available", "gauge", "1 if a model's document is there.");
   for (const DocumentStatus& document : documents) {
     writer.sample("document_available", fmt::format("endpoint=\"{}\"", label(document.endpoint)),
                   document.available ? 1 : 0);
@@ -106,7 +106,7 @@ void write_state(Writer& writer, const StoreStatus& state) {
                 state.waiting);
   writer.single("state_writes_total", "counter", "Runs that were noted or erased.", state.written);
   writer.single("state_commits_total", "counter", "Steps in which that was done.", state.commits);
-  writer.single("state_degraded", "gauge", "1 where runs cannot be noted in STATE_DIR.",
+  writer.single("state_degraded", "gauge", "1 if runs cannot be noted in STATE_DIR.",
                 state.degraded.empty() ? 0 : 1);
 }
 
@@ -116,7 +116,7 @@ void write_media(Writer& writer, const MediaStatus& media) {
   writer.single("media_waiting", "gauge", "Files that are about to be kept.", media.waiting);
   writer.single("media_kept_total", "counter", "Files that were kept.", media.stored);
   writer.single("media_lost_total", "counter", "Files that could not be kept.", media.lost);
-  writer.single("media_degraded", "gauge", "1 where files cannot be kept in MEDIA_STORE.",
+  writer.single("media_degraded", "gauge", "1 if files cannot be kept in MEDIA_STORE.",
                 media.trouble.empty() ? 0 : 1);
 }
 

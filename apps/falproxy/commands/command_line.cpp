@@ -24,10 +24,10 @@ constexpr CommandRow commands[] = {
     {Command::init, "init", "[--env FILE] [--force]",
      "ask for a fal key and for models, and write the settings to .env"},
     {Command::check, "check", "[--env FILE] [--json]",
-     "check settings, documents and keys; exit status 1 where something is wrong"},
+     "check settings, documents and keys; exit status 1 if something is wrong"},
     {Command::explain, "explain",
      "[--model NAME] [--schema FILE | --endpoint ID] [--api WORD] [--json] [REQUEST.json]",
-     "show what a request becomes, without a job; exit status 1 where it would be refused"},
+     "show what a request becomes, without a job; exit status 1 if it would be refused"},
     {Command::models, "models", "[--env FILE] [--json] [--edits] [--profile DIR]",
      "show what the configured models take"},
     {Command::jobs, "jobs", "[--env FILE] [--key NAME] [--json] [ID] [--cancel]",
@@ -35,9 +35,9 @@ constexpr CommandRow commands[] = {
      "cancel it"},
     {Command::usage, "usage",
      "[--env FILE] [--by day|key|model|user] [--start DAY] [--end DAY] [--json]",
-     "ask the server on this machine what was spent; exit status 1 where it does not say"},
+     "ask the server on this machine what was spent; exit status 1 if it does not say"},
     {Command::health, "health", "[--env FILE]",
-     "ask the server on this machine whether it is well; exit status 1 where it is not"},
+     "ask the server on this machine whether it is well; exit status 1 if it is not"},
 };
 
 constexpr const CommandRow& row_of(Command command) {
