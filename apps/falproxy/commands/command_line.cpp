@@ -83,8 +83,8 @@ void add_flags(CLI::App& app, Command command, CommandLine& into) {
   }
   if (command == Command::jobs) {
     add_text(app, "--key", into.key_name, "NAME",
-             "whose they are: the name of an access key; else the first one's");
-    add_switch(app, "--cancel", into.cancel, "end the one that ID names, also at fal");
+             "whose requests: the name of an access key; else the first one");
+    add_switch(app, "--cancel", into.cancel, "cancel the request ID, also at fal");
     app.add_option("id", into.job);
   }
   if (command == Command::explain) {
@@ -194,7 +194,7 @@ std::string help_text(const CommandLine& line) {
   std::string text;
   if (!line.named) {
     text =
-        "falproxy makes fal.ai's image models look like the OpenAI images API.\n\nUsage: falproxy "
+        "falproxy makes fal.ai's models look like OpenAI's APIs.\n\nUsage: falproxy "
         "[COMMAND] [FLAG]...\n\n";
     for (const CommandRow& row : commands) text += fmt::format("  {:<10} {}\n", row.name, row.help);
     text += "\nfalproxy COMMAND --help tells the flags of a command.\n";
