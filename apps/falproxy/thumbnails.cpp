@@ -99,12 +99,12 @@ Result<Thumbnail> Thumbnails::get(const std::string& url, const CallContext& con
   const Turn turn(*this, url);
   lock.unlock();
   Result<Thumbnail> came = fetch(url, context);
-  lock.lock();
   // Who leaves says nothing of the picture, and too little memory passes.
   const bool says_nothing =
       !came && (context.stop.stop_requested() || came.error().kind == ErrorKind::overloaded);
-  if (!says_nothing) keep(url, came);
-  lock.unlock();
+  if (says_nothing) return came;
+  const std::lock_guard keeping(mutex_);
+  keep(url, came);
   return came;
 }
 

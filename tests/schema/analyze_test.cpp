@@ -319,9 +319,10 @@ TEST_CASE("the endpoint chooses the POST where there are several") {
 
 TEST_CASE("the sample picture that fal names is read, if it is a text") {
   const auto with = [](const std::string& metadata) {
-    std::string document = documents::with_input(R"({"type": "object", "properties": {"x": {}}})");
-    document.insert(1, R"("info": {"x-fal-metadata": )" + metadata + "}, ");
-    return documents::analyzed(document).thumbnail;
+    nlohmann::json document = nlohmann::json::parse(
+        documents::with_input(R"({"type": "object", "properties": {"x": {}}})"));
+    document["info"]["x-fal-metadata"] = nlohmann::json::parse(metadata);
+    return documents::analyzed(document.dump()).thumbnail;
   };
   CHECK(with(R"({"thumbnailUrl": "https://v3.fal.media/a.webp"})") ==
         "https://v3.fal.media/a.webp");
