@@ -400,10 +400,12 @@ TEST_CASE(
   served->service.reset();
   const Served next(noting, std::move(served->sim),
                     [](const falsim::Falsim&) { return Environment(); });
-  wait_until([&] {
-    return text_at(ask(next, test::get("/v1/falproxy/jobs/" + mine, key_field())).body, "status") ==
-           "in_progress";
-  });
+  for (const auto& [job, key] : {std::pair(mine, key_field()), std::pair(other, theirs)}) {
+    const std::string address = "/v1/falproxy/jobs/" + job, field = key;
+    wait_until([&] {
+      return text_at(ask(next, test::get(address, field)).body, "status") == "in_progress";
+    });
+  }
   const Received left = ask(next, test::get(list, admin));
   CAPTURE(left.body);
   CHECK(at(left.body, "data").size() == 2);

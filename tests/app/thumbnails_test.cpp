@@ -60,8 +60,7 @@ TEST_CASE("a model's sample picture comes from this server, and is fetched once"
 TEST_CASE("a sample picture needs a key that may have the model") {
   const testing::Folder folder;
   const std::string keys = folder.at("keys.json");
-  std::ofstream(keys)
-      << R"({"keys": [{"name": "ann", "key": "ann-secret-key-1", "models": ["gpt-image-1"]}]})";
+  std::ofstream(keys) << R"({"ann": {"key": "ann-secret-key-1", "models": ["gpt-image-1"]}})";
   const Served served(Environment{{"KEYS_FILE", keys}});
   wait_for_models(served);
   RawClient nobody(served.port());
