@@ -4,7 +4,6 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -59,8 +58,8 @@ TEST_CASE("a model's sample picture comes from this server, and is fetched once"
 
 TEST_CASE("a sample picture needs a key that may have the model") {
   const testing::Folder folder;
-  const std::string keys = folder.at("keys.json");
-  std::ofstream(keys) << R"({"ann": {"key": "ann-secret-key-1", "models": ["gpt-image-1"]}})";
+  const std::string keys = folder.write(
+      "keys.json", R"({"ann": {"key": "ann-secret-key-1", "models": ["gpt-image-1"]}})");
   const Served served(Environment{{"KEYS_FILE", keys}});
   wait_for_models(served);
   RawClient nobody(served.port());
