@@ -40,7 +40,7 @@ zlib1g-dev libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libhiredis-dev libs
     coverage) echo "gcovr" ;;
     clients) echo "nodejs npm" ;;
     browser) echo "nodejs npm chromium nginx-light python3" ;;
-    docs) echo "doxygen" ;;
+    docs) echo "doxygen nodejs npm" ;;
     deploy) echo "prometheus systemd" ;;
     chaos) echo "faketime" ;;
     package) echo "dpkg-dev lintian catch2 libgtest-dev" ;;

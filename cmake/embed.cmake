@@ -1,6 +1,6 @@
 # cmake -DFOLDER=... -DOUTPUT=assets.cpp -P embed.cmake: the files of a folder as a C++ table, plain and gzipped.
 # gzip is there on every Debian; -n keeps time stamps out, so that the same files give the same bytes.
-# Indentation and comments on lines of their own are for people, and stay behind.
+# Indentation and comments on lines of their own are for people, and stay behind; so do blanks in style sheets.
 file(GLOB files RELATIVE ${FOLDER} ${FOLDER}/*)
 list(SORT files)
 
@@ -21,6 +21,12 @@ foreach(file IN LISTS files)
     string(REGEX REPLACE "\n +" "\n" text "\n${text}")
     string(REGEX REPLACE "\n(//[^\n]*|/\\*[^\n]*\\*/|/\\*\\*\n(\\*[^\n]*\n)*\\*/)" "" text "${text}")
     string(REGEX REPLACE "\n\n+" "\n" text "${text}")
+  endif()
+  if(file MATCHES "\\.css$")
+    string(REGEX REPLACE "([:;,{]) " "\\1" text "${text}")
+    string(REGEX REPLACE ";? ?}" "}" text "${text}")
+    string(REPLACE " {" "{" text "${text}")
+    string(REGEX REPLACE "([;{}])\n" "\\1" text "${text}")
   endif()
   set(lean ${OUTPUT}.lean)
   file(WRITE ${lean} "${text}")

@@ -116,6 +116,7 @@ Gauges Door::gauges() const {
   gauges.uptime = std::chrono::floor<Seconds>(gauges.now - started_);
   gauges.in_flight = in_flight_->load();
   gauges.body_memory = parts_.memory.used();
+  gauges.spooled_bytes = parts_.spools.used();
   return gauges;
 }
 

@@ -32,8 +32,10 @@
 #include "metrics.hpp"
 #include "model_list.hpp"
 #include "rate_limit.hpp"
+#include "serving/reactor.hpp"
 #include "serving/request.hpp"
 #include "stored_keys.hpp"
+#include "thumbnails.hpp"
 #include "tracing/tracer.hpp"
 #include "users.hpp"
 
@@ -143,6 +145,7 @@ class Door final : public serving::Application {
   [[nodiscard]] Gauges gauges() const;
   /// As the catalogue is now.
   [[nodiscard]] std::shared_ptr<const ModelList> models();
+  [[nodiscard]] Thumbnails& thumbnails() noexcept { return thumbnails_; }
   [[nodiscard]] WallTime started() const noexcept { return started_; }
   /// Counts and logs what became of a run. `error`: why it, or a part of it, failed; null: nothing
   /// did.
@@ -176,6 +179,8 @@ class Door final : public serving::Application {
   WrongKeys wrong_keys_;
   std::atomic<bool> draining_{false};
   const Count in_flight_ = new_count();
+  serving::FiberClock clock_;
+  Thumbnails thumbnails_{parts_.runner, clock_, parts_.memory};
   std::atomic<bool> listing_{false};  // somebody makes the list of models
 
   std::mutex reloading_;

@@ -238,7 +238,8 @@ std::optional<Callback> callback_in(const std::string& details) {
   return callback.url.empty() ? std::nullopt : std::optional(std::move(callback));
 }
 
-Body job_json(const RunStatus& status, std::optional<std::vector<Product>> products) {
+Body job_json(const RunStatus& status, std::optional<std::vector<Product>> products,
+              bool with_owner) {
   const RunRecord& record = status.record;
   ordered_json job{{"id", job_id(record.id)},
                    {"object", "falproxy.job"},
@@ -251,6 +252,8 @@ Body job_json(const RunStatus& status, std::optional<std::vector<Product>> produ
   }
   job["model"] = record.requested_model.empty() ? record.served_model : record.requested_model;
   job["request"] = record.surface;
+  if (with_owner) job["key"] = record.owner;
+  if (status.is_left) job["recovered"] = true;
   job["progress"] = status.progress;
   if (status.queue_position.has_value()) job["queue_position"] = *status.queue_position;
   if (record.prompt.has_value()) job["prompt"] = *record.prompt;

@@ -56,8 +56,10 @@ struct Callback {
 [[nodiscard]] std::optional<Callback> callback_in(const std::string& details);
 
 /// A run as /v1/falproxy/jobs shows it. `products`: if they are there, its answer is shown, too.
+/// `with_owner`: for the operator, whose it is.
 [[nodiscard]] Body job_json(const RunStatus& status,
-                            std::optional<std::vector<Product>> products = std::nullopt);
+                            std::optional<std::vector<Product>> products = std::nullopt,
+                            bool with_owner = false);
 
 /// The place behind which a page of runs begins. `id`: what `after` says, if it is one. Errors:
 /// invalid_value of `after`, if the client has no such run; those of Runner::find().

@@ -85,12 +85,12 @@ void write_accounts(Writer& writer, const std::vector<AccountStatus>& accounts) 
 }
 
 void write_documents(Writer& writer, const std::vector<DocumentStatus>& documents, WallTime now) {
-  writer.family("document_available", "gauge", "1 where a model's document is there.");
+  writer.family("document_available", "gauge", "1 if a model's document is there.");
   for (const DocumentStatus& document : documents) {
     writer.sample("document_available", fmt::format("endpoint=\"{}\"", label(document.endpoint)),
                   document.available ? 1 : 0);
   }
-  writer.family("document_age_seconds", "gauge", "Since a model's document was fetched.");
+  writer.family("document_age_seconds", "gauge", "Seconds since a model's document was fetched.");
   for (const DocumentStatus& document : documents) {
     if (!document.fetched) continue;
     writer.sample("document_age_seconds", fmt::format("endpoint=\"{}\"", label(document.endpoint)),
@@ -105,18 +105,20 @@ void write_state(Writer& writer, const StoreStatus& state) {
   writer.single("state_waiting", "gauge", "Operations that wait for the store of runs.",
                 state.waiting);
   writer.single("state_writes_total", "counter", "Runs that were noted or erased.", state.written);
-  writer.single("state_commits_total", "counter", "Steps in which that was done.", state.commits);
-  writer.single("state_degraded", "gauge", "1 where runs cannot be noted in STATE_DIR.",
+  writer.single("state_commits_total", "counter",
+                "Transactions in which runs were noted or erased.", state.commits);
+  writer.single("state_degraded", "gauge", "1 if runs cannot be noted in STATE_DIR.",
                 state.degraded.empty() ? 0 : 1);
 }
 
 void write_media(Writer& writer, const MediaStatus& media) {
   writer.single("media_files", "gauge", "Files of answers that are kept now.", media.files);
-  writer.single("media_bytes", "gauge", "Bytes of them.", media.bytes);
+  writer.single("media_bytes", "gauge", "Bytes of files of answers that are kept now.",
+                media.bytes);
   writer.single("media_waiting", "gauge", "Files that are about to be kept.", media.waiting);
   writer.single("media_kept_total", "counter", "Files that were kept.", media.stored);
   writer.single("media_lost_total", "counter", "Files that could not be kept.", media.lost);
-  writer.single("media_degraded", "gauge", "1 where files cannot be kept in MEDIA_STORE.",
+  writer.single("media_degraded", "gauge", "1 if files cannot be kept in MEDIA_STORE.",
                 media.trouble.empty() ? 0 : 1);
 }
 
@@ -130,20 +132,24 @@ void write_traces(Writer& writer, const TraceStatus& traces) {
 }
 
 void write_gauges(Writer& writer, const Gauges& gauges) {
-  writer.single("uptime_seconds", "gauge", "Since the start.", gauges.uptime.count());
+  writer.single("uptime_seconds", "gauge", "Seconds since the start.", gauges.uptime.count());
   writer.single("in_flight", "gauge", "Image requests that run now.", gauges.in_flight);
   if (gauges.balance) {
     writer.single("fal_balance_usd", "gauge", "What is left on fal's account.",
                   gauges.balance->to_string());
   }
-  writer.single("body_memory_bytes", "gauge", "Memory that bodies in flight are taken to need.",
+  writer.single("body_memory_bytes", "gauge",
+                "Memory that the bodies of requests in flight need, as estimated.",
                 gauges.body_memory);
+  writer.single("spooled_bytes", "gauge",
+                "Bytes of long uploads that are on the disk until fal has them.",
+                gauges.spooled_bytes);
   writer.family("connections", "gauge", "Clients' connections now.");
   writer.sample("connections", "state=\"busy\"", gauges.connections_busy);
   writer.sample(
       "connections", "state=\"idle\"",
       gauges.connections_open - std::min(gauges.connections_open, gauges.connections_busy));
-  writer.single("connections_accepted_total", "counter", "Clients' connections.",
+  writer.single("connections_accepted_total", "counter", "Clients' connections that were accepted.",
                 gauges.connections_accepted);
   writer.single(
       "connections_not_accepted_total", "counter",
@@ -274,7 +280,7 @@ std::string Metrics::exposition(const Gauges& gauges) const {
     writer.family("images_total", "counter", "Pictures answered.");
     for (const auto& [model, n] : images_)
       writer.sample("images_total", fmt::format("model=\"{}\"", label(model)), n);
-    writer.family("billable_units_total", "counter", "What fal says that it bills.");
+    writer.family("billable_units_total", "counter", "Units that fal says it bills.");
     for (const auto& [model, n] : billable_units_) {
       writer.sample("billable_units_total", fmt::format("model=\"{}\"", label(model)), n);
     }
@@ -298,6 +304,11 @@ std::string Metrics::exposition(const Gauges& gauges) const {
   write_accounts(writer, gauges.accounts);
   write_documents(writer, gauges.documents, gauges.now);
   write_state(writer, gauges.state);
+  if (gauges.replicas) {
+    writer.single("replicas", "gauge",
+                  "Servers that share the Redis of STATE_URL, as far as this one hears of them.",
+                  *gauges.replicas);
+  }
   if (gauges.media) write_media(writer, *gauges.media);
   if (gauges.traces) write_traces(writer, *gauges.traces);
   write_gauges(writer, gauges);

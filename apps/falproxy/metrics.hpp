@@ -45,9 +45,11 @@ struct Gauges {
   std::vector<AccountStatus> accounts;
   std::vector<DocumentStatus> documents;
   StoreStatus state;
-  std::optional<MediaStatus> media;   ///< none: no files are kept
-  std::optional<Usd> balance;         ///< of fal's account; none: not known
-  std::optional<TraceStatus> traces;  ///< none: there are no traces
+  std::optional<std::size_t> replicas;  ///< that share it, with this one; none: nobody shares it
+  std::size_t spooled_bytes = 0;        ///< of files of requests, on the disk
+  std::optional<MediaStatus> media;     ///< none: no files are kept
+  std::optional<Usd> balance;           ///< of fal's account; none: not known
+  std::optional<TraceStatus> traces;    ///< none: there are no traces
 };
 
 /// Thread-safe.

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "falproxy/fal.hpp"
 #include "falproxy/plan.hpp"
 #include "falproxy/profile.hpp"
 
@@ -41,6 +42,14 @@ void add_price(Members& details, const CatalogModel& model, const profile::Profi
   const std::optional<Usd> estimate = plan ? estimate_of(*plan, model.endpoint.str(), budgets)
                                            : budgets.estimate(model.endpoint.str(), {});
   if (estimate) details.emplace_back("estimate_usd", estimate->to_string());
+}
+
+// Only what may be fetched is offered.
+void add_thumbnail(Members& details, const profile::Profile& profile,
+                   const fal::MediaHosts& hosts) {
+  const std::string& address = profile.schema->thumbnail;
+  const std::optional<Url> url = Url::parse(address);
+  if (url && hosts.allow(*url)) details.emplace_back("thumbnail", Json::string(address));
 }
 
 openai::ModelEntry entry_of(const CatalogModel& model, WallTime created) {
@@ -81,13 +90,14 @@ ModelList::Source ModelList::source_of(const Catalog& catalog) {
 bool ModelList::is_outdated(const Catalog& catalog, const Budgets& budgets,
                             const Settings& settings) const {
   return budgets.prices() != prices_ || source_of(catalog) != source_ ||
-         chats_ != settings.chat_models;
+         chats_ != settings.chat_models || media_hosts_ != settings.fal_media_hosts;
 }
 
 std::shared_ptr<const ModelList> ModelList::make(const Catalog& catalog, const Budgets& budgets,
                                                  const Settings& settings, WallTime created) {
   auto list = std::make_shared<ModelList>();
   list->prices_ = budgets.prices();
+  const Result<fal::MediaHosts> hosts = fal::MediaHosts::parse(settings.fal_media_hosts);
   for (const CatalogModel& model : catalog.models()) {
     openai::ModelEntry entry = entry_of(model, created);
     const std::shared_ptr<const profile::Profile> profile =
@@ -100,6 +110,7 @@ std::shared_ptr<const ModelList> ModelList::make(const Catalog& catalog, const B
       details = members_of(profile::to_json(profile::describe(*profile)));
       if (profile->makes) details.emplace_back("makes", Json::string(name_of(*profile->makes)));
       add_price(details, model, *profile, budgets, *list->prices_);
+      if (hosts) add_thumbnail(details, *profile, *hosts);
     }
     if (model.edit_endpoint)
       details.emplace_back("edit_endpoint", Json::string(model.edit_endpoint->str()));
@@ -109,6 +120,7 @@ std::shared_ptr<const ModelList> ModelList::make(const Catalog& catalog, const B
     entry.details = Json::object(details);
     list->each_.emplace(model.name, piece(openai::write_model(entry)));
   }
+  list->media_hosts_ = settings.fal_media_hosts;
   list->chats_ = settings.chat_models;
   for (const ChatRoute& chat : list->chats_) {
     if (chat.name.find('*') != std::string::npos) continue;

@@ -50,6 +50,7 @@ class ModelList {
   [[nodiscard]] static Source source_of(const Catalog& catalog);
 
   Source source_;
+  std::string media_hosts_;
   std::vector<ChatRoute> chats_;
   std::shared_ptr<const PriceTable> prices_;
   std::vector<openai::ModelEntry> entries_;

@@ -9,11 +9,13 @@ namespace {
 
 // A new address is a line here and a function in handlers/. Each is known with /v1, /api/v1 and
 // the like before it, and without.
-constexpr std::array<RouteRow, 53> api = {{
+constexpr std::array<RouteRow, 54> api = {{
     {"GET", "health", "/health", For::everybody, health},
     {"GET", "ready", "/ready", For::everybody, ready},
     {"GET", "models", "/v1/models", For::model_readers, list_models},
     {"GET", "models/*id", "/v1/models/{id}", For::model_readers, show_model},
+    {"GET", "falproxy/thumbnails/*id", "/v1/falproxy/thumbnails/{id}", For::model_readers,
+     show_thumbnail},
     {"POST", "images/generations", "/v1/images/generations", For::picture_makers, generate},
     {"POST", "images/edits", "/v1/images/edits", For::picture_makers, edit},
     {"POST", "images/variations", "/v1/images/variations", For::picture_makers, vary},

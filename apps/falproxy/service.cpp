@@ -366,6 +366,7 @@ struct Service::Impl {
     gauges.accounts = keys.status(clock.now());
     gauges.documents = catalog.status();
     gauges.state = state.status();
+    if (state.peers != nullptr) gauges.replicas = state.peers->count();
     if (keeper != nullptr) gauges.media = keeper->status();
     gauges.balance = bills.balance();
     if (tracing != nullptr) gauges.traces = tracing->tracer.status();

@@ -43,6 +43,8 @@ class Service {
   void serve_input(const Visit& visit);
   void serve_job(const Visit& visit);
   void serve_document(const Visit& visit);
+  /// The document, with a picture of this falsim's.
+  [[nodiscard]] Body with_thumbnail(const Model& model, const std::string& origin) const;
   void serve_elsewhere(ExchangeId exchange, const DeskRequest& request);
   void serve_control(ExchangeId exchange, const DeskRequest& request);
   void control_faults(ExchangeId exchange, const DeskRequest& request);

@@ -358,6 +358,67 @@ TEST_CASE("a server that stops leaves its jobs to fal, and the next one has them
   CHECK(next.sim.submits().size() == 1);
 }
 
+TEST_CASE(
+    "the operator sees in one list what is under way of all keys, also since before a restart") {
+  const testing::Folder folder;
+  const Environment noting{{"STATE_DIR", folder.path().string()},
+                           {"ADMIN_KEY", "the-operators-own-key"},
+                           {"ACCESS_KEYS", "other=another-access-key-1"}};
+  const auto ask = [](const Served& served, const std::string& request) {
+    return RawClient(served.port()).exchange(request);
+  };
+  const std::string admin = key_field("the-operators-own-key");
+  const std::string theirs = key_field("another-access-key-1");
+  const std::string list = "/v1/falproxy/jobs?key=*";
+  auto served = std::make_unique<Served>(noting, never_ending());
+  const std::string mine = begin_job(*served);
+  const Received begun =
+      ask(*served, test::post(pictures_route, lighthouse, theirs + respond_async));
+  REQUIRE(begun.status == 202);
+  const std::string other = text_at(begun.body, "id");
+  const Received all = ask(*served, test::get(list, admin));
+  CAPTURE(all.body);
+  CHECK(at(all.body, "data").size() == 2);
+  CHECK(text_at(all.body, "data.0.id") == other);
+  CHECK(text_at(all.body, "data.0.key") == "other");
+  CHECK(text_at(all.body, "data.1.id") == mine);
+  CHECK(text_at(all.body, "data.1.key") == "default");
+  CHECK(at(all.body, "data.1.recovered").is_null());
+  CHECK(at(all.body, "has_more").as_boolean() == false);
+  const Received first = ask(*served, test::get(list + "&limit=1", admin));
+  CHECK(at(first.body, "data").size() == 1);
+  CHECK(at(first.body, "has_more").as_boolean() == true);
+  for (const char* wrong : {"&after=job_x", "&order=asc"}) {
+    const Received refused = ask(*served, test::get(list + wrong, admin));
+    CHECK(refused.status == 400);
+    CHECK(text_at(refused.body, "error.message").find("one page") != std::string::npos);
+  }
+  // Nobody else: an access key has no key of that name.
+  CHECK(at(ask(*served, test::get(list, theirs)).body, "data").size() == 1);
+
+  served->service->stop(Milliseconds(0));
+  served->service.reset();
+  const Served next(noting, std::move(served->sim),
+                    [](const falsim::Falsim&) { return Environment(); });
+  for (const auto& [job, key] : {std::pair(mine, key_field()), std::pair(other, theirs)}) {
+    const std::string address = "/v1/falproxy/jobs/" + job, field = key;
+    wait_until([&] {
+      return text_at(ask(next, test::get(address, field)).body, "status") == "in_progress";
+    });
+  }
+  const Received left = ask(next, test::get(list, admin));
+  CAPTURE(left.body);
+  CHECK(at(left.body, "data").size() == 2);
+  CHECK(at(left.body, "data.0.recovered").as_boolean() == true);
+  const auto cancel = [&](const std::string& job, const std::string& key) {
+    return ask(next, "DELETE /v1/falproxy/jobs/" + job + "?key=" + key +
+                         " HTTP/1.1\r\nHost: a\r\n" + admin + "Connection: close\r\n\r\n");
+  };
+  CHECK(text_at(cancel(other, "other").body, "status") == "cancelled");
+  CHECK(at(ask(next, test::get(list, admin)).body, "data").size() == 1);
+  CHECK(text_at(cancel(mine, "default").body, "status") == "cancelled");
+}
+
 TEST_CASE("over a store on disk a cancel is seen at once, and an end is told once") {
   const testing::Folder folder;
   const Listener listener;

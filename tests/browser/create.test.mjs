@@ -47,6 +47,26 @@ describe('Create', () => {
     assert.deepEqual(on.problems, []);
   });
 
+  it('shows the sample picture of each model on the screen, from this server, once', async () => {
+    const page = await on.open();
+    const asked = [];
+    page.on('request', (request) => { if (request.url().includes('/thumbnails/')) asked.push(new URL(request.url()).pathname.split('/').at(-1)); });
+    await page.click('#model-button');
+    const shown = () => page.locator('#model-list .kind img').evaluateAll((all) => all.filter(({ naturalWidth }) => naturalWidth === 320).length);
+    const all = Object.keys(allModels).length;
+    await page.waitForFunction((wanted) => [...document.querySelectorAll('#model-list .kind img')].filter(({ naturalWidth }) => naturalWidth === 320).length === wanted, all);
+    assert.deepEqual(await on.faults(), []);
+    await on.shot('models');
+    await page.fill('#model-search', 'flux');
+    await page.fill('#model-search', '');
+    await page.waitForFunction((wanted) => document.querySelectorAll('#model-list .kind img').length === wanted, all);
+    assert.equal(await shown(), all);
+    assert.deepEqual(asked.sort(), Object.keys(allModels).sort());
+    // fal's own host is asked by the server, without a key.
+    assert.deepEqual((await sim('stats')).misplaced_keys ?? [], []);
+    assert.deepEqual(on.problems, []);
+  });
+
   it('generates two pictures, says the price before, and shows the time while it waits', async () => {
     const page = await on.open();
     await choose('flux');

@@ -5,7 +5,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, it } from 'node:test';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { startBucket } from '../s3/bucket.mjs';
 import { accessKey, startServers } from '../support/servers.mjs';
 import { allModels, listOf, onPage } from './page.mjs';
 
@@ -257,6 +259,63 @@ describe('the gallery of a server that keeps files for keys alone', () => {
       return all.map(({ blob, media }) => [Boolean(blob), Boolean(media)]);
     });
     assert.deepEqual(blobs, [[false, true]]);
+    assert.deepEqual(on.problems, []);
+  });
+});
+
+describe('the gallery of a server that keeps files in a bucket', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'falproxy-bucket-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  let bucket;
+  before(async () => { bucket = await startBucket(path.join(folder, 's3')); });
+  after(() => bucket?.close());
+  // The server begins once the bucket is there.
+  const env = {
+    STATE_DIR: path.join(folder, 'state'), AWS_ACCESS_KEY_ID: 'S3RVER', AWS_SECRET_ACCESS_KEY: 'S3RVER',
+    get MEDIA_STORE() { return `s3://pictures/made?endpoint=${encodeURIComponent(bucket.endpoint)}`; },
+  };
+  const on = onPage({ env });
+  const kept = async () => (await (await on.ask('/v1/falproxy/media')).json()).data.filter(({ status }) => status === 'kept');
+  const until = async (holds) => {
+    for (let tries = 0; tries < 400; ++tries) {
+      const value = await holds();
+      if (value) return value;
+      await pause(25);
+    }
+    return assert.fail('it takes too long');
+  };
+
+  it('shows what it made through the server, and asks the bucket for nothing', async () => {
+    const page = await on.open();
+    await make(on, 'flux', ['a red fox', 'a blue hare']);
+    const files = await until(async () => (await kept()).length === 2 && kept());
+    await page.reload();
+    await page.click('#tab-gallery');
+    await page.waitForFunction(() => [...document.querySelectorAll('#gallery img')].filter(({ naturalWidth }) => naturalWidth).length === 2);
+    assert.deepEqual(await tiles(on), ['a blue hare', 'a red fox']);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#gallery-zip')]);
+    const zip = path.join(folder, 'all.zip');
+    await download.saveAs(zip);
+    assert.deepEqual(inZip(zip).map(([, bytes]) => bytes).sort(), files.map(({ size }) => size).sort());
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('has a link to what another program made, and deletes it in the bucket', async () => {
+    const made = await on.ask('/v1/images/generations', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'flux', prompt: 'by curl', response_format: 'url' }) });
+    const [{ url }] = (await made.json()).data;
+    await until(async () => (await kept()).some(({ id }) => url.includes(id)));
+    const page = await on.open({ view: '#gallery' });
+    await page.waitForSelector('#gallery .frame .hint');
+    assert.match((await tiles(on))[0], /without a prompt/);
+    await page.click('#gallery .tile');
+    const href = await page.getAttribute('#viewer a[href*="/media/"]', 'href');
+    const file = await fetch(href);
+    assert.ok(file.redirected && file.url.startsWith(`${bucket.endpoint}/pictures/made/`), file.url);
+    assert.match(file.headers.get('content-type'), /^image\//);
+    await page.click('#viewer >> text=Delete');
+    await page.click('#sure-yes');
+    await page.waitForFunction(() => !document.querySelector('#gallery .frame .hint'));
+    assert.equal((await fetch(file.url)).status, 404);
     assert.deepEqual(on.problems, []);
   });
 });

@@ -101,6 +101,16 @@ describe('Operate', () => {
       await page.waitForSelector(`[aria-label="Cancel ${id}"]`);
     }
     assert.match(await page.textContent('#jobs'), /team-c/);
+    // One list, however many keys there are.
+    const asked = [];
+    page.on('request', (request) => { if (request.url().includes('/falproxy/jobs')) asked.push(new URL(request.url()).search); });
+    await page.waitForResponse((response) => response.url().includes('/falproxy/jobs'));
+    assert.deepEqual([...new Set(asked)], ['?limit=100&key=*']);
+    await page.selectOption('#jobs-whose', 'team-c');
+    await page.waitForFunction(() => document.querySelectorAll('#jobs tbody tr').length === 1);
+    await page.waitForSelector(`[aria-label="Cancel ${ids[1]}"]`);
+    await page.selectOption('#jobs-whose', '*');
+    await page.waitForSelector(`[aria-label="Cancel ${ids[0]}"]`);
     assert.deepEqual(await on.faults(), []);
     await page.click(`[aria-label="Cancel ${ids[1]}"]`);
     await page.waitForSelector(`[aria-label="Cancel ${ids[1]}"]`, { state: 'detached' });
@@ -112,6 +122,30 @@ describe('Operate', () => {
     await page.click(`[aria-label="Cancel ${ids[0]}"]`);
     await page.waitForSelector(`[aria-label="Cancel ${ids[0]}"]`, { state: 'detached' });
     await on.ask('/v1/falproxy/keys/team-c', { key: adminKey, method: 'DELETE' });
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('shows what changed in a model’s document, and the documents of its edits', async () => {
+    const page = await on.open(asOperator);
+    await page.waitForFunction(() => /gpt-image-1, with files/.test(document.querySelector('#documents').textContent));
+    assert.equal(await page.locator('#documents details').count(), 0);
+    const document = await (await fetch(`${on.servers.fal.FAL_SCHEMA_URL}?endpoint_id=fal-ai/flux/dev`)).json();
+    const input = Object.entries(document.components.schemas).find(([name]) => /Input$/.test(name))[1];
+    input.properties.mood = { type: 'string', enum: ['calm', 'wild'] };
+    input.properties.num_images.maximum = 2;
+    const faults = `${on.servers.sim}/_falsim/faults`;
+    await fetch(faults, { method: 'POST', body: JSON.stringify([{ name: 'another', step: 'document', endpoint: 'fal-ai/flux/dev', answer: { status: 200, body: JSON.stringify(document) } }]) });
+    try {
+      // What fal refuses though the document allows it has the document read again.
+      await on.ask('/v1/images/generations', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'flux', prompt: 'falsim:job_invalid' }) });
+      await page.waitForSelector('#documents details');
+      assert.match(await page.textContent('#documents summary'), /2 changes/);
+      await page.click('#documents summary');
+      assert.match(await page.textContent('#documents details ul'), /added input 'mood' \(string\).*'num_images': maximum 4 became 2/);
+      assert.deepEqual(await on.faults(), []);
+    } finally {
+      await fetch(faults, { method: 'DELETE' });
+    }
     assert.deepEqual(on.problems, []);
   });
 

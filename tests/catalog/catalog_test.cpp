@@ -238,6 +238,41 @@ TEST_CASE("what a request began with stays as it is while the catalogue moves on
   CHECK(world.logged("seed"));
 }
 
+TEST_CASE("what another document says differently is told, the newest first, and not without end") {
+  World world({model("flux", flux)});
+  world.refresh();
+  CHECK(world.catalog.status().front().changes.empty());
+  const auto fetch_with = [&](const std::string& inputs) {
+    world.serve = [inputs](const HttpRequest&) {
+      return answer(200, model_document(flux, inputs));
+    };
+    world.clock.advance(61s);
+    world.catalog.contradicted(id(flux), world.clock.now());
+    world.refresh();
+    return world.catalog.status().front().changes;
+  };
+  const std::string prompt = R"("prompt":{"type":"string"})";
+  fetch_with("{" + prompt + "}");
+  auto changes = fetch_with("{" + prompt + R"(,"seed":{"type":"integer","maximum":9}})");
+  REQUIRE_FALSE(changes.empty());
+  CHECK(changes.front().text == "added input 'seed' (integer)");
+  CHECK(changes.front().time == world.clock.wall_now());
+  changes = fetch_with("{" + prompt + R"(,"seed":{"type":"integer","maximum":7}})");
+  REQUIRE(changes.size() > 1);
+  CHECK(changes[0].text == "'seed': maximum 9 became 7");
+  CHECK(changes[1].text == "added input 'seed' (integer)");
+  CHECK(changes[0].time > changes[1].time);
+  CHECK(fetch_with("{" + prompt + R"(,"seed":{"type":"integer","maximum":7}})") == changes);
+
+  std::string many = "{" + prompt;
+  for (int i = 10; i < 40; ++i)
+    many += ",\"" + std::string(1000, 'x') + std::to_string(i) + R"(":{"type":"string"})";
+  changes = fetch_with(many + "}");
+  REQUIRE(changes.size() == 20);
+  CHECK(changes[0].text.size() < 400);
+  CHECK(changes[19].text == "and 12 more");  // 30 added, 1 removed
+}
+
 TEST_CASE("a contradiction makes a document due at once, at most once a minute") {
   World world({model("flux", flux)});
   world.refresh();

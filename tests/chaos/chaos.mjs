@@ -3,9 +3,10 @@
 //   nothing is lost: each request ends with its picture, or says that fal failed, or that nobody knows whether fal has it (409
 //   job_uncertain);
 //   nothing is paid twice: fal has taken at most one job for each.
-// Usage: chaos.mjs BIN_DIR [SECONDS [SEED]]. One minute for CI, ten by hand. The same seed draws the same storm, though not the same
-// race. A full disk needs root (a small tmpfs), clock jumps libfaketime; it says which of the two it goes without.
-import {execFileSync, spawn} from 'node:child_process';
+// Usage: chaos.mjs BIN_DIR [SECONDS [SEED [redis]]]. One minute for CI, ten by hand. The same seed draws the same storm, though not
+// the same race. A full disk needs root (a small tmpfs), clock jumps libfaketime; it says which of the two it goes without. With `redis`
+// runs are noted in a Redis (STATE_URL) that stands still, is killed and comes back with its data, too; that needs redis-server.
+import {execFileSync, spawn, spawnSync} from 'node:child_process';
 import {existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
 import {createServer} from 'node:net';
 import {tmpdir} from 'node:os';
@@ -15,7 +16,13 @@ import {setTimeout as sleep} from 'node:timers/promises';
 const bin = process.argv[2];
 const seconds = Number(process.argv[3] ?? 60);
 const seed = Number(process.argv[4] ?? Date.now() % 1e6);
-if (!bin || !(seconds > 0)) throw new Error('usage: chaos.mjs BIN_DIR [SECONDS [SEED]]');
+const sharing = process.argv[5] === 'redis';
+if (!bin || !(seconds > 0) || (process.argv[5] && !sharing)) throw new Error('usage: chaos.mjs BIN_DIR [SECONDS [SEED [redis]]]');
+const redisServer = spawnSync('sh', ['-c', 'command -v redis-server'], {encoding: 'utf8'}).stdout.trim();
+if (sharing && !redisServer) {
+  console.log('skipped: no redis-server (sh cmake/deps.sh --for test)');
+  process.exit(77);
+}
 const clients = 12;
 const accessKey = 'chaos-access-key';
 
@@ -54,7 +61,7 @@ function freePort() {
 }
 
 function begin(program, args, env, ready) {
-  const child = spawn(path.join(bin, program), args, {env: {PATH: process.env.PATH, ...env}, stdio: ['ignore', 'pipe', 'pipe']});
+  const child = spawn(path.resolve(bin, program), args, {env: {PATH: process.env.PATH, ...env}, stdio: ['ignore', 'pipe', 'pipe']});
   let printed = '';
   child.log = () => printed;
   child.ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)));
@@ -72,12 +79,19 @@ function begin(program, args, env, ready) {
 const sim = await begin('falsim', ['--job-time', '150', '--queue-time', '50'], {}, /FAL_MEDIA_HOSTS=.*\n/);
 const fal = Object.fromEntries([...sim.log().matchAll(/^(FAL_[A-Z_]+)="?([^"\n]*)"?$/gm)].map(([, name, value]) => [name, value]));
 const port = await freePort();
+const redisPort = await freePort();
+let redis;
+// What it has taken is in its file before it answers, so that a kill loses nothing.
+const serveRedis = async () => {
+  redis = await begin(redisServer, ['--port', redisPort, '--bind', '127.0.0.1', '--dir', work, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always'], {}, /Ready to accept connections/);
+};
+if (sharing) await serveRedis();
 const url = `http://127.0.0.1:${port}`;
 const settings = path.join(work, 'env');
 writeFileSync(settings, Object.entries({
   ...fal, AI_KEYS: 'one:secret,two:secret,three:secret', CUSTOM_ACCESS_KEY: accessKey, HOST: '127.0.0.1', PORT: port,
   SUPPORTED_MODELS: 'flux:fal-ai/flux/dev,vidu:vidu/q2/text-to-image', SCHEMA_CACHE_DIR: path.join(work, 'cache'),
-  STATE_DIR: path.join(disk, 'state'), SHUTDOWN_GRACE_SECONDS: 1, REQUEST_TIMEOUT_SECONDS: 20, REQUIRE_STATE: 'true',
+  ...(sharing && {STATE_URL: `redis://127.0.0.1:${redisPort}/0`}), STATE_DIR: path.join(disk, 'state'), SHUTDOWN_GRACE_SECONDS: 1, REQUEST_TIMEOUT_SECONDS: 20, REQUIRE_STATE: 'true',
 }).map(([name, value]) => `${name}=${value}\n`).join(''));
 
 let proxy;
@@ -132,8 +146,21 @@ const blows = {
   }),
   ...(fakeTime && {clock: () => writeFileSync(jump, `${one(['+', '-'])}${below(900)}`)}),
 };
+if (sharing) {
+  blows['redis still'] = async () => {
+    redis.kill('SIGSTOP');
+    await sleep(200 + below(1500));
+    redis.kill('SIGCONT');
+  };
+  blows['redis kill'] = async () => {
+    redis.kill('SIGKILL');
+    await redis.ended;
+    await sleep(below(1500));
+    await serveRedis();
+  };
+}
 // Faults of fal are cheap, an end is dear.
-const often = Object.keys(blows).flatMap((name) => Array({fault: 8, kill: 2, stop: 1, reload: 1, still: 1, disk: 2, clock: 2}[name]).fill(name));
+const often = Object.keys(blows).flatMap((name) => Array({fault: 8, kill: 2, stop: 1, reload: 1, still: 1, disk: 2, clock: 2, 'redis still': 3, 'redis kill': 2}[name]).fill(name));
 
 // What stays so, however often it is asked.
 const known = {job_uncertain: 'uncertain', image_generation_failed: 'failed'};
@@ -210,8 +237,8 @@ try {
 } catch (fault) {
   broken += `${fault.stack}\n`;
 } finally {
-  for (const child of [proxy, sim]) child?.kill('SIGKILL');
-  await Promise.all([proxy, sim].map((child) => child?.ended));
+  for (const child of [proxy, sim, redis]) child?.kill('SIGKILL');
+  await Promise.all([proxy, sim, redis].map((child) => child?.ended));
   if (hasDisk) execFileSync('umount', [disk]);
   if (broken && process.env.CHAOS_LOG) writeFileSync(process.env.CHAOS_LOG, logs);
   rmSync(work, {recursive: true, force: true});

@@ -34,6 +34,22 @@ TEST_CASE("three replicas have one limit of jobs, and each request its turn") {
   CHECK(stats.most_in_progress >= 2);
 }
 
+TEST_CASE("each replica says how many of them there are") {
+  if (!RedisServer::is_there()) return;
+  const Cluster world(3);
+  const auto told = [&](std::size_t replica) {
+    RawClient client(world.replicas[replica]->port());
+    return client.exchange(get("/v1/falproxy/status", key_field())).body;
+  };
+  for (std::size_t i = 0; i < 3; ++i)
+    CHECK(in_the_end([&] { return at(told(i), "replicas").as_integer() == 3; }));
+  RawClient client(world.replicas[0]->port());
+  CHECK(client.exchange(get("/metrics", key_field())).body.find("\nfalproxy_replicas 3\n") !=
+        std::string::npos);
+  const Served alone;
+  CHECK(at(alone.get("/v1/falproxy/status").body, "replicas").is_null());
+}
+
 TEST_CASE("a repeat that lands at another replica finds the job, at each point, and one submit") {
   if (!RedisServer::is_there()) return;
   struct Point {

@@ -85,7 +85,6 @@ const blocks = {
       words: [at, ['my-super-secret-proxy-key', accessKey]],
       check: (out) => must(JSON.parse(out).data.length === 2, out),
     }),
-    'sh cmake/package.sh                          # makes': elsewhere('it wants root and systemd; the test package_debian unpacks the packages and uses them'),
   },
   'CONTRIBUTING.md': {'sh cmake/test.sh                                     #': elsewhere('they build; each is a stage of .ci/run')},
   'docs/chat.md': {'LLM_MODELS=gpt:': (block) => settings(block)},
@@ -117,6 +116,9 @@ const blocks = {
       check: (out) => must(out.includes('9.00/day') || out.includes('9/day'), out),
     }),
   },
+  'docs/operations.md': {
+    '  sh cmake/package.sh                          # makes': elsewhere('it wants root and systemd; the test package_debian unpacks the packages and uses them'),
+  },
   'docs/videos.md': {
     'curl http://localhost:8000/v1/videos': (block) => served(block, {
       env: {SUPPORTED_MODELS: 'clip:falsim/clip/text-to-video'},
@@ -145,7 +147,7 @@ for (const file of files) {
   } catch {
     continue;
   }
-  for (const [, block] of text.matchAll(/^```(?:sh|bash|shell|console)\n([^]*?)^```/gm)) {
+  for (const [, block] of text.matchAll(/^ *```(?:sh|bash|shell|console)\n([^]*?)^ *```/gm)) {
     const first = block.split('\n')[0];
     const found = Object.entries(blocks[file] ?? {}).find(([begin]) => first.startsWith(begin));
     if (!found) {

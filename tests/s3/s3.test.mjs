@@ -1,17 +1,14 @@
-// Kept files in a bucket of s3rver's. It looks at keys and not at signatures (version 4): those are checked by what stands
-// before it here, from what came over the wire. Another server is asked in its place if S3_ENDPOINT says where it is, and
+// Kept files in a bucket of s3rver's. Another server is asked in its place if S3_ENDPOINT says where it is, and
 // AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY have its keys: its bucket `pictures` must be there.
 
 import assert from 'node:assert/strict';
-import { createHash, createHmac } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import S3rver from 's3rver';
 import { accessKey, startServers } from '../support/servers.mjs';
+import { startBucket } from './bucket.mjs';
 
 const large = 20_000_000; // three parts
 const elsewhere = process.env.S3_ENDPOINT;
@@ -24,48 +21,6 @@ async function until(holds, what) {
     await pause(25);
   }
   assert.fail(what);
-}
-
-const hmac = (key, text) => createHmac('sha256', key).update(text).digest();
-
-/** Whether a request is signed as AWS Signature Version 4 says, by a field or in its address. */
-function isSigned({ method, url, headers }, secret) {
-  const [target, query = ''] = url.split('?');
-  const pairs = query.split('&').filter(Boolean).map((pair) => (pair.includes('=') ? pair : `${pair}=`));
-  const asked = new URLSearchParams(query);
-  const field = /Credential=([^,]+), SignedHeaders=([^,]+), Signature=(.+)$/.exec(headers.authorization ?? '');
-  const [credential, names, signature] = field?.slice(1) ?? ['Credential', 'SignedHeaders', 'Signature'].map((name) => asked.get(`X-Amz-${name}`));
-  if (!signature) return false;
-  const canonical = [
-    method, target, pairs.filter((pair) => !pair.startsWith('X-Amz-Signature=')).sort().join('&'),
-    ...names.split(';').map((name) => `${name}:${headers[name].trim()}`), '', names,
-    field ? headers['x-amz-content-sha256'] : 'UNSIGNED-PAYLOAD',
-  ].join('\n');
-  const [, ...scope] = credential.split('/');
-  const text = ['AWS4-HMAC-SHA256', headers['x-amz-date'] ?? asked.get('X-Amz-Date'), scope.join('/'), createHash('sha256').update(canonical).digest('hex')].join('\n');
-  const key = scope.reduce(hmac, `AWS4${secret}`);
-  return hmac(key, text).toString('hex') === signature;
-}
-
-async function startBucket(directory) {
-  if (elsewhere) return { endpoint: elsewhere };
-  const bucket = new S3rver({ port: 0, address: '127.0.0.1', silent: true, directory, configureBuckets: [{ name: 'pictures' }] });
-  const { port } = await bucket.run();
-  const gate = createServer((incoming, outgoing) => {
-    if (!isSigned(incoming, 'S3RVER')) {
-      incoming.resume();
-      outgoing.writeHead(403).end('<Error><Code>SignatureDoesNotMatch</Code></Error>');
-      return;
-    }
-    const { method, url, headers } = incoming;
-    const onward = request({ host: '127.0.0.1', port, method, path: url, headers }, (answer) => {
-      outgoing.writeHead(answer.statusCode, answer.headers);
-      answer.pipe(outgoing);
-    });
-    incoming.pipe(onward);
-  });
-  await new Promise((done) => gate.listen(0, '127.0.0.1', done));
-  return { bucket, gate, endpoint: `http://127.0.0.1:${gate.address().port}` };
 }
 
 async function startKeeping(endpoint, { parameters = '', bytes = 0, env = {} } = {}) {
@@ -103,14 +58,13 @@ async function startKeeping(endpoint, { parameters = '', bytes = 0, env = {} } =
 }
 
 describe('kept files in a bucket', () => {
-  let directory, bucket, gate, endpoint;
+  let directory, bucket, endpoint;
   before(async () => {
     directory = await mkdtemp(path.join(tmpdir(), 'falproxy-s3-'));
-    ({ bucket, gate, endpoint } = await startBucket(directory));
+    bucket = elsewhere ? undefined : await startBucket(directory);
+    endpoint = elsewhere ?? bucket.endpoint;
   });
   after(async () => {
-    gate?.close();
-    gate?.closeAllConnections();
     await bucket?.close();
     await rm(directory, { recursive: true, force: true });
   });

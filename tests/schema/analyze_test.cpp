@@ -317,6 +317,21 @@ TEST_CASE("the endpoint chooses the POST where there are several") {
   CHECK(analyze(told, "a/one")->endpoint == "a/one");
 }
 
+TEST_CASE("the sample picture that fal names is read, if it is a text") {
+  const auto with = [](const std::string& metadata) {
+    nlohmann::json document = nlohmann::json::parse(
+        documents::with_input(R"({"type": "object", "properties": {"x": {}}})"));
+    document["info"]["x-fal-metadata"] = nlohmann::json::parse(metadata);
+    return documents::analyzed(document.dump()).thumbnail;
+  };
+  CHECK(with(R"({"thumbnailUrl": "https://v3.fal.media/a.webp"})") ==
+        "https://v3.fal.media/a.webp");
+  for (const char* none : {"{}", "7", R"({"thumbnailUrl": null})", R"({"thumbnailUrl": ["a"]})"}) {
+    CAPTURE(none);
+    CHECK(with(none).empty());
+  }
+}
+
 TEST_CASE("a document that cannot be used is refused with the pointer to what is at fault") {
   const auto nested = [](std::size_t levels) {
     return std::string(levels, '[') + std::string(levels, ']');

@@ -17,6 +17,8 @@ try 1 'made up ; mended in 999.0' 'cpp-httplib | 999.0 | made up | yes | take a 
 try 0 'not reached: cpp-httplib' 'cpp-httplib | 999.0 | made up | no | it is not called'
 try 0 '1 advisories: 0 are' 'cpp-httplib | 0.1.0 | made up | no | it is not called'
 try 0 '1 advisories: 0 are' 'cpp-httplib | 0.1.0 | made up | yes | take a newer one'
+try 0 'look at the system' 'openssl | 999.0 | made up | system | take what the distribution has'
+try 0 '0 may, if' 'openssl | 1.0 | made up | system | take what the distribution has'
 try 1 'says no reason' 'cpp-httplib | 999.0 | made up | no | '
 try 1 'is no part of falproxy' 'left-pad | 1.0 | made up | yes | take a newer one'
 try 1 'not understood' 'cpp-httplib | soon | made up | yes | take a newer one'

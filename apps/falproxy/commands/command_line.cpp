@@ -24,10 +24,10 @@ constexpr CommandRow commands[] = {
     {Command::init, "init", "[--env FILE] [--force]",
      "ask for a fal key and for models, and write the settings to .env"},
     {Command::check, "check", "[--env FILE] [--json]",
-     "check settings, documents and keys; exit status 1 where something is wrong"},
+     "check settings, documents and keys; exit status 1 if something is wrong"},
     {Command::explain, "explain",
      "[--model NAME] [--schema FILE | --endpoint ID] [--api WORD] [--json] [REQUEST.json]",
-     "show what a request becomes, without a job; exit status 1 where it would be refused"},
+     "show what a request becomes, without a job; exit status 1 if it would be refused"},
     {Command::models, "models", "[--env FILE] [--json] [--edits] [--profile DIR]",
      "show what the configured models take"},
     {Command::jobs, "jobs", "[--env FILE] [--key NAME] [--json] [ID] [--cancel]",
@@ -35,9 +35,9 @@ constexpr CommandRow commands[] = {
      "cancel it"},
     {Command::usage, "usage",
      "[--env FILE] [--by day|key|model|user] [--start DAY] [--end DAY] [--json]",
-     "ask the server on this machine what was spent; exit status 1 where it does not say"},
+     "ask the server on this machine what was spent; exit status 1 if it does not say"},
     {Command::health, "health", "[--env FILE]",
-     "ask the server on this machine whether it is well; exit status 1 where it is not"},
+     "ask the server on this machine whether it is well; exit status 1 if it is not"},
 };
 
 constexpr const CommandRow& row_of(Command command) {
@@ -83,8 +83,8 @@ void add_flags(CLI::App& app, Command command, CommandLine& into) {
   }
   if (command == Command::jobs) {
     add_text(app, "--key", into.key_name, "NAME",
-             "whose they are: the name of an access key; else the first one's");
-    add_switch(app, "--cancel", into.cancel, "end the one that ID names, also at fal");
+             "whose requests: the name of an access key; else the first one");
+    add_switch(app, "--cancel", into.cancel, "cancel the request ID, also at fal");
     app.add_option("id", into.job);
   }
   if (command == Command::explain) {
@@ -194,7 +194,7 @@ std::string help_text(const CommandLine& line) {
   std::string text;
   if (!line.named) {
     text =
-        "falproxy makes fal.ai's image models look like the OpenAI images API.\n\nUsage: falproxy "
+        "falproxy makes fal.ai's models look like OpenAI's APIs.\n\nUsage: falproxy "
         "[COMMAND] [FLAG]...\n\n";
     for (const CommandRow& row : commands) text += fmt::format("  {:<10} {}\n", row.name, row.help);
     text += "\nfalproxy COMMAND --help tells the flags of a command.\n";

@@ -16,6 +16,7 @@ serving::Response ready(Call& call);
 // models.cpp
 serving::Response list_models(Call& call);
 serving::Response show_model(Call& call);
+serving::Response show_thumbnail(Call& call);
 
 // images.cpp
 serving::Response generate(Call& call);

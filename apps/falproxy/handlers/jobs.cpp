@@ -57,6 +57,32 @@ Response with_run(Call& call, F&& find) {
   return answered(job_json(**status, *std::move(products)));
 }
 
+Response listed(const std::vector<RunStatus>& runs, bool has_more, bool with_owner) {
+  Body body("{\"object\":\"list\",\"data\":[");
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (i > 0) body.append(",");
+    body.append(job_json(runs[i], std::nullopt, with_owner));
+  }
+  body.append(fmt::format("],\"has_more\":{}}}", has_more));
+  return answered(std::move(body));
+}
+
+// Of all keys, what is under way: the newest, since what ends meanwhile leaves no place behind
+// which a second page could begin.
+Response list_all_open(Call& call, const Page& page) {
+  if (!page.after.empty() || page.oldest_first) {
+    return call.fail({.kind = ErrorKind::invalid_value,
+                      .message = "With 'key=*' there is one page, the newest first. Leave out "
+                                 "'after' and 'order', or name one key.",
+                      .field = page.after.empty() ? "order" : "after"});
+  }
+  Result<std::vector<RunStatus>> runs = call.door.parts().runner.under_way(page.limit + 1);
+  if (!runs) return call.fail(runs.error());
+  const bool has_more = runs->size() > page.limit;
+  if (has_more) runs->pop_back();
+  return listed(*runs, has_more, true);
+}
+
 }  // namespace
 
 Response show_job(Call& call) {
@@ -107,6 +133,7 @@ Response list_jobs(Call& call) {
   Runner& runner = call.door.parts().runner;
   const Result<Page> page = page_of(call.request.head(), usual_count, most);
   if (!page) return call.fail(page.error());
+  if (call.caller.is_operator && owner_of(call) == "*") return list_all_open(call, *page);
   const Result<std::optional<RunPlace>> after =
       place_after(call, page->after, parse_job_id(page->after));
   if (!after) return call.fail(after.error());
@@ -115,13 +142,7 @@ Response list_jobs(Call& call) {
   if (!runs) return call.fail(runs.error());
   const bool has_more = runs->size() > page->limit;
   if (has_more) runs->pop_back();
-  Body body("{\"object\":\"list\",\"data\":[");
-  for (std::size_t i = 0; i < runs->size(); ++i) {
-    if (i > 0) body.append(",");
-    body.append(job_json((*runs)[i]));
-  }
-  body.append(fmt::format("],\"has_more\":{}}}", has_more));
-  return answered(std::move(body));
+  return listed(*runs, has_more, false);
 }
 
 }  // namespace falproxy::app

@@ -1,8 +1,10 @@
 // How the server is doing: /metrics and /v1/falproxy/status.
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "handlers/handlers.hpp"
+#include "media_store/media_keeper.hpp"
 
 namespace falproxy::app {
 
@@ -35,6 +37,7 @@ void add_server(ordered_json& status, const Gauges& gauges) {
   if (gauges.state.records) status["state"]["records"] = *gauges.state.records;
   status["state"]["open"] = gauges.state.open;
   status["state"]["degraded"] = gauges.state.degraded;
+  if (gauges.replicas) status["replicas"] = *gauges.replicas;
   if (gauges.media) {
     status["media"] = {{"place", gauges.media->place},
                        {"files", gauges.media->files},
@@ -52,19 +55,33 @@ void add_server(ordered_json& status, const Gauges& gauges) {
   }
 }
 
+void add_document(ordered_json& row, const Gauges& gauges, const std::string& endpoint,
+                  bool with_faults) {
+  row["endpoint"] = endpoint;
+  const auto document = std::ranges::find(gauges.documents, endpoint, &DocumentStatus::endpoint);
+  if (document == gauges.documents.end()) return;
+  row["available"] = document->available;
+  row["pinned"] = document->pinned;
+  if (document->fetched)
+    row["age_seconds"] = std::chrono::floor<Seconds>(gauges.now - *document->fetched).count();
+  if (with_faults && !document->fault.empty()) row["fault"] = document->fault;
+  for (const DocumentChange& change : document->changes) {
+    const auto time = std::chrono::floor<Seconds>(change.time.time_since_epoch()).count();
+    row["changes"].push_back({{"time", time}, {"text", change.text}});
+  }
+}
+
 void add_models(ordered_json& status, const Gauges& gauges, const std::vector<CatalogModel>& models,
                 bool with_faults) {
   status["models"] = ordered_json::array();
   for (const CatalogModel& model : models) {
-    ordered_json row = {{"id", model.name}, {"endpoint", model.endpoint.str()}};
-    for (const DocumentStatus& document : gauges.documents) {
-      if (document.endpoint != model.endpoint.str()) continue;
-      row["available"] = document.available;
-      row["pinned"] = document.pinned;
-      if (document.fetched)
-        row["age_seconds"] = std::chrono::floor<Seconds>(gauges.now - *document.fetched).count();
-      if (with_faults && !document.fault.empty()) row["fault"] = document.fault;
-      break;
+    ordered_json row = {{"id", model.name}};
+    add_document(row, gauges, model.endpoint.str(), with_faults);
+    for (const auto& beside : {model.edit_endpoint, model.remix_endpoint}) {
+      if (!beside) continue;
+      ordered_json more;
+      add_document(more, gauges, beside->str(), with_faults);
+      row["beside"].push_back(std::move(more));
     }
     status["models"].push_back(std::move(row));
   }
@@ -84,25 +101,26 @@ void add_errors(ordered_json& status, const Metrics::Totals& totals) {
 }
 
 // Who asks, and what the page can do for them.
-ordered_json caller_json(const Call& call) {
+void add_caller(ordered_json& status, const Call& call) {
   const Caller& caller = call.caller;
   const bool makes_keys = caller.is_operator && !call.rules->settings.admin_key.empty();
-  return {{"name", caller.client},
-          {"makes_files", !caller.client.empty()},
-          {"is_operator", caller.is_operator},
-          {"makes_keys", makes_keys}};
+  status["caller"] = {{"name", caller.client},
+                      {"makes_files", !caller.client.empty()},
+                      {"is_operator", caller.is_operator},
+                      {"makes_keys", makes_keys}};
+  const MediaKeeper* const keeper = call.door.parts().media;
+  status["keeps_files"] = keeper != nullptr;
+  if (keeper != nullptr) status["keeps_in"] = keeper->place().is_folder() ? "folder" : "bucket";
 }
 
 // For the operator, or for one client: without accounts, documents' faults, and what else is
 // everybody's.
-std::string status_json(const Gauges& gauges, const Metrics::Totals& totals,
-                        const std::vector<CatalogModel>& models, bool for_operator,
-                        ordered_json caller) {
+std::string status_json(const Call& call, const Gauges& gauges, const Metrics::Totals& totals,
+                        const std::vector<CatalogModel>& models) {
   ordered_json status = figures(gauges, totals);
-  status["caller"] = std::move(caller);
-  status["keeps_files"] = gauges.media.has_value();
-  if (for_operator) add_server(status, gauges);
-  add_models(status, gauges, models, for_operator);
+  add_caller(status, call);
+  if (call.caller.is_operator) add_server(status, gauges);
+  add_models(status, gauges, models, call.caller.is_operator);
   add_errors(status, totals);
   return status.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
@@ -132,9 +150,9 @@ Response show_status(Call& call) {
     std::erase_if(models, [&](const CatalogModel& model) {
       return !call.rules->access.may_use(caller.client, model.name);
     });
-    return status_json(door.gauges(),
-                       caller.is_operator ? metrics.totals() : metrics.totals_of(caller.client),
-                       models, caller.is_operator, caller_json(call));
+    return status_json(
+        call, door.gauges(),
+        caller.is_operator ? metrics.totals() : metrics.totals_of(caller.client), models);
   });
 }
 

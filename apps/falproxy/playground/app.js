@@ -4,6 +4,7 @@ import { getJson, keepKey, keptAs, keptKey, onKeyNeeded } from './api.js';
 import { byId, say, wordsOf } from './dom.js';
 import { actions, complain, restore, startCreate } from './create.js';
 import { open, refreshGallery, startGallery, sure } from './gallery.js';
+import { filesLieInBucket } from './media.js';
 import { anyModels, loadModels } from './models.js';
 import { showOperate, startOperate } from './operate.js';
 import { serverKeepsFiles } from './request.js';
@@ -92,6 +93,7 @@ async function start() {
   }
   belongTo(caller.name ?? '');
   serverKeepsFiles(Boolean(status.keeps_files));
+  filesLieInBucket(status.keeps_in === 'bucket');
   startGallery(actions, Boolean(status.keeps_files) && caller.makes_files !== false);
   await loadModels();
   started = true;

@@ -3,7 +3,7 @@
 
 import { call, getJson } from './api.js';
 import { ask, byId, button, count, dollars, element, later, options, say, secondsText, when, wordsOf } from './dom.js';
-import { blobFor, download, keptFile, kindOfType, nameOf, showing, titleOf } from './media.js';
+import { blobFor, canFetch, download, keptFile, kindOfType, nameOf, showing, titleOf } from './media.js';
 import { kindIcon } from './models.js';
 import { dropItem, keptItems, wishOf } from './store.js';
 import { zipOf } from './zip.js';
@@ -227,7 +227,7 @@ async function zip() {
   const shown = byId('gallery-zip-words');
   byId('gallery-zip').disabled = true;
   try {
-    const files = wanted.filter((item) => item.blob || item.media || item.job || item.text !== undefined).map((item) => ({ name: nameOf(item), time: item.created, read: () => blobFor(item) }));
+    const files = wanted.filter(canFetch).map((item) => ({ name: nameOf(item), time: item.created, read: () => blobFor(item) }));
     const blob = await zipOf(files, (done, all) => { shown.textContent = `${done} of ${all}`; });
     const url = URL.createObjectURL(blob);
     element('a', { href: url, download: `falproxy-${new Date().toISOString().slice(0, 10)}.zip` }).click();

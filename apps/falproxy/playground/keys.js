@@ -41,7 +41,10 @@ const complain = (problem) => say(byId('keys-problem'), wordsOf(problem));
 
 export async function showKeys(allowed) {
   byId('keys-panel').hidden = !allowed;
-  if (!allowed) return;
+  if (!allowed) {
+    names = [];
+    return;
+  }
   try {
     const { data } = await operatorJson('/v1/falproxy/keys');
     names = data.map(({ name }) => name).filter((name) => name !== '*');

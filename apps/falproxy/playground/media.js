@@ -6,6 +6,12 @@ import { kindIcon } from './models.js';
 import { keepItems } from './store.js';
 
 const endings = { 'image/png': 'png', 'image/jpeg': 'jpg', 'image/webp': 'webp', 'image/gif': 'gif', 'image/svg+xml': 'svg', 'video/mp4': 'mp4', 'video/webm': 'webm', 'video/quicktime': 'mov', 'audio/mpeg': 'mp3', 'audio/wav': 'wav', 'audio/ogg': 'ogg', 'audio/flac': 'flac', 'audio/aac': 'aac', 'text/plain': 'txt' };
+let inBucket = false;
+/** The server keeps files in a bucket: this page may not follow its redirect there. */
+export function filesLieInBucket(is) { inBucket = is; }
+/** Whether this page can have the bytes; else there is a link at most. */
+export const canFetch = (item) => Boolean(item.blob || item.text !== undefined || item.job || (item.media && !inBucket));
+
 const bare = (type) => (type ?? '').split(';')[0].trim();
 
 function typeOfBytes(bytes) {
@@ -43,12 +49,11 @@ export async function blobFor(item, signal) {
   if (item.blob) return item.blob;
   if (item.text !== undefined) return new Blob([item.text], { type: 'text/plain' });
   try {
-    if (item.media) return await keptBlob(item, signal);
+    if (item.media && !inBucket) return await keptBlob(item, signal);
   } catch (problem) {
-    // The page may not follow a redirect to a bucket.
     if (problem.name === 'AbortError' || !item.job) throw problem;
   }
-  if (!item.job) throw new Error('The file is not kept.');
+  if (!item.job) throw new Error(item.media ? 'This page cannot fetch the file from where it lies.' : 'The file is not kept.');
   return (await call(`/v1/falproxy/jobs/${item.job}/content?index=${item.index ?? 0}`, { signal })).blob();
 }
 

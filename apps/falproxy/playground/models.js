@@ -1,9 +1,10 @@
 // models.js: the models of the server, and the sheet in which one is chosen.
 
-import { getJson } from './api.js';
+import { call, getJson } from './api.js';
 import { ask, byId, button, count, dollars, duration, element, icon } from './dom.js';
 import { typicalSeconds } from './store.js';
 
+const mostSamples = 300;
 const icons = { image: 'picture', video: 'video', audio: 'sound', text: 'text' };
 export const iconOf = (kind) => icons[kind] ?? (kind === 'edit' ? 'brush' : 'spark');
 export const kindIcon = (kind) => icon(iconOf(kind));
@@ -62,11 +63,44 @@ function priceOf({ about }) {
   return about.unit_price_usd ? [dollars(about.unit_price_usd), about.unit] : ['', ''];
 }
 
+// Samples: the picture that fal shows of a model, from this server, once it is on the screen
+
+const samples = new Map();  // addresses of the bytes, by model
+
+function sampleOf(id) {
+  if (!samples.has(id)) {
+    samples.set(id, call(`/v1/falproxy/thumbnails/${encodeURIComponent(id)}`, { cache: 'default' }).then(async (answer) => URL.createObjectURL(await answer.blob())));
+    if (samples.size > mostSamples) {
+      const [[oldest, address]] = samples;
+      samples.delete(oldest);
+      address.then((url) => URL.revokeObjectURL(url), () => {});
+    }
+  }
+  return samples.get(id);
+}
+
+const seen = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue;
+    seen.unobserve(target);
+    sampleOf(target.dataset.sample).then((src) => target.replaceChildren(element('img', { src, alt: 'Sample' })), () => { /* the drawing stays */ });
+  }
+});
+
+function kindOrSample(model) {
+  const place = element('span', { className: `kind ${model.kind}` }, kindIcon(model.kind));
+  if (model.about.thumbnail) {
+    place.dataset.sample = model.id;
+    seen.observe(place);
+  }
+  return place;
+}
+
 function row(model, chosen, seconds, choose) {
   const [price, unit] = priceOf(model);
   const made = button('', () => choose(model.id), { className: 'pick', 'data-model': model.id, 'aria-pressed': String(model.id === chosen) });
   made.append(
-    element('span', { className: `kind ${model.kind}` }, kindIcon(model.kind)),
+    kindOrSample(model),
     element('span', { className: 'about' }, element('strong', { textContent: model.id }), element('span', { className: 'hint', textContent: model.about.endpoint ?? '' })),
     element('span', { className: 'cost' }, price, element('span', { className: 'hint', textContent: [unit, seconds ? duration(seconds) : ''].filter(Boolean).join(' · ') })));
   return element('li', {}, made);

@@ -1,14 +1,14 @@
 // operate.js: the view that shows how the server stands, from /v1/falproxy/status, and where it is looked after.
 
 import { keptKey, operatorCall, operatorJson } from './api.js';
-import { button, byId, bytesText, duration, element, fill, say, svg, when } from './dom.js';
+import { button, byId, bytesText, count, duration, element, fill, options, say, svg, when } from './dom.js';
 import { keyNames, showKeys, startKeys } from './keys.js';
 import { showUsage, startUsage } from './usage.js';
 
 const everyMilliseconds = 2000;
 const usageEveryMilliseconds = 30_000;
 const shownJobs = 20;
-const mostOwners = 25;
+const shownOfAll = 100;
 let usageShown = -Infinity;
 let timer;
 let shownSince = null;  // whose loop goes on: each time that the view is shown has its own; null: it is not shown
@@ -37,11 +37,20 @@ const tag = (words, kind = '') => element('span', { className: `tag ${kind}`, te
 function showFigures(status) {
   const figures = {
     'in flight': status.in_flight, answered: status.requests, failed: status.failures, 'files made': status.images,
-    'jobs under way': status.state?.open, 'runs noted': status.state?.records, 'kept files': status.media?.files,
+    'jobs under way': status.state?.open, replicas: status.replicas, 'runs noted': status.state?.records, 'kept files': status.media?.files,
     'kept bytes': status.media && bytesText(status.media.bytes),
   };
   byId('figures').replaceChildren(...Object.entries(figures).filter(([, value]) => value !== undefined).map(([name, value]) => element('div', {},
     element('dt', { textContent: name }), element('dd', { textContent: typeof value === 'number' ? value.toLocaleString() : value }))));
+}
+
+function documentRow(name, { endpoint, pinned, available, age_seconds: age, fault, changes = [] }) {
+  const state = pinned ? tag('pinned') : available ? tag('there', 'good') : tag('missing', 'bad');
+  return [name, endpoint, fault ? element('span', {}, state, ` ${fault}`) : state,
+    // In whole minutes, so that the table does not change all the time.
+    age === undefined ? '' : age < 60 ? 'just now' : `${duration(Math.floor(age / 60) * 60)} ago`,
+    changes.length ? element('details', {}, element('summary', {}, `${count(changes.length, 'change')}, ${when(changes[0].time * 1000)}`),
+      element('ul', {}, ...changes.map(({ text }) => element('li', { textContent: text })))) : ''];
 }
 
 function show(status) {
@@ -54,21 +63,20 @@ function show(status) {
   showTime(status.time);
   fill(byId('accounts'), ['Account', 'State', 'Jobs', 'Keys', 'Back in'], (status.accounts ?? []).map((account, index) => [`${index + 1}`,
     tag(account.state, account.state === 'ready' ? 'good' : 'bad'), `${account.leases}`, `${account.keys}`, duration(account.back_in_seconds)]), status.accounts ? 'No account.' : 'Shown to the operator’s key only.');
-  fill(byId('documents'), ['Model', 'Endpoint', 'Document', 'Read', 'Fault'], (status.models ?? []).map((model) => [model.id, model.endpoint,
-    model.pinned ? tag('pinned') : model.available ? tag('there', 'good') : tag('missing', 'bad'),
-    // In whole minutes, so that the table does not change all the time.
-    model.age_seconds === undefined ? '' : model.age_seconds < 60 ? 'just now' : `${duration(Math.floor(model.age_seconds / 60) * 60)} ago`, model.fault ?? '']), 'No model.');
+  fill(byId('documents'), ['Model', 'Endpoint', 'Document', 'Read', 'What changed'], (status.models ?? []).flatMap((model) => [
+    documentRow(model.id, model), ...(model.beside ?? []).map((document) => documentRow(`${model.id}, with files`, document))]), 'No model.');
   fill(byId('errors'), ['When', 'Request', 'Model', 'Status', 'Error'], (status.errors ?? []).map((error) => [when(error.time * 1000),
     element('code', { textContent: error.request_id }), error.model, `${error.status}`, `${error.code}: ${error.message}`]), 'None.');
 }
 
-// Jobs: the operator sees those of all keys
+// Jobs: the operator sees what is under way of all keys, and the last ones of one of them
 
 const goesOn = (job) => job.status === 'queued' || job.status === 'in_progress';
 
 function stateOf(job) {
-  if (job.status === 'in_progress') return tag(`in progress, ${job.progress} %`, 'busy');
-  if (job.status === 'queued') return tag(job.queue_position === undefined ? 'queued' : `queued, ${job.queue_position} before it`, 'busy');
+  const since = job.recovered ? ', since before the restart' : '';
+  if (job.status === 'in_progress') return tag(`in progress, ${job.progress} %${since}`, 'busy');
+  if (job.status === 'queued') return tag(`queued${job.queue_position === undefined ? '' : `, ${job.queue_position} before it`}${since}`, 'busy');
   const state = tag(job.status, job.status === 'completed' ? 'good' : job.status === 'failed' ? 'bad' : '');
   return job.error ? element('span', {}, state, ` ${job.error.message}`) : state;
 }
@@ -88,17 +96,28 @@ function cancelButton(job) {
   return stop;
 }
 
-async function showJobs(isOperator = keyNames().length > 0) {
+function whoseJobs() {
+  const names = keyNames();
+  const choice = byId('jobs-whose');
+  choice.hidden = !names.length;
+  if (choice.dataset.shown !== names.join()) {
+    choice.dataset.shown = names.join();
+    options(choice, [['*', 'All keys: under way'], ...names.map((name) => [name, `${name}: the last ${shownJobs}`])], choice.value);
+  }
+  return names.length ? choice.value : '';
+}
+
+async function showJobs() {
   try {
-    const owners = isOperator && keyNames().length ? keyNames().slice(0, mostOwners) : [''];
-    const lists = await Promise.all(owners.map(async (owner) => (await operatorJson(`/v1/falproxy/jobs?limit=${shownJobs}${owner && `&key=${encodeURIComponent(owner)}`}`)).data.map((job) => ({ ...job, owner }))));
-    const jobs = lists.flat().sort((a, b) => goesOn(b) - goesOn(a) || b.created_at - a.created_at).slice(0, 2 * shownJobs);
-    const whose = owners.length > 1;
-    fill(byId('jobs'), ['Begun', 'Job', ...(whose ? ['Key'] : []), 'Request', 'Model', 'State', ''],
-      jobs.map((job) => [when(job.created_at * 1000), element('code', { textContent: job.id }), ...(whose ? [job.owner] : []), job.request || 'waiting request', job.model, stateOf(job), cancelButton(job)]),
+    const whose = whoseJobs();
+    const all = whose === '*';
+    const { data, has_more: more } = await operatorJson(`/v1/falproxy/jobs?limit=${all ? shownOfAll : shownJobs}${whose && `&key=${encodeURIComponent(whose)}`}`);
+    const jobs = data.map((job) => ({ ...job, owner: job.key ?? whose }));
+    fill(byId('jobs'), ['Begun', 'Job', ...(all ? ['Key'] : []), 'Request', 'Model', 'State', ''],
+      jobs.map((job) => [when(job.created_at * 1000), element('code', { textContent: job.id }), ...(all ? [job.owner] : []), job.request || 'waiting request', job.model, stateOf(job), cancelButton(job)]),
       'None. What this page makes, requests with “Prefer: respond-async” and videos stand here.');
     say(byId('jobs-problem'), '');
-    say(byId('jobs-left'), isOperator && keyNames().length > mostOwners ? `Of ${keyNames().length} keys the jobs of ${mostOwners} are shown.` : '');
+    say(byId('jobs-left'), all && more ? `More are under way: these are the newest ${shownOfAll}.` : '');
   } catch (problem) {
     say(byId('jobs-problem'), problem.message);
   }
@@ -129,6 +148,7 @@ async function ask() {
 export function startOperate(askForKey) {
   startUsage();
   startKeys();
+  byId('jobs-whose').addEventListener('change', showJobs);
   byId('operator-key').addEventListener('click', async () => {
     await askForKey('', 'operator');
     usageShown = -Infinity;

@@ -65,6 +65,15 @@ struct CatalogModel {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const CatalogModel& model);
 
+/// One thing that another document of the same endpoint says differently.
+struct DocumentChange {
+  WallTime time;     ///< when the document that says so was fetched
+  std::string text;  ///< a line of schema::diff(), for people
+  bool operator==(const DocumentChange&) const = default;
+};
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const DocumentChange& change);
+
 /// What is known of a document right now; for the status page, metrics and `falproxy check`.
 struct DocumentStatus {
   std::string endpoint;    ///< the fal endpoint id; may stand twice, pinned and fetched
@@ -74,10 +83,13 @@ struct DocumentStatus {
   bool pinned = false;
   std::optional<WallTime> fetched = std::nullopt;  ///< none: pinned, or never fetched
   std::string fault = {};                          ///< of the last attempt, where it failed
+  /// What changed since the process began, and of what the store had: the newest first, at most 20.
+  std::vector<DocumentChange> changes = {};
   /// Of the faults only whether there is one.
   bool operator==(const DocumentStatus& other) const noexcept {
     return endpoint == other.endpoint && available == other.available && pinned == other.pinned &&
-           fetched == other.fetched && fault.empty() == other.fault.empty();
+           fetched == other.fetched && fault.empty() == other.fault.empty() &&
+           changes == other.changes;
   }
 };
 /// For people, in one line.

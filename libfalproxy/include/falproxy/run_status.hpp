@@ -65,6 +65,9 @@ struct RunStatus {
   /// Percent; 100 if it is completed, and only then. Worked out from how long other runs of the
   /// endpoint took. It does not fall while one process follows the run.
   int progress = 0;
+  /// An earlier process began it. Of several that share a store: no longer told once another one
+  /// follows it.
+  bool is_left = false;
   /// As the plan has them, and of a completed run as its first file has them; none: not known.
   std::optional<std::string> size = std::nullopt;  ///< "1280x720"
   std::optional<double> seconds = std::nullopt;    ///< how long it plays

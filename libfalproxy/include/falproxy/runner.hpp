@@ -292,6 +292,9 @@ class Runner {
                                                     const std::string& surface, std::size_t limit,
                                                     std::optional<RunPlace> after = std::nullopt,
                                                     bool oldest_first = false);
+  /// Those of all clients that are under way and are asked for by their id, the newest first: at
+  /// most `limit` (1 to 1,000); for the operator. Errors: overloaded.
+  [[nodiscard]] Result<std::vector<RunStatus>> under_way(std::size_t limit);
   /// Ends a run that is under way, also at fal, and waits a few seconds for that; if another
   /// process follows it, that one is told. What then became of it; one that has ended stays as it
   /// is. Errors and none: as of find().

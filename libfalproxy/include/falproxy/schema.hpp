@@ -144,6 +144,7 @@ std::ostream& operator<<(std::ostream& out, const Fault& fault);
 struct ModelSchema {
   std::string endpoint;        ///< from the document's one POST path
   std::string category;        ///< fal's own word: "text-to-image", ...; unreliable
+  std::string thumbnail;       ///< address of a picture that shows what it makes; empty: none
   std::vector<Field> inputs;   ///< in fal's display order
   std::vector<Field> outputs;  ///< of its result; empty: the document describes none
 

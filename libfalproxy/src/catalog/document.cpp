@@ -6,6 +6,7 @@
 
 #include "base/fmt.hpp"
 #include "base/text.hpp"
+#include "base/utf8.hpp"
 #include "catalog/freshness.hpp"
 
 namespace falproxy::inline v0::catalog {
@@ -14,6 +15,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Milliseconds between_contradictions = 60s;
+
+// Kept of what changed, for the operator: so many lines, and so many bytes of each.
+constexpr std::size_t most_changes = 20;
+constexpr std::size_t longest_change = 300;
 
 Milliseconds milliseconds(auto duration) noexcept {
   return std::chrono::duration_cast<Milliseconds>(duration);
@@ -119,7 +124,8 @@ DocumentStatus Document::status() const {
           .available = profile_ != nullptr,
           .pinned = pinned_,
           .fetched = fetched_,
-          .fault = fault_detail_.empty() ? fault_ : fault_ + ": " + fault_detail_};
+          .fault = fault_detail_.empty() ? fault_ : fault_ + ": " + fault_detail_,
+          .changes = {changes_.begin(), changes_.end()}};
 }
 
 std::optional<TimePoint> Document::due() const {
@@ -283,12 +289,7 @@ void Document::take(const Catalog::Parts& parts, const FetchOptions& options, st
   ring();
   if (recovered)
     log(parts, LogLevel::info, fmt::format("{}: the document is there", endpoint_.str()));
-  if (before != nullptr) {
-    for (const std::string& line : schema::diff(*before->schema, *fresh->schema)) {
-      log(parts, LogLevel::info,
-          fmt::format("{}: the document changed: {}", endpoint_.str(), line));
-    }
-  }
+  if (before != nullptr) note_changes(parts, schema::diff(*before->schema, *fresh->schema));
   if (parts.store == nullptr) return;
   try {
     parts.store->save(endpoint_.str(), {std::move(text), wall_now});
@@ -296,6 +297,19 @@ void Document::take(const Catalog::Parts& parts, const FetchOptions& options, st
     log(parts, LogLevel::warning,
         fmt::format("{}: the document could not be stored ({})", endpoint_.str(), fault.what()));
   }
+}
+
+void Document::note_changes(const Catalog::Parts& parts, const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) {
+    log(parts, LogLevel::info, fmt::format("{}: the document changed: {}", endpoint_.str(), line));
+  }
+  const std::lock_guard lock(mutex_);
+  for (std::size_t i = std::min(lines.size(), most_changes); i-- > 0;)
+    changes_.push_front({*fetched_, cut(lines[i], longest_change)});
+  if (lines.size() > most_changes) {
+    changes_[most_changes - 1].text = fmt::format("and {} more", lines.size() - most_changes + 1);
+  }
+  changes_.resize(std::min(changes_.size(), most_changes));
 }
 
 void Document::fail(const Catalog::Parts& parts, FetchFault fault) {

@@ -1,6 +1,7 @@
 // document.hpp: one model document: what is known of it, and the one fetch of it at a time.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -89,6 +90,7 @@ class Document {
   void ask_store(const Catalog::Parts& parts, const FetchOptions& options);
   void load_stored(const Catalog::Parts& parts, const FetchOptions& options);
   void take(const Catalog::Parts& parts, const FetchOptions& options, std::string text);
+  void note_changes(const Catalog::Parts& parts, const std::vector<std::string>& lines);
   void fail(const Catalog::Parts& parts, FetchFault fault);
   void end();
   [[nodiscard]] Error unavailable(TimePoint now) const;  // the lock is held
@@ -103,7 +105,8 @@ class Document {
   std::string fault_;         // for clients
   std::string fault_detail_;  // for the operator
   int fault_status_ = 0;
-  std::optional<Retry> retry_;  // since it last came
+  std::deque<DocumentChange> changes_;  // the newest first
+  std::optional<Retry> retry_;          // since it last came
   bool store_asked_ = false;
   bool busy_ = false;
   TimePoint due_ = TimePoint::min();

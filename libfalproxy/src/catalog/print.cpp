@@ -13,9 +13,14 @@ std::ostream& operator<<(std::ostream& out, const CatalogModel& model) {
       .end();
 }
 
+std::ostream& operator<<(std::ostream& out, const DocumentChange& change) {
+  return Printer(out, "DocumentChange")("time", change.time)("text", change.text).end();
+}
+
 std::ostream& operator<<(std::ostream& out, const DocumentStatus& status) {
   return Printer(out, "DocumentStatus")("endpoint", status.endpoint)("available", status.available)(
-             "pinned", status.pinned)("fetched", status.fetched)("fault", status.fault)
+             "pinned", status.pinned)("fetched", status.fetched)("fault", status.fault)(
+             "changes", status.changes)
       .end();
 }
 

@@ -17,6 +17,9 @@ using namespace std::chrono_literals;
 constexpr Milliseconds longest_cancel = 5s;
 // Another process hears of it with its next heartbeat.
 constexpr Milliseconds longest_cancel_elsewhere = 10s, between_looks = 100ms;
+// How many open runs are looked through for those that are asked for by their id.
+constexpr std::size_t open_page = 1000;
+constexpr int most_open_pages = 10;
 // What a job takes of which nothing is known.
 constexpr double usual_seconds = 60;
 
@@ -84,7 +87,8 @@ RunStatus status_of(const World& world, const Past& past, LiveRuns& live, RunRec
   // Another server of the same store may be about to submit it.
   const bool is_live =
       run != nullptr || (!past.has(record) && is_open(record.state)) || past.is_searched(record.id);
-  RunStatus status{.record = std::move(record)};
+  const bool is_left = past.has(record);
+  RunStatus status{.record = std::move(record), .is_left = is_left};
   const Memo memo = memo_of(status.record);
   status.phase = phase_of(status.record, is_live, run != nullptr);
   status.response_format = memo.plan.response_format;
@@ -214,6 +218,24 @@ Result<std::vector<RunStatus>> list_runs(const World& world, const Past& past, L
   std::vector<RunStatus> runs;
   for (RunRecord& record : *records)
     runs.push_back(status_of(world, past, live, std::move(record)));
+  return runs;
+}
+
+Result<std::vector<RunStatus>> list_open(const World& world, const Past& past, LiveRuns& live,
+                                         std::size_t limit) {
+  std::vector<RunStatus> runs;
+  RunQuery query = RunQuery::of_open(open_page);
+  for (int page = 0; page < most_open_pages && runs.size() < limit; ++page) {
+    Result<std::vector<RunRecord>> records = look_up(world, query);
+    if (!records) return std::move(records).error();
+    for (RunRecord& record : *records) {
+      query.after = place_of(record);
+      // The others have a client that waits, and end with it; or only their end is not told yet.
+      if (!record.promised || !is_open(record.state) || runs.size() == limit) continue;
+      runs.push_back(status_of(world, past, live, std::move(record)));
+    }
+    if (records->size() < open_page) break;
+  }
   return runs;
 }
 

@@ -23,6 +23,8 @@ namespace falproxy::inline v0::runs {
                                                         const RunId& id);
 [[nodiscard]] Result<std::vector<RunStatus>> list_runs(const World& world, const Past& past,
                                                        LiveRuns& live, const RunQuery& query);
+[[nodiscard]] Result<std::vector<RunStatus>> list_open(const World& world, const Past& past,
+                                                       LiveRuns& live, std::size_t limit);
 [[nodiscard]] Result<std::optional<RunStatus>> cancel_run(const World& world, const Past& past,
                                                           LiveRuns& live, const std::string& owner,
                                                           const RunId& id);

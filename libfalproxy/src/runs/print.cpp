@@ -34,7 +34,7 @@ std::string_view name_of(RunPhase value) noexcept {
 std::ostream& operator<<(std::ostream& out, const RunStatus& status) {
   return Printer(out, "RunStatus")("record", status.record)("phase", status.phase)(
              "queue_position", status.queue_position)("progress", status.progress)(
-             "size", status.size)("seconds", status.seconds)(
+             "is_left", status.is_left)("size", status.size)("seconds", status.seconds)(
              "response_format", status.response_format)("details", status.details)(
              "products", status.products)("error", status.error)
       .end();

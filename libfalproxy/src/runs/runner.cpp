@@ -262,6 +262,11 @@ Result<std::vector<RunStatus>> Runner::list(const std::string& client, const std
   });
 }
 
+Result<std::vector<RunStatus>> Runner::under_way(std::size_t limit) {
+  return with_world(
+      [&](const World& world) { return runs::list_open(world, impl_->past, impl_->live, limit); });
+}
+
 Result<std::optional<RunStatus>> Runner::cancel(const std::string& client, const RunId& id) {
   return with_world([&](const World& world) {
     return runs::cancel_run(world, impl_->past, impl_->live, owner_of(client), id);

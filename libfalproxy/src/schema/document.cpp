@@ -205,6 +205,7 @@ Result<ModelSchema> analyze(std::string_view document, std::string_view endpoint
   ModelSchema model;
   model.endpoint = std::move(post->endpoint);
   model.category = metadata(*root.node, "category");
+  model.thumbnail = metadata(*root.node, "thumbnailUrl");
   model.inputs = all_properties(std::move(*input), rules);
   model.outputs = read_outputs(*root.node, limits, model.endpoint);
   return model;

@@ -53,7 +53,7 @@ std::ostream& operator<<(std::ostream& out, const Fault& fault) {
 
 std::ostream& operator<<(std::ostream& out, const ModelSchema& schema) {
   return Printer(out, "ModelSchema")("endpoint", schema.endpoint)("category", schema.category)(
-             "inputs", schema.inputs)("outputs", schema.outputs)
+             "thumbnail", schema.thumbnail)("inputs", schema.inputs)("outputs", schema.outputs)
       .end();
 }
 

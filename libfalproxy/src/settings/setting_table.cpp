@@ -123,7 +123,7 @@ constexpr SettingRow rows[] = {
      [](Value& v, Settings& s) { v.choice(s.completion, completions); }},
     {{"MAX_UPSTREAM_STREAMS", "1000", "status streams held at once; further requests poll"},
      [](Value& v, Settings& s) { v.whole_number(s.max_upstream_streams, 0, many); }},
-    {{"MAX_SUBMIT_ATTEMPTS", "4", "attempts to submit one job where repeating is safe"},
+    {{"MAX_SUBMIT_ATTEMPTS", "4", "attempts to submit one job, as long as repeating is safe"},
      [](Value& v, Settings& s) { v.whole_number(s.max_submit_attempts, 1, 20); }},
     {{"MAX_JOBS_PER_ACCOUNT", "0", "jobs of one fal account at once; more wait here; 0: no limit"},
      [](Value& v, Settings& s) { v.whole_number(s.max_jobs_per_account, 0, many); }},
