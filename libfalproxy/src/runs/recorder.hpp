@@ -13,6 +13,7 @@
 #include "falproxy/state_store.hpp"
 #include "runs/driver.hpp"
 #include "runs/harvest.hpp"
+#include "runs/memo.hpp"
 #include "state/awaited.hpp"
 
 namespace falproxy::inline v0::runs {
@@ -75,6 +76,9 @@ class Recorder {
   [[nodiscard]] Noted intend(const Intention& intention, const std::vector<JobOutput>& outputs);
   /// fal has taken the job of that place. Does not wait.
   void taken(std::size_t place, const fal::Submitted& submitted, const std::string& key);
+  /// fal works on it; the first call counts, of a run that goes on without its request. Does not
+  /// wait.
+  void running(const std::function<double(const std::string& endpoint)>& usual_seconds);
   /// Waits until all that was taken is on the disk.
   void settle();
   /// The job of that place is about to be settled with who pays: a restart does not do it again.
@@ -105,6 +109,7 @@ class Recorder {
   const bool watches_;
   bool promised_ = false;
   bool told_ = false;  // LaterRun::noted
+  std::optional<Pace> pace_ = std::nullopt;
   std::mutex mutex_;
   RunRecord record_;
   std::vector<Awaited<Done>> unsettled_;
