@@ -343,6 +343,92 @@ TEST_CASE("what a call takes on average is told where nobody knows its units bef
   CHECK(server.get("/v1/models/flux").body.find(R"("estimate_usd":"0.025")") != std::string::npos);
 }
 
+TEST_CASE("a budget holds speech by its characters, before and after it is made") {
+  const testing::Folder folder;
+  Environment settings = with_budget(folder, R"("budget": "0.0100/total")");
+  settings["SUPPORTED_MODELS"] = "news:falsim/announcer";
+  // By fal's own price, and its bill: 0.05 for 1,000 characters.
+  const Served server = priced(settings);
+  server.wait_for_documents();
+  const auto ask = [&](std::size_t characters) {
+    const std::string body =
+        R"({"model":"news","input":")" + std::string(characters, 'a') + R"(","voice":"alloy"})";
+    Received got;
+    CHECK(test::eventually([&] {
+      RawClient client(server.port());
+      got = client.exchange(test::post("/v1/audio/speech", body, money_ann));
+      return got.status != 503 && got.body.find("nobody knows") == std::string::npos &&
+             got.body.find("unknown_price") == std::string::npos;
+    }));
+    return got;
+  };
+  const Received first = ask(120);
+  CAPTURE(first.body.substr(0, 300));
+  REQUIRE(first.status == 200);
+  CHECK(first.header("x-falproxy-cost-usd") == "0.006");
+  CHECK(first.header("x-falproxy-budget-remaining-usd") == "0.004");
+  const Received refused = ask(81);
+  CHECK(refused.status == 429);
+  CHECK(text_at(refused.body, "error.code") == "insufficient_quota");
+  CHECK(server.sim.stats().submits == 1);
+  CHECK(ask(80).status == 200);
+  CHECK(ask(1).status == 429);
+}
+
+TEST_CASE("a budget holds transcripts by the minutes of the recording, until fal has billed them") {
+  const testing::Folder folder;
+  Environment settings = with_budget(folder, R"("budget": "0.10/total")");
+  write_file(folder.path() / "prices.json",
+             R"({"falsim/listener": {"unit_price": "0.06", "unit": "minutes"}})");
+  settings["SUPPORTED_MODELS"] = "ear:falsim/listener";
+  const Served server(settings);
+  server.wait_for_documents();
+  const auto hear = [&](const std::string& file) {
+    const std::string form =
+        "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\near\r\n--b\r\n"
+        "Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n" +
+        file + "\r\n--b--\r\n";
+    Received got;
+    CHECK(test::eventually([&] {
+      RawClient client(server.port());
+      got = client.exchange("POST /v1/audio/transcriptions HTTP/1.1\r\nHost: a\r\n" + money_ann +
+                            "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: " +
+                            std::to_string(form.size()) + "\r\n\r\n" + form);
+      return got.body.find("What is spent cannot be noted now") == std::string::npos;
+    }));
+    return got;
+  };
+  // An mp3 of several bit rates, whose table tells its frames: 1,152 samples each.
+  const auto minutes_of_mp3 = [](double minutes) {
+    const auto frames = static_cast<std::uint32_t>(minutes * 60 * 44100 / 1152);
+    std::string file = "\xFF\xFB\x90\x64" + std::string(32, '\0') + "Xing";
+    file += std::string("\0\0\0\1", 4);
+    for (int i = 3; i >= 0; --i) file += static_cast<char>(frames >> (8 * i) & 0xFF);
+    return file + std::string(2'000, 'x');
+  };
+  // Two minutes would cost 0.12.
+  CHECK(hear(minutes_of_mp3(2)).status == 429);
+  // Nobody knows how long it is.
+  CHECK(hear("\x1A\x45\xDF\xA3" + std::string(100, 'x')).status == 400);
+  CHECK(server.sim.stats().submits == 0);
+  // Fal bills a half of what was reserved, and what is left is there again.
+  falsim::Fault billed{.step = falsim::Step::result};
+  billed.answer = falsim::Answer{
+      .status = 200, .body = R"({"text":"Hello.","chunks":[],"inferred_languages":[]})"};
+  billed.answer->headers.add("x-fal-billable-units", "0.5");
+  server.sim.add_fault(billed);
+  for (const char* left : {"0.07", "0.04"}) {
+    CAPTURE(left);
+    const Received heard = hear(minutes_of_mp3(1) + left);
+    CAPTURE(heard.body);
+    REQUIRE(heard.status == 200);
+    CHECK(heard.header("x-falproxy-cost-usd") == "0.03");
+    CHECK(heard.header("x-falproxy-budget-remaining-usd") == left);
+  }
+  CHECK(hear(minutes_of_mp3(1)).status == 429);
+  CHECK(server.sim.stats().submits == 2);
+}
+
 TEST_CASE("an alert is posted when fal locks an account, and when little is left on it") {
   falsim::FalsimOptions options = Served::quick();
   options.balance = 2;

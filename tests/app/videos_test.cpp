@@ -50,6 +50,26 @@ Received ended_video(const Served& served, const std::string& video) {
   return got;
 }
 
+// As SDKs send it.
+Received make_by_form(const Served& served,
+                      const std::vector<std::pair<std::string, std::string>>& fields,
+                      const std::string& file = {}) {
+  std::string form;
+  for (const auto& [name, value] : fields)
+    form += "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n";
+  if (!file.empty()) {
+    form +=
+        "--b\r\nContent-Disposition: form-data; name=\"input_reference\"; filename=\"a.png\"\r\n"
+        "Content-Type: image/png\r\n\r\n" +
+        file + "\r\n";
+  }
+  form += "--b--\r\n";
+  RawClient client(served.port());
+  return client.exchange("POST /v1/videos HTTP/1.1\r\nHost: a\r\n" + key_field() +
+                         "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: " +
+                         std::to_string(form.size()) + "\r\n\r\n" + form);
+}
+
 Received ask_for(const Served& served, const std::string& method, const std::string& path,
                  const std::string& fields = {}) {
   RawClient client(served.port());
@@ -228,6 +248,99 @@ TEST_CASE("what cannot become a video is refused before anything is paid") {
   CHECK(text_at(served.get("/v1/videos?order=up").body, "error.param") == "order");
   CHECK(served.get("/v1/videos?after=video_1").status == 400);
   CHECK(served.sim.submits().empty());
+}
+
+TEST_CASE("a form and JSON with the same fields become the same job") {
+  const Served served(video_models);
+  make_a_video(served, R"({"model":"clip","prompt":"a fox","seconds":8,"size":"1280x720","seed":7,
+      "unheard_of":1})");
+  const Received got = make_by_form(served, {{"model", "clip"},
+                                             {"prompt", "a fox"},
+                                             {"seconds", "8"},
+                                             {"size", "1280x720"},
+                                             {"seed", "7"},
+                                             {"unheard_of", "1"}});
+  CAPTURE(got.body);
+  REQUIRE(got.status == 200);
+  CHECK(got.header("x-falproxy-notes").find("unheard_of") != std::string::npos);
+  make_a_video(served, R"({"model":"clip","prompt":"a fox","duration":"8","size":"1280x720",
+      "input_reference":{"image_url":"https://example.com/a.png"}})");
+  REQUIRE(make_by_form(served, {{"model", "clip"},
+                                {"prompt", "a fox"},
+                                {"duration", "8"},
+                                {"size", "1280x720"},
+                                {"input_reference[image_url]", "https://example.com/a.png"}})
+              .status == 200);
+  const auto submits = served.sim.submits();
+  REQUIRE(submits.size() == 4);
+  CHECK(submits[0].input == submits[1].input);
+  CHECK(at(submits[0].input, "seed").as_integer() == 7);
+  CHECK(submits[2].input == submits[3].input);
+  CHECK(submits[2].endpoint == submits[3].endpoint);
+}
+
+TEST_CASE("what is wrong with a request for a video, or for a list, is told by its name") {
+  Environment environment = video_models;
+  environment["ACCESS_KEYS"] = "other=another-access-key-1";
+  const Served served(environment);
+  const std::string video = make_a_video(served);
+  struct Case {
+    std::string body, param;
+  };
+  for (const Case& c : std::vector<Case>{
+           {R"({"model":"clip","prompt":7})", "prompt"},
+           {R"({"model":"clip","prompt":""})", "prompt"},
+           {R"({"model":7,"prompt":"x"})", "model"},
+           {R"({"model":"clip","prompt":"x","seconds":{"a":1}})", "seconds"},
+           {R"({"model":"clip","prompt":"x","seconds":-5})", "seconds"},
+           {R"({"model":"clip","prompt":"x","size":720})", "size"},
+           {R"({"model":"clip","prompt":"x","size":"0x720"})", "size"},
+           {R"({"model":"clip","prompt":"x","seed":"seven"})", "seed"},
+           {R"({"model":"clip","prompt":"x","input_reference":"ftp://a.example/a.png"})",
+            "input_reference"},
+           {R"({"model":"clip","prompt":"x","input_reference":"data:text/plain;base64,aGVsbG8="})",
+            "input_reference"}}) {
+    CAPTURE(c.body);
+    const Received got = served.post("/v1/videos", c.body);
+    CAPTURE(got.body);
+    CHECK(got.status == 400);
+    CHECK(text_at(got.body, "error.param") == c.param);
+    CHECK(text_at(got.body, "error.type") == "invalid_request_error");
+  }
+  const Received no_picture =
+      make_by_form(served, {{"model", "clip"}, {"prompt", "x"}}, "this is no picture");
+  CHECK(no_picture.status == 400);
+  CHECK(text_at(no_picture.body, "error.param") == "input_reference");
+  for (const auto& [query, param] : std::vector<std::pair<std::string, std::string>>{
+           {"limit=0", "limit"},
+           {"limit=101", "limit"},
+           {"limit=many", "limit"},
+           {"limit=-1", "limit"},
+           {"order=up", "order"},
+           {"after=video_1", "after"},
+           {"after=video_00000000000000000000000000000000", "after"}}) {
+    CAPTURE(query);
+    const Received got = served.get("/v1/videos?" + query);
+    CHECK(got.status == 400);
+    CHECK(text_at(got.body, "error.param") == param);
+  }
+  // What another key has made is not there.
+  const std::string other = key_field("another-access-key-1");
+  for (const std::string path : {"/v1/videos/" + video, "/v1/videos/" + video + "/content"}) {
+    RawClient client(served.port());
+    CHECK(client.exchange(test::get(path, other)).status == 404);
+  }
+  RawClient client(served.port());
+  CHECK(client.exchange(test::get("/v1/videos?after=" + video, other)).status == 400);
+  RawClient deleting(served.port());
+  CHECK(
+      deleting.exchange("DELETE /v1/videos/" + video + " HTTP/1.1\r\nHost: a\r\n" + other + "\r\n")
+          .status == 404);
+  RawClient remixing(served.port());
+  CHECK(remixing
+            .exchange(test::post("/v1/videos/" + video + "/remix", R"({"prompt":"a wolf"})", other))
+            .status == 404);
+  CHECK(served.sim.submits().size() == 1);
 }
 
 TEST_CASE("a video that is not there, not yet there, or failed, has no content") {

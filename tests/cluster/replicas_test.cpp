@@ -129,6 +129,58 @@ TEST_CASE("what is begun without waiting is one job for all replicas, and found 
   CHECK(world.sim.stats().submits == 1);
 }
 
+TEST_CASE(
+    "a video is shown, and its file handed out, at each replica, also if its own was killed") {
+  if (!RedisServer::is_there()) return;
+  for (const bool kills : {false, true}) {
+    CAPTURE(kills);
+    const Cluster world(2, {.job_time = Milliseconds(3'000)},
+                        {{"SUPPORTED_MODELS", "clip:falsim/clip/text-to-video"}});
+    const auto see = [&](const std::string& path) {
+      RawClient client(world.replicas[1]->port());
+      return client.exchange(get(path, key_field()));
+    };
+    RawClient client(world.replicas[0]->port());
+    const Received begun =
+        client.exchange(post("/v1/videos", R"({"model":"clip","prompt":"a fox"})", key_field()));
+    REQUIRE(begun.status == 200);
+    const std::string video = "/v1/videos/" + text_at(begun.body, "id");
+    REQUIRE(world.sim.wait_for([](const FalsimStats& s) { return s.in_progress == 1; }));
+    REQUIRE(in_the_end([&] { return world.redis.records_with(world.job(0)) == 1; }));
+    const auto see_at_first = [&](const std::string& path) {
+      RawClient own(world.replicas[0]->port());
+      return own.exchange(get(path, key_field()));
+    };
+    // Who has begun it tells the same of it as the other one.
+    std::int64_t progress = 0;
+    CHECK(in_the_end([&] {
+      for (const Received& got : {see_at_first(video), see(video)}) {
+        CHECK(got.status == 200);
+        const std::int64_t now = at(got.body, "progress").as_integer().value_or(-1);
+        CHECK(now >= progress);
+        progress = now;
+      }
+      return progress > 0;
+    }));
+    if (kills) world.kill(0);
+    CHECK(in_the_end([&] {
+      const Received got = see(video);
+      CHECK(text_at(got.body, "status") != "failed");
+      CHECK(text_at(got.body, "status") != "queued");
+      const std::int64_t now = at(got.body, "progress").as_integer().value_or(-1);
+      CHECK(now >= progress);
+      progress = now;
+      return text_at(got.body, "status") == "completed";
+    }));
+    CHECK(progress == 100);
+    CHECK(text_at(see("/v1/videos").body, "data.0.id") == text_at(begun.body, "id"));
+    const Received file = see(video + "/content");
+    CHECK(file.status == 200);
+    CHECK(file.body.starts_with("\x1A\x45\xDF\xA3"));
+    CHECK(world.sim.stats().submits == 1);
+  }
+}
+
 TEST_CASE("a generation costs Redis eight scripts at most, and some three kilobytes") {
   if (!RedisServer::is_there()) return;
   struct Kind {

@@ -9,6 +9,7 @@
 
 #include "falproxy/media.hpp"
 #include "falproxy/wav.hpp"
+#include "support/memory_spools.hpp"
 
 using namespace falproxy;
 using namespace std::string_literals;
@@ -45,7 +46,120 @@ double sample_of(const std::string& pcm, std::size_t i) {
   return static_cast<std::int16_t>(low | high << 8);
 }
 
+// Of MPEG-1, layer III, 44.1 kHz, stereo: 1152 samples. `bit_rate`: 9 is 128 kb/s, 5 is 64.
+std::string mp3_frame(int bit_rate) {
+  const std::size_t size = bit_rate == 9 ? 417 : 208;
+  std::string frame = "\xFF\xFB"s + static_cast<char>(bit_rate << 4) + "\x64"s;
+  frame.resize(size, '\0');
+  return frame;
+}
+std::string mp3_frames(int count, int bit_rate) {
+  std::string all;
+  for (int i = 0; i < count; ++i) all += mp3_frame(bit_rate);
+  return all;
+}
+
+void put_big(std::string& out, std::uint64_t value, int bytes) {
+  for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(value >> (8 * i) & 0xFF);
+}
+std::string box(std::string_view kind, const std::string& content) {
+  std::string all;
+  put_big(all, 8 + content.size(), 4);
+  return all.append(kind) + content;
+}
+// The length of a film, 90 s in units of a millisecond.
+std::string film_head(int version) {
+  std::string content(1, static_cast<char>(version));
+  content.resize(version == 1 ? 20 : 12, '\0');
+  put_big(content, 1000, 4);
+  put_big(content, 90'000, version == 1 ? 8 : 4);
+  return box("moov", box("mvhd", content + std::string(80, '\0')));
+}
+
+std::string ogg_page(std::uint64_t samples, const std::string& content) {
+  std::string page = "OggS\0\0"s;
+  put_little(page, static_cast<std::uint32_t>(samples), 4);
+  put_little(page, static_cast<std::uint32_t>(samples >> 32), 4);
+  return page + std::string(13, '\0') + content;
+}
+
+constexpr double frame_seconds = 1152.0 / 44100;
+
 }  // namespace
+
+TEST_CASE("how long a sound plays is told by its head, its tail or its frames") {
+  const auto xing = [](int frames) {
+    std::string table = mp3_frame(9);
+    std::string told = "Xing\0\0\0\1"s;
+    put_big(told, static_cast<std::uint64_t>(frames), 4);
+    return table.replace(36, told.size(), told);
+  };
+  std::string vbri = mp3_frame(9);
+  vbri.replace(36, 18, "VBRI\0\0\0\0\0\0\0\0\0\0\0\0\x03\xE8"s);
+  const std::string tag = "ID3\4\0\0\0\0\2\0"s + std::string(256, 'x');
+  std::string flac = "fLaC\0\0\0\x22"s + std::string(10, '\0');
+  put_big(flac, std::uint64_t{48'000} << 44 | std::uint64_t{15} << 36 | 48'000 * 75, 8);
+  const std::string opus = ogg_page(0, "OpusHead\1\1\x38\1"s) + std::string(70'000, 'x') +
+                           ogg_page(48'000 * 61 + 312, "y") + ogg_page(UINT64_MAX, "z");
+  const std::string vorbis =
+      ogg_page(0, "\1vorbis\0\0\0\0\1\x44\xAC\0\0"s) + ogg_page(44'100 * 5, std::string(100, 'x'));
+  const std::string mp4 = box("ftyp", "M4A \0\0\0\0"s);
+  struct Case {
+    const char* name;
+    std::string bytes;
+    std::optional<double> seconds;
+  };
+  for (const Case& c : std::vector<Case>{
+           {"a WAV", tone(24000, 2, 12'000), 0.5},
+           {"mp3 of one bit rate", mp3_frames(100, 9), 100 * frame_seconds},
+           {"with tags around it", tag + mp3_frames(100, 9) + "TAG" + std::string(125, 't'),
+            100 * frame_seconds},
+           {"mp3 of two bit rates", mp3_frames(50, 9) + mp3_frames(50, 5), 100 * frame_seconds},
+           {"that tells its frames", xing(1000) + mp3_frames(10, 5), 1000 * frame_seconds},
+           {"in Fraunhofer's way", tag + vbri + mp3_frames(10, 5), 1000 * frame_seconds},
+           {"mp3 that is cut in its head", "\xFF\xFB"s, std::nullopt},
+           {"a tag alone", tag, std::nullopt},
+           {"FLAC", flac, 75.0},
+           {"FLAC that is cut", flac.substr(0, 24), std::nullopt},
+           {"Opus", opus, 61.0},
+           {"Vorbis", vorbis, 5.0},
+           {"Opus that has only begun", ogg_page(0, "OpusHead\1\1\x38\1"s), std::nullopt},
+           {"MP4, told first", mp4 + film_head(0) + box("mdat", std::string(9000, 'x')), 90.0},
+           {"MP4, told last", mp4 + box("mdat", std::string(90'000, 'x')) + film_head(1), 90.0},
+           {"MP4 that is cut", mp4 + box("mdat", std::string(9000, 'x')).substr(0, 900),
+            std::nullopt},
+           {"a recording of a browser", "\x1A\x45\xDF\xA3"s + std::string(100, 'x'), std::nullopt},
+           {"no sound", "hello", std::nullopt},
+           {"nothing", "", std::nullopt},
+       }) {
+    CAPTURE(c.name);
+    // Of a long one the beginning alone is in memory.
+    const tests::TextSource source(c.bytes);
+    for (const auto& seconds :
+         {media::sound_seconds(c.bytes),
+          media::sound_seconds(std::string_view(c.bytes).substr(0, 2000), &source)}) {
+      REQUIRE(seconds.has_value() == c.seconds.has_value());
+      if (seconds) CHECK(*seconds == doctest::Approx(*c.seconds).epsilon(0.001));
+    }
+  }
+}
+
+TEST_CASE("no bytes make the reading of lengths go astray") {
+  for (const std::string& whole :
+       {mp3_frames(3, 9), "fLaC\0\0\0\x22"s + std::string(40, '\xFF'),
+        ogg_page(0, "OpusHead\1\1\x38\1"s) + ogg_page(48'000, "x"),
+        box("ftyp", "M4A \0\0\0\0"s) + film_head(1), tone(8000, 1, 50)}) {
+    for (std::size_t at = 0; at < std::min<std::size_t>(whole.size(), 300); ++at) {
+      for (const char value : {'\0', '\1', '\x7F', '\xFF'}) {
+        std::string broken = whole;
+        broken[at] = value;
+        const auto seconds = media::sound_seconds(broken);
+        CHECK((!seconds || (*seconds >= 0 && std::isfinite(*seconds))));
+      }
+      static_cast<void>(media::sound_seconds(whole.substr(0, at)));
+    }
+  }
+}
 
 TEST_CASE("a sound is told by its first bytes") {
   struct Case {

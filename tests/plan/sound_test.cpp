@@ -427,6 +427,11 @@ TEST_CASE("how long a recording plays is known beforehand, if its head tells") {
   wish.images.front().bytes = std::string_view(wav).substr(0, 1000);
   wish.images.front().source = std::make_shared<tests::TextSource>(wav);
   CHECK(sound_plan(wish, model).expected.seconds == 3.0);
+  // An mp3 whose table says that it has 1,000 frames of 1,152 samples.
+  std::string mp3 = "\xFF\xFB\x90\x64" + std::string(413, '\0');
+  mp3.replace(36, 12, std::string("Xing\0\0\0\1\0\0\3\xE8", 12));
+  wish.images.front() = {.bytes = mp3, .medium = Medium::audio};
+  CHECK(sound_plan(wish, model).expected.seconds == doctest::Approx(26.12).epsilon(0.001));
   wish.images.front() = {.bytes = "ID3", .medium = Medium::audio};
   CHECK_FALSE(sound_plan(wish, model).expected.seconds.has_value());
 }

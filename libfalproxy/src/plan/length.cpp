@@ -36,14 +36,27 @@ std::string lengths_of(const Field& input) {
   return text;
 }
 
+// What stands behind the number in a text: "s" of "5s".
+std::string unit_shown(const Field& input) {
+  std::vector<Json> shown = input.examples;
+  if (input.default_value) shown.insert(shown.begin(), *input.default_value);
+  for (const Json& value : shown) {
+    const auto text = value.as_string();
+    if (!text || !read_length(value)) continue;
+    const std::size_t end = text->find_last_of("0123456789");
+    return std::string(text->substr(end == std::string_view::npos ? text->size() : end + 1));
+  }
+  return {};
+}
+
 // In the unit of the model's input; none: of frames, and nobody says how many make a second.
 std::optional<double> units_in_a_second(const Draft& draft) {
   if (draft.profile.length_unit == LengthUnit::seconds) return 1;
   if (draft.profile.length_unit == LengthUnit::milliseconds) return 1000;
   const Field* rate = draft.profile[Role::frame_rate];
   if (rate == nullptr) return std::nullopt;
-  if (const Draft::Entry* entry = draft.find(rate)) return entry->value.as_number();
-  return rate->default_value ? rate->default_value->as_number() : std::nullopt;
+  if (const Draft::Entry* entry = draft.find(rate)) return read_length(entry->value);
+  return rate->default_value ? read_length(*rate->default_value) : std::nullopt;
 }
 
 }  // namespace
@@ -60,6 +73,7 @@ std::optional<Json> nearest_number(const Field& input, double wanted) {
   for_each_listed(input, [&](const Json& value) {
     if (const std::optional<double> length = read_length(value)) offer(value, *length);
   });
+  const std::string unit = unit_shown(input);
   for_each_shape(input, [&](const Field& shape) {
     if (!shape.allowed.empty()) return;
     const double whole = whole_numbers(shape, 1, longest).nearest(wanted);
@@ -69,7 +83,7 @@ std::optional<Json> nearest_number(const Field& input, double wanted) {
       offer(Json::number(inside), inside);
     }
     if (takes_number(shape)) offer(Json::integer(static_cast<std::int64_t>(whole)), whole);
-    if (shape.types.string) offer(Json::string(fmt::format("{}", whole)), whole);
+    if (shape.types.string) offer(Json::string(fmt::format("{}{}", whole, unit)), whole);
   });
   return nearest;
 }

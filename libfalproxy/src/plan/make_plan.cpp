@@ -34,6 +34,17 @@ std::vector<const Field*> size_inputs_with_values(const Draft& draft) {
   return taken;
 }
 
+// What a value of an input means among the others.
+SizeTerm term_of(const SizeControls& controls, const Field& field, const Json& value) {
+  for (const WordControl& control : controls.words) {
+    if (control.field != &field) continue;
+    const auto word = std::ranges::find_if(
+        control.words, [&](const WordControl::Word& one) { return *one.value == value; });
+    if (word != control.words.end()) return word->term;
+  }
+  return read_size_term(value);
+}
+
 // What becomes of a shape and a tier, sent or by default; none: one of them is not known.
 std::optional<Pixels> pixels_of_video(const Draft& draft) {
   std::optional<double> aspect;
@@ -42,8 +53,9 @@ std::optional<Pixels> pixels_of_video(const Draft& draft) {
     if (!draft.profile.sizes->has(field)) continue;
     const Draft::Entry* entry = draft.find(&field);
     if (entry == nullptr && !field.default_value) continue;
-    const SizeTerm term = read_size_term(entry != nullptr ? entry->value : *field.default_value);
-    if (term.automatic) return std::nullopt;
+    const SizeTerm term = term_of(*draft.profile.sizes, field,
+                                  entry != nullptr ? entry->value : *field.default_value);
+    if (term.automatic || term.vague) return std::nullopt;
     if (term.pixels) return term.pixels;
     if (term.aspect) aspect = term.aspect;
     if (term.lines) lines = term.lines;
@@ -138,7 +150,10 @@ Error missing(const Draft& draft, const Field& field) {
     mend = "Send it as 'file'.";
     name = "file";
   } else if (file != nullptr && file->medium == Medium::image) {
-    if (edits && file->part == Part::mask) {
+    if (draft.request.makes == Medium::video) {
+      mend = fmt::format("Send {}its address in '{}'.",
+                         sent == 0 ? "a picture as 'input_reference', or " : "", field.name);
+    } else if (edits && file->part == Part::mask) {
       mend = "Send a 'mask'.";
       name = "mask";
     } else if (edits) {
@@ -335,7 +350,8 @@ std::optional<Error> fill_required(Draft& draft) {
       if (draft.entries.size() > before && draft.has(&field)) continue;
     }
     std::optional<Json> only = required_value(field);
-    if (!only) return missing(draft, field);
+    const bool no_file = only && only->is_null() && draft.profile.file(field.name) != nullptr;
+    if (!only || no_file) return missing(draft, field);
     draft.note(field.name, fmt::format("required, and not given: {} was sent", only->dump()));
     draft.send(field, *std::move(only), Source::document, {}, "required");
   }

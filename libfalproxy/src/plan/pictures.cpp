@@ -61,7 +61,7 @@ void send_share(Draft& draft, const Share& share, std::string_view from) {
 // an optional control unless it is all there is.
 void deal(std::vector<Share>& shares, std::size_t count) {
   constexpr std::array in_order = {Part::source,  Part::first, Part::reference,
-                                   Part::control, Part::last,  Part::other};
+                                   Part::control, Part::other, Part::last};
   std::size_t next = 0;
   const auto give = [&](Share& share, std::size_t most) {
     while (most-- > 0 && next < count && !share.full()) share.images.push_back(next++);
@@ -261,6 +261,9 @@ std::optional<Error> place_images(Draft& draft) {
   for (const MediaInput& input : draft.profile.media) {
     const Field* field = draft.schema.input(input.name);
     if (!is_picture(input)) continue;
+    // A video does not begin with what it is to end with.
+    const bool ends = draft.request.makes == Medium::video && input.part == Part::last;
+    if (ends && !input.required) continue;
     any_picture_input = true;
     if (!draft.has(field)) shares.push_back({&input, field});
   }

@@ -2,8 +2,7 @@
 
 #include <charconv>
 
-#include "falproxy/body_source.hpp"
-#include "falproxy/wav.hpp"
+#include "falproxy/media.hpp"
 #include "plan/draft.hpp"
 #include "profile/roles.hpp"
 
@@ -28,12 +27,11 @@ std::uint64_t characters_in(std::string_view text) {
   return count;
 }
 
-// Of a recording, as far as its head tells.
+// Of a recording, as far as it tells.
 std::optional<double> seconds_heard(const Wish& request) {
   for (const InputFile& file : request.images) {
     if (file.medium != Medium::audio) continue;
-    return media::wav_seconds(file.bytes,
-                              file.source != nullptr ? file.source->size() : file.bytes.size());
+    return media::sound_seconds(file.bytes, file.source.get());
   }
   return std::nullopt;
 }

@@ -167,7 +167,7 @@ class Reader {
       if (list == nullptr || !list->is_array()) continue;
       const bool typed = std::ranges::any_of(
           *list, [](const Raw& item) { return !text_of(item, "type").empty(); });
-      const bool of_words = word.text == "words" || times_ == Times::words;
+      const bool of_words = word.text.starts_with("word") || times_ == Times::words;
       if (of_words && read_.words.empty()) {
         read_words(*list, typed);
       } else if (!of_words && read_.segments.empty()) {

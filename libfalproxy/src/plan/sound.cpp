@@ -344,16 +344,21 @@ std::optional<Error> send_task(Draft& draft) {
 
 // Whether the things that a list of the result holds have a member of one of these names.
 bool items_have(const Draft& draft, std::string_view list) {
-  const std::string_view times = draft.profile.times;
-  const std::string_view name = times.substr(0, times.find('['));
-  for (const Field& output : draft.schema.outputs) {
-    const Field* elements = output.name == name ? elements_of(output) : nullptr;
-    if (elements == nullptr) continue;
-    for (const Word& word : words("outputs", list)) {
-      if (member_of(*elements, word.text) != nullptr) return true;
+  const Field* items = nullptr;
+  bool first = true;
+  for_each_part(draft.profile.times, '.', [&](std::string_view part) {
+    const std::string_view name = part.substr(0, part.find('['));
+    if (std::exchange(first, false)) {
+      const auto output = std::ranges::find(draft.schema.outputs, name, &Field::name);
+      items = output == draft.schema.outputs.end() ? nullptr : &*output;
+    } else if (items != nullptr) {
+      items = member_of(*items, name);
     }
-  }
-  return false;
+    if (items != nullptr && name.size() < part.size()) items = elements_of(*items);
+  });
+  return items != nullptr && std::ranges::any_of(words("outputs", list), [&](const Word& word) {
+           return member_of(*items, word.text) != nullptr;
+         });
 }
 
 std::optional<Error> send_times(Draft& draft) {
@@ -373,7 +378,8 @@ std::optional<Error> send_times(Draft& draft) {
   }
   const bool of_words = request.times == Times::words;
   if (input == nullptr) {
-    const bool has_words = draft.profile.times.starts_with("words") || tells == false;
+    const std::string_view times = draft.profile.times;
+    const bool has_words = times.substr(times.rfind('.') + 1).starts_with("word") || !tells;
     if (of_words && !has_words)
       draft.note("timestamp_granularities[]", "the model tells no times of words");
     return std::nullopt;

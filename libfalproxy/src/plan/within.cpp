@@ -38,21 +38,27 @@ std::optional<Json> usual_value(const Field& member) {
   return std::nullopt;
 }
 
+// With what it must have besides; of several shapes the first.
+void complete(const Field& schema, nlohmann::json& object) {
+  bool done = false;
+  profile::for_each_shape(schema, [&](const Field& shape) {
+    if (std::exchange(done, done || !shape.properties.empty())) return;
+    for (const Field& member : shape.properties) {
+      if (!member.required || object.contains(member.name)) continue;
+      if (const auto value = usual_value(member)) object[member.name] = Json::Access::raw(*value);
+    }
+  });
+}
+
 // What stands there if nobody says anything.
 nlohmann::json beginning(const Field& outer, bool list) {
-  if (list) {
-    nlohmann::json element = nlohmann::json::object();
-    const Field* elements = profile::elements_of(outer);
-    for (std::size_t i = 0; elements != nullptr && i < elements->properties.size(); ++i) {
-      const Field& member = elements->properties[i];
-      if (!member.required) continue;
-      if (const auto value = usual_value(member)) element[member.name] = Json::Access::raw(*value);
-    }
-    return nlohmann::json::array({std::move(element)});
-  }
-  if (outer.default_value && outer.default_value->is_object())
-    return Json::Access::raw(*outer.default_value);
-  return nlohmann::json::object();
+  nlohmann::json object = nlohmann::json::object();
+  if (!list && outer.default_value && outer.default_value->is_object())
+    object = Json::Access::raw(*outer.default_value);
+  const Field* schema = list ? profile::elements_of(outer) : &outer;
+  if (schema != nullptr) complete(*schema, object);
+  if (list) return nlohmann::json::array({std::move(object)});
+  return object;
 }
 
 }  // namespace

@@ -235,6 +235,30 @@ void take_only_text(const schema::ModelSchema& schema, std::vector<MediaInput>& 
   media.push_back(std::move(input));
 }
 
+// What is made of a picture takes one, whatever its input is called: each that must be there and
+// whose name has a picture in it, or is that of an address.
+void take_pictures(const schema::ModelSchema& schema, std::vector<MediaInput>& media) {
+  if (!schema.category.starts_with("image-to-")) return;
+  const auto begins = [](const MediaInput& input) {
+    return input.medium == Medium::image && input.part != Part::mask && input.part != Part::last;
+  };
+  if (std::ranges::any_of(media, begins)) return;
+  for (const Field& field : schema.inputs) {
+    const MediaName name = read_media_name(field.name);
+    const bool named = medium_in(name.words) == Medium::image ||
+                       (name.address && !medium_in(name.words) &&
+                        std::ranges::none_of(name.words, [](std::string_view word) {
+                          return parts("no_medium").has(word);
+                        }));
+    const bool known = std::ranges::find(media, field.name, &MediaInput::name) != media.end();
+    if (!field.required || !named || !takes_free_string(field) || known) continue;
+    MediaInput input = as_input(field, nullptr);
+    input.medium = Medium::image;
+    input.part = part_of(name.words);
+    media.push_back(std::move(input));
+  }
+}
+
 }  // namespace
 
 std::optional<Medium> medium_in(const Tokens& tokens) noexcept {
@@ -272,6 +296,7 @@ std::vector<MediaInput> find_media(const schema::ModelSchema& schema, std::optio
     media.push_back(*std::move(input));
   }
   take_only_text(schema, media);
+  take_pictures(schema, media);
   const auto is_source = [](const MediaInput& input) {
     return input.medium == Medium::image && input.part == Part::source;
   };

@@ -38,6 +38,18 @@ bool is_format_name(std::string_view name) noexcept {
   return nouns.any_in(name) && has_only(name, nouns, links, made);
 }
 
+bool is_length_name(std::string_view name) noexcept {
+  static const Words& nouns = parts("length.nouns");
+  static const Words& links = parts("length.links");
+  return nouns.any_in(name) && has_only(name, nouns, links, parts("count.counters"), parts("made"));
+}
+
+bool is_voice_name(std::string_view name) noexcept {
+  static const Words& nouns = parts("voice");
+  static const Words& links = parts("voice.links");
+  return nouns.any_in(name) && has_only(name, nouns, links);
+}
+
 bool is_prompt_name(std::string_view name) noexcept {
   static const Words& nouns = parts("text.nouns");
   static const Words& links = parts("text.links");  // no "image": an image prompt is a picture

@@ -16,6 +16,10 @@ namespace falproxy::inline v0::profile {
 /// How the file is written: "image_type", "file_format", "video_output_type". Whether it is about
 /// the model's medium, its values tell.
 [[nodiscard]] bool is_format_name(std::string_view name) noexcept;
+/// How long the result is to be: "video_length", "duration_in_seconds", "total_frames".
+[[nodiscard]] bool is_length_name(std::string_view name) noexcept;
+/// Who speaks: "voice_type", "tts_speaker".
+[[nodiscard]] bool is_voice_name(std::string_view name) noexcept;
 /// What the result is to be: "prompts", "positive_prompt"; not "negative_prompt" or
 /// "image_prompt".
 [[nodiscard]] bool is_prompt_name(std::string_view name) noexcept;

@@ -69,7 +69,7 @@ void teach_input(Profile& profile, std::string_view meaning, const Field& field)
                   [&](const RoleInput& one) { return one.role == *role || one.field == &field; });
     std::erase_if(profile.media, [&](const MediaInput& one) { return one.name == field.name; });
     profile.roles.push_back({*role, field.name, &field});
-    if (role == Role::length) profile.length_unit = length_unit(field.name);
+    if (role == Role::length) profile.length_unit = length_unit(field);
   } else if (const auto part = part_named(meaning)) {
     std::optional<MediaInput> input = media_input(field, *part);
     if (!input) return;
@@ -111,6 +111,22 @@ std::string_view name_of(Part part) noexcept {
   return names[static_cast<std::size_t>(part)];
 }
 
+// Beside a tier a preset ("landscape_16_9") is a shape.
+void settle_for_videos(SizeControls& sizes) {
+  sizes.of_videos = true;
+  const auto is_tier = [&](const WordControl& control) { return sizes.is_tier(*control.field); };
+  if (std::ranges::none_of(sizes.words, is_tier)) return;
+  for (WordControl& control : sizes.words) {
+    if (is_tier(control)) continue;
+    for (WordControl::Word& word : control.words) {
+      const auto text = word.value->as_string();
+      if (!text || text->empty() || is_digit(text->front())) continue;
+      word.term.pixels.reset();
+      word.term.area.reset();
+    }
+  }
+}
+
 Profile make_profile(std::shared_ptr<const schema::ModelSchema> schema, const Teaching& taught) {
   Profile profile;
   Outputs outputs = find_outputs(*schema);
@@ -126,13 +142,13 @@ Profile make_profile(std::shared_ptr<const schema::ModelSchema> schema, const Te
   profile.roles = find_roles(*schema, profile.makes, profile.media);
   profile.schema = std::move(schema);
   if (const RoleInput* length = profile.find(Role::length))
-    profile.length_unit = length_unit(length->field->name);
+    profile.length_unit = length_unit(*length->field);
   teach(profile, taught);
   const auto size =
       std::ranges::find(taught.inputs, "size", &std::pair<std::string, std::string>::first);
   SizeControls sizes = find_size_controls(
       *profile.schema, size == taught.inputs.end() ? std::string_view() : size->second);
-  sizes.of_videos = profile.makes == Medium::video;
+  if (profile.makes == Medium::video) settle_for_videos(sizes);
   profile.sizes = std::make_shared<const SizeControls>(std::move(sizes));
   profile.mask = mask_of(profile);
   return profile;

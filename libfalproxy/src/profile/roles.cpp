@@ -45,7 +45,7 @@ constexpr std::array rows = {
     Row{Role::user, "user", "user", Takes::text},
     Row{Role::limit_runs, "limit_runs", "limit_generations", Takes::toggle},
     Row{Role::length, "length", "seconds", Takes::length},
-    Row{Role::frame_rate, "frame_rate", "frames_per_second", Takes::number},
+    Row{Role::frame_rate, "frame_rate", "frames_per_second", Takes::length},
     Row{Role::voice, "voice", "voice", Takes::text},
     Row{Role::speed, "speed", "speed", Takes::number},
     Row{Role::language, "language", "language", Takes::text},
@@ -172,12 +172,16 @@ class Finder {
       if (own) offer(row.role, field, path, rank + *own);
     }
     const std::string_view name = field.name;
-    if (is_count_name(name) && fits(Takes::count, field))
+    if (is_count_name(name) && length_unit(name) != LengthUnit::frames && fits(Takes::count, field))
       offer(Role::count, field, path, rank + by_words);
     if (is_prompt_name(name) && fits(Takes::texts, field))
       offer(Role::text, field, path, rank + by_words);
     if (is_format_name(name) && takes_text(field) && lists_file_type(field, makes_))
       offer(Role::format, field, path, rank + by_words);
+    if (makes_ != Medium::image && is_length_name(name) && fits(Takes::length, field))
+      offer(Role::length, field, path, rank + by_words);
+    if (makes_ == Medium::audio && is_voice_name(name) && fits(Takes::text, field))
+      offer(Role::voice, field, path, rank + by_words);
     const auto is_step = [](std::string_view word) { return quality_step(word).has_value(); };
     if (name == "mode" && all_listed(field, is_step))
       offer(Role::quality, field, path, rank + by_words);
@@ -227,6 +231,10 @@ class Finder {
           for (const Role role :
                {Role::text, Role::format, Role::voice, Role::speed, Role::language})
             offer_member(role, member, path + member.name);
+          // "voice.id"
+          const bool names = member.name == "id" || member.name == "name";
+          if (names && is_voice_name(field.name) && fits(Takes::text, member))
+            offer(Role::voice, member, path + member.name, within + by_words);
         }
       });
     }
@@ -278,7 +286,7 @@ class Finder {
       }
     }
     const Found& length = best_of(Role::length);
-    if (length.field == nullptr || length_unit(length.field->name) != LengthUnit::frames)
+    if (length.field == nullptr || length_unit(*length.field) != LengthUnit::frames)
       best_of(Role::frame_rate) = {};
   }
 
@@ -302,6 +310,14 @@ std::optional<Role> role_named(std::string_view name) noexcept {
 LengthUnit length_unit(std::string_view name) {
   if (words("words", "milliseconds").any_in(name)) return LengthUnit::milliseconds;
   return words("words", "frames").any_in(name) ? LengthUnit::frames : LengthUnit::seconds;
+}
+
+LengthUnit length_unit(const Field& field) {
+  const LengthUnit named = length_unit(field.name);
+  const bool tells =
+      named != LengthUnit::seconds || words("words", "length.units").any_in(field.name);
+  const bool frames = !tells && words("prose", "frames").told_in(to_lower(field.description));
+  return frames ? LengthUnit::frames : named;
 }
 
 std::vector<RoleInput> find_roles(const schema::ModelSchema& schema, std::optional<Medium> makes,

@@ -19,5 +19,7 @@ namespace falproxy::inline v0::profile {
 
 /// Of an input for the length.
 [[nodiscard]] LengthUnit length_unit(std::string_view name);
+/// Its description counts if its name leaves it open ("video_length").
+[[nodiscard]] LengthUnit length_unit(const schema::Field& field);
 
 }  // namespace falproxy::inline v0::profile

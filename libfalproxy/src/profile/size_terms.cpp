@@ -91,6 +91,7 @@ SizeTerm of_tier(double number, std::string_view rest) noexcept {
     term.area = number * 1024 * 1024;
   } else if ((rest.empty() || is("px")) && number >= 128) {
     term.area = number * number;
+    term.lines = number;  // of a video the short side
   }
   return term;
 }
@@ -131,6 +132,7 @@ SizeTerm of_shape(const Shape& shape, std::string_view text) noexcept {
   const bool is_preset = digit == 1 && text.front() == '_';
   text.remove_prefix(digit);
   const std::optional<double> first = take_number(text);
+  term.vague = !first && shape.aspect != 1;
   if (!first) return term;
   std::string_view rest = text;
   const std::optional<double> second = take_separator(rest) == 0 ? std::nullopt : take_number(rest);

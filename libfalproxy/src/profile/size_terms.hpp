@@ -24,6 +24,7 @@ struct SizeTerm {
   std::optional<double> aspect;  ///< width / height: "16:9", and whatever has pixels
   std::optional<double> area;    ///< pixels squared: "2K", "720p", and whatever has pixels
   std::optional<double> lines;   ///< the short side of a video: "720p", "4K"
+  bool vague = false;            ///< `aspect` is a guess: "landscape"
 
   [[nodiscard]] bool says_nothing() const noexcept { return !automatic && !aspect && !area; }
 };

@@ -228,6 +228,17 @@ void keep_taught(const Field* taught, SizeControls& controls) {
   std::erase_if(controls.numbers, is_other_shape);
 }
 
+// "480p" and "720p" mean the same if they are called "quality". Of which size a name speaks that
+// speaks of one, is_size_name() knows.
+bool lists_tiers(const Field& field) {
+  bool all = !schema::choices(field).empty() && !words("words", "size.nouns").any_in(field.name);
+  for_each_listed(field, [&](const Json& value) {
+    const auto word = value.as_string();
+    all = all && word && (word->ends_with('p') || word->ends_with('P')) && is_digit(word->front());
+  });
+  return all;
+}
+
 // In order of precision: where two inputs serve a wish equally well, the earlier one is used.
 SizeControls find_size_controls(const ModelSchema& schema, std::string_view taught) {
   const Words& names = words("inputs", "size");
@@ -239,7 +250,8 @@ SizeControls find_size_controls(const ModelSchema& schema, std::string_view taug
     if (field != nullptr && name.text != taught) Finder(*field, controls).look_at(*field, {});
   }
   for (const Field& field : schema.inputs) {
-    if (!names.has(field.name) && field.name != taught && is_size_name(field.name))
+    const bool told = is_size_name(field.name) || lists_tiers(field);
+    if (!names.has(field.name) && field.name != taught && told)
       Finder(field, controls).look_at(field, {});
   }
   keep_taught(schema.input(taught), controls);

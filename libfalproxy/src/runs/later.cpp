@@ -103,17 +103,19 @@ RunStatus status_of(const World& world, const Past& past, LiveRuns& live, RunRec
   } else if (status.phase != RunPhase::queued) {
     status.error = error_of(world, status.record);
     status.error->fal_request_id.clear();
-  } else if (run != nullptr) {
-    status.queue_position = run->queue_position();
-    if (const std::optional<TimePoint> since = run->running_since()) {
-      status.phase = RunPhase::in_progress;
-      const std::string endpoint =
-          status.record.jobs.empty() ? std::string() : status.record.jobs.front().endpoint;
-      const std::chrono::duration<double> time = world.parts.clock.now() - *since;
-      status.progress =
-          percent_after(time.count(), live.usual_seconds(endpoint).value_or(usual_seconds));
+  } else {
+    if (memo.pace) {
+      const std::chrono::duration<double> time = world.parts.clock.wall_now() - memo.pace->since;
+      status.progress = percent_after(time.count(), memo.pace->usual_seconds);
     }
-    status.progress = run->tell_progress(status.progress);
+    if (run != nullptr) {
+      status.queue_position = run->queue_position();
+      // Its record may not be written yet.
+      if (run->is_running()) status.phase = RunPhase::in_progress;
+      status.progress = run->tell_progress(status.progress);
+    } else if (memo.pace) {
+      status.phase = RunPhase::in_progress;
+    }
   }
   return status;
 }
@@ -149,6 +151,26 @@ bool is_followed_elsewhere(const World& world, const RunRecord& record) {
   return world.parts.peers != nullptr && is_open(record.state) && !record.surface.empty() &&
          record.holder != RunId() && record.holder != world.parts.peers->self();
 }
+
+// Tells who asks here of the run, and through its record who asks elsewhere.
+class Telling final : public Progress {
+ public:
+  Telling(LiveRun& run, Recorder& recorder, const LiveRuns& live)
+      : run_(run), recorder_(recorder), live_(live) {}
+  void accepted(const Underway& underway) override { run_.accepted(underway); }
+  void queued(std::optional<int> position) override { run_.queued(position); }
+  void running() override {
+    run_.running();
+    recorder_.running([&](const std::string& endpoint) {
+      return live_.usual_seconds(endpoint).value_or(usual_seconds);
+    });
+  }
+
+ private:
+  LiveRun& run_;
+  Recorder& recorder_;
+  const LiveRuns& live_;
+};
 
 Outcome answered_by(const RunId& id, const LaterRun& later) {
   if (later.noted) later.noted(id);
@@ -191,7 +213,8 @@ Outcome run_later(const World& given, Asked asked, LiveRuns& live, Wish wish,
   };
   asked.later = &later;
   Recorder recorder(world, asked);
-  Served served = serve(world, wish, nullptr, patience, place.get(), recorder);
+  Telling telling(*place, recorder, live);
+  Served served = serve(world, wish, nullptr, patience, &telling, recorder);
   if (served.is_elsewhere) {
     // Another process was faster.
     const Result<std::optional<RunId>> faster = repeated(world, asked);

@@ -26,11 +26,11 @@ void LiveRun::queued(std::optional<int> position) {
 
 void LiveRun::running() {
   const std::lock_guard lock(mutex_);
-  if (!running_.has_value()) running_ = clock_.now();
+  running_ = true;
   position_.reset();
 }
 
-std::optional<TimePoint> LiveRun::running_since() const {
+bool LiveRun::is_running() const {
   const std::lock_guard lock(mutex_);
   return running_;
 }

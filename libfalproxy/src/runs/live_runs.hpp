@@ -33,8 +33,8 @@ class LiveRun final : public Progress {
 
   [[nodiscard]] const RunId& id() const noexcept { return id_; }
   [[nodiscard]] const std::string& owner() const noexcept { return owner_; }
-  /// Whether a runner of fal's works on it, and since when.
-  [[nodiscard]] std::optional<TimePoint> running_since() const;
+  /// Whether a runner of fal's works on it.
+  [[nodiscard]] bool is_running() const;
   [[nodiscard]] std::optional<int> queue_position() const;
   /// `percent`, or what was told before if that is more.
   [[nodiscard]] int tell_progress(int percent);
@@ -58,10 +58,9 @@ class LiveRun final : public Progress {
   const std::function<void(const Underway&)> on_taken_;
   std::stop_source cancel_;
   mutable std::mutex mutex_;
-  std::optional<TimePoint> running_;
   std::optional<int> position_;
   int told_ = 0;
-  bool noted_ = false, ended_ = false;
+  bool running_ = false, noted_ = false, ended_ = false;
   Bell changed_;
 };
 

@@ -40,6 +40,14 @@ std::string to_details(const plan::Plan& plan, ResponseFormat wanted, std::strin
   return dump_raw(details);
 }
 
+std::string with_pace(const std::string& details, const Pace& pace) {
+  Result<json> whole = parse_raw(details);
+  if (!whole || !whole->is_object()) return details;
+  (*whole)["pace"] = {
+      std::chrono::floor<Milliseconds>(pace.since.time_since_epoch()).count(), pace.usual_seconds};
+  return dump_raw(*whole);
+}
+
 Memo memo_of(const RunRecord& record) {
   Memo memo;
   const Result<json> details = parse_raw(record.details);
@@ -68,6 +76,11 @@ Memo memo_of(const RunRecord& record) {
     plan.seconds = seconds->get<double>();
   plan.output_format_sent = member_of(*details, "output_format_sent") != nullptr;
   memo.surface = text_of(*details, "surface");
+  if (const json* pace = member_of(*details, "pace");
+      pace != nullptr && pace->is_array() && pace->size() == 2 && (*pace)[1].is_number()) {
+    const auto since = as_integer((*pace)[0]).value_or(0);
+    memo.pace = Pace{WallTime(Milliseconds(since)), (*pace)[1].get<double>()};
+  }
   return memo;
 }
 

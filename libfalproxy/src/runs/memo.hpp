@@ -12,15 +12,24 @@
 
 namespace falproxy::inline v0::runs {
 
+/// How fast a run goes on, so that every process tells the same progress.
+struct Pace {
+  WallTime since;        ///< fal began to work on it
+  double usual_seconds;  ///< what one of its endpoint takes, as far as was known then
+};
+
 struct Memo {
   plan::Plan plan;      ///< of it what product_of() and read_result() need
   std::string surface;  ///< LaterRun::details
+  std::optional<Pace> pace = std::nullopt;  ///< none: fal does not work on it yet
 };
 
 /// For RunRecord::details. `wanted`: how the request wants the files; `surface`:
 /// LaterRun::details.
 [[nodiscard]] std::string to_details(const plan::Plan& plan, ResponseFormat wanted,
                                      std::string_view surface);
+/// The same with a pace in it.
+[[nodiscard]] std::string with_pace(const std::string& details, const Pace& pace);
 /// Whatever cannot be read has its default.
 [[nodiscard]] Memo memo_of(const RunRecord& record);
 

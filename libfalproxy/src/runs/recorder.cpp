@@ -5,7 +5,6 @@
 
 #include "base/utf8.hpp"
 #include "runs/lost.hpp"
-#include "runs/memo.hpp"
 
 namespace falproxy::inline v0::runs {
 namespace {
@@ -95,6 +94,7 @@ Noted Recorder::intend(const Intention& intention, const std::vector<JobOutput>&
     record_.chance = intention.chance;
     if (is_later()) {
       record_.details = to_details(intention.plan, intention.wanted, asked_.later->details);
+      if (pace_) record_.details = with_pace(record_.details, *pace_);
       if (const auto& prompt = intention.wish.prompt; prompt && asked_.later->keeps_prompt)
         record_.prompt = cut(*prompt, longest_prompt);
     }
@@ -187,6 +187,16 @@ void Recorder::taken(std::size_t place, const fal::Submitted& submitted, const s
   job.submitted = world_.parts.clock.wall_now();
   record_.state = RunState::accepted;
   write(Durability::durable);
+}
+
+void Recorder::running(
+    const std::function<double(const std::string& endpoint)>& usual_seconds) {
+  if (store_ == nullptr || !is_later()) return;
+  const std::lock_guard lock(mutex_);
+  if (pace_ || record_.jobs.empty()) return;
+  pace_ = Pace{world_.parts.clock.wall_now(), usual_seconds(record_.jobs.front().endpoint)};
+  record_.details = with_pace(record_.details, *pace_);
+  write(Durability::lazy);
 }
 
 bool Recorder::paid(std::size_t place) {

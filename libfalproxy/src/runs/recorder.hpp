@@ -14,6 +14,7 @@
 #include "falproxy/state_store.hpp"
 #include "runs/driver.hpp"
 #include "runs/harvest.hpp"
+#include "runs/memo.hpp"
 #include "state/awaited.hpp"
 
 namespace falproxy::inline v0::runs {
@@ -80,6 +81,9 @@ class Recorder {
   [[nodiscard]] Noted intend(const Intention& intention, const std::vector<JobOutput>& outputs);
   /// fal has taken the job of that place. Does not wait.
   void taken(std::size_t place, const fal::Submitted& submitted, const std::string& key);
+  /// fal works on it; the first call counts, of a run that goes on without its request. Does not
+  /// wait.
+  void running(const std::function<double(const std::string& endpoint)>& usual_seconds);
   /// Waits until all that was taken is on the disk.
   void settle();
   /// The job of that place is about to be settled with who pays: a restart does not do it again.
@@ -115,6 +119,7 @@ class Recorder {
   bool told_ = false;           // LaterRun::noted
   std::uint64_t absences_ = 0;  // Peers::absences() when it was held last
   bool is_lost_ = false;        // another process has it
+  std::optional<Pace> pace_ = std::nullopt;
   std::mutex mutex_;
   RunRecord record_;
   std::vector<Awaited<Done>> unsettled_;

@@ -1,6 +1,9 @@
 #include "wish/length.hpp"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
+#include <string>
 #include <string_view>
 
 #include "base/decimal.hpp"
@@ -15,8 +18,11 @@ std::optional<double> read_length(const Json& value) {
   double number = 0;
   const char* const end = word.data() + word.size();
   const auto [rest, fault] = read_decimal(word.data(), end, number, std::chars_format::fixed);
-  const std::string_view unit(rest, static_cast<std::size_t>(end - rest));
-  if (fault != std::errc() || !(unit.empty() || unit == "s")) return std::nullopt;
+  std::string unit = to_lower(std::string_view(rest, static_cast<std::size_t>(end - rest)));
+  std::ranges::replace_if(unit, [](char c) { return c == '_' || c == '-'; }, ' ');
+  constexpr std::array units = {"", "s", "sec", "secs", "second", "seconds"};
+  if (fault != std::errc() || std::ranges::find(units, trim(unit)) == units.end())
+    return std::nullopt;
   return number;
 }
 

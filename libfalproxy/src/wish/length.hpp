@@ -7,7 +7,7 @@
 
 namespace falproxy::inline v0 {
 
-/// 8, "8" or "8s"; none: no length.
+/// 8, "8", "8s" or "8 seconds"; none: no length.
 [[nodiscard]] std::optional<double> read_length(const Json& value);
 
 }  // namespace falproxy::inline v0

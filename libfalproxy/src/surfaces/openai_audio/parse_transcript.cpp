@@ -9,7 +9,6 @@
 #include "base/utf8.hpp"
 #include "falproxy/media.hpp"
 #include "falproxy/openai_audio.hpp"
-#include "falproxy/wav.hpp"
 #include "json/access.hpp"
 #include "surfaces/openai_images/pictures.hpp"
 #include "wish/wording.hpp"
@@ -40,8 +39,7 @@ std::optional<Error> take_file(FormPart& part, TranscriptRequest& request) {
     return Error{ErrorKind::invalid_value, "Invalid 'file': there may be only one.", "file"};
   InputFile file{.name = part.file_name.value_or(""), .medium = Medium::audio};
   if (media::sniff_sound(part.bytes)) {
-    request.seconds = media::wav_seconds(
-        part.bytes, part.source != nullptr ? part.source->size() : part.bytes.size());
+    request.seconds = media::sound_seconds(part.bytes, part.source.get());
     file.owner = std::move(part.owner);
     file.bytes = part.bytes;
     file.source = std::move(part.source);
