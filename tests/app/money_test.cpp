@@ -381,7 +381,7 @@ TEST_CASE("a budget holds transcripts by the minutes of the recording, until fal
   write_file(folder.path() / "prices.json",
              R"({"falsim/listener": {"unit_price": "0.06", "unit": "minutes"}})");
   settings["SUPPORTED_MODELS"] = "ear:falsim/listener";
-  const Served server(settings);
+  Served server(settings);
   server.wait_for_documents();
   const auto hear = [&](const std::string& file) {
     const std::string form =
