@@ -71,8 +71,8 @@ struct InProcessFal::Impl final : public DeskWires,
   [[nodiscard]] TimePoint now() const override { return clock.now(); }
   [[nodiscard]] WallTime wall_now() const override { return clock.wall_now(); }
   void at(TimePoint then, std::function<void()> call) override {
-    clock.at(then, [desk = weak_from_this(), call = std::move(call)] {
-      if (const auto alive = desk.lock()) call();
+    clock.at(then, [self = weak_from_this(), call = std::move(call)] {
+      if (const auto alive = self.lock()) call();
     });
   }
 

@@ -5,6 +5,7 @@
 #include <ctime>
 #include <utility>
 
+#include "decimal.hpp"
 #include "tariff.hpp"
 
 namespace falproxy::inline v0::testing {
@@ -32,10 +33,8 @@ std::optional<double> start_timeout(const DeskRequest& request) {
   // The old name loses if both are sent.
   std::string_view text = request.header("x-fal-request-start-timeout");
   if (text.empty()) text = request.header("x-fal-request-timeout");
-  double seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  return !text.empty() && error == std::errc() && seconds > 0.1 ? std::optional(seconds)
-                                                                : std::nullopt;
+  const double seconds = number_at_front(text);
+  return seconds > 0.1 ? std::optional(seconds) : std::nullopt;
 }
 
 json failure_body(const Outcome& outcome) {

@@ -1,10 +1,11 @@
 #include "results.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <optional>
 #include <utility>
+
+#include "decimal.hpp"
 
 namespace falproxy::inline v0::testing {
 namespace {
@@ -53,13 +54,8 @@ std::uint32_t edge(const json* value, std::uint32_t otherwise) {
 std::optional<std::pair<double, double>> pair_of(std::string_view text, char separator) {
   const std::size_t at = text.find(separator);
   if (at == std::string_view::npos) return std::nullopt;
-  const auto number = [](std::string_view digits) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return error == std::errc() && end == digits.data() + digits.size() ? value : 0.0;
-  };
-  const double first = number(text.substr(0, at));
-  const double second = number(text.substr(at + 1));
+  const double first = number_in(text.substr(0, at));
+  const double second = number_in(text.substr(at + 1));
   if (first <= 0 || second <= 0) return std::nullopt;
   return std::pair(first, second);
 }

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <vector>
 
+#include "decimal.hpp"
 #include "falproxy/codecs.hpp"
 #include "falproxy/plain_codecs.hpp"
 
@@ -39,10 +39,7 @@ double number_in(const json* value) {
   if (value == nullptr) return 0;
   if (value->is_number()) return value->get<double>();
   if (!value->is_string()) return 0;
-  const auto& text = value->get_ref<const std::string&>();
-  double number = 0;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
+  return number_at_front(value->get_ref<const std::string&>());
 }
 
 std::uint32_t even(double side) {

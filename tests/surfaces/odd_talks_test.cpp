@@ -77,7 +77,7 @@ class OddValues {
 std::string odd_body(OddValues& odd, const std::vector<std::string>& names) {
   std::string body = "{";
   for (const std::string& name : names) {
-    if (odd.draw(3) == 0) continue;
+    if (odd.draw(4) > 0) continue;
     body += (body.size() > 1 ? ",\"" : "\"") + name + "\":" + odd.value(4);
   }
   return body + "}";
@@ -151,9 +151,12 @@ TEST_CASE("whatever OpenRouter's clients send is read, or refused in words that 
   OddValues odd(3);
   int read = 0;
   for (int i = 0; i < 3000; ++i) {
-    const std::string body = odd_body(
-        odd, {"model", "prompt", "n", "size", "resolution", "aspect_ratio", "quality", "seed",
+    const std::string rest = odd_body(
+        odd, {"model", "n", "size", "resolution", "aspect_ratio", "quality", "seed",
               "input_references", "stream", "provider", "output_format", "output_compression"});
+    const std::string prompt = odd.draw(2) == 0 ? odd.value(2) : R"("a fox")";
+    const std::string body =
+        R"({"prompt":)" + prompt + (rest.size() > 2 ? "," + rest.substr(1) : "}");
     CAPTURE(body);
     const auto wish = openrouter::parse_images(body, {}, codecs, nullptr);
     if (!wish) check_refusal(wish.error());
