@@ -312,9 +312,10 @@ describe('the gallery of a server that keeps files in a bucket', () => {
     const file = await fetch(href);
     assert.ok(file.redirected && file.url.startsWith(`${bucket.endpoint}/pictures/made/`), file.url);
     assert.match(file.headers.get('content-type'), /^image\//);
+    const before = await page.locator('#gallery li').count();
     await page.click('#viewer >> text=Delete');
     await page.click('#sure-yes');
-    await page.waitForFunction(() => !document.querySelector('#gallery .frame .hint'));
+    await page.waitForFunction((number) => document.querySelectorAll('#gallery li').length === number, before - 1);
     assert.equal((await fetch(file.url)).status, 404);
     assert.deepEqual(on.problems, []);
   });
