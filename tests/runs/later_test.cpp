@@ -121,6 +121,30 @@ TEST_CASE("a run goes on over a restart, and is found with what it made") {
   CHECK(world.submits() == 1);
 }
 
+TEST_CASE("a run tells no less progress after a restart than before") {
+  Restarted world;
+  world.fal.job_time = 50s;
+  Later later;
+  int most = 0;
+  int compared = 0;
+  world.fal.fault = [&](const HttpRequest& request) -> std::optional<Script> {
+    if (request.url.find("queue.fal.run") == std::string::npos) return std::nullopt;
+    const RunStatus here = status_now(*world.first);
+    CHECK(here.progress >= most);
+    most = here.progress;
+    if (here.phase != RunPhase::in_progress || most == 0) return std::nullopt;
+    const RunStatus there = status_now(world.restart(world.before.steps.size() - 1));
+    CHECK(there.phase == RunPhase::in_progress);
+    CHECK(there.progress >= most);
+    CHECK(there.progress < 100);
+    ++compared;
+    return std::nullopt;
+  };
+  REQUIRE(world.first->handle(request_for("flux"), later.context()).response);
+  CHECK(compared > 0);
+  CHECK(most > 0);
+}
+
 TEST_CASE("a run that was being submitted at a restart has failed, since nobody knows") {
   Restarted world;
   Later later;
