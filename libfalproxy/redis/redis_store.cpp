@@ -600,8 +600,8 @@ void RedisStore::lift(KeyBan::Kind kind, const std::string& name) {
 std::vector<KeyBan> RedisStore::bans() const { return impl_->worker.bans(); }
 std::uint64_t RedisStore::news() const { return impl_->worker.news(); }
 void RedisStore::cancel(const RunId& run) { impl_->worker.cancel(run); }
-void RedisStore::on_cancel(std::function<void(const RunId&)> heard) {
-  impl_->worker.on_cancel(std::move(heard));
+void RedisStore::on_cancel(const std::function<void(const RunId&)>& heard) {
+  impl_->worker.on_cancel(heard);
 }
 
 void RedisStore::give_back(const std::string& account, const std::string& ticket) {

@@ -123,9 +123,9 @@ class Worker {
   std::map<std::string, Place> places_;  // by ticket
   std::set<RunId> members_;
   std::uint64_t departures_ = 0, absences_ = 0;
-  std::optional<TimePoint> beaten_at_;  // when the last beat that was answered was sent
-  std::map<std::string, KeyBan> bans_;      // by kind and name; a copy of all, this one's included
-  std::map<std::string, bool> to_tell_;     // of those: is it still on?
+  std::optional<TimePoint> beaten_at_;   // when the last beat that was answered was sent
+  std::map<std::string, KeyBan> bans_;   // by kind and name; a copy of all, this one's included
+  std::map<std::string, bool> to_tell_;  // of those: is it still on?
   std::atomic<std::uint64_t> news_ = 0;
   std::uint64_t stamps_ = 0;
   std::set<RunId> to_cancel_;

@@ -40,7 +40,7 @@ class Sleeper final : public Peers {
     cancelled.push_back(run);
     if (at_cancel) at_cancel();
   }
-  void on_cancel(std::function<void(const RunId&)> heard) override { hears = std::move(heard); }
+  void on_cancel(const std::function<void(const RunId&)>& heard) override { hears = heard; }
 
   std::uint64_t slept = 0;
   std::vector<RunId> cancelled;

@@ -150,9 +150,9 @@ Response show_status(Call& call) {
     std::erase_if(models, [&](const CatalogModel& model) {
       return !call.rules->access.may_use(caller.client, model.name);
     });
-    return status_json(
-        call, door.gauges(),
-        caller.is_operator ? metrics.totals() : metrics.totals_of(caller.client), models);
+    return status_json(call, door.gauges(),
+                       caller.is_operator ? metrics.totals() : metrics.totals_of(caller.client),
+                       models);
   });
 }
 

@@ -45,10 +45,10 @@ enum class SoundType { mp3, wav, flac, opus, ogg, aac, mp4, webm };
 [[nodiscard]] std::string_view name_of(SoundType type) noexcept;
 /// By a name such as "mp3" or "x/y.wav?z", or a content type such as "audio/mpeg".
 [[nodiscard]] std::optional<SoundType> sound_from_name(std::string_view name) noexcept;
-/// How long a sound plays, in seconds. `beginning`: of its bytes, all of them if `whole` is null, of
-/// which a few pieces are read. Exact for WAV, FLAC, Ogg (Opus, Vorbis), MP4, and mp3 with a table
-/// of its frames; of another mp3 an estimate by its first frames. None: it does not tell (webm, AAC,
-/// what is still being recorded), or is no such sound.
+/// How long a sound plays, in seconds. `beginning`: of its bytes, all of them if `whole` is null,
+/// of which a few pieces are read. Exact for WAV, FLAC, Ogg (Opus, Vorbis), MP4, and mp3 with a
+/// table of its frames; of another mp3 an estimate by its first frames. None: it does not tell
+/// (webm, AAC, what is still being recorded), or is no such sound.
 [[nodiscard]] std::optional<double> sound_seconds(std::string_view beginning,
                                                   const BodySource* whole = nullptr);
 

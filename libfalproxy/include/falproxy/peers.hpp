@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "falproxy/clock.hpp"
@@ -89,10 +90,8 @@ class Peers {
 
   /// Asks for a client's place and turn, all processes together, in one step. The place is given
   /// back as one at the account place_of(). Errors: as of take_place().
-  virtual void take_turn(const Turn& turn, TimePoint deadline, Callback<TurnAnswer> done) {
-    static_cast<void>(turn);
-    static_cast<void>(deadline);
-    done(StoreError{});
+  virtual void take_turn(const Turn& /*turn*/, TimePoint /*deadline*/, Callback<TurnAnswer> done) {
+    Callback<TurnAnswer>(std::move(done))(StoreError{});
   }
   /// The account at which the places of a client are.
   [[nodiscard]] static std::string place_of(const std::string& client) { return "c:" + client; }
@@ -101,29 +100,23 @@ class Peers {
   /// from now on. Does not wait.
   virtual std::string tell(const KeyBan& ban) { return ban.stamp; }
   /// It is over: a probe has succeeded, or the operator has mended it.
-  virtual void lift(KeyBan::Kind kind, const std::string& name) {
-    static_cast<void>(kind);
-    static_cast<void>(name);
-  }
+  virtual void lift(KeyBan::Kind /*kind*/, const std::string& /*name*/) {}
   /// What was heard last, this process's own included; one at most of a kind and name.
   [[nodiscard]] virtual std::vector<KeyBan> bans() const { return {}; }
   /// Another number whenever bans() has changed.
   [[nodiscard]] virtual std::uint64_t news() const { return 0; }
   /// Asks whether this process is the one to send the probe: zero, or how long the others are to
   /// leave it alone still. Errors: those of StateStore; nobody knows then.
-  virtual void take_probe(KeyBan::Kind kind, const std::string& name, TimePoint deadline,
-                          Callback<Milliseconds> done) {
-    static_cast<void>(kind);
-    static_cast<void>(name);
-    static_cast<void>(deadline);
-    done(Milliseconds(0));
+  virtual void take_probe(KeyBan::Kind /*kind*/, const std::string& /*name*/,
+                          TimePoint /*deadline*/, Callback<Milliseconds> done) {
+    Callback<Milliseconds>(std::move(done))(Milliseconds(0));
   }
 
   /// Asks whoever follows a run to cancel it; heard with the next heartbeats. Does not wait.
-  virtual void cancel(const RunId& run) { static_cast<void>(run); }
+  virtual void cancel(const RunId& /*run*/) {}
   /// `heard` is called with each run that is to be cancelled, perhaps more than once, on a thread
   /// of this; it does not block. Empty: nobody is called any more when this returns.
-  virtual void on_cancel(std::function<void(const RunId&)> heard) { static_cast<void>(heard); }
+  virtual void on_cancel(const std::function<void(const RunId&)>& /*heard*/) {}
 };
 
 }  // namespace falproxy::inline v0

@@ -126,7 +126,7 @@ class RedisStore final : public StateStore, public SpendingStore, public MediaIn
   void take_probe(KeyBan::Kind kind, const std::string& name, TimePoint deadline,
                   Callback<Milliseconds> done) override;
   void cancel(const RunId& run) override;
-  void on_cancel(std::function<void(const RunId&)> heard) override;
+  void on_cancel(const std::function<void(const RunId&)>& heard) override;
   /// @}
   /// All processes, as they were heard of last.
   [[nodiscard]] std::vector<RunId> members() const;

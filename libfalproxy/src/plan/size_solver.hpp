@@ -21,8 +21,8 @@ struct SizeChoice {
   std::string note;              ///< empty: the wish is met exactly
 };
 
-/// The rule, which docs/mapping.md tells: 1. exact pixels where the model takes them. 2. Else what it
-/// lists: the nearest shape (on the logarithm of width / height), among equal shapes the nearest
+/// The rule, which docs/mapping.md tells: 1. exact pixels where the model takes them. 2. Else what
+/// it lists: the nearest shape (on the logarithm of width / height), among equal shapes the nearest
 /// area. 3. Where it also lists tiers (1K, 720p), the one nearest in area. Nothing is sent that the
 /// document refuses; a wish for "auto" is left to the model. An input of `taken` has a value
 /// already: another than a tier decides the size, and then nothing is chosen. `area`, in pixels

@@ -43,8 +43,8 @@ std::string to_details(const plan::Plan& plan, ResponseFormat wanted, std::strin
 std::string with_pace(const std::string& details, const Pace& pace) {
   Result<json> whole = parse_raw(details);
   if (!whole || !whole->is_object()) return details;
-  (*whole)["pace"] = {
-      std::chrono::floor<Milliseconds>(pace.since.time_since_epoch()).count(), pace.usual_seconds};
+  (*whole)["pace"] = {std::chrono::floor<Milliseconds>(pace.since.time_since_epoch()).count(),
+                      pace.usual_seconds};
   return dump_raw(*whole);
 }
 

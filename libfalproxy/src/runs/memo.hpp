@@ -19,8 +19,8 @@ struct Pace {
 };
 
 struct Memo {
-  plan::Plan plan;      ///< of it what product_of() and read_result() need
-  std::string surface;  ///< LaterRun::details
+  plan::Plan plan;                          ///< of it what product_of() and read_result() need
+  std::string surface;                      ///< LaterRun::details
   std::optional<Pace> pace = std::nullopt;  ///< none: fal does not work on it yet
 };
 

@@ -189,8 +189,7 @@ void Recorder::taken(std::size_t place, const fal::Submitted& submitted, const s
   write(Durability::durable);
 }
 
-void Recorder::running(
-    const std::function<double(const std::string& endpoint)>& usual_seconds) {
+void Recorder::running(const std::function<double(const std::string& endpoint)>& usual_seconds) {
   if (store_ == nullptr || !is_later()) return;
   const std::lock_guard lock(mutex_);
   if (pace_ || record_.jobs.empty()) return;
