@@ -165,17 +165,18 @@ NativeJobs::Standing NativeJobs::look(const RunRecord& record, const std::stop_t
   return cancelled ? Standing::cancelled : Standing::ended;
 }
 
+std::stop_source NativeJobs::waker_of(const RunId& id) {
+  const std::lock_guard lock(mutex_);
+  return followed_[id];
+}
+
 NativeJobs::Standing NativeJobs::wait_for_end(const RunRecord& record,
                                               const std::stop_token& stop) {
   serving::FiberClock& clock = fiber_clock();
   const Retry reads(retry_policies::read, clock.now());
   std::optional<TimePoint> unknown_since;
   while (!stop.stop_requested() && clock.wall_now() < record.expires - before_forgotten) {
-    std::stop_source wake;
-    {
-      const std::lock_guard lock(mutex_);
-      wake = followed_[record.id];
-    }
+    std::stop_source wake = waker_of(record.id);
     {
       const std::stop_callback on_stop(stop, [&] { wake.request_stop(); });
       clock.sleep_until(clock.now() + reads.delay(clock.now()), wake.get_token());

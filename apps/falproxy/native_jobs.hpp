@@ -83,6 +83,7 @@ class NativeJobs {
   void follow(const std::string& client, RunRecord record, std::shared_ptr<const KeyLease> place);
   enum class Standing { runs, ended, cancelled, unknown };
   [[nodiscard]] Standing look(const RunRecord& record, const std::stop_token& stop) const;
+  [[nodiscard]] std::stop_source waker_of(const RunId& id);
   [[nodiscard]] Standing wait_for_end(const RunRecord& record, const std::stop_token& stop);
   [[nodiscard]] std::optional<End> end_of(const RunRecord& record,
                                           const std::stop_token& stop) const;
