@@ -124,6 +124,8 @@ describe('the gallery of a browser', () => {
     const state = mkdtempSync(path.join(tmpdir(), 'falproxy-full-'));
     const full = await startServers({ env: { SUPPORTED_MODELS: listOf(allModels), STATE_DIR: state, MEDIA_STORE: 'dir:/dev/null/media' } });
     try {
+      const models = async () => (await (await fetch(`${full.url}/v1/models`, { headers: { authorization: `Bearer ${accessKey}` } })).json()).data;
+      while ((await models()).some(({ falproxy }) => !falproxy.category)) await pause(50);
       const page = await on.open({ at: full.url });
       await make(on, 'flux', ['no room']);
       await page.waitForFunction(() => document.querySelector('.run img')?.naturalWidth > 0);
