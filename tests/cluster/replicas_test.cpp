@@ -181,7 +181,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("a generation costs Redis eight scripts at most, and some three kilobytes") {
+TEST_CASE("a generation costs Redis seven scripts at most, and some two kilobytes") {
   if (!RedisServer::is_there()) return;
   struct Kind {
     const char* name;
@@ -216,8 +216,8 @@ TEST_CASE("a generation costs Redis eight scripts at most, and some three kiloby
     const std::string name = kind.name;
     MESSAGE(name, ": ", each(0), " scripts, ", each(1), " bytes in, ", each(2),
             " bytes out, a generation");
-    CHECK(each(0) <= 8.5);
-    CHECK(each(1) + each(2) <= 3'500);
+    CHECK(each(0) <= 7.5);
+    CHECK(each(1) + each(2) <= 2'500);
   }
 }
 
