@@ -57,6 +57,7 @@ Program::Program(const falsim::Falsim& sim, const app::Environment& more,
   const std::string_view number = std::string_view(line).substr(line.rfind(':') + 1);
   std::from_chars(number.data(), number.data() + number.size(), port_);
   REQUIRE(port_ != 0);
+  unread_.insert(0, line + '\n');  // with what it said before that
 }
 
 Program::~Program() {
