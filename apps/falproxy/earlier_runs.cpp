@@ -1,9 +1,12 @@
 #include "earlier_runs.hpp"
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 
+#include "base/finally.hpp"
 #include "base/fmt.hpp"
 #include "base/handed.hpp"
 #include "serving/reactor.hpp"
@@ -25,7 +28,10 @@ constexpr std::size_t page_of_open = 1'000, most_open = 100'000;
 EarlierRuns::EarlierRuns(Parts parts) : parts_(std::move(parts)) {}
 
 void EarlierRuns::run(const std::stop_token& stop) {
-  if (parts_.peers == nullptr) return follow(stop);
+  if (parts_.peers == nullptr) {
+    resume_native_jobs();
+    return follow(stop);
+  }
   Clock& clock = parts_.clock;
   std::uint64_t missed = 0;
   TimePoint look_until = clock.now() + until_gone, next_look = clock.now();
@@ -34,6 +40,7 @@ void EarlierRuns::run(const std::stop_token& stop) {
     if (std::exchange(missed, now_missed) != now_missed) look_until = clock.now() + until_gone;
     if (clock.now() < look_until || clock.now() >= next_look) {
       next_look = clock.now() + between_looks;
+      resume_native_jobs();
       // A job may take hours, and the next process may be gone before it ends.
       static_cast<void>(
           parts_.background.begin([this](const std::stop_token& ends) { follow(ends); }));
@@ -42,9 +49,18 @@ void EarlierRuns::run(const std::stop_token& stop) {
   }
 }
 
+// It may wait for room, while the other runs are gone on with.
+void EarlierRuns::resume_native_jobs() {
+  if (is_resuming_.exchange(true)) return;
+  const auto over =
+      std::make_shared<Finally<std::function<void()>>>([this] { is_resuming_ = false; });
+  static_cast<void>(parts_.background.begin([this, over](const std::stop_token& stop) {
+    serving::safely([&] { parts_.native_jobs.resume(stop); });
+  }));
+}
+
 void EarlierRuns::follow(const std::stop_token& stop) {
   serving::safely([&] {
-    parts_.native_jobs.resume(stop);
     const std::vector<RunRecord> open = open_runs();
     Result<Recovered, StoreError> recovered = parts_.runner.recover(stop);
     for (; !recovered && parts_.peers == nullptr && !stop.stop_requested();

@@ -1,6 +1,7 @@
 // earlier_runs.hpp: runs at fal that another process has begun and can no longer follow.
 #pragma once
 
+#include <atomic>
 #include <stop_token>
 #include <vector>
 
@@ -34,12 +35,14 @@ class EarlierRuns {
   void run(const std::stop_token& stop);
 
  private:
+  void resume_native_jobs();
   void follow(const std::stop_token& stop);
   [[nodiscard]] std::vector<RunRecord> open_runs() const;
   void keep_files_of(const std::vector<RunRecord>& records) const;
   void tell(const Recovered& runs) const;
 
   const Parts parts_;
+  std::atomic<bool> is_resuming_ = false;
 };
 
 }  // namespace falproxy::app

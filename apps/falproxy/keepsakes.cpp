@@ -28,12 +28,12 @@ Result<T, StoreError> waited(const Handed<Result<T, StoreError>>& handed, Clock&
 
 std::string Keepsakes::owner_of(const std::string& client) const { return kind_ + ":" + client; }
 
-bool Keepsakes::write(const RunRecord& record, Durability durability) const {
+Result<Done, StoreError> Keepsakes::write(const RunRecord& record, Durability durability) const {
   serving::FiberClock clock;
   const TimePoint until = clock.now() + longest_store_wait;
   const Handed<Result<Done, StoreError>> done;
   store_.write(record, durability, until, done.callback());
-  return waited(done, clock, until).has_value();
+  return waited(done, clock, until);
 }
 
 bool Keepsakes::keep(const std::string& client, const RunId& id, RunRecord record, Seconds time,
@@ -44,12 +44,10 @@ bool Keepsakes::keep(const std::string& client, const RunId& id, RunRecord recor
   record.promised = true;
   record.created = record.changed = clock.wall_now();
   record.expires = record.created + time;
-  return write(record, durability);
+  return write(record, durability).has_value();
 }
 
-bool Keepsakes::keep_again(RunRecord record) const {
-  ++record.fence;
-  record.changed = serving::FiberClock().wall_now();
+Result<Done, StoreError> Keepsakes::keep_again(const RunRecord& record) const {
   return write(record, Durability::durable);
 }
 

@@ -26,9 +26,10 @@ class Keepsakes {
   /// again by find_open(). False: it is not kept.
   bool keep(const std::string& client, const RunId& id, RunRecord record, Seconds time,
             Durability durability = Durability::lazy) const;
-  /// One that was found, and changed since; durable. False: it is not kept, or somebody else has
-  /// changed it meanwhile.
-  [[nodiscard]] bool keep_again(RunRecord record) const;
+  /// One that was found, and changed since, with a higher fence; durable. The same may be kept
+  /// again if nobody knows whether it is. Errors: outdated, if somebody else has changed it
+  /// meanwhile; those of any write.
+  [[nodiscard]] Result<Done, StoreError> keep_again(const RunRecord& record) const;
   /// None: there is none, or it is another client's. Errors: overloaded (the store is slow, or
   /// fails).
   [[nodiscard]] Result<std::optional<RunRecord>> find(const std::string& client,
@@ -40,7 +41,8 @@ class Keepsakes {
 
  private:
   [[nodiscard]] std::string owner_of(const std::string& client) const;
-  [[nodiscard]] bool write(const RunRecord& record, Durability durability) const;
+  [[nodiscard]] Result<Done, StoreError> write(const RunRecord& record,
+                                               Durability durability) const;
 
   StateStore& store_;
   const std::string kind_;

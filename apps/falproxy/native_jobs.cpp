@@ -22,7 +22,9 @@ constexpr Milliseconds unknown_for = 60s;
 constexpr Milliseconds who_cancels_settles_within = 10s;
 constexpr Milliseconds before_forgotten = 300s;
 constexpr std::size_t most_left_at_once = 5'000;  // of earlier processes; the others wait
-// Fetches of a result, to read what it cost.
+// Within this a job that was noted is followed.
+constexpr Milliseconds begun_within = 60s;
+// Fetches of a result, to read what it cost, and then the note of it.
 constexpr RetryPolicy fetches{.first = 1s, .longest = 60s, .patience = 3600s};
 
 serving::FiberClock& fiber_clock() {
@@ -116,14 +118,30 @@ void NativeJobs::settle(const std::string& client, RunRecord record, const End& 
   job.state = record.state = RunState::completed;
   // Of two that hear of it at once one writes something else, and is refused.
   record.details = '"' + draw_run_id().to_string() + '"';
-  if (!keepsakes_.keep_again(record)) return;
-  const std::optional<Usd> cost = parts_.budgets.settle(
-      {.client = client, .model = record.served_model, .user = record.user}, reserved,
-      {.endpoint = job.endpoint,
-       .units = end.units,
-       .may_be_billed = end.may_be_billed,
-       .fal_request_id = job.request_id});
-  if (cost) parts_.metrics.add_cost(client, record.served_model, *cost);
+  ++record.fence;
+  record.changed = fiber_clock().wall_now();
+  // False: nobody knows whether it was written, and the same may be tried again.
+  const auto try_to = [this, client, record = std::move(record), reserved, end] {
+    const Result<Done, StoreError> kept = keepsakes_.keep_again(record);
+    if (!kept) return kept.error().fault == StoreFault::outdated;
+    const std::optional<Usd> cost = parts_.budgets.settle(
+        {.client = client, .model = record.served_model, .user = record.user}, reserved,
+        {.endpoint = record.jobs.front().endpoint,
+         .units = end.units,
+         .may_be_billed = end.may_be_billed,
+         .fal_request_id = record.jobs.front().request_id});
+    if (cost) parts_.metrics.add_cost(client, record.served_model, *cost);
+    return true;
+  };
+  if (try_to()) return;
+  static_cast<void>(parts_.background.begin([try_to](const std::stop_token& stop) {
+    serving::FiberClock& clock = fiber_clock();
+    Retry retry(fetches, clock.now());
+    do {
+      const TimePoint now = clock.now();
+      clock.sleep_until(retry.next(now).value_or(now + fetches.longest), stop);
+    } while (!stop.stop_requested() && !try_to());
+  }));
 }
 
 // If there is no room for one that follows it, it is settled when somebody fetches its result, or
@@ -174,7 +192,7 @@ NativeJobs::Standing NativeJobs::wait_for_end(const RunRecord& record,
                                               const std::stop_token& stop) {
   serving::FiberClock& clock = fiber_clock();
   const Retry reads(retry_policies::read, clock.now());
-  std::optional<TimePoint> unknown_since;
+  TimePoint known_at = clock.now();
   while (!stop.stop_requested() && clock.wall_now() < record.expires - before_forgotten) {
     std::stop_source wake = waker_of(record.id);
     {
@@ -184,11 +202,9 @@ NativeJobs::Standing NativeJobs::wait_for_end(const RunRecord& record,
     const Standing standing = look(record, stop);
     if (standing == Standing::ended || standing == Standing::cancelled) return standing;
     if (standing != Standing::unknown) {
-      unknown_since.reset();
-    } else if (clock.now() >= unknown_since.value_or(clock.now()) + unknown_for) {
+      known_at = clock.now();
+    } else if (clock.now() >= known_at + unknown_for) {
       return standing;
-    } else if (!unknown_since) {
-      unknown_since = clock.now();
     }
   }
   return Standing::unknown;
@@ -232,15 +248,23 @@ void NativeJobs::resume(const std::stop_token& stop) {
   if (!open) return;
   for (RunRecord& record : *open) {
     if (record.jobs.empty() || stop.stop_requested()) continue;
-    if (parts_.peers != nullptr) {
-      if (record.holder == parts_.peers->self() || !parts_.peers->is_gone(record.holder)) continue;
-      record.holder = parts_.peers->self();
-      if (!keepsakes_.keep_again(record)) continue;  // another one has it
-    }
+    if (parts_.peers != nullptr && !take_over(record)) continue;
     while (followed() >= most_left_at_once && clock.sleep_until(clock.now() + 1s, stop)) {
     }
     follow(keepsakes_.client_of(record), record, nullptr);
   }
+}
+
+// Also what this process took over without hearing that it did. What it has just begun is followed
+// in a moment.
+bool NativeJobs::take_over(RunRecord& record) const {
+  const WallTime now = fiber_clock().wall_now();
+  if (record.holder == parts_.peers->self()) return record.created + begun_within < now;
+  if (!parts_.peers->is_gone(record.holder)) return false;
+  record.holder = parts_.peers->self();
+  ++record.fence;
+  record.changed = now;
+  return keepsakes_.keep_again(record).has_value();
 }
 
 std::size_t NativeJobs::followed() const {

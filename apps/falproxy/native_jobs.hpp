@@ -89,6 +89,7 @@ class NativeJobs {
                                           const std::stop_token& stop) const;
   void settle_when_known(const std::string& client, const RunRecord& followed, Standing standing,
                          const std::stop_token& stop);
+  [[nodiscard]] bool take_over(RunRecord& record) const;
   [[nodiscard]] std::size_t followed() const;
 
   const Parts parts_;

@@ -53,36 +53,39 @@ std::vector<RunRecord> merged(std::vector<RunRecord> records, std::vector<RunRec
   return records;
 }
 
-// What Redis does not have yet is open on this machine, so that it is found page by page; the fence
-// says the rest. It rises with that of the run: so of two writes the later one stays.
-constexpr std::uint64_t kept_mark = std::uint64_t{1} << 62;
+// How a record stands here. Of one write the later stage stays.
+enum class Stage : std::uint64_t {
+  copied,      // Redis has it, too: it is read while that is away
+  kept,        // Redis is to be given it
+  handed_over  // and was
+};
 
-RunRecord as_kept(RunRecord record) {
-  record.fence = kept_mark + 4 * record.fence + (record.is_untold ? 2 : 0);
-  record.is_untold = true;
+// The fence of a local record holds its stage, and the run's own `state` and `is_untold`, which the
+// local record may hide: only what is kept is open here, so that look_for_kept() finds it page by
+// page. A later write of the run has a higher fence in any case.
+constexpr std::uint64_t noted_mark = std::uint64_t{1} << 62;
+
+RunRecord as_noted(RunRecord record, Stage stage) {
+  record.fence = noted_mark + 64 * record.fence + 16 * static_cast<std::uint64_t>(stage) +
+                 (record.is_untold ? 8 : 0) + static_cast<std::uint64_t>(record.state);
+  record.is_untold = stage == Stage::kept;
+  if (stage != Stage::kept && is_open(record.state)) record.state = RunState::failed;
   return record;
 }
 
-bool is_kept(const RunRecord& record) {
-  return record.fence >= kept_mark ? record.fence % 2 == 0 : is_open(record);
+// A run of a process that was alone is as it is.
+bool is_kept(const RunRecord& noted) {
+  if (noted.fence < noted_mark) return is_open(noted);
+  return (noted.fence / 16) % 4 == static_cast<std::uint64_t>(Stage::kept);
 }
 
-// As as_kept() got it; a run of a process that was alone is as it is.
-RunRecord as_noted(RunRecord kept) {
-  if (kept.fence < kept_mark) return kept;
-  kept.is_untold = (kept.fence & 2) != 0;
-  kept.fence = (kept.fence - kept_mark) / 4;
-  return kept;
-}
-
-// Redis has it: it is forgotten here with what has expired.
-RunRecord as_handed_over(RunRecord kept) {
-  if (kept.fence < kept_mark) kept.fence = kept_mark + 4 * kept.fence;
-  ++kept.fence;
-  kept.is_untold = false;
-  if (is_open(kept.state)) kept.state = RunState::failed;
-  kept.expires = kept.created;
-  return kept;
+// As as_noted() got it.
+RunRecord as_written(RunRecord noted) {
+  if (noted.fence < noted_mark) return noted;
+  noted.state = static_cast<RunState>(noted.fence % 8);
+  noted.is_untold = (noted.fence & 8) != 0;
+  noted.fence = (noted.fence - noted_mark) / 64;
+  return noted;
 }
 
 // A posting stands among the runs: no client has that name.
@@ -139,13 +142,22 @@ Posting posting_in(const Json& json) {
 }
 
 RunRecord record_of(const Posting& posting, const RunId& id, WallTime created) {
-  return as_kept({.id = id,
-                  .state = RunState::accepted,
-                  .owner = postings,
-                  .created = created,
-                  .changed = created,
-                  .expires = WallTime(std::chrono::days(70 * 365)),
-                  .details = json_of(posting).dump()});
+  return as_noted({.id = id,
+                   .state = RunState::accepted,
+                   .owner = postings,
+                   .created = created,
+                   .changed = created,
+                   .expires = WallTime(std::chrono::days(70 * 365)),
+                   .details = json_of(posting).dump()},
+                  Stage::kept);
+}
+
+// Who may ask for it again finds it here, should Redis be away then. The rest is forgotten with
+// what has expired.
+RunRecord as_handed_over(const RunRecord& kept) {
+  RunRecord record = as_noted(as_written(kept), Stage::handed_over);
+  if (record.owner == postings || !record.promised) record.expires = record.created;
+  return record;
 }
 
 // So that each window of today has what it had.
@@ -167,11 +179,12 @@ std::vector<Charge> charges_of(const Balance& balance, Day today) {
   return charges;
 }
 
-std::vector<RunRecord> runs_of(std::vector<RunRecord> kept, const RunQuery& query) {
+// `all`: also what Redis has.
+std::vector<RunRecord> runs_of(std::vector<RunRecord> noted, const RunQuery& query, bool all) {
   std::vector<RunRecord> runs;
-  for (RunRecord& record : kept) {
-    if (record.owner == postings || !is_kept(record)) continue;
-    record = as_noted(std::move(record));
+  for (RunRecord& record : noted) {
+    if (record.owner == postings || !(all || is_kept(record))) continue;
+    record = as_written(std::move(record));
     if (query.by != RunQuery::By::open || is_open(record)) runs.push_back(std::move(record));
   }
   return runs;
@@ -194,6 +207,7 @@ SharedState::~SharedState() {
 
 // What an earlier process could not hand over.
 void SharedState::begin() {
+  has_kept_ = true;
   hand_over();
   parts_.local_texts->get(brought_text, parts_.now() + longest_wait,
                           [this](const Result<std::string, StoreError>& text) {
@@ -257,8 +271,17 @@ RunId SharedState::new_id() {
 
 void SharedState::write_here(const RunRecord& record, Durability durability, TimePoint deadline,
                              Callback<Done> done) {
-  parts_.local->write(as_kept(record), durability, std::max(deadline, parts_.now() + longest_wait),
-                      when_kept(std::move(done)));
+  parts_.local->write(as_noted(record, Stage::kept), durability,
+                      std::max(deadline, parts_.now() + longest_wait), when_kept(std::move(done)));
+}
+
+// A process that starts while Redis is away must recognise repeats: so a copy stays here. If the
+// disk fails there is no copy, and the write succeeds all the same.
+void SharedState::copy_here(const RunRecord& record, Durability durability, TimePoint deadline,
+                            std::function<void()> done) {
+  if (!record.promised) return done();
+  parts_.local->write(as_noted(record, Stage::copied), durability, deadline,
+                      [done = std::move(done)](const Result<Done, StoreError>&) { done(); });
 }
 
 // It has a name: so what may be done already is not done twice.
@@ -277,8 +300,9 @@ void SharedState::write(const RunRecord& record, Durability durability, TimePoin
                  done = std::move(done)](Result<Done, StoreError> written) {
                   if (!written && is_away(written.error()))
                     return write_here(record, durability, deadline, done);
-                  if (written && has_kept_) hand_over();
-                  done(std::move(written));
+                  if (!written) return done(std::move(written));
+                  if (has_kept_) hand_over();
+                  copy_here(record, durability, deadline, [done] { done(Done{}); });
                 });
 }
 
@@ -287,6 +311,11 @@ void SharedState::claim(const RunRecord& record, std::vector<RunId> known, TimeP
   store_->claim(record, std::move(known), deadline,
                 [this, record, deadline,
                  done = std::move(done)](Result<std::optional<RunId>, StoreError> claimed) {
+                  const bool is_its_own = claimed && !claimed->has_value();
+                  if (is_its_own) {
+                    return copy_here(record, Durability::durable, deadline,
+                                     [done] { done(std::optional<RunId>()); });
+                  }
                   if (claimed || !is_away(claimed.error())) return done(std::move(claimed));
                   write_here(record, Durability::durable, deadline,
                              [done](const Result<Done, StoreError>& written) {
@@ -297,7 +326,7 @@ void SharedState::claim(const RunRecord& record, std::vector<RunId> known, TimeP
 }
 
 void SharedState::erase(const RunId& id, TimePoint deadline, Callback<Done> done) {
-  if (has_kept_) parts_.local->erase(id, deadline, ignore);
+  parts_.local->erase(id, deadline, ignore);
   store_->erase(id, deadline, std::move(done));
 }
 
@@ -308,12 +337,13 @@ void SharedState::find(const RunQuery& query, TimePoint deadline,
     const bool away = !found && is_away(found.error());
     if (!away && (!found || !has_kept_)) return done(std::move(found));
     const TimePoint until = std::max(deadline, parts_.now() + longest_wait);
-    parts_.local->find(query, until, [found = std::move(found), query, done](Found here) mutable {
-      if (here) *here = runs_of(*std::move(here), query);
-      if (!found) return done(std::move(here));
-      if (!here) return done(std::move(found));
-      done(merged(*std::move(found), *std::move(here), query));
-    });
+    parts_.local->find(query, until,
+                       [found = std::move(found), query, away, done](Found here) mutable {
+                         if (here) *here = runs_of(*std::move(here), query, away);
+                         if (!found) return done(std::move(here));
+                         if (!here) return done(std::move(found));
+                         done(merged(*std::move(found), *std::move(here), query));
+                       });
   });
 }
 
@@ -531,7 +561,7 @@ void SharedState::hand_over_one(const RunRecord& kept) {
   };
   const TimePoint until = parts_.now() + longest_wait;
   if (kept.owner != postings)
-    return store_->write(as_noted(kept), Durability::durable, until, told);
+    return store_->write(as_written(kept), Durability::durable, until, told);
   const Result<Json> posting = Json::parse(kept.details);
   if (!posting) return told(StoreError{StoreFault::damaged});
   spending_->post(posting_in(*posting), until, told);

@@ -27,8 +27,8 @@ namespace falproxy::app {
 /// only all together can decide (a charge within a budget, what was spent, kept files) fails
 /// meanwhile.
 ///
-/// So while the shared store is away each process knows its own runs alone: a repeat that lands
-/// elsewhere is not found.
+/// What is promised to somebody is noted here in any case. So while the shared store is away each
+/// machine knows its own runs alone: a repeat that lands elsewhere is not found.
 class SharedState final : public StateStore, public SpendingStore, public MediaIndex {
  public:
   /// Of all three.
@@ -109,6 +109,8 @@ class SharedState final : public StateStore, public SpendingStore, public MediaI
   void bring_charges();
   void write_here(const RunRecord& record, Durability durability, TimePoint deadline,
                   Callback<Done> done);
+  void copy_here(const RunRecord& record, Durability durability, TimePoint deadline,
+                 std::function<void()> done);
   void keep(const Posting& posting, Callback<Done> done);
   [[nodiscard]] Callback<Done> when_kept(Callback<Done> done);
   [[nodiscard]] RunId new_id();
@@ -129,7 +131,7 @@ class SharedState final : public StateStore, public SpendingStore, public MediaI
   std::uint64_t names_ = 0;
   TimePoint not_before_ = TimePoint::min();
   std::map<std::string, std::size_t> texts_;  // hashes of what is kept here, too
-  std::atomic<bool> has_kept_ = true;         // until a look finds nothing
+  std::atomic<bool> has_kept_ = false;        // from begin() on, until a look finds nothing
   StateStore* store_ = nullptr;
   SpendingStore* spending_ = nullptr;
   MediaIndex* media_ = nullptr;

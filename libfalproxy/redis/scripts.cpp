@@ -90,9 +90,11 @@ if known and k then
 end
 call('SET',P..'r:'..id,v)
 call('ZADD',P..'exp',expiry,id)
-if not old then
-  call('ZADD',d,0,m)
-  if k then call('ZADD',k,0,m) end
+if not old then call('ZADD',d,0,m) end
+local holds,held=sub(flags,3,3),'0'
+if old then held=sub(old,23,23) end
+if k and holds~=held then
+  if holds=='1' then call('ZADD',k,0,m) else call('ZREM',k,m) end
 end
 if sub(flags,1,1)=='1' then
   call('ZADD',o,0,m)
@@ -268,9 +270,9 @@ if left>0 then return left end
 call('HSET',P..'bans',name,string.format('%.0f',at+lease)..' '..stamp)
 return 0
 )",
-    // beat: `bans` has of each kind and name when it ends, and its stamp; what has ended is heard
-    // of
-    // for a while, and `cancels` are remembered for two minutes
+    // beat: `bans` has of each kind and name when the ban ends, and its stamp. One that has ended
+    // is
+    // told for a while longer. `cancels` are remembered for two minutes.
     R"(
 local process,lease,again=ARGV[1],tonumber(ARGV[2]),ARGV[3]
 local at,i=now(),4

@@ -515,6 +515,11 @@ void Worker::lift(KeyBan::Kind kind, const std::string& name) {
   hurry();
 }
 
+void Worker::tell_first(KeyBan::Kind kind, const std::string& name) {
+  const std::lock_guard guard(mutex_);
+  if (to_tell_.contains(name_of_ban(kind, name))) beat_at_ = Steady::now();
+}
+
 std::vector<KeyBan> Worker::bans() const {
   const std::lock_guard guard(mutex_);
   std::vector<KeyBan> all;

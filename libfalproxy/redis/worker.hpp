@@ -62,6 +62,8 @@ class Worker {
   void cancel(const RunId& run);
   void on_cancel(std::function<void(const RunId&)> heard);
   /// @}
+  /// If a ban of that name is not told yet, it is told before what is asked next.
+  void tell_first(KeyBan::Kind kind, const std::string& name);
   /// Another one each time.
   [[nodiscard]] std::string new_stamp();
   /// A place that is asked for: it is kept alive if it is given.

@@ -346,7 +346,7 @@ int RowReader::collect(Statement& statement, const RunQuery& query, std::vector<
     if (!query.owner.empty() && record->owner != query.owner) continue;
     if (query.by == By::id && record->id != query.id) continue;
     if (query.by == By::digest && record->digest != query.digest) continue;
-    if (query.by == By::key && record->key_hash != query.digest) continue;
+    if (query.by == By::key && (record->key_hash != query.digest || !holds_key(*record))) continue;
     if (query.not_before && record->created < *query.not_before) continue;
     found.push_back(*std::move(record));
     --room;

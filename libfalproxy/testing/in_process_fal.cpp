@@ -145,7 +145,7 @@ InProcessFal::InProcessFal(VirtualClock& clock, DeskOptions options)
 InProcessFal::~InProcessFal() = default;
 fal::Addresses InProcessFal::addresses() {
   return {std::string(queue_url), std::string(run_url), std::string(schema_url),
-          std::string(rest_url), std::string(queue_url) + "/v1"};
+          std::string(rest_url), std::string(queue_url).append("/v1")};
 }
 
 FalDesk& InProcessFal::desk() noexcept { return *impl_->desk; }

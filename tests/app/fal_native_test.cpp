@@ -1,12 +1,15 @@
 // fal's own API, as fal's clients speak it, over real sockets and falsim.
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "falproxy/memory_store.hpp"
+#include "falproxy/system_clock.hpp"
 #include "folder.hpp"
 #include "served.hpp"
 
@@ -453,6 +456,65 @@ TEST_CASE("a native job that cannot be noted is cancelled, and answered 503") {
   CHECK_FALSE(text_at(got.body, "detail").empty());
   CHECK(served.sim.stats().cancelled == 1);
   CHECK(served.sim.stats().foreign_keys == 0);
+}
+
+TEST_CASE("a native job is settled once, though its end could not be noted at first") {
+  // Told as failed, though it may be done.
+  struct Failing final : StateStore {
+    explicit Failing(bool is_done) : is_done(is_done) {}
+    void write(const RunRecord& record, Durability durability, TimePoint deadline,
+               Callback<Done> done) override {
+      const bool fails = record.state == RunState::completed && failures < 1;
+      if (!fails) return inner.write(record, durability, deadline, std::move(done));
+      ++failures;
+      if (is_done) inner.write(record, durability, deadline, [](const auto& /*written*/) {});
+      done(StoreError{StoreFault::timed_out, "the disk is slow", true});
+    }
+    void erase(const RunId& id, TimePoint deadline, Callback<Done> done) override {
+      inner.erase(id, deadline, std::move(done));
+    }
+    void find(const RunQuery& query, TimePoint deadline,
+              Callback<std::vector<RunRecord>> done) override {
+      inner.find(query, deadline, std::move(done));
+    }
+    void forget_expired(WallTime now, TimePoint deadline, Callback<std::uint64_t> done) override {
+      inner.forget_expired(now, deadline, std::move(done));
+    }
+    [[nodiscard]] StoreStatus status() const override { return inner.status(); }
+    const bool is_done;
+    std::atomic<int> failures = 0;
+    SystemClock clock;
+    MemoryStore inner{clock};
+  };
+  for (const bool is_done : {false, true}) {
+    CAPTURE(is_done);
+    const testing::Folder folder;
+    const Served served(native_budget(folder), Served::quick(), std::make_unique<Failing>(is_done));
+    REQUIRE(native_submit(served).status == 200);
+    CHECK(eventually([&] { return native_cost(served) == 0.06; }));
+    CHECK(native_submit(served).status == 429);
+  }
+}
+
+TEST_CASE("looking at a native job does not say that fal takes more from its key") {
+  Environment settings = native_models;
+  settings["AI_KEYS"] = "one-id:one-secret";
+  Served served(settings);
+  const auto draw = [&] {
+    return served.post("/v1/images/generations", lighthouse, "x-request-timeout: 1\r\n").status;
+  };
+  const Received submitted = by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev", fox);
+  REQUIRE(submitted.status == 200);
+  falsim::Fault busy;
+  busy.step = falsim::Step::submit;
+  busy.times = 1;
+  busy.answer = falsim::Answer{.status = 429, .body = R"({"detail":"Too many requests"})"};
+  busy.answer->headers.set("Retry-After", "60");
+  served.sim.add_fault(busy);
+  CHECK(draw() != 200);
+  result_of(served, text_at(submitted.body, "request_id"));
+  CHECK(draw() != 200);
+  CHECK(served.sim.stats().submits == 1);
 }
 
 TEST_CASE("a native job holds its place at the account until it ends") {

@@ -326,7 +326,7 @@ TEST_CASE("what is wrong with a request for a video, or for a list, is told by i
   }
   // What another key has made is not there.
   const std::string other = key_field("another-access-key-1");
-  for (const std::string path : {"/v1/videos/" + video, "/v1/videos/" + video + "/content"}) {
+  for (const std::string& path : {"/v1/videos/" + video, "/v1/videos/" + video + "/content"}) {
     RawClient client(served.port());
     CHECK(client.exchange(test::get(path, other)).status == 404);
   }

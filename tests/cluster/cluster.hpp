@@ -31,8 +31,8 @@ struct Cluster {
       : sim(std::move(falsim::Falsim::start(options)).value()) {
     for (std::size_t i = 0; i < count; ++i) {
       folders.push_back(std::make_unique<testing::Folder>());
-      Environment all = {{"STATE_URL", redis.address() + bound},
-                         {"STATE_DIR", folders.back()->path().string()}};
+      Environment& all = environments.emplace_back(Environment{
+          {"STATE_URL", redis.address() + bound}, {"STATE_DIR", folders.back()->path().string()}});
       for (const auto& [name, value] : more) all[name] = value;
       replicas.push_back(std::make_unique<Program>(sim, all));
     }
@@ -56,8 +56,14 @@ struct Cluster {
     REQUIRE(replicas[replica]->wait(Seconds(20)) == 128 + SIGKILL);
   }
 
+  // Over what its last process has left.
+  void begin_again(std::size_t replica) {
+    replicas[replica] = std::make_unique<Program>(sim, environments[replica]);
+  }
+
   RedisServer redis;
   falsim::Falsim sim;
+  std::vector<Environment> environments;
   std::vector<std::unique_ptr<testing::Folder>> folders;
   std::vector<std::unique_ptr<Program>> replicas;
 };

@@ -136,6 +136,48 @@ TEST_CASE("what was done while Redis was away is handed over by a later process"
   CHECK_FALSE(is_found(*one.state, 1));
 }
 
+TEST_CASE("what may be asked for again is found while Redis is away, also by the next process") {
+  if (!RedisServer::is_there()) return;
+  RedisServer server;
+  const testing::Folder folder;
+  RunRecord run = ended(1);
+  run.promised = true;
+  run.is_untold = true;
+  run.state = run.jobs.front().state = RunState::accepted;
+  const auto is_there = [&](StateStore& store) {
+    const auto found = tests::find(store, RunQuery::of_key("alice", tests::digest_of(1)));
+    return found && found->size() == 1 && found->front() == run;
+  };
+  {
+    const Machine one(server, folder.path(), 1);
+    REQUIRE(tests::write(*one.state, run, Durability::durable).has_value());
+    RunRecord unasked = ended(2);
+    unasked.promised = false;
+    REQUIRE(tests::write(*one.state, unasked, Durability::durable).has_value());
+  }
+  server.stop();
+  {
+    const Machine one(server, folder.path(), 2);
+    CHECK(is_there(*one.state));
+    CHECK(tests::find(*one.state, RunQuery::of_key("alice", tests::digest_of(2)))->empty());
+    // Redis has it: it is not handed over, and whoever follows it there goes on.
+    CHECK(one.state->kept_here() == 0);
+    CHECK(tests::numbers(tests::find(*one.state, RunQuery::of_open(5))) == "");
+    run.state = run.jobs.front().state = RunState::completed;
+    ++run.fence;
+    REQUIRE(tests::write(*one.state, run, Durability::durable).has_value());
+    CHECK(one.state->kept_here() == 1);
+    CHECK(is_there(*one.state));
+    server.start();
+    CHECK(sooner_or_later([&] { return one.state->kept_here() == 0; }));
+  }
+  server.stop();
+  const Machine one(server, folder.path(), 3);
+  CHECK(is_there(*one.state));
+  CHECK_FALSE(tests::erase(*one.state, run.id).has_value());  // Redis has it still
+  CHECK(sooner_or_later([&] { return !is_there(*one.state); }));
+}
+
 TEST_CASE("of two processes that settle one job one does, also if Redis was away for the other") {
   if (!RedisServer::is_there()) return;
   RedisServer server({"--appendonly", "yes", "--appendfsync", "always"});
@@ -157,7 +199,7 @@ TEST_CASE("of two processes that settle one job one does, also if Redis was away
   CHECK(sooner_or_later([&] { return one.state->kept_here() == 1; }));
   server.start();
   CHECK(sooner_or_later([&] { return one.state->kept_here() == 0; }));
-  CHECK(tests::balances(*two.state, today).front().total == Usd{});
+  CHECK(tests::balances(*one.state, today).front().total == Usd{});
 }
 
 TEST_CASE("a key that goes on without Redis keeps to what its process knows of") {

@@ -110,6 +110,23 @@ TEST_CASE("a key has so many requests in flight, at all replicas together") {
   CHECK(world.ask(2, key_field(ann)).status == 200);
 }
 
+TEST_CASE("a keyed repeat finds its job after a kill, also if Redis is away by then") {
+  if (!RedisServer::is_there()) return;
+  Cluster world(1, {.job_time = Milliseconds(2'000)});
+  RawClient first(world.replicas[0]->port());
+  first.send(post(generations, lighthouse, with_key("k-1")));
+  REQUIRE(world.sim.wait_for([](const FalsimStats& s) { return s.in_progress == 1; }));
+  std::this_thread::sleep_for(Milliseconds(200));  // it is noted beside the first look at the job
+  world.kill(0);
+  world.redis.stop();
+  world.begin_again(0);
+  const Received again = world.ask(0, with_key("k-1"));
+  CAPTURE(again.body.substr(0, 300));
+  CHECK(again.status == 200);
+  CHECK(again.header("idempotent-replayed") == "true");
+  CHECK(world.sim.stats().submits == 1);
+}
+
 TEST_CASE("a run is cancelled at fal, once, whichever replica is asked to") {
   if (!RedisServer::is_there()) return;
   const Cluster world(

@@ -1,7 +1,9 @@
 // What fal has said of a key to one of several rings.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -206,6 +208,22 @@ TEST_CASE("what the operator of one server has mended is tried again by all") {
   const auto probe = world.take(1, second_account);
   CHECK(probe.has_value());
   CHECK_FALSE(world.take(0, second_account).has_value());
+}
+
+TEST_CASE("what was mended before a ring has heard of it is tried again, too") {
+  Rings world;
+  for (const bool is_late : {false, true}) {
+    CAPTURE(is_late);
+    KeyRing& late = *world.rings[1];
+    const std::uint64_t news = world.village.news;
+    world.says(0, second_account, KeyOutcome::account_blocked);
+    world.says(0, first_key, KeyOutcome::refused);
+    const std::uint64_t then = std::exchange(world.village.news, is_late ? news : then);
+    late.reload(Rings::keys(), world.options(1));
+    world.village.news = std::max(then, world.village.news);
+    CHECK(world.take(1, first_key).has_value());
+    CHECK(world.says(1, second_account, KeyOutcome::accepted));
+  }
 }
 
 TEST_CASE("a ring that hears of nobody probes by itself") {

@@ -104,6 +104,7 @@ TEST_CASE("how long a sound plays is told by its head, its tail or its frames") 
   const std::string vorbis =
       ogg_page(0, "\1vorbis\0\0\0\0\1\x44\xAC\0\0"s) + ogg_page(44'100 * 5, std::string(100, 'x'));
   const std::string mp4 = box("ftyp", "M4A \0\0\0\0"s);
+  const std::string forged = xing(1) + mp3_frames(100, 9);
   struct Case {
     const char* name;
     std::string bytes;
@@ -117,12 +118,20 @@ TEST_CASE("how long a sound plays is told by its head, its tail or its frames") 
            {"mp3 of two bit rates", mp3_frames(50, 9) + mp3_frames(50, 5), 100 * frame_seconds},
            {"that tells its frames", xing(1000) + mp3_frames(10, 5), 1000 * frame_seconds},
            {"in Fraunhofer's way", tag + vbri + mp3_frames(10, 5), 1000 * frame_seconds},
+           {"that tells fewer than its bytes can be", forged,
+            8.0 * static_cast<double>(forged.size()) / 448'000},
+           {"mp3 in a tag alone",
+            "ID3\4\0\0\0\0\0\x05"s + "TAGxx" + mp3_frames(1, 1).substr(0, 123), std::nullopt},
            {"mp3 that is cut in its head", "\xFF\xFB"s, std::nullopt},
            {"a tag alone", tag, std::nullopt},
            {"FLAC", flac, 75.0},
            {"FLAC that is cut", flac.substr(0, 24), std::nullopt},
            {"Opus", opus, 61.0},
            {"Vorbis", vorbis, 5.0},
+           {"Vorbis of a rate that nobody has",
+            ogg_page(0, "\1vorbis\0\0\0\0\1\1\0\0\0"s) +
+                ogg_page(1ULL << 60, std::string(100, 'x')),
+            std::nullopt},
            {"Opus that has only begun", ogg_page(0, "OpusHead\1\1\x38\1"s), std::nullopt},
            {"MP4, told first", mp4 + film_head(0) + box("mdat", std::string(9000, 'x')), 90.0},
            {"MP4, told last", mp4 + box("mdat", std::string(90'000, 'x')) + film_head(1), 90.0},

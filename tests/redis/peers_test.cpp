@@ -104,6 +104,18 @@ TEST_CASE("one of two that may send a probe is given it") {
   CHECK(left <= Seconds(30));
 }
 
+TEST_CASE(
+    "who has more to say of a key is asked for a probe by that, not by what was said before") {
+  if (!RedisServer::is_there()) return;
+  const Two world;
+  Peers &one = *world.stores[0], &two = *world.stores[1];
+  one.tell({.kind = Kind::blocked, .name = "acc", .until = in(Seconds(300))});
+  REQUIRE(in_time([&] { return knows(two, Kind::blocked, "acc"); }));
+  two.tell({.kind = Kind::blocked, .name = "acc", .until = in(Milliseconds(0))});
+  CHECK(probe(two, Kind::blocked, "acc") == Milliseconds(0));
+  CHECK(probe(one, Kind::blocked, "acc") > Milliseconds(0));
+}
+
 TEST_CASE("a client has so many requests at once, and so many in a time, with all together") {
   if (!RedisServer::is_there()) return;
   const Two world;

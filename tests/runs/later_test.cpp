@@ -145,6 +145,49 @@ TEST_CASE("a run tells no less progress after a restart than before") {
   CHECK(most > 0);
 }
 
+TEST_CASE("a run on which fal works is not queued again while another process takes it up") {
+  Restarted world;
+  world.fal.job_time = 50s;
+  Later later;
+  std::size_t working = 0;
+  world.fal.fault = [&](const HttpRequest& request) -> std::optional<Script> {
+    if (request.url.find("queue.fal.run") == std::string::npos) return std::nullopt;
+    if (status_now(*world.first).progress > 0) working = world.before.steps.size() - 1;
+    return std::nullopt;
+  };
+  REQUIRE(world.first->handle(request_for("flux"), later.context()).response);
+  REQUIRE(working > 0);
+  Runner& runner = world.restart(working);
+  int looks = 0;
+  world.fal.fault = [&](const HttpRequest&) -> std::optional<Script> {
+    ++looks;
+    CHECK(status_now(runner).phase == RunPhase::in_progress);
+    return std::nullopt;
+  };
+  REQUIRE(runner.recover({}));
+  CHECK(looks > 0);
+}
+
+TEST_CASE("what fal's own clients have under way is not among this server's runs") {
+  Restarted world;
+  RunRecord record;
+  record.owner = "me";
+  record.promised = true;
+  record.state = RunState::accepted;
+  record.surface = native_surface;
+  record.jobs = {{.state = RunState::accepted, .endpoint = "fal-ai/flux/dev", .request_id = "r"}};
+  for (const std::uint8_t number : {1, 2}) {
+    record.id = later_id(number);
+    record.surface = number == 1 ? std::string(native_surface) : "images.generations";
+    world.before.write(record, Durability::durable, world.clock.now() + 1s,
+                       [](const auto& done) { REQUIRE(done); });
+  }
+  const auto all = world.first->under_way(10);
+  REQUIRE(all);
+  REQUIRE(all->size() == 1);
+  CHECK(all->front().record.id == later_id(2));
+}
+
 TEST_CASE("a run that was being submitted at a restart has failed, since nobody knows") {
   Restarted world;
   Later later;

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "falproxy/memory_store.hpp"
+#include "runs/live_runs.hpp"
 #include "runs/recorder.hpp"
 #include "runs/restarted.hpp"
 
@@ -27,7 +29,7 @@ class Sleeper final : public Peers {
  public:
   Sleeper() { self_.bytes[0] = 1; }
   const RunId& self() const noexcept override { return self_; }
-  bool is_gone(const RunId& /*process*/) const override { return false; }
+  bool is_gone(const RunId& process) const override { return process == gone; }
   std::size_t count() const override { return 2; }
   std::uint64_t departures() const override { return 0; }
   std::uint64_t absences() const override { return slept; }
@@ -43,6 +45,7 @@ class Sleeper final : public Peers {
   void on_cancel(const std::function<void(const RunId&)>& heard) override { hears = heard; }
 
   std::uint64_t slept = 0;
+  std::optional<RunId> gone;
   std::vector<RunId> cancelled;
   std::function<void()> at_cancel;
   std::function<void(const RunId&)> hears;
@@ -84,6 +87,23 @@ struct Paused : Restarted {
                [&](Result<std::vector<RunRecord>, StoreError> found) { all = *found; });
     REQUIRE(all.size() == 1);
     return all.front();
+  }
+  // Of another process, with a job that fal has, or may have.
+  RunRecord left(RunState state) {
+    RunRecord record;
+    record.id.bytes.fill(7);
+    record.owner = "me";
+    record.surface = "images.generations";
+    record.promised = true;
+    record.state = state;
+    record.holder = other_process();
+    record.created = record.changed = clock.wall_now();
+    record.expires = record.created + std::chrono::hours(1);
+    record.jobs = {{.state = state, .endpoint = "fal-ai/flux/dev"}};
+    if (state == RunState::accepted) record.jobs.front().request_id = "r";
+    store.write(record, Durability::durable, clock.now() + 1s,
+                [](const auto& done) { REQUIRE(done); });
+    return record;
   }
   // As another process does.
   void be_taken() {
@@ -181,22 +201,12 @@ TEST_CASE("of processes that take a run from each other only the last one writes
 
 TEST_CASE("a run of another process is cancelled by that one, and waited for") {
   Paused world;
-  RunRecord record;
-  record.id.bytes.fill(7);
-  record.owner = "me";
-  record.surface = "images.generations";
-  record.promised = true;
-  record.state = RunState::accepted;
-  record.holder = other_process();
-  record.created = record.changed = world.clock.wall_now();
-  record.expires = record.created + std::chrono::hours(1);
-  record.jobs = {{.state = RunState::accepted, .endpoint = "fal-ai/flux/dev", .request_id = "r"}};
+  RunRecord record = world.left(RunState::accepted);
   const auto write = [&] {
     ++record.fence;
     world.store.write(record, Durability::durable, world.clock.now() + 1s,
                       [](const auto& done) { REQUIRE(done); });
   };
-  write();
   const TimePoint began = world.clock.now();
   // Nobody does anything of it.
   const auto left = world.runner->forget("me", record.id);
@@ -220,6 +230,33 @@ TEST_CASE("a run of another process is cancelled by that one, and waited for") {
   // What has ended is nobody's to cancel.
   CHECK(world.runner->cancel("me", record.id).has_value());
   CHECK(world.peers.cancelled.size() == 2);
+}
+
+TEST_CASE("what a process that is gone was submitting can be forgotten at once") {
+  Paused world;
+  const RunRecord record = world.left(RunState::intent);
+  world.peers.gone = other_process();
+  const TimePoint began = world.clock.now();
+  const auto forgotten = world.runner->forget("me", record.id);
+  CHECK((forgotten.has_value() && *forgotten));
+  CHECK(world.clock.now() == began);
+  CHECK(world.peers.cancelled.empty());
+}
+
+TEST_CASE("a run that is followed here is not followed a second time") {
+  VirtualClock clock;
+  runs::LiveRuns live;
+  RunId id;
+  id.bytes.fill(7);
+  runs::LiveRuns::Entry one = live.enter({.owner = "me"}, id, clock);
+  REQUIRE(one.place != nullptr);
+  const runs::LiveRuns::Entry two = live.enter({.owner = "me"}, id, clock);
+  CHECK(two.place == nullptr);
+  REQUIRE(two.equal != nullptr);
+  CHECK(two.equal->id() == id);
+  one.place.reset();
+  CHECK(live.find("me", id) == nullptr);
+  CHECK(live.enter({.owner = "me"}, id, clock).place != nullptr);
 }
 
 TEST_CASE("a run that another process is asked to cancel is cancelled at fal") {

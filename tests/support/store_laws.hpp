@@ -237,6 +237,31 @@ inline void law_repeats_are_found_by_digest_and_key(StateStore& store) {
   CHECK(numbers(find(store, RunQuery::of_digest("alice", near))) == "");
 }
 
+// However many of its requests were refused before, or by a clock that was ahead.
+inline void law_a_key_finds_what_holds_it(StateStore& store) {
+  const RunQuery query = RunQuery::of_key("alice", digest_of(600));
+  RunRecord held = run(1);
+  held.key_hash = digest_of(600);
+  REQUIRE(write(store, held).has_value());
+  for (unsigned number = 2; number < 62; ++number) {
+    RunRecord refused = run(number);
+    refused.key_hash = digest_of(600);
+    REQUIRE(write(store, refused).has_value());
+    ++refused.fence;
+    refused.state = refused.jobs.front().state = RunState::failed;
+    REQUIRE(write(store, refused).has_value());
+  }
+  CHECK(numbers(find(store, query)) == "1");
+  ++held.fence;
+  held.state = held.jobs.front().state = RunState::failed;
+  REQUIRE(write(store, held).has_value());
+  CHECK(numbers(find(store, query)) == "");
+  ++held.fence;
+  held.jobs.front().request_id = "764cabcf";
+  REQUIRE(write(store, held).has_value());
+  CHECK(numbers(find(store, query)) == "1");
+}
+
 inline void law_what_a_run_is_found_by_never_changes(StateStore& store) {
   REQUIRE(write(store, run(1)).has_value());
   for (void (*change)(RunRecord&) :
@@ -458,6 +483,7 @@ void check_store_laws(WithStore&& with_store) {
            Law{"fences", law_the_higher_fence_wins},
            Law{"owners", law_ids_are_their_owners},
            Law{"repeats", law_repeats_are_found_by_digest_and_key},
+           Law{"keys that are held", law_a_key_finds_what_holds_it},
            Law{"what stays", law_what_a_run_is_found_by_never_changes},
            Law{"promises", law_only_what_is_promised_is_found_by_its_id},
            Law{"recovery", law_what_is_open_is_found_for_recovery},

@@ -40,23 +40,30 @@ Error unusable(const fs::path& folder, std::string_view why) {
           .field = "MEDIA_STORE"};
 }
 
-// By its name in the folder's list: what a folder on a network says of one file may be older.
-bool has_sign(const fs::path& folder, const RunId& process) {
+std::vector<fs::path> signs_in(const fs::path& folder) {
+  std::vector<fs::path> all;
   std::error_code fault;
-  for (const auto& sign : fs::directory_iterator(folder / signs, fault)) {
-    if (sign.path().filename() == process.to_string()) return true;
-  }
-  return false;
+  for (fs::directory_iterator at(folder / signs, fault), end; !fault && at != end;
+       at.increment(fault))
+    all.push_back(at->path());
+  return all;
+}
+
+// Looked for in the listing: what a folder on a network says of a single file may be out of date.
+bool has_sign(const fs::path& folder, const RunId& process) {
+  return std::ranges::any_of(signs_in(folder), [&](const fs::path& sign) {
+    return sign.filename() == process.to_string();
+  });
 }
 
 void remove_old_signs(const fs::path& folder, const std::vector<RunId>& all) {
-  std::error_code fault;
-  for (const auto& sign : fs::directory_iterator(folder / signs, fault)) {
-    const std::optional<RunId> process = RunId::parse(sign.path().filename().string());
+  for (const fs::path& sign : signs_in(folder)) {
+    const std::optional<RunId> process = RunId::parse(sign.filename().string());
     if (!process || std::ranges::find(all, *process) != all.end()) continue;
-    const fs::file_time_type written = fs::last_write_time(sign.path(), fault);
+    std::error_code fault;
+    const fs::file_time_type written = fs::last_write_time(sign, fault);
     if (!fault && written + longest_sign < fs::file_time_type::clock::now())
-      fs::remove(sign.path(), fault);
+      fs::remove(sign, fault);
   }
 }
 

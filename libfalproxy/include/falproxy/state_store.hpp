@@ -234,7 +234,7 @@ struct RunQuery {
   enum class By {
     id,      ///< `id`, if it is promised; with an owner, only if the run is the owner's
     digest,  ///< `owner` and `digest`
-    key,     ///< `owner` and `digest`, which is the hash of an Idempotency-Key
+    key,     ///< `owner` and `digest`, which is the hash of an Idempotency-Key; if holds_key()
     owner,   ///< `owner`, of what is promised
     open,    ///< is_open() of the record; with an owner, the owner's only
   };

@@ -66,10 +66,8 @@ void KeyRing::Impl::set_accounts(std::vector<std::vector<Secret>> groups) {
       if (known != unclaimed.end()) {
         key = *known;
         unclaimed.erase(known);
-        // The operator may have mended it: the probe is due at once. One that is under way may
-        // belong to a key that is gone, and is not waited for.
+        // A probe that is under way may belong to a key that is gone, and is not waited for.
         account->blocked.on = account->blocked.on || key->account->blocked.on;
-        if (key->refused.on) lift(KeyBan::Kind::refused, key->fingerprint);
         if (key->account->recovery.has_value()) account->recovery = key->account->recovery;
       } else {
         key = std::make_shared<Key>();
@@ -77,18 +75,27 @@ void KeyRing::Impl::set_accounts(std::vector<std::vector<Secret>> groups) {
         key->fingerprint = fingerprint_of(key->secret);
       }
       key->slot = own_slot;
-      key->refused = {};
       key->account = account.get();
       taken.push_back(key.get());
       account->keys.push_back(std::move(key));
     }
     if (account->keys.empty()) continue;
-    if (account->blocked.on)
-      tell(KeyBan::Kind::blocked, account->name(), TimePoint::max(), TimePoint::min());
     accounts.push_back(std::move(account));
   }
   for (const auto& key : unclaimed) key->account = nullptr;
   next_account = 0;
+  try_all_again();
+}
+
+void KeyRing::Impl::try_all_again() {
+  for (const auto& account : accounts) {
+    for (const auto& key : account->keys) {
+      if (std::exchange(key->refused, {}).on) lift(KeyBan::Kind::refused, key->fingerprint);
+    }
+    if (!account->blocked.on) continue;
+    account->blocked = {.on = true};
+    tell(KeyBan::Kind::blocked, account->name(), TimePoint::max(), TimePoint::min());
+  }
 }
 
 KeyRing::Impl::Outlook KeyRing::Impl::look(TimePoint now, const Need& need) const {
@@ -404,6 +411,9 @@ void KeyRing::reload(std::vector<std::vector<Secret>> accounts, Options options)
   Impl::Wake wake;
   {
     const std::lock_guard lock(impl_->mutex);
+    // What was said before the operator mended it.
+    impl_->hear(TimePoint::min());
+    impl_->forgives = impl_->options.peers != nullptr && impl_->news == 0;
     impl_->options = options;
     impl_->set_accounts(std::move(accounts));
     wake = impl_->first_to_go();

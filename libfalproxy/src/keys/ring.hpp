@@ -213,6 +213,8 @@ struct KeyRing::Impl {
   void hear(TimePoint now);
   void heed(const KeyBan& ban, TimePoint now);
   void pardon(KeyBan::Kind kind, const std::string& name);
+  // The operator may have mended what fal refused.
+  void try_all_again();
   void tell(KeyBan::Kind kind, const std::string& name, TimePoint before, TimePoint until);
   void lift(KeyBan::Kind kind, const std::string& name);
   [[nodiscard]] Key* find_key(const std::string& fingerprint) const;
@@ -245,6 +247,7 @@ struct KeyRing::Impl {
   std::uint64_t tickets = 0;  // that were asked for
   std::uint64_t events = 0;   // leases taken, keys pushed back and accounts that came back
   std::uint64_t news = 0;     // Peers::news() of what was heard last
+  bool forgives = false;      // what is heard first: it was said before the operator mended it
   std::map<std::pair<KeyBan::Kind, std::string>, std::string> heard;  // stamps, by what they are of
   std::deque<Waiter*> queue;
 };

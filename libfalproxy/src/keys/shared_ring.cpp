@@ -48,6 +48,7 @@ void KeyRing::Impl::hear(TimePoint now) {
     heard.erase(name);
     pardon(name.first, name.second);
   }
+  if (std::exchange(forgives, false)) try_all_again();
 }
 
 void KeyRing::Impl::heed(const KeyBan& ban, TimePoint now) {

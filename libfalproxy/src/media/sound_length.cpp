@@ -102,8 +102,16 @@ std::optional<double> mp3_seconds(const File& file) {
   const std::string bytes = file.read(begin, some);
   const std::optional<Frame> first = frame_at(bytes, 0);
   if (!first) return std::nullopt;
-  if (const std::uint32_t told = frames_told(bytes, *first); told > 0)
-    return static_cast<double>(told) * first->samples / first->rate;
+  const std::uint64_t all = file.size();
+  const bool tagged = all > 128 && file.read(all - 128, 3) == "TAG";
+  const std::uint64_t end = tagged ? all - 128 : all;
+  if (end <= begin) return std::nullopt;
+  const auto size = static_cast<double>(end - begin);
+  if (const std::uint32_t told = frames_told(bytes, *first); told > 0) {
+    constexpr double most_bits_a_second = 448'000;
+    return std::max(static_cast<double>(told) * first->samples / first->rate,
+                    8 * size / most_bits_a_second);
+  }
   // The frames that are looked at stand for all of them.
   double seconds = 0;
   std::size_t at = 0;
@@ -111,9 +119,7 @@ std::optional<double> mp3_seconds(const File& file) {
     seconds += static_cast<double>(frame->samples) / frame->rate;
     at += frame->size;
   }
-  const std::uint64_t end = file.size();
-  const bool tagged = end > 128 && file.read(end - 128, 3) == "TAG";
-  return seconds * static_cast<double>(end - begin - (tagged ? 128 : 0)) / static_cast<double>(at);
+  return seconds * size / static_cast<double>(at);
 }
 
 // ---- FLAC: RFC 9639, 8.2
@@ -212,7 +218,8 @@ std::optional<double> sound_seconds(std::string_view beginning, const BodySource
     case SoundType::webm:  // what programs record has no length, since it is not over yet
       break;
   }
-  return seconds && std::isfinite(*seconds) ? seconds : std::nullopt;
+  constexpr double longest = 1e7;  // four months: the head is wrong
+  return seconds && *seconds <= longest ? seconds : std::nullopt;
 }
 
 }  // namespace falproxy::inline v0::media

@@ -102,7 +102,10 @@ Result<Forwarded> forward(const World& world, const ForwardedRequest& request,
     if (!lease) return refusal.value_or(lease.error());
     HttpRequest sent = request.request;
     sent.headers.set("Authorization", "Key " + std::string(lease->key().reveal()));
-    ForwardSink way(sink, [&] { report_key(world, *lease, {KeyOutcome::accepted}); });
+    // Only what was submitted shows that fal takes more from a key.
+    ForwardSink way(sink, [&] {
+      if (request.account.empty()) report_key(world, *lease, {KeyOutcome::accepted});
+    });
     const Result<Done, TransportError> end =
         world.parts.transport.send(sent, context.deadline, context.stop, way);
     const bool is_failure = way.is_failure();

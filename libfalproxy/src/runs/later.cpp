@@ -108,13 +108,12 @@ RunStatus status_of(const World& world, const Past& past, LiveRuns& live, RunRec
       const std::chrono::duration<double> time = world.parts.clock.wall_now() - memo.pace->since;
       status.progress = percent_after(time.count(), memo.pace->usual_seconds);
     }
+    // A live run may know it before its record does. Who takes a run over knows it from the record
+    // alone, until it has asked fal.
+    if (memo.pace || (run != nullptr && run->is_running())) status.phase = RunPhase::in_progress;
     if (run != nullptr) {
       status.queue_position = run->queue_position();
-      // Its record may not be written yet.
-      if (run->is_running()) status.phase = RunPhase::in_progress;
       status.progress = run->tell_progress(status.progress);
-    } else if (memo.pace) {
-      status.phase = RunPhase::in_progress;
     }
   }
   return status;
@@ -147,8 +146,10 @@ Result<std::optional<RunId>> repeated(const World& world, Asked& asked) {
 }
 
 // Or will be: a process that is gone leaves its runs to the others.
-bool is_followed_elsewhere(const World& world, const RunRecord& record) {
-  return world.parts.peers != nullptr && is_open(record.state) && !record.surface.empty() &&
+bool is_followed_elsewhere(const World& world, const RunStatus& run) {
+  const RunRecord& record = run.record;
+  const bool goes_on = run.phase == RunPhase::queued || run.phase == RunPhase::in_progress;
+  return world.parts.peers != nullptr && goes_on && !record.surface.empty() &&
          record.holder != RunId() && record.holder != world.parts.peers->self();
 }
 
@@ -255,6 +256,7 @@ Result<std::vector<RunStatus>> list_open(const World& world, const Past& past, L
       query.after = place_of(record);
       // The others have a client that waits, and end with it; or only their end is not told yet.
       if (!record.promised || !is_open(record.state) || runs.size() == limit) continue;
+      if (record.surface == native_surface) continue;  // known by fal's own id
       runs.push_back(status_of(world, past, live, std::move(record)));
     }
     if (records->size() < open_page) break;
@@ -273,7 +275,7 @@ Result<std::optional<RunStatus>> cancel_run(const World& world, const Past& past
   const TimePoint until = clock.now() + longest_cancel_elsewhere;
   for (bool is_told = false;; is_told = true) {
     Result<std::optional<RunStatus>> status = find_run(world, past, live, owner, id);
-    if (!status || !status->has_value() || !is_followed_elsewhere(world, (*status)->record) ||
+    if (!status || !status->has_value() || !is_followed_elsewhere(world, **status) ||
         clock.now() >= until)
       return status;
     if (!is_told) world.parts.peers->cancel(id);
@@ -287,7 +289,7 @@ Result<bool> forget_run(const World& world, const Past& past, LiveRuns& live,
   if (!status) return status.error();
   if (!status->has_value()) return false;
   Clock& clock = world.parts.clock;
-  if (live.find(owner, id) != nullptr || is_followed_elsewhere(world, (*status)->record)) {
+  if (live.find(owner, id) != nullptr || is_followed_elsewhere(world, **status)) {
     return Error{.kind = ErrorKind::overloaded,
                  .message = "The run is still being cancelled. Try again.",
                  .retry_after = 1000ms};

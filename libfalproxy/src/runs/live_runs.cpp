@@ -80,6 +80,7 @@ LiveRuns::Entry LiveRuns::enter(const Asked& asked, const RunId& id, Clock& cloc
       id, asked.owner, clock,
       asked.later != nullptr ? asked.later->taken : std::function<void(const Underway&)>());
   const std::lock_guard lock(mutex_);
+  if (const auto same = runs_.find(id); same != runs_.end()) return {nullptr, same->second.run};
   const bool is_repeat = asked.key_hash.has_value() || asked.retry_count > 0;
   if (const auto found = equal_.find(keys.back()); is_repeat && found != equal_.end()) {
     const auto& [equal, digest] = found->second;

@@ -71,7 +71,7 @@ class LiveRuns {
   using Place = std::unique_ptr<LiveRun, std::function<void(LiveRun*)>>;
 
   struct Entry {
-    Place place = nullptr;  ///< null: an equal one of the same owner runs already
+    Place place = nullptr;  ///< null: it, or an equal one of the same owner, runs already
     std::shared_ptr<LiveRun> equal = nullptr;  ///< that one; null: its wish is another one
   };
   /// Equal are those with the same Idempotency-Key, and of a repeat those with the same digest.

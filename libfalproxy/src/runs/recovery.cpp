@@ -46,20 +46,15 @@ struct Listener final : Progress {
 // One run whose jobs fal has, until they end.
 class Follower {
  public:
-  Follower(const World& world, Past& past, LiveRuns& live, RunRecord record,
-           const std::stop_token& stop)
-      : world_(world), past_(past), live_(live), record_(std::move(record)), stop_(stop) {}
+  Follower(const World& world, Past& past, RunRecord record, const std::stop_token& stop)
+      : world_(world), past_(past), record_(std::move(record)), stop_(stop) {}
 
   /// How the run stands in the end.
-  RunState run() {
+  RunState run(LiveRun& live) {
     for (const RunJob& job : record_.jobs) outputs_.push_back(output_of(world_, job));
-    const LiveRuns::Place place = live_
-                                      .enter({.owner = record_.owner, .digest = record_.digest},
-                                             record_.id, world_.parts.clock)
-                                      .place;
-    place->note();
+    live.note();
     Recorder recorder(world_, {}, record_);
-    follow(*place, recorder);
+    follow(live, recorder);
     if (stop_.stop_requested()) return RunState::accepted;
     recorder.end(outputs_, response());
     recorder.insist(stop_);
@@ -153,7 +148,6 @@ class Follower {
 
   const World& world_;
   Past& past_;
-  LiveRuns& live_;
   const RunRecord record_;
   const std::stop_token stop_;
   std::vector<JobOutput> outputs_;
@@ -170,9 +164,9 @@ class Recovery {
       return job.state == RunState::accepted && taken_job(world_, job).has_value();
     });
     if (any) {
-      // Of several that look only one follows it.
-      if (world_.parts.peers != nullptr && !take_over(world_, record)) return;
-      taken_.push_back(std::move(record));
+      std::optional<Taken> taken = take(std::move(record));
+      if (!taken) return;
+      taken_.push_back(*std::move(taken));
     } else {
       if (!past_.is_news(record.id)) return;
       lost_.push_back(std::move(record));
@@ -188,14 +182,31 @@ class Recovery {
     // The search is the first of those that run side by side.
     const std::size_t first = lost_.empty() ? 0 : 1;
     side_by_side(world_.parts.executor, taken_.size() + first, most_followed, [&](std::size_t i) {
-      i < first ? search() : follow(std::move(taken_[i - first]));
+      if (i < first) return search();
+      const Taken taken = std::move(taken_[i - first]);
+      follow(taken);
     });
     return recovered_;
   }
 
  private:
-  void follow(RunRecord record) {
-    const RunState state = Follower(world_, past_, live_, std::move(record), stop_).run();
+  struct Taken {
+    RunRecord record;
+    LiveRuns::Place place;
+  };
+
+  // Of several that look, here and elsewhere, one follows it.
+  std::optional<Taken> take(RunRecord record) {
+    LiveRuns::Place place =
+        live_.enter({.owner = record.owner, .digest = record.digest}, record.id, world_.parts.clock)
+            .place;
+    if (place == nullptr) return std::nullopt;
+    if (world_.parts.peers != nullptr && !take_over(world_, record)) return std::nullopt;
+    return Taken{std::move(record), std::move(place)};
+  }
+
+  void follow(const Taken& taken) {
+    const RunState state = Follower(world_, past_, taken.record, stop_).run(*taken.place);
     const std::lock_guard lock(mutex_);
     switch (state) {
       case RunState::completed:
@@ -232,17 +243,20 @@ class Recovery {
     for (const RunRecord& record : lost_) past_.end_search(record.id);
     recovered_.uncertain -= found.size();
     recovered_.found_at_fal = found.size();
-    if (world_.parts.peers != nullptr)
-      std::erase_if(found, [this](RunRecord& record) { return !take_over(world_, record); });
-    side_by_side(world_.parts.executor, found.size(), found.size(),
-                 [&](std::size_t i) { follow(std::move(found[i])); });
+    std::vector<Taken> taken;
+    for (RunRecord& record : found) {
+      if (std::optional<Taken> one = take(std::move(record))) taken.push_back(*std::move(one));
+    }
+    side_by_side(world_.parts.executor, taken.size(), taken.size(),
+                 [&](std::size_t i) { follow(taken[i]); });
   }
 
   const World& world_;
   Past& past_;
   LiveRuns& live_;
   const std::stop_token stop_;
-  std::vector<RunRecord> taken_, lost_;
+  std::vector<Taken> taken_;
+  std::vector<RunRecord> lost_;
   std::mutex mutex_;
   Recovered recovered_;
 };

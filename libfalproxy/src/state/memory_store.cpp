@@ -35,7 +35,7 @@ bool answers(const RunRecord& record, const RunQuery& query) {
     case digest:
       return record.digest == query.digest;
     case key:
-      return record.key_hash == query.digest;
+      return record.key_hash == query.digest && holds_key(record);
     case owner:
       return record.promised && (query.surface.empty() || record.surface == query.surface);
     case open:
