@@ -12,7 +12,7 @@ class FalproxyConan(ConanFile):
     name = "falproxy"
     version = "0.1.0"
     license = "MIT"
-    description = "Makes fal.ai's image models look like the OpenAI images API"
+    description = "Makes fal.ai's models look like OpenAI's APIs"
     topics = ("fal.ai", "openai", "images")
     package_type = "library"
     settings = "os", "arch", "compiler", "build_type"
@@ -29,11 +29,11 @@ class FalproxyConan(ConanFile):
         "with_png": False,
         "with_sqlite": False,
         "with_testing": False,
-        # Only so does fmt have the target that is compiled in.
+        # Only with this does fmt have the target that is compiled in.
         "fmt/*:header_only": True,
     }
 
-    # The recipe stands in packaging/conan of the sources that it builds.
+    # The recipe is in packaging/conan of the sources that it builds.
     def export_sources(self):
         top = os.path.join(self.recipe_folder, "..", "..")
         for pattern in ("CMakeLists.txt", "LICENSE", "cmake/*", "libfalproxy/*"):

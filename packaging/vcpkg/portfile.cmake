@@ -1,4 +1,4 @@
-# FALPROXY_SOURCE, a variable of the environment, is a checkout or an unpacked release. A port in a registry has
+# The environment variable FALPROXY_SOURCE names a checkout or an unpacked release. A port in a registry would have
 # vcpkg_from_github() here instead, with the tag of a release and its hash.
 if(NOT DEFINED ENV{FALPROXY_SOURCE})
   message(FATAL_ERROR "Set FALPROXY_SOURCE to the sources of falproxy, and VCPKG_KEEP_ENV_VARS=FALPROXY_SOURCE")
