@@ -21,6 +21,7 @@
 #include <falsim/falsim.hpp>
 #include <functional>
 #include <iostream>
+#include <map>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -46,7 +47,8 @@ const std::string access_key = "benchmark-key";
 // ---- Flushes that take a millisecond more.
 
 sqlite3_vfs* real_disk = nullptr;
-sqlite3_io_methods slow_methods;
+// By the table that they stand in for: a journal's is not that of the file.
+std::map<const sqlite3_io_methods*, sqlite3_io_methods> slow_methods;
 int (*real_flush)(sqlite3_file*, int) = nullptr;
 
 int flush_slowly(sqlite3_file* file, int flags) {
@@ -57,10 +59,10 @@ int flush_slowly(sqlite3_file* file, int flags) {
 int open_slow(sqlite3_vfs*, const char* path, sqlite3_file* file, int flags, int* out) {
   const int code = real_disk->xOpen(real_disk, path, file, flags, out);
   if (code != SQLITE_OK) return code;
-  slow_methods = *file->pMethods;
-  real_flush = slow_methods.xSync;
-  slow_methods.xSync = flush_slowly;
-  file->pMethods = &slow_methods;
+  const auto slow = slow_methods.emplace(file->pMethods, *file->pMethods).first;
+  real_flush = file->pMethods->xSync;
+  slow->second.xSync = flush_slowly;
+  file->pMethods = &slow->second;
   return code;
 }
 
@@ -114,7 +116,8 @@ std::string serve(const std::string& fal, const std::string& place) {
                                {"HOST", "127.0.0.1"},
                                {"PORT", "0"},
                                {"SCHEMA_CACHE_DIR", "none"},
-                               {"STATE_DIR", place}};
+                               {"STATE_DIR", place},
+                               {"REQUIRE_STATE", place == "none" ? "false" : "true"}};
   std::istringstream lines(fal);
   for (std::string line; std::getline(lines, line);) {
     const std::size_t sign = line.find('=');
