@@ -29,7 +29,7 @@ EarlierRuns::EarlierRuns(Parts parts) : parts_(std::move(parts)) {}
 
 void EarlierRuns::run(const std::stop_token& stop) {
   if (parts_.peers == nullptr) {
-    resume_native_jobs();
+    if (!resume_native_jobs()) parts_.native_jobs.resume(stop);
     return follow(stop);
   }
   Clock& clock = parts_.clock;
@@ -40,7 +40,7 @@ void EarlierRuns::run(const std::stop_token& stop) {
     if (std::exchange(missed, now_missed) != now_missed) look_until = clock.now() + until_gone;
     if (clock.now() < look_until || clock.now() >= next_look) {
       next_look = clock.now() + between_looks;
-      resume_native_jobs();
+      static_cast<void>(resume_native_jobs());
       // A job may take hours, and the next process may be gone before it ends.
       static_cast<void>(
           parts_.background.begin([this](const std::stop_token& ends) { follow(ends); }));
@@ -50,13 +50,13 @@ void EarlierRuns::run(const std::stop_token& stop) {
 }
 
 // It may wait for room, while the other runs are gone on with.
-void EarlierRuns::resume_native_jobs() {
-  if (is_resuming_.exchange(true)) return;
+bool EarlierRuns::resume_native_jobs() {
+  if (is_resuming_.exchange(true)) return true;
   const auto over =
       std::make_shared<Finally<std::function<void()>>>([this] { is_resuming_ = false; });
-  static_cast<void>(parts_.background.begin([this, over](const std::stop_token& stop) {
+  return parts_.background.begin([this, over](const std::stop_token& stop) {
     serving::safely([&] { parts_.native_jobs.resume(stop); });
-  }));
+  });
 }
 
 void EarlierRuns::follow(const std::stop_token& stop) {

@@ -35,7 +35,8 @@ class EarlierRuns {
   void run(const std::stop_token& stop);
 
  private:
-  void resume_native_jobs();
+  // False: there is no room for it.
+  [[nodiscard]] bool resume_native_jobs();
   void follow(const std::stop_token& stop);
   [[nodiscard]] std::vector<RunRecord> open_runs() const;
   void keep_files_of(const std::vector<RunRecord>& records) const;

@@ -22,7 +22,7 @@ constexpr Milliseconds unknown_for = 60s;
 constexpr Milliseconds who_cancels_settles_within = 10s;
 constexpr Milliseconds before_forgotten = 300s;
 constexpr std::size_t most_left_at_once = 5'000;  // of earlier processes; the others wait
-// Within this a job that was noted is followed.
+// At the latest so long after it noted a job begin() follows it.
 constexpr Milliseconds begun_within = 60s;
 // Fetches of a result, to read what it cost, and then the note of it.
 constexpr RetryPolicy fetches{.first = 1s, .longest = 60s, .patience = 3600s};
@@ -116,6 +116,14 @@ void NativeJobs::settle(const std::string& client, RunRecord record, const End& 
   const Reservation reserved{.held = *job.held, .day = job.held_on};
   job.held.reset();
   job.state = record.state = RunState::completed;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!settling_.insert(record.id).second) return;
+  }
+  const auto over = std::make_shared<Finally<std::function<void()>>>([this, id = record.id] {
+    const std::lock_guard lock(mutex_);
+    settling_.erase(id);
+  });
   // Of two that hear of it at once one writes something else, and is refused.
   record.details = '"' + draw_run_id().to_string() + '"';
   ++record.fence;
@@ -134,7 +142,7 @@ void NativeJobs::settle(const std::string& client, RunRecord record, const End& 
     return true;
   };
   if (try_to()) return;
-  static_cast<void>(parts_.background.begin([try_to](const std::stop_token& stop) {
+  static_cast<void>(parts_.background.begin([try_to, over](const std::stop_token& stop) {
     serving::FiberClock& clock = fiber_clock();
     Retry retry(fetches, clock.now());
     do {
@@ -150,6 +158,7 @@ void NativeJobs::follow(const std::string& client, RunRecord record,
                         std::shared_ptr<const KeyLease> place) {
   {
     const std::lock_guard lock(mutex_);
+    if (settling_.contains(record.id)) return;
     if (!followed_.emplace(record.id, std::stop_source()).second) return;
   }
   const RunId id = record.id;
@@ -255,8 +264,8 @@ void NativeJobs::resume(const std::stop_token& stop) {
   }
 }
 
-// Also what this process took over without hearing that it did. What it has just begun is followed
-// in a moment.
+// Its own, too: a take-over may have been written though its answer was lost. Those that begin() is
+// about to follow are left to it.
 bool NativeJobs::take_over(RunRecord& record) const {
   const WallTime now = fiber_clock().wall_now();
   if (record.holder == parts_.peers->self()) return record.created + begun_within < now;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -96,6 +97,7 @@ class NativeJobs {
   const Keepsakes keepsakes_;
   mutable std::mutex mutex_;
   std::map<RunId, std::stop_source> followed_;  // wakes who follows it
+  std::set<RunId> settling_;
 };
 
 }  // namespace falproxy::app

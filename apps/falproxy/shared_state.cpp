@@ -53,17 +53,20 @@ std::vector<RunRecord> merged(std::vector<RunRecord> records, std::vector<RunRec
   return records;
 }
 
-// How a record stands here. Of one write the later stage stays.
+// How far a local record is. Of one write the higher stage replaces the lower.
 enum class Stage : std::uint64_t {
-  copied,      // Redis has it, too: it is read while that is away
-  kept,        // Redis is to be given it
-  handed_over  // and was
+  copied,      // Redis has this write: the copy is read only while Redis is away
+  kept,        // Redis lacks it, and must be given it
+  handed_over  // Redis lacked it, and has been given it
 };
 
-// The fence of a local record holds its stage, and the run's own `state` and `is_untold`, which the
-// local record may hide: only what is kept is open here, so that look_for_kept() finds it page by
-// page. A later write of the run has a higher fence in any case.
+// The fence of a local record is 2^62 + 64 * the run's + 16 * the stage + 8 if it was untold + the
+// run's state: a later write of the run always has the higher one. What is not kept stands as
+// ended, so that look_for_kept() finds only what is.
 constexpr std::uint64_t noted_mark = std::uint64_t{1} << 62;
+constexpr Milliseconds longest_copy{250};
+// For so long Redis knows that a job was settled, and counts it once.
+constexpr std::chrono::hours settled_once{6};
 
 RunRecord as_noted(RunRecord record, Stage stage) {
   record.fence = noted_mark + 64 * record.fence + 16 * static_cast<std::uint64_t>(stage) +
@@ -179,11 +182,14 @@ std::vector<Charge> charges_of(const Balance& balance, Day today) {
   return charges;
 }
 
-// `all`: also what Redis has.
+// `all`: also what Redis has. Another process may have settled the jobs of a copy.
 std::vector<RunRecord> runs_of(std::vector<RunRecord> noted, const RunQuery& query, bool all) {
   std::vector<RunRecord> runs;
   for (RunRecord& record : noted) {
     if (record.owner == postings || !(all || is_kept(record))) continue;
+    if (!is_kept(record) && record.changed + settled_once < std::chrono::system_clock::now()) {
+      for (RunJob& job : record.jobs) job.held.reset();
+    }
     record = as_written(std::move(record));
     if (query.by != RunQuery::By::open || is_open(record)) runs.push_back(std::move(record));
   }
@@ -276,12 +282,19 @@ void SharedState::write_here(const RunRecord& record, Durability durability, Tim
 }
 
 // A process that starts while Redis is away must recognise repeats: so a copy stays here. If the
-// disk fails there is no copy, and the write succeeds all the same.
+// disk fails, or takes too long, there may be none, and the write succeeds all the same.
 void SharedState::copy_here(const RunRecord& record, Durability durability, TimePoint deadline,
                             std::function<void()> done) {
   if (!record.promised) return done();
-  parts_.local->write(as_noted(record, Stage::copied), durability, deadline,
-                      [done = std::move(done)](const Result<Done, StoreError>&) { done(); });
+  const TimePoint until = std::min(deadline, parts_.now() + longest_copy);
+  const RunRecord copy = as_noted(record, Stage::copied);
+  if (durability == Durability::durable) {
+    return parts_.local->write(
+        copy, durability, until,
+        [done = std::move(done)](const Result<Done, StoreError>&) { done(); });
+  }
+  parts_.local->write(copy, durability, until, ignore);
+  done();
 }
 
 // It has a name: so what may be done already is not done twice.

@@ -578,7 +578,7 @@ void RedisStore::take_turn(const Turn& turn, TimePoint deadline, Callback<TurnAn
 void RedisStore::take_probe(KeyBan::Kind kind, const std::string& name, TimePoint deadline,
                             Callback<Milliseconds> done) {
   Worker& worker = impl_->worker;
-  // Else Redis answers by what was said before.
+  // So that Redis answers by it.
   worker.tell_first(kind, name);
   worker.add({Script::take_probe,
               {std::to_string(static_cast<int>(kind)) + name, worker.new_stamp(),

@@ -345,7 +345,8 @@ void Worker::hear(Guard& guard, const Reply& answer, const News& told) {
   for (const auto& [name, is_on] : to_tell_) {
     if (is_on) bans[name] = bans_.at(name);
   }
-  if (std::exchange(bans_, std::move(bans)) != bans_) ++news_;
+  // That there are none is news, too, at first.
+  if (std::exchange(bans_, std::move(bans)) != bans_ || beats_ == 1) ++news_;
 
   for (const RunId& run : told.cancels) to_cancel_.erase(run);
   if (answer.at(2).items.empty()) return;

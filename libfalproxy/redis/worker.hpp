@@ -62,7 +62,7 @@ class Worker {
   void cancel(const RunId& run);
   void on_cancel(std::function<void(const RunId&)> heard);
   /// @}
-  /// If a ban of that name is not told yet, it is told before what is asked next.
+  /// A ban, or its end, that waits for a beat is told before the next command.
   void tell_first(KeyBan::Kind kind, const std::string& name);
   /// Another one each time.
   [[nodiscard]] std::string new_stamp();

@@ -5,6 +5,8 @@
 
 #include <chrono>
 #include <csignal>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
@@ -54,6 +56,16 @@ struct Cluster {
   void kill(std::size_t replica) const {
     replicas[replica]->signal(SIGKILL);
     REQUIRE(replicas[replica]->wait(Seconds(20)) == 128 + SIGKILL);
+  }
+
+  // Whether `text` stands in what a replica has on its own disk.
+  [[nodiscard]] bool has_copy(std::size_t replica, const std::string& text) const {
+    for (const char* name : {"falproxy.db", "falproxy.db-wal"}) {
+      std::ifstream file(folders[replica]->path() / name, std::ios::binary);
+      const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+      if (bytes.find(text) != std::string::npos) return true;
+    }
+    return false;
   }
 
   // Over what its last process has left.

@@ -116,7 +116,7 @@ TEST_CASE("a keyed repeat finds its job after a kill, also if Redis is away by t
   RawClient first(world.replicas[0]->port());
   first.send(post(generations, lighthouse, with_key("k-1")));
   REQUIRE(world.sim.wait_for([](const FalsimStats& s) { return s.in_progress == 1; }));
-  std::this_thread::sleep_for(Milliseconds(200));  // it is noted beside the first look at the job
+  REQUIRE(in_the_end([&] { return world.has_copy(0, world.job(0)); }));
   world.kill(0);
   world.redis.stop();
   world.begin_again(0);

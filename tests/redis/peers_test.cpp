@@ -72,6 +72,7 @@ TEST_CASE("what fal has said of a key is known to all, until it is over") {
   if (!RedisServer::is_there()) return;
   const Two world;
   Peers &one = *world.stores[0], &two = *world.stores[1];
+  REQUIRE(in_time([&] { return one.news() > 0 && two.news() > 0; }));  // also of nothing
   const std::uint64_t before = two.news();
   const TimePoint until = in(Seconds(300));
   const std::string stamp = one.tell({.kind = Kind::blocked, .name = "acc", .until = until});

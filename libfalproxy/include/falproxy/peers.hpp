@@ -103,7 +103,7 @@ class Peers {
   virtual void lift(KeyBan::Kind /*kind*/, const std::string& /*name*/) {}
   /// What was heard last, this process's own included; one at most of a kind and name.
   [[nodiscard]] virtual std::vector<KeyBan> bans() const { return {}; }
-  /// Another number whenever bans() has changed.
+  /// Another number whenever bans() has changed; 0: nothing was heard yet.
   [[nodiscard]] virtual std::uint64_t news() const { return 0; }
   /// Asks whether this process is the one to send the probe: zero, or how long the others are to
   /// leave it alone still. Errors: those of StateStore; nobody knows then.

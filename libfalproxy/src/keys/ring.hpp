@@ -247,7 +247,7 @@ struct KeyRing::Impl {
   std::uint64_t tickets = 0;  // that were asked for
   std::uint64_t events = 0;   // leases taken, keys pushed back and accounts that came back
   std::uint64_t news = 0;     // Peers::news() of what was heard last
-  bool forgives = false;      // what is heard first: it was said before the operator mended it
+  bool forgives = false;      // a reload came before anything was heard: that may be older
   std::map<std::pair<KeyBan::Kind, std::string>, std::string> heard;  // stamps, by what they are of
   std::deque<Waiter*> queue;
 };

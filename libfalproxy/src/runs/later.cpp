@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runs/course.hpp"
+#include "runs/lost.hpp"
 #include "runs/memo.hpp"
 #include "runs/pictures.hpp"
 #include "runs/recovery.hpp"
@@ -15,6 +16,8 @@ using namespace std::chrono_literals;
 
 // fal answers a cancel within this, or it is in trouble.
 constexpr Milliseconds longest_cancel = 5s;
+// After this nobody looks any more whether fal has what a process that is gone was submitting.
+constexpr Milliseconds longest_search = 120s;
 // Another process hears of it with its next heartbeat.
 constexpr Milliseconds longest_cancel_elsewhere = 10s, between_looks = 100ms;
 // How many open runs are looked through for those that are asked for by their id.
@@ -108,8 +111,8 @@ RunStatus status_of(const World& world, const Past& past, LiveRuns& live, RunRec
       const std::chrono::duration<double> time = world.parts.clock.wall_now() - memo.pace->since;
       status.progress = percent_after(time.count(), memo.pace->usual_seconds);
     }
-    // A live run may know it before its record does. Who takes a run over knows it from the record
-    // alone, until it has asked fal.
+    // A live run may know that fal works on it before that is noted. After a take-over only the
+    // record says so, until fal has been asked.
     if (memo.pace || (run != nullptr && run->is_running())) status.phase = RunPhase::in_progress;
     if (run != nullptr) {
       status.queue_position = run->queue_position();
@@ -148,7 +151,11 @@ Result<std::optional<RunId>> repeated(const World& world, Asked& asked) {
 // Or will be: a process that is gone leaves its runs to the others.
 bool is_followed_elsewhere(const World& world, const RunStatus& run) {
   const RunRecord& record = run.record;
-  const bool goes_on = run.phase == RunPhase::queued || run.phase == RunPhase::in_progress;
+  // Another process may ask fal for it just now.
+  const bool is_searched = is_open(record.state) && is_uncertain(record) &&
+                           world.parts.clock.wall_now() < record.changed + longest_search;
+  const bool goes_on =
+      run.phase == RunPhase::queued || run.phase == RunPhase::in_progress || is_searched;
   return world.parts.peers != nullptr && goes_on && !record.surface.empty() &&
          record.holder != RunId() && record.holder != world.parts.peers->self();
 }

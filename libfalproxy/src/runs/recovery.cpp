@@ -183,8 +183,8 @@ class Recovery {
     const std::size_t first = lost_.empty() ? 0 : 1;
     side_by_side(world_.parts.executor, taken_.size() + first, most_followed, [&](std::size_t i) {
       if (i < first) return search();
-      const Taken taken = std::move(taken_[i - first]);
-      follow(taken);
+      const Taken one = std::move(taken_[i - first]);
+      follow(one);
     });
     return recovered_;
   }
@@ -247,8 +247,10 @@ class Recovery {
     for (RunRecord& record : found) {
       if (std::optional<Taken> one = take(std::move(record))) taken.push_back(*std::move(one));
     }
-    side_by_side(world_.parts.executor, taken.size(), taken.size(),
-                 [&](std::size_t i) { follow(taken[i]); });
+    side_by_side(world_.parts.executor, taken.size(), taken.size(), [&](std::size_t i) {
+      const Taken one = std::move(taken[i]);
+      follow(one);
+    });
   }
 
   const World& world_;
