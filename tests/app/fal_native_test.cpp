@@ -489,9 +489,12 @@ TEST_CASE("a native job is settled once, though its end could not be noted at fi
   for (const bool is_done : {false, true}) {
     CAPTURE(is_done);
     const testing::Folder folder;
-    const Served served(native_budget(folder), Served::quick(), std::make_unique<Failing>(is_done));
+    auto store = std::make_unique<Failing>(is_done);
+    const Failing& failing = *store;
+    const Served served(native_budget(folder), Served::quick(), std::move(store));
     REQUIRE(native_submit(served).status == 200);
     CHECK(eventually([&] { return native_cost(served) == 0.06; }));
+    CHECK(failing.failures == 1);
     CHECK(native_submit(served).status == 429);
   }
 }
