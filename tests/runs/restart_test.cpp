@@ -32,6 +32,24 @@ TEST_CASE("a run is noted before it is submitted, when fal has it, and when it h
   CHECK(record.artifacts.size() == 1);
 }
 
+TEST_CASE("a request that fal refused to take is begun anew by a repeat after a restart") {
+  Restarted world;
+  // Its refusals have ids, too.
+  world.fal.fault =
+      fail_on("POST https://queue.fal.run/", {.status = 403,
+                                              .headers = {{"x-fal-request-id", "refusal"}},
+                                              .chunks = {{.bytes = R"({"detail":"Forbidden"})"}}});
+  const Outcome refused = world.first->handle(request_for("flux"), world.keyed());
+  REQUIRE_FALSE(refused.response);
+  CHECK(refused.response.error().kind == ErrorKind::keys_out);
+  CHECK(refused.response.error().fal_request_id == "refusal");
+  world.fal.fault = nullptr;
+  Runner& runner = world.restart(world.before.steps.size() - 1);
+  world.clock.sleep_until(world.clock.now() + 300s, {});
+  CHECK(runner.handle(request_for("flux"), world.keyed()).response);
+  CHECK(runner.counters().submits == 1);
+}
+
 TEST_CASE("a repeat after a restart is attached to the job that fal has, and submits nothing") {
   for (const bool by_key : {true, false}) {
     CAPTURE(by_key);

@@ -27,13 +27,16 @@ RunId draw_id(const World& world, const Asked& asked, WallTime now) {
 }
 
 // Intent: nobody knows whether fal has the job.
+bool may_be_at_fal(const JobOutput& output) noexcept {
+  return output.receipt.abandoned || output.error.submitted;
+}
+
 RunState state_of(const JobOutput& output) noexcept {
-  const bool submitted = output.receipt.abandoned || output.error.submitted;
   if (output.result != nullptr) return RunState::completed;
   if (output.error.kind == ErrorKind::result_expired) return RunState::failed;
   if (output.is_to_follow || (output.at_fal.has_value() && output.receipt.abandoned))
     return RunState::accepted;
-  if (submitted && output.receipt.fal_request_id.empty()) return RunState::intent;
+  if (may_be_at_fal(output) && output.receipt.fal_request_id.empty()) return RunState::intent;
   return output.receipt.cancelled ? RunState::cancelled : RunState::failed;
 }
 
@@ -169,7 +172,7 @@ void Recorder::note(RunJob& job, const TakenJob& taken) const {
   const std::optional<fal::Submitted> usual =
       endpoint ? fal::submitted_as(submitted.request_id, *endpoint, world_.options.fal.queue)
                : std::nullopt;
-  const auto unless_usual = [&](const std::string& url, const std::string fal::Submitted::* of) {
+  const auto unless_usual = [&](const std::string& url, const std::string fal::Submitted::*of) {
     return usual.has_value() && url == (*usual).*of ? std::string() : url;
   };
   job.status_url = unless_usual(submitted.status_url, &fal::Submitted::status_url);
@@ -294,7 +297,9 @@ void Recorder::end(const std::vector<JobOutput>& outputs,
     }
     if (output.receipt.billable_units) job.billable_units = output.receipt.billable_units;
     if (output.receipt.cost) job.cost = output.receipt.cost;
-    if (job.request_id.empty()) job.request_id = output.receipt.fal_request_id;
+    // A refused submit has an id, too, but no job.
+    const bool has_job = output.result != nullptr || may_be_at_fal(output);
+    if (job.request_id.empty() && has_job) job.request_id = output.receipt.fal_request_id;
     any_result = any_result || job.state == RunState::completed;
     any_open = any_open || job.state == RunState::accepted;
     all_cancelled = all_cancelled && job.state == RunState::cancelled;
