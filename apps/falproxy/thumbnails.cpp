@@ -99,7 +99,8 @@ Result<Thumbnail> Thumbnails::get(const std::string& url, const CallContext& con
   const Turn turn(*this, url);
   lock.unlock();
   Result<Thumbnail> came = fetch(url, context);
-  // Who leaves says nothing of the picture, and too little memory passes.
+  // That a client left, or that memory was short, says nothing of the picture, and is not
+  // remembered.
   const bool says_nothing =
       !came && (context.stop.stop_requested() || came.error().kind == ErrorKind::overloaded);
   if (says_nothing) return came;

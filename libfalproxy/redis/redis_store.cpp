@@ -527,7 +527,7 @@ std::uint64_t RedisStore::departures() const { return impl_->worker.departures()
 
 namespace {
 
-// What is not refused is kept alive until it is given back: also if nobody knows.
+// A place is renewed until it is given back, also if no answer came, unless Redis refused it.
 void note_place(Worker& worker, const std::string& ticket, bool is_refused) {
   if (is_refused) {
     static_cast<void>(worker.drop_place(ticket));

@@ -82,8 +82,9 @@ struct DocumentStatus {
   /// Comes from a local file (ModelSettings::schema): never fetched, never old.
   bool pinned = false;
   std::optional<WallTime> fetched = std::nullopt;  ///< none: pinned, or never fetched
-  std::string fault = {};                          ///< of the last attempt, where it failed
-  /// What changed since the process began, and of what the store had: the newest first, at most 20.
+  std::string fault = {};                          ///< of the last attempt, if it failed
+  /// Changes seen since the process began, also against what the store had; the newest first, at
+  /// most 20.
   std::vector<DocumentChange> changes = {};
   /// Of the faults only whether there is one.
   bool operator==(const DocumentStatus& other) const noexcept {

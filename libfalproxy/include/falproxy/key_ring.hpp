@@ -101,9 +101,9 @@ class KeyRing {
   struct Options {
     int max_jobs_per_account = 0;    ///< of those that are counted; 0: no limit
     std::size_t max_waiting = 1000;  ///< requests that may wait for an account at once
-    /// Who else has jobs at the accounts, so that max_jobs_per_account is one limit for all, what
-    /// fal says of a key to one of them all heed, and one alone sends a probe. It outlives the ring
-    /// and its leases; null: nobody. The same one in each reload.
+    /// The other processes with jobs at these accounts. max_jobs_per_account then holds for all
+    /// together, all heed what fal says of a key to one of them, and only one sends a probe. It
+    /// outlives the ring and its leases; null: there are none. The same one in each reload.
     Peers* peers = nullptr;
   };
 
