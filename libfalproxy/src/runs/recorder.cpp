@@ -172,7 +172,7 @@ void Recorder::note(RunJob& job, const TakenJob& taken) const {
   const std::optional<fal::Submitted> usual =
       endpoint ? fal::submitted_as(submitted.request_id, *endpoint, world_.options.fal.queue)
                : std::nullopt;
-  const auto unless_usual = [&](const std::string& url, const std::string fal::Submitted::*of) {
+  const auto unless_usual = [&](const std::string& url, const std::string fal::Submitted::* of) {
     return usual.has_value() && url == (*usual).*of ? std::string() : url;
   };
   job.status_url = unless_usual(submitted.status_url, &fal::Submitted::status_url);
