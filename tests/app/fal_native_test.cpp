@@ -8,10 +8,10 @@
 #include <thread>
 #include <vector>
 
-#include "falproxy/memory_store.hpp"
 #include "falproxy/system_clock.hpp"
 #include "folder.hpp"
 #include "served.hpp"
+#include "support/changed_store.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -460,31 +460,20 @@ TEST_CASE("a native job that cannot be noted is cancelled, and answered 503") {
 
 TEST_CASE("a native job is settled once, though its end could not be noted at first") {
   // Told as failed, though it may be done.
-  struct Failing final : StateStore {
-    explicit Failing(bool is_done) : is_done(is_done) {}
+  static SystemClock system;
+  struct Failing final : tests::ChangedStore {
+    explicit Failing(bool is_done) : ChangedStore(system), is_done(is_done) {}
     void write(const RunRecord& record, Durability durability, TimePoint deadline,
                Callback<Done> done) override {
       const bool fails = record.state == RunState::completed && failures < 1;
-      if (!fails) return inner.write(record, durability, deadline, std::move(done));
+      if (!fails) return ChangedStore::write(record, durability, deadline, std::move(done));
       ++failures;
-      if (is_done) inner.write(record, durability, deadline, [](const auto& /*written*/) {});
+      if (is_done)
+        ChangedStore::write(record, durability, deadline, [](const auto& /*written*/) {});
       done(StoreError{StoreFault::timed_out, "the disk is slow", true});
     }
-    void erase(const RunId& id, TimePoint deadline, Callback<Done> done) override {
-      inner.erase(id, deadline, std::move(done));
-    }
-    void find(const RunQuery& query, TimePoint deadline,
-              Callback<std::vector<RunRecord>> done) override {
-      inner.find(query, deadline, std::move(done));
-    }
-    void forget_expired(WallTime now, TimePoint deadline, Callback<std::uint64_t> done) override {
-      inner.forget_expired(now, deadline, std::move(done));
-    }
-    [[nodiscard]] StoreStatus status() const override { return inner.status(); }
     const bool is_done;
     std::atomic<int> failures = 0;
-    SystemClock clock;
-    MemoryStore inner{clock};
   };
   for (const bool is_done : {false, true}) {
     CAPTURE(is_done);

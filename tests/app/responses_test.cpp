@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "falproxy/memory_store.hpp"
 #include "falproxy/system_clock.hpp"
 #include "folder.hpp"
 #include "served.hpp"
+#include "support/changed_store.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -270,25 +270,13 @@ TEST_CASE("a response that is not to run in the background is made") {
 }
 
 TEST_CASE("a picture that is referred to a hundred times is looked up once") {
-  struct Counting final : StateStore {
-    Counting(const Clock& clock, int& count) : inner(clock), finds(count) {}
-    void write(const RunRecord& record, Durability durability, TimePoint deadline,
-               Callback<Done> done) override {
-      inner.write(record, durability, deadline, std::move(done));
-    }
-    void erase(const RunId& id, TimePoint deadline, Callback<Done> done) override {
-      inner.erase(id, deadline, std::move(done));
-    }
+  struct Counting final : tests::ChangedStore {
+    Counting(const Clock& clock, int& count) : ChangedStore(clock), finds(count) {}
     void find(const RunQuery& query, TimePoint deadline,
               Callback<std::vector<RunRecord>> done) override {
       ++finds;
-      inner.find(query, deadline, std::move(done));
+      ChangedStore::find(query, deadline, std::move(done));
     }
-    void forget_expired(WallTime now, TimePoint deadline, Callback<std::uint64_t> done) override {
-      inner.forget_expired(now, deadline, std::move(done));
-    }
-    [[nodiscard]] StoreStatus status() const override { return {}; }
-    MemoryStore inner;
     int& finds;
   };
   const SystemClock clock;

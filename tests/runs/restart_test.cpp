@@ -244,19 +244,11 @@ TEST_CASE("a job that somebody may ask for is not cancelled when its client's ti
 }
 
 TEST_CASE("a repeat is told to come again while the store is too slow to say what it repeats") {
-  struct Slow final : StateStore {
-    explicit Slow(const Clock& clock) : inner(clock) {}
-    void write(const RunRecord& record, Durability durability, TimePoint deadline,
-               Callback<Done> done) override {
-      inner.write(record, durability, deadline, std::move(done));
-    }
-    void erase(const RunId&, TimePoint, Callback<Done> done) override { done(Done{}); }
+  struct Slow final : tests::ChangedStore {
+    using ChangedStore::ChangedStore;
     void find(const RunQuery&, TimePoint, Callback<std::vector<RunRecord>> done) override {
       done(StoreError{StoreFault::timed_out, "too slow"});
     }
-    void forget_expired(WallTime, TimePoint, Callback<std::uint64_t> done) override { done(0u); }
-    [[nodiscard]] StoreStatus status() const override { return {}; }
-    MemoryStore inner;
   };
   Restarted world;
   Slow slow(world.clock);

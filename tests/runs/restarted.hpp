@@ -12,42 +12,34 @@
 
 #include "falproxy/memory_store.hpp"
 #include "runs/scripted_fal.hpp"
+#include "support/changed_store.hpp"
 
 namespace falproxy::inline v0::testing {
 
 using namespace std::chrono_literals;
 
 /// Keeps what a restart would find after each of its writes.
-class SteppingStore final : public StateStore {
+class SteppingStore final : public tests::ChangedStore {
  public:
-  explicit SteppingStore(const Clock& clock) : inner_(clock) {}
+  using ChangedStore::ChangedStore;
 
   void write(const RunRecord& record, Durability durability, TimePoint deadline,
              Callback<Done> done) override {
     if (refuses) return done(StoreError{StoreFault::unavailable, "the disk is full"});
     now_[record.id] = record;
     steps.push_back(now_);
-    inner_.write(record, durability, deadline, std::move(done));
+    ChangedStore::write(record, durability, deadline, std::move(done));
   }
   void erase(const RunId& id, TimePoint deadline, Callback<Done> done) override {
     now_.erase(id);
-    inner_.erase(id, deadline, std::move(done));
+    ChangedStore::erase(id, deadline, std::move(done));
   }
-  void find(const RunQuery& query, TimePoint deadline,
-            Callback<std::vector<RunRecord>> done) override {
-    inner_.find(query, deadline, std::move(done));
-  }
-  void forget_expired(WallTime now, TimePoint deadline, Callback<std::uint64_t> done) override {
-    inner_.forget_expired(now, deadline, std::move(done));
-  }
-  [[nodiscard]] StoreStatus status() const override { return inner_.status(); }
 
   using Records = std::map<RunId, RunRecord>;
   std::vector<Records> steps;
   bool refuses = false;  ///< every write
 
  private:
-  MemoryStore inner_;
   Records now_;
 };
 
