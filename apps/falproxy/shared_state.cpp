@@ -7,13 +7,14 @@
 #include <utility>
 
 #include "base/fmt.hpp"
-#include "falproxy/json.hpp"
+#include "local_records.hpp"
 
 namespace falproxy::app {
 namespace {
 
 constexpr const char* brought_text = "shared.brought";
 constexpr Seconds longest_wait{5}, between_tries{1};
+constexpr Milliseconds longest_copy{250};
 constexpr std::size_t handed_over_at_once = 64, page = 200;
 
 // The other faults say something of the record.
@@ -53,116 +54,6 @@ std::vector<RunRecord> merged(std::vector<RunRecord> records, std::vector<RunRec
   return records;
 }
 
-// How far a local record is. Of one write the higher stage replaces the lower.
-enum class Stage : std::uint64_t {
-  copied,      // Redis has this write: the copy is read only while Redis is away
-  kept,        // Redis lacks it, and must be given it
-  handed_over  // Redis lacked it, and has been given it
-};
-
-// The fence of a local record is 2^62 + 64 * the run's + 16 * the stage + 8 if it was untold + the
-// run's state: a later write of the run always has the higher one. What is not kept stands as
-// ended, so that look_for_kept() finds only what is.
-constexpr std::uint64_t noted_mark = std::uint64_t{1} << 62;
-constexpr Milliseconds longest_copy{250};
-// For so long Redis knows that a job was settled, and counts it once.
-constexpr std::chrono::hours settled_once{6};
-
-RunRecord as_noted(RunRecord record, Stage stage) {
-  record.fence = noted_mark + 64 * record.fence + 16 * static_cast<std::uint64_t>(stage) +
-                 (record.is_untold ? 8 : 0) + static_cast<std::uint64_t>(record.state);
-  record.is_untold = stage == Stage::kept;
-  if (stage != Stage::kept && is_open(record.state)) record.state = RunState::failed;
-  return record;
-}
-
-// A run of a process that was alone is as it is.
-bool is_kept(const RunRecord& noted) {
-  if (noted.fence < noted_mark) return is_open(noted);
-  return (noted.fence / 16) % 4 == static_cast<std::uint64_t>(Stage::kept);
-}
-
-// As as_noted() got it.
-RunRecord as_written(RunRecord noted) {
-  if (noted.fence < noted_mark) return noted;
-  noted.state = static_cast<RunState>(noted.fence % 8);
-  noted.is_untold = (noted.fence & 8) != 0;
-  noted.fence = (noted.fence - noted_mark) / 64;
-  return noted;
-}
-
-// A posting stands among the runs: no client has that name.
-constexpr const char* postings = "\x01postings";
-
-Json json_of(const Posting& posting) {
-  std::vector<Json> charges;
-  for (const Charge& charge : posting.charges) {
-    charges.push_back(Json::object({{"owner", charge.owner},
-                                    {"day", std::int64_t{charge.day}},
-                                    {"nano", charge.amount.nano}}));
-  }
-  const Spending& spent = posting.spending;
-  return Json::object(
-      {{"once", posting.once},
-       {"takes_back", posting.takes_back},
-       {"charges", Json::array(charges)},
-       {"spending", Json::object({{"day", std::int64_t{spent.day}},
-                                  {"key", spent.key},
-                                  {"model", spent.model},
-                                  {"user", spent.user},
-                                  {"requests", static_cast<std::int64_t>(spent.requests)},
-                                  {"failures", static_cast<std::int64_t>(spent.failures)},
-                                  {"artifacts", static_cast<std::int64_t>(spent.artifacts)},
-                                  {"unpriced", spent.unpriced},
-                                  {"units", spent.units.nano},
-                                  {"cost", spent.cost.nano},
-                                  {"corrected", spent.corrected.nano}})}});
-}
-
-Posting posting_in(const Json& json) {
-  const auto text = [](const Json& value) { return std::string(value.as_string().value_or("")); };
-  const auto number = [](const Json& value) { return value.as_integer().value_or(0); };
-  const auto count = [&](const Json& value) { return static_cast<std::uint64_t>(number(value)); };
-  Posting posting{.once = text(json["once"])};
-  posting.takes_back = json["takes_back"].as_boolean().value_or(false);
-  for (const Json& row : json["charges"].elements()) {
-    posting.charges.push_back(
-        {text(row["owner"]), static_cast<Day>(number(row["day"])), Usd{number(row["nano"])}});
-  }
-  const Json spent = json["spending"];
-  posting.spending = {.day = static_cast<Day>(number(spent["day"])),
-                      .key = text(spent["key"]),
-                      .model = text(spent["model"]),
-                      .user = text(spent["user"]),
-                      .requests = count(spent["requests"]),
-                      .failures = count(spent["failures"]),
-                      .artifacts = count(spent["artifacts"]),
-                      .unpriced = number(spent["unpriced"]),
-                      .units = Units{number(spent["units"])},
-                      .cost = Usd{number(spent["cost"])},
-                      .corrected = Usd{number(spent["corrected"])}};
-  return posting;
-}
-
-RunRecord record_of(const Posting& posting, const RunId& id, WallTime created) {
-  return as_noted({.id = id,
-                   .state = RunState::accepted,
-                   .owner = postings,
-                   .created = created,
-                   .changed = created,
-                   .expires = WallTime(std::chrono::days(70 * 365)),
-                   .details = json_of(posting).dump()},
-                  Stage::kept);
-}
-
-// Who may ask for it again finds it here, should Redis be away then. The rest is forgotten with
-// what has expired.
-RunRecord as_handed_over(const RunRecord& kept) {
-  RunRecord record = as_noted(as_written(kept), Stage::handed_over);
-  if (record.owner == postings || !record.promised) record.expires = record.created;
-  return record;
-}
-
 // So that each window of today has what it had.
 std::vector<Charge> charges_of(const Balance& balance, Day today) {
   const Day week = first_day(BudgetWindow::week, today),
@@ -180,20 +71,6 @@ std::vector<Charge> charges_of(const Balance& balance, Day today) {
     before = amount;
   }
   return charges;
-}
-
-// `all`: also what Redis has. Another process may have settled the jobs of a copy.
-std::vector<RunRecord> runs_of(std::vector<RunRecord> noted, const RunQuery& query, bool all) {
-  std::vector<RunRecord> runs;
-  for (RunRecord& record : noted) {
-    if (record.owner == postings || !(all || is_kept(record))) continue;
-    if (!is_kept(record) && record.changed + settled_once < std::chrono::system_clock::now()) {
-      for (RunJob& job : record.jobs) job.held.reset();
-    }
-    record = as_written(std::move(record));
-    if (query.by != RunQuery::By::open || is_open(record)) runs.push_back(std::move(record));
-  }
-  return runs;
 }
 
 }  // namespace
@@ -573,11 +450,10 @@ void SharedState::hand_over_one(const RunRecord& kept) {
                         });
   };
   const TimePoint until = parts_.now() + longest_wait;
-  if (kept.owner != postings)
-    return store_->write(as_written(kept), Durability::durable, until, told);
-  const Result<Json> posting = Json::parse(kept.details);
+  if (!is_posting(kept)) return store_->write(as_written(kept), Durability::durable, until, told);
+  const Result<Posting> posting = posting_of(kept);
   if (!posting) return told(StoreError{StoreFault::damaged});
-  spending_->post(posting_in(*posting), until, told);
+  spending_->post(*posting, until, told);
 }
 
 void SharedState::handed_over(bool is_over) {

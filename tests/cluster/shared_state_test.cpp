@@ -178,6 +178,29 @@ TEST_CASE("what may be asked for again is found while Redis is away, also by the
   CHECK(sooner_or_later([&] { return !is_there(*one.state); }));
 }
 
+TEST_CASE("what another process may have settled long ago is not settled by its copy") {
+  if (!RedisServer::is_there()) return;
+  RedisServer server;
+  const testing::Folder folder;
+  const Machine one(server, folder.path(), 1);
+  const WallTime now = SystemClock().wall_now();
+  for (const unsigned number : {1U, 2U}) {
+    RunRecord run = ended(number);
+    run.changed = now - std::chrono::hours(number == 1 ? 1 : 7);
+    run.jobs.front().held = Usd{10};
+    REQUIRE(tests::write(*one.state, run, Durability::durable).has_value());
+  }
+  server.stop();
+  const auto held = [&](unsigned number) {
+    const auto found = tests::find(*one.state, RunQuery::of_key("alice", tests::digest_of(number)));
+    REQUIRE(found.has_value());
+    REQUIRE(found->size() == 1);
+    return found->front().jobs.front().held;
+  };
+  CHECK(held(1) == Usd{10});
+  CHECK(held(2) == std::nullopt);
+}
+
 TEST_CASE("of two processes that settle one job one does, also if Redis was away for the other") {
   if (!RedisServer::is_there()) return;
   RedisServer server({"--appendonly", "yes", "--appendfsync", "always"});
