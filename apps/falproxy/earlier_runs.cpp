@@ -29,7 +29,7 @@ EarlierRuns::EarlierRuns(Parts parts) : parts_(std::move(parts)) {}
 
 void EarlierRuns::run(const std::stop_token& stop) {
   if (parts_.peers == nullptr) {
-    if (!resume_native_jobs()) parts_.native_jobs.resume(stop);
+    if (!resume_native_jobs()) serving::safely([&] { parts_.native_jobs.resume(stop); });
     return follow(stop);
   }
   Clock& clock = parts_.clock;

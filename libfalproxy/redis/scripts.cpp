@@ -271,8 +271,7 @@ call('HSET',P..'bans',name,string.format('%.0f',at+lease)..' '..stamp)
 return 0
 )",
     // beat: `bans` has of each kind and name when the ban ends, and its stamp. One that has ended
-    // is
-    // told for a while longer. `cancels` are remembered for two minutes.
+    // is told for a while longer. `cancels` are remembered for two minutes.
     R"(
 local process,lease,again=ARGV[1],tonumber(ARGV[2]),ARGV[3]
 local at,i=now(),4

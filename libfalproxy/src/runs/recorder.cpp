@@ -26,11 +26,11 @@ RunId draw_id(const World& world, const Asked& asked, WallTime now) {
   return id;
 }
 
-// Intent: nobody knows whether fal has the job.
 bool may_be_at_fal(const JobOutput& output) noexcept {
   return output.receipt.abandoned || output.error.submitted;
 }
 
+// Intent: nobody knows whether fal has the job.
 RunState state_of(const JobOutput& output) noexcept {
   if (output.result != nullptr) return RunState::completed;
   if (output.error.kind == ErrorKind::result_expired) return RunState::failed;
