@@ -60,7 +60,8 @@ struct RedisStore::Impl {
   /// The words of Script::write; an error if no store takes the record. `known`: of a claim.
   static Result<Call, StoreError> write_call(const RunRecord& record,
                                              const std::vector<RunId>* known = nullptr);
-  void write(Call whole, bool is_new, std::uint64_t fence, TimePoint deadline, Callback<Done> done);
+  void write(Call whole, bool is_new, std::uint64_t fence, Durability durability,
+             TimePoint deadline, Callback<Done> done);
 
   Worker worker;
 };
@@ -105,28 +106,31 @@ Result<Call, StoreError> RedisStore::Impl::write_call(const RunRecord& record,
 }
 
 // What Redis should have already is told by its mark; if it has lost it, the whole follows.
-void RedisStore::Impl::write(Call whole, bool is_new, std::uint64_t fence, TimePoint deadline,
-                             Callback<Done> done) {
+void RedisStore::Impl::write(Call whole, bool is_new, std::uint64_t fence, Durability durability,
+                             TimePoint deadline, Callback<Done> done) {
   Call call = whole;
   if (!is_new) call.words[3].resize(mark_size);
-  worker.add(std::move(call), deadline,
-             [this, whole = std::move(whole), fence, deadline,
-              done = std::move(done)](const Result<Reply, StoreError>& reply) {
-               if (!reply) return done(reply.error());
-               const auto wrote = static_cast<Wrote>(reply->at(0).number);
-               note(*reply, wrote == Wrote::done ? 1 : 0);
-               if (wrote == Wrote::not_there) return write(whole, true, fence, deadline, done);
-               if (wrote == Wrote::done) return done(Done{});
-               done(wrote == Wrote::other_run ? other_run()
-                                              : outdated(fence, number_in(reply->at(1).text)));
-             });
+  worker.add(
+      std::move(call), deadline,
+      [this, whole = std::move(whole), fence, durability, deadline,
+       done = std::move(done)](const Result<Reply, StoreError>& reply) {
+        if (!reply) return done(reply.error());
+        const auto wrote = static_cast<Wrote>(reply->at(0).number);
+        note(*reply, wrote == Wrote::done ? 1 : 0);
+        if (wrote == Wrote::not_there) return write(whole, true, fence, durability, deadline, done);
+        if (wrote == Wrote::done) return done(Done{});
+        done(wrote == Wrote::other_run ? other_run()
+                                       : outdated(fence, number_in(reply->at(1).text)));
+      },
+      durability);
 }
 
-void RedisStore::write(const RunRecord& record, Durability /*durability*/, TimePoint deadline,
+void RedisStore::write(const RunRecord& record, Durability durability, TimePoint deadline,
                        Callback<Done> done) {
   Result<Call, StoreError> call = Impl::write_call(record);
   if (!call) return done(std::move(call).error());
-  impl_->write(*std::move(call), record.fence <= 1, record.fence, deadline, std::move(done));
+  impl_->write(*std::move(call), record.fence <= 1, record.fence, durability, deadline,
+               std::move(done));
 }
 
 void RedisStore::claim(const RunRecord& record, std::vector<RunId> known, TimePoint deadline,
@@ -381,13 +385,15 @@ class SumReader : public std::enable_shared_from_this<SumReader> {
 
 }  // namespace
 
-void RedisStore::charge(std::vector<Charge> charges, Durability /*durability*/, TimePoint deadline,
+void RedisStore::charge(std::vector<Charge> charges, Durability durability, TimePoint deadline,
                         Callback<Done> done) {
-  post({.charges = std::move(charges)}, deadline, std::move(done));
+  impl_->worker.add(post_call({.charges = std::move(charges)}, {}, 0), deadline,
+                    when_done(std::move(done)), durability);
 }
 
 void RedisStore::post(Posting posting, TimePoint deadline, Callback<Done> done) {
-  impl_->worker.add(post_call(posting, {}, 0), deadline, when_done(std::move(done)));
+  impl_->worker.add(post_call(posting, {}, 0), deadline, when_done(std::move(done)),
+                    Durability::lazy);
 }
 
 void RedisStore::charge_within(std::vector<Charge> charges, std::vector<SpendingBound> bounds,
@@ -411,7 +417,7 @@ void RedisStore::balances(Day today, TimePoint deadline, Callback<std::vector<Ba
 void RedisStore::add(Spending spending, TimePoint deadline, Callback<Done> done) {
   Call call{Script::add, {}};
   append(call, spending);
-  impl_->worker.add(std::move(call), deadline, when_done(std::move(done)));
+  impl_->worker.add(std::move(call), deadline, when_done(std::move(done)), Durability::lazy);
 }
 
 void RedisStore::sum(const SpendingQuery& query, TimePoint deadline,
@@ -609,7 +615,7 @@ void RedisStore::on_cancel(const std::function<void(const RunId&)>& heard) {
 void RedisStore::give_back(const std::string& account, const std::string& ticket) {
   if (!impl_->worker.drop_place(ticket)) return;
   impl_->worker.add({.words = {"ZREM", "falproxy:places:" + account, ticket}}, no_deadline,
-                    [](const Result<Reply, StoreError>&) {});
+                    [](const Result<Reply, StoreError>&) {}, Durability::lazy);
 }
 
 }  // namespace falproxy::inline v0

@@ -20,6 +20,7 @@ constexpr std::size_t most_bytes_at_once = 4u << 20;
 constexpr int failures_to_open = 5;
 constexpr Seconds between_probes{1};
 constexpr Milliseconds before_another_try{2};
+constexpr Milliseconds longest_lazy_wait{20};
 constexpr std::size_t places_a_command = 1'000;
 constexpr std::size_t most_missed = 10'000;
 // Between two beats that come before their time.
@@ -78,16 +79,19 @@ void Worker::end() {
   thread_.join();
 }
 
-void Worker::add(Call call, TimePoint deadline, Callback done) {
+void Worker::add(Call call, TimePoint deadline, Callback done, Durability durability) {
   StoreError refused;
   {
     const std::lock_guard guard(mutex_);
     const TimePoint now = Steady::now();
     if (!closing_ && deadline > now && !is_down_ &&
         queue_.size() + running_ < options_.max_waiting) {
+      const TimePoint go = durability == Durability::lazy ? now + longest_lazy_wait : now;
       queue_.push_back(
-          {std::move(call), std::min(deadline, now + options_.address.bound), std::move(done)});
-      if (queue_.size() == 1) changed_.notify_one();
+          {std::move(call), std::min(deadline, go + options_.address.bound), std::move(done)});
+      if (go >= go_at_) return;
+      go_at_ = go;
+      changed_.notify_one();
       return;
     }
     if (closing_) {
@@ -127,11 +131,12 @@ void Worker::run() {
       }
     } else if (now >= beat_at_) {
       beat(guard);
-    } else if (!queue_.empty()) {
+    } else if (now >= go_at_) {
       serve(guard);
     } else {
-      changed_.wait_until(guard, beat_at_, [this, until = beat_at_] {
-        return closing_ || !queue_.empty() || beat_at_ < until;
+      const TimePoint until = std::min(beat_at_, go_at_);
+      changed_.wait_until(guard, until, [this, until] {
+        return closing_ || std::min(beat_at_, go_at_) < until;
       });
     }
   }
@@ -149,6 +154,7 @@ Worker::Batch Worker::take_batch(Guard& guard) {
     queue_.pop_front();
   }
   running_ = batch.size();
+  if (queue_.empty()) go_at_ = TimePoint::max();
   if (late.empty()) return batch;
   guard.unlock();
   for (const Operation& operation : late) operation.done(too_late());
@@ -163,13 +169,20 @@ void Worker::serve(Guard& guard) {
     if (!open_link(guard, Steady::now() + options_.address.bound)) {
       // Nothing was sent: it is tried again for as long as it may take.
       running_ = 0;
-      std::move(batch.rbegin(), batch.rend(), std::front_inserter(queue_));
+      put_back(batch);
       if (is_down_) return fail_all(guard, down());
       changed_.wait_for(guard, before_another_try, [this] { return closing_; });
       return;
     }
   }
   send(guard, batch);
+}
+
+// In front of what came meanwhile, and in its order.
+void Worker::put_back(Batch& batch) {
+  if (batch.empty()) return;
+  std::move(batch.rbegin(), batch.rend(), std::front_inserter(queue_));
+  go_at_ = Steady::now();
 }
 
 bool Worker::open_link(Guard& guard, TimePoint deadline) {
@@ -225,7 +238,7 @@ void Worker::send(Guard& guard, Batch& batch) {
   guard.lock();
   running_ = 0;
   traffic_ = link_.traffic();
-  std::move(again.rbegin(), again.rend(), std::front_inserter(queue_));
+  put_back(again);
   if (!said) return failed(guard, said.error().message);
   if (refused.empty()) return worked(guard);
   failed(guard, refused);
@@ -403,6 +416,7 @@ void Worker::failed(Guard& guard, const std::string& why) {
 
 void Worker::fail_all(Guard& guard, const StoreError& error) {
   const Batch all = std::exchange(queue_, {});
+  go_at_ = TimePoint::max();
   guard.unlock();
   for (const Operation& operation : all) operation.done(error);
   guard.lock();

@@ -38,8 +38,10 @@ class Worker {
   /// No call comes any more.
   void end();
 
-  /// `done` is called once, with an answer that is no error, or with why there is none.
-  void add(Call call, TimePoint deadline, Callback done);
+  /// `done` is called once, with an answer that is no error, or with why there is none. What is
+  /// lazy goes with what comes next, after 20 ms at the latest; in its turn in any case.
+  void add(Call call, TimePoint deadline, Callback done,
+           Durability durability = Durability::durable);
 
   [[nodiscard]] StoreStatus status() const;
   [[nodiscard]] RedisStore::Traffic traffic() const;
@@ -85,6 +87,7 @@ class Worker {
 
   void run();
   void serve(Guard& guard);
+  void put_back(Batch& batch);
   [[nodiscard]] Batch take_batch(Guard& guard);
   [[nodiscard]] bool open_link(Guard& guard, TimePoint deadline);
   void send(Guard& guard, Batch& batch);
@@ -108,6 +111,7 @@ class Worker {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   Batch queue_;
+  TimePoint go_at_ = TimePoint::max();  // when all of it is sent
   std::atomic<std::size_t> running_ = 0;  // that are no longer in the queue, and not done
   bool closing_ = false;
   int failures_ = 0;  // in a row

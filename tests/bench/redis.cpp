@@ -54,8 +54,7 @@ class Info {
   redis::Link link_;
 };
 
-// The steps of one generation with a place at its account, one after another: what a request waits
-// for first.
+// The steps of one generation with a place at its account: what a request waits for first.
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
   Generation(RedisStore& store, std::uint64_t number, std::atomic<int>& left,
@@ -104,9 +103,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
     record_.jobs[0].request_id = job_;
     record_.jobs[0].account = "0123456789abcdef";
     record_.jobs[0].submitted = record_.created;
-    write(&Generation::settle);
+    write(&Generation::end_job);
   }
-  void settle() {
+  void end_job() {
     store_.give_back("0123456789abcdef", ticket_);
     store_.post({.once = "settled:" + job_,
                  .spending = {.day = 20'000,
@@ -114,18 +113,14 @@ class Generation : public std::enable_shared_from_this<Generation> {
                               .model = "flux",
                               .units = Units{1'000'000'000},
                               .cost = Usd{25'000'000}}},
-                until(), [self = shared_from_this()](const auto&) { self->finish(); });
-  }
-  void finish() {
+                until(), [](const auto&) {});
     record_.state = record_.jobs[0].state = RunState::completed;
     record_.jobs[0].cost = Usd{25'000'000};
     record_.artifacts = {{.url = "https://v3.fal.media/files/zebra/0123456789abcdefABCDE.jpeg",
                           .content_type = "image/jpeg",
                           .width = 1024,
                           .height = 768}};
-    write(&Generation::tell);
-  }
-  void tell() {
+    store_.write(record_, Durability::lazy, until(), [](const auto&) {});
     store_.add({.day = 20'000, .key = "default", .model = "flux", .requests = 1, .artifacts = 1},
                until(), [self = shared_from_this()](const auto&) { self->end(); });
   }

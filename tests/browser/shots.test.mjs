@@ -1,11 +1,11 @@
 // The pictures of README.md: FALPROXY_SHOTS=docs/images sh tests/browser/run.sh makes them anew.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { adminKey, onPage } from './page.mjs';
+import { adminKey, onPage, shots } from './page.mjs';
 
 const wishes = [
   ['flux', 'A lighthouse at dusk, seen from the sea'], ['sdxl', 'Red mountains under two moons, wide'], ['nano', 'A quiet valley in spring'],
@@ -65,10 +65,24 @@ describe('what the page looks like', () => {
     assert.deepEqual(on.problems, []);
   }
 
+  // All six in one picture, for where there is room for one.
+  async function gather(views) {
+    const sheet = await on.browser.newPage({ viewport: { width: 1680, height: 820 } });
+    const picture = (view, scheme) => `<img src="data:image/png;base64,${readFileSync(path.join(shots, `${view}-${scheme}.png`), 'base64')}">`;
+    await sheet.setContent(`<style>
+      body { margin: 0; padding: 8px; display: grid; grid-template-columns: repeat(3, 1fr); gap: 14px; }
+      img { width: 100%; border-radius: 8px; outline: 1px solid #8886; }
+    </style>${['light', 'dark'].flatMap((scheme) => views.map((view) => picture(view, scheme))).join('')}`);
+    await sheet.locator('img').last().evaluate((image) => image.decode());
+    await sheet.screenshot({ path: path.join(shots, 'views.png'), fullPage: true, omitBackground: true });
+    await sheet.close();
+  }
+
   it('has three views, by day and by night', async () => {
     const page = await on.open({ colorScheme: 'light', admin: adminKey });
     await fill(page);
     await show(page, 'light');
     await show(page, 'dark');
+    await gather(['create', 'gallery', 'operate']);
   });
 });
