@@ -8,12 +8,16 @@ list=${2:-packaging/advisories.txt}
 # no_older A B: is version A at least B?
 no_older() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 built() { tr -d '\n' <"$sbom" | sed 's/"bom-ref"/\n&/g' | sed -n "s/^\"bom-ref\": \"$1\".*\"version\": \"\([^\"]*\)\".*/\1/p" | head -n 1; }
-# The least version that cmake/ takes.
+# The least version that cmake/ takes; nothing, if it takes any.
 least() {
   case $1 in
-    cpp-httplib) sed -n 's/^least=\([0-9.]*\).*/\1/p' cmake/deps.sh ;;
-    *) sed -n "s/^ *find_package($1 \([0-9.]*\).*/\1/p" cmake/dependencies.cmake | head -n 1 ;;
+    cpp-httplib) sed -n 's/^least=\([0-9.]*\).*/\1/p' cmake/deps.sh; return ;;
+    openssl) name=OpenSSL ;;
+    sqlite) name=SQLite3 ;;
+    libsndfile) name=sndfile ;;
+    *) name=$1 ;;
   esac
+  sed -n "s/^ *find_package($name \([0-9.]*\).*/\1/p; s/^ *pkg_check_modules(.* $name>=\([0-9.]*\).*/\1/p" cmake/dependencies.cmake | head -n 1
 }
 bad=0 rows=0 unreached=0 told=0
 while IFS='|' read -r package mended which reaches why; do
@@ -36,7 +40,7 @@ while IFS='|' read -r package mended which reaches why; do
     continue
   fi
   for version in "$have" "$(least "$package")"; do
-    no_older "${version:-0}" "$mended" || { echo "$package $version:$which; mended in $mended.$why"; bad=1; }
+    no_older "${version:-$have}" "$mended" || { echo "$package $version:$which; mended in $mended.$why"; bad=1; }
   done
 done <"$list"
 [ "$rows" -gt 0 ] || { echo "$list has no row"; exit 1; }

@@ -14,6 +14,9 @@ try() {
   case $said in *"$2"*) ;; *) printf '%s\n' "no '$2' for: $3" "$said"; exit 1 ;; esac
 }
 try 1 'made up ; mended in 999.0' 'cpp-httplib | 999.0 | made up | yes | take a newer one'
+try 1 'openssl 3.0:' 'openssl | 3.0.1 | made up | yes | ask for a newer one'
+try 1 'hiredis 0.14:' 'hiredis | 0.14.1 | made up | yes | ask for a newer one'
+try 0 '1 advisories: 0 are' 'openssl | 3.0 | made up | yes | ask for a newer one'
 try 0 'not reached: cpp-httplib' 'cpp-httplib | 999.0 | made up | no | it is not called'
 try 0 '1 advisories: 0 are' 'cpp-httplib | 0.1.0 | made up | no | it is not called'
 try 0 '1 advisories: 0 are' 'cpp-httplib | 0.1.0 | made up | yes | take a newer one'

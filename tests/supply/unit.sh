@@ -11,7 +11,8 @@ sed "s#@bindir@#/bin#; s#/bin/falproxy#/bin/true#; s#@docdir@#/usr/share/doc/fal
 # An account that only the installation makes, and a manual page that only it brings, are no fault.
 said=$(systemd-analyze verify "$unit" 2>&1 | grep -v -e 'falproxy(1)' -e 'Failed to add credential' || true)
 [ -z "$said" ] || { echo "$said"; exit 1; }
-systemd-analyze security --offline=true --threshold=20 --no-pager "$unit" | tail -n 1
+systemd-analyze security --offline=true --threshold=20 --no-pager "$unit" >"$folder/score" || { cat "$folder/score"; exit 1; }
+tail -n 1 "$folder/score"
 for line in WatchdogSec= Type=notify NotifyAccess=main MemoryMax=; do
   grep -q "^$line" "$unit" || { echo "the unit has no $line"; exit 1; }
 done
