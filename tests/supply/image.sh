@@ -1,5 +1,6 @@
 #!/bin/sh
-# What the Docker image would hold is under 25 MB, on the Debian that the Dockerfile builds on, and falproxy serves out of it: without rights, on a file system that it cannot write.
+# What the Docker image would hold is under 25 MB, on the Debian that the Dockerfile builds on, and falproxy serves out of
+# it: without rights, on a file system of which it can write the folder of its state alone.
 # Usage: image.sh PROGRAM FALSIM
 set -eu
 program=$1
@@ -40,14 +41,15 @@ done
 sim_pid=$!
 tries=0
 until grep -qs '^FAL_MEDIA_HOSTS=' "$work/sim"; do tries=$((tries + 1)); [ $tries -lt 600 ] || fail 'no falsim'; sleep 0.05; done
-# inside COMMAND...: as in the container. Nothing in it belongs to that account, so nothing can be written.
+# inside COMMAND...: as in the container. Nothing in it belongs to that account but its state, so nothing else can be written.
+install -d -o 65532 -g 65532 -m 700 "$work/image/var/lib/falproxy"
 inside() { chroot --userspec=65532:65532 --groups= "$work/image" "$@"; }
 inside /usr/bin/falproxy --version || fail 'it does not start'
 port=$(($$ % 20000 + 20000))
 {
   sed -n 's/^\(FAL_[A-Z_]*=\)/\1/p' "$work/sim"
   printf '%s\n' CUSTOM_ACCESS_KEY=image-access-key AI_KEYS=id:secret SUPPORTED_MODELS=flux:fal-ai/flux/dev HOST=127.0.0.1 "PORT=$port" \
-    SCHEMA_CACHE_DIR=none STATE_DIR=none
+    SCHEMA_CACHE_DIR=none STATE_DIR=/var/lib/falproxy
 } >"$work/image/etc/falproxy.env"
 # exec: what is killed in the end is the program, and not a shell before it.
 (exec chroot --userspec=65532:65532 --groups= "$work/image" /usr/bin/falproxy serve --env /etc/falproxy.env) >"$work/log" 2>&1 &
@@ -57,4 +59,5 @@ until grep -q 'listening on' "$work/log"; do tries=$((tries + 1)); [ $tries -lt 
 inside /usr/bin/falproxy health --env /etc/falproxy.env || fail 'it is not healthy'
 curl -sS --fail-with-body "http://127.0.0.1:$port/v1/images/generations" -H 'Authorization: Bearer image-access-key' \
   -H 'Content-Type: application/json' -d '{"model": "flux", "prompt": "a lighthouse"}' | grep -q '"url"' || fail 'it makes no picture'
+[ -s "$work/image/var/lib/falproxy/falproxy.db" ] || fail 'it notes nothing of its runs'
 echo 'it serves'
