@@ -16,7 +16,7 @@ for folder in one another-folder-with-a-longer-name; do
   mkdir -p "$tree/build"
   tar -c --exclude=./build --exclude=./.git --exclude=node_modules --exclude=./docs/images . | tar -x -C "$tree"
   [ ! -d build/deps ] || cp -r build/deps "$tree/build/deps"
-  (cd "$tree" && cmake --preset release -DFALPROXY_TESTS=OFF -DFALPROXY_EXAMPLES=OFF -DFALPROXY_DEMO=OFF >"$work/log" 2>&1 &&
+  (cd "$tree" && cmake --preset release -DFALPROXY_TESTS=OFF -DFALPROXY_EXAMPLES=OFF -DFALPROXY_DEMO=OFF -DCMAKE_OPTIMIZE_DEPENDENCIES=ON >"$work/log" 2>&1 &&
     cmake --build --preset release --target "$target" >>"$work/log" 2>&1) || { tail -n 20 "$work/log"; exit 1; }
   sum=$(cd "$tree/build/release" && sha256sum "$@")
   echo "$folder:
