@@ -612,10 +612,13 @@ void RedisStore::on_cancel(const std::function<void(const RunId&)>& heard) {
   impl_->worker.on_cancel(heard);
 }
 
+// Who waits for a place at an account waits on; but a client whose turn is not back yet is refused.
 void RedisStore::give_back(const std::string& account, const std::string& ticket) {
   if (!impl_->worker.drop_place(ticket)) return;
-  impl_->worker.add({.words = {"ZREM", "falproxy:places:" + account, ticket}}, no_deadline,
-                    [](const Result<Reply, StoreError>&) {}, Durability::lazy);
+  const bool is_turn = account.starts_with(place_of(""));
+  impl_->worker.add(
+      {.words = {"ZREM", "falproxy:places:" + account, ticket}}, no_deadline,
+      [](const Result<Reply, StoreError>&) {}, is_turn ? Durability::durable : Durability::lazy);
 }
 
 }  // namespace falproxy::inline v0
