@@ -1,7 +1,7 @@
 // app.js: the access key, the three views and the theme.
 
 import { getJson, keepKey, keptAs, keptKey, onKeyNeeded } from './api.js';
-import { byId, say, wordsOf } from './dom.js';
+import { byId, icon, say, wordsOf } from './dom.js';
 import { actions, complain, restore, startCreate } from './create.js';
 import { open, refreshGallery, startGallery, sure } from './gallery.js';
 import { filesLieInBucket } from './media.js';
@@ -101,6 +101,7 @@ async function start() {
   if (!anyModels()) complain(new Error('No model is ready yet: fal’s documents are still being read, or cannot be had. The view Operate says more.'));
 }
 
+for (const place of document.querySelectorAll('[data-icon]')) place.prepend(icon(place.dataset.icon));
 addEventListener('hashchange', () => {
   showView();
   scrollTo(0, 0);

@@ -26,7 +26,7 @@ export function svg(tag, attributes, ...children) {
 }
 
 /** One of the drawings at the end of index.html. It says nothing by itself. */
-export const icon = (name) => svg('svg', { class: 'icon', 'aria-hidden': 'true' }, svg('use', { href: `#i-${name}` }));
+export const icon = (name) => svg('svg', { class: 'icon', viewBox: '0 0 24 24', 'aria-hidden': 'true' }, svg('use', { href: `#i-${name}` }));
 
 /** button('Delete', act, {icon: 'bin', bare: true}): with `bare` the words are for screen readers and the tooltip. */
 export function button(words, act, { icon: drawing, bare = false, className = 'quiet', ...rest } = {}) {
