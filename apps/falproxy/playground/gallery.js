@@ -169,7 +169,7 @@ const facts = (item) => [
   ['Made', when(item.created)], ['Model', item.model],
   ['Cost', item.cost ? `${item.estimated ? 'about ' : ''}${dollars(item.cost)}` : 'not known'],
   ['Took', item.seconds ? secondsText(item.seconds) : ''],
-  ['Size', item.wish?.size ?? item.wish?.shape ?? ''], ['Quality', item.wish?.quality ?? ''],
+  ['Size', item.width ? `${item.width} × ${item.height}` : item.wish?.shape ?? item.wish?.size ?? ''], ['Quality', item.wish?.quality ?? ''],
   ...Object.entries(item.wish?.own ?? {}).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
   ['Kept until', item.expires ? when(item.expires * 1000) : ''], ['Request', item.requestId ?? ''],
 ].filter(([, value]) => value);
