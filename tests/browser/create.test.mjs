@@ -1,6 +1,7 @@
 // The view Create: from a model and a wish to files.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { accessKey } from '../support/servers.mjs';
@@ -349,6 +350,48 @@ describe('Create', () => {
     await page.waitForFunction(() => document.querySelector('#prompt').value === 'a fox');
     assert.equal(await page.inputValue(`${field('seed')} input`), '7');
     assert.equal(on.paid.length, 3);
+  });
+
+  it('edits a picture that was made, on a model that takes pictures: the very file goes to fal', async () => {
+    const page = await on.open();
+    const newest = async () => {
+      const [download] = await Promise.all([page.waitForEvent('download'), page.click('.run:first-child [aria-label="Download picture 1"]')]);
+      return readFileSync(await download.path()).toString('base64');
+    };
+    const received = async () => Buffer.from(await (await fetch((await last()).image_urls[0])).arrayBuffer()).toString('base64');
+    const send = async (prompt, runs) => {
+      await page.waitForSelector('#image-list img');
+      await page.fill('#prompt', prompt);
+      await page.click('#generate');
+      await on.done(runs);
+    };
+    await choose('flux');
+    await page.fill('#prompt', 'a fox');
+    await page.click('#generate');
+    await pictures(1);
+    const fox = await newest();
+    // flux makes pictures and takes none: a model that does is asked for.
+    await page.click('.run [aria-label="Edit this picture"]');
+    assert.deepEqual(await page.locator('#model-list button').evaluateAll((all) => all.map(({ dataset }) => dataset.model).sort()), ['gpt-image-1', 'nano']);
+    await page.click('#model-list [data-model=nano]');
+    await send('the fox in snow', 2);
+    assert.match((await sim('submits')).at(-1).endpoint, /nano-banana\/edit/);
+    assert.ok(await received() === fox);
+
+    // From the gallery, onto the model that is chosen; it takes the place of the picture that was there.
+    await pictures(2);
+    const snow = await newest();
+    assert.ok(snow !== fox);
+    await page.click('#tab-gallery');
+    await page.click('#gallery .tile');
+    await page.click('#viewer >> text=Edit this');
+    await page.waitForSelector('#view-create:not([hidden])');
+    assert.equal(await page.textContent('#model-name'), 'nano');
+    assert.equal(await page.locator('#image-list img').count(), 1);
+    await send('the fox at night', 3);
+    assert.ok(await received() === snow);
+    assert.equal(on.paid.length, 3);
+    assert.deepEqual(on.problems, []);
   });
 
   it('restores a form from a link, and pays nothing for it', async () => {
