@@ -19,6 +19,7 @@ const gap = 12;
 let keepsFiles = false;
 let actions = {};
 let items = [];
+let cut = false;  // the server keeps more than is listed
 let found = [];
 const chosen = new Set();
 const tiles = new Map();  // of the items in the document: id -> {tile, release}
@@ -38,12 +39,14 @@ function fromServer(file, local) {
 async function keptByServer() {
   const files = [];
   let after = '';
-  for (let page = 0; page < mostPages; ++page) {
-    const { data, has_more: more } = await getJson(`/v1/falproxy/media?limit=${pageSize}${after && `&after=${after}`}`);
+  let more = true;
+  for (let page = 0; more && page < mostPages; ++page) {
+    const { data, has_more: goesOn } = await getJson(`/v1/falproxy/media?limit=${pageSize}${after && `&after=${after}`}`);
     files.push(...data.filter(({ status }) => status !== 'lost'));
-    if (!more || !data.length) break;
-    after = data.at(-1).id;
+    more = goesOn && data.length > 0;
+    after = data.at(-1)?.id;
   }
+  cut = more;
   return files;
 }
 
@@ -65,7 +68,7 @@ function search() {
   found = items.filter((item) => (!kind || item.kind === kind) && (!model || item.model === model)
     && words.every((word) => `${item.prompt} ${item.model} ${item.text ?? ''}`.toLowerCase().includes(word)));
   const cost = found.reduce((sum, item) => sum + (item.cost ?? 0), 0);
-  byId('gallery-count').textContent = found.length ? `${count(found.length, 'file')}${cost ? ` · ${found.some(({ estimated }) => estimated) ? 'about ' : ''}${dollars(cost)}` : ''}` : '';
+  byId('gallery-count').textContent = found.length ? `${count(found.length, 'file')}${cost ? ` · ${found.some(({ estimated }) => estimated) ? 'about ' : ''}${dollars(cost)}` : ''}${cut ? ' · older files are not listed' : ''}` : '';
   byId('gallery-empty').hidden = found.length > 0;
   byId('gallery-empty-words').textContent = items.length ? 'Nothing fits these filters.' : 'Nothing was made yet.';
   for (const id of [...chosen]) if (!found.some((item) => item.id === id)) chosen.delete(id);
@@ -73,10 +76,14 @@ function search() {
   lay();
 }
 
+const wanted = () => (chosen.size ? found.filter(({ id }) => chosen.has(id)) : found);
+
 function showChosen() {
   byId('gallery-compare').disabled = chosen.size !== 2;
   byId('gallery-delete').disabled = chosen.size === 0;
-  byId('gallery-zip').disabled = !found.length;
+  const none = !wanted().some(canFetch);
+  byId('gallery-zip').disabled = none;
+  byId('gallery-zip').title = none && found.length ? 'This page can fetch none of these files.' : '';
   byId('gallery-zip-words').textContent = chosen.size ? `Download ${chosen.size}` : 'Download all';
 }
 
@@ -223,16 +230,19 @@ function complain(problem) {
 // All of them, and none of them
 
 async function zip() {
-  const wanted = chosen.size ? found.filter(({ id }) => chosen.has(id)) : found;
+  const all = wanted();
+  let missing = 0;
   const shown = byId('gallery-zip-words');
   byId('gallery-zip').disabled = true;
   try {
-    const files = wanted.filter(canFetch).map((item) => ({ name: nameOf(item), time: item.created, read: () => blobFor(item) }));
-    const blob = await zipOf(files, (done, all) => { shown.textContent = `${done} of ${all}`; });
-    const url = URL.createObjectURL(blob);
-    element('a', { href: url, download: `falproxy-${new Date().toISOString().slice(0, 10)}.zip` }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
-    say(byId('gallery-problem'), '');
+    const files = all.map((item) => ({ name: nameOf(item), time: item.created, read: () => blobFor(item).catch(() => { ++missing; }) }));
+    const blob = await zipOf(files, (done) => { shown.textContent = `${done} of ${all.length}`; });
+    if (missing < all.length) {
+      const url = URL.createObjectURL(blob);
+      element('a', { href: url, download: `falproxy-${new Date().toISOString().slice(0, 10)}.zip` }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    }
+    say(byId('gallery-problem'), missing ? `${count(missing, 'file')} could not be fetched.` : '');
   } catch (problem) {
     complain(problem);
   } finally {
@@ -289,6 +299,6 @@ export function startGallery(handlers, serverKeeps) {
   new ResizeObserver(later(80, lay)).observe(byId('gallery-space'));
   byId('gallery-compare').addEventListener('click', compare);
   byId('gallery-zip').addEventListener('click', zip);
-  byId('gallery-delete').addEventListener('click', () => remove(found.filter(({ id }) => chosen.has(id))));
+  byId('gallery-delete').addEventListener('click', () => remove(wanted()));
 }
 
