@@ -164,6 +164,26 @@ describe('Operate', () => {
     assert.deepEqual(on.problems, []);
   });
 
+  it('writes times, money and days as the reader does', async () => {
+    const json = (body) => ({ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    assert.equal((await on.ask('/v1/images/generations', json({ model: 'flux', prompt: 'ein Fuchs' }))).status, 200);
+    await on.ask('/v1/falproxy/keys', { key: adminKey, ...json({ name: 'bis-silvester', budget: '1234.50/month', expires: '2099-12-31' }) });
+    const running = await (await begin('langsam falsim:job_time=60000', accessKey)).json();
+    const page = await on.open({ ...asOperator, locale: 'de-DE' });
+    await page.waitForFunction(() => /bis-silvester/.test(document.querySelector('#keys').textContent) && document.querySelectorAll('#time li').length === 3 && document.querySelector('#usage-sum .sum'));
+    assert.match(await page.textContent('#time'), /inference: \d+,\d\d s on average \(\d+\s%\)/);
+    assert.match(await page.textContent('#keys'), /bis-silvester.*0,00\s\$ of 1\.234,50\s\$ a month.*until 31\.12\.2099/);
+    assert.match(await page.textContent('#usage-sum .sum'), /^\d+,\d{2,4}\s\$$/);
+    assert.match(await page.textContent('#usage-sum .axis'), /^\d+\. \p{L}+/u);
+    await page.waitForFunction((id) => document.querySelector('#jobs').textContent.includes(id), running.id);
+    assert.match(await page.textContent('#jobs'), /in progress, \d+\s%/);
+    // None of it as it is in English, or on the wire.
+    for (const view of ['#time', '#keys', '#jobs']) assert.doesNotMatch(await page.textContent(view), /\d\.\d\d(?![\d.])|\d%|\d{4}-\d\d|[$]\d/, view);
+    await on.ask(`/v1/falproxy/jobs/${running.id}`, { method: 'DELETE' });
+    await on.ask('/v1/falproxy/keys/bis-silvester', { key: adminKey, method: 'DELETE' });
+    assert.deepEqual(on.problems, []);
+  });
+
   it('asks in one loop, however often the view is shown', async () => {
     const page = await on.open({ admin: adminKey });
     await page.waitForSelector('#empty-kinds button');

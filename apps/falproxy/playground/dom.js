@@ -84,7 +84,13 @@ export const dollars = (amount) => new Intl.NumberFormat(undefined, {
 }).format(Number(amount));
 
 /** "3.4 s" */
-export const secondsText = (seconds) => `${seconds.toLocaleString(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 })} s`;
+export const secondsText = (seconds, digits = 1) => `${seconds.toLocaleString(undefined, { minimumFractionDigits: digits, maximumFractionDigits: digits })} s`;
+
+/** "45%" */
+export const percent = (share) => share.toLocaleString(undefined, { style: 'percent' });
+
+/** `day`: "2026-01-31", as the server counts days: in UTC. */
+export const dayText = (day, style = { dateStyle: 'medium' }) => new Date(`${day}T12:00:00Z`).toLocaleDateString(undefined, { ...style, timeZone: 'UTC' });
 
 export const when = (milliseconds) => new Date(milliseconds).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 

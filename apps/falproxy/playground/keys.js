@@ -1,7 +1,7 @@
 // keys.js: access keys and their budgets, from /v1/falproxy/keys, as the operator makes, changes and takes them away.
 
 import { operatorCall, operatorJson } from './api.js';
-import { ask, button, byId, dollars, element, fill, say, showCode, when, wordsOf } from './dom.js';
+import { ask, button, byId, dayText, dollars, element, fill, say, showCode, when, wordsOf } from './dom.js';
 import { clearFaults, showFault, watchFaults } from './faults.js';
 import { sure } from './gallery.js';
 
@@ -24,7 +24,7 @@ function spentOf(key) {
 
 function stateOf(key) {
   if (key.blocked) return element('span', { className: 'tag bad', textContent: key.blocked_until ? `blocked until ${when(key.blocked_until * 1000)}` : 'blocked' });
-  return key.expires ? `until ${key.expires}` : element('span', { className: 'tag good', textContent: 'good' });
+  return key.expires ? `until ${dayText(key.expires)}` : element('span', { className: 'tag good', textContent: 'good' });
 }
 
 function actionsOf(key) {

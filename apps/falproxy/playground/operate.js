@@ -1,7 +1,7 @@
 // operate.js: the view that shows how the server stands, from /v1/falproxy/status, and where it is looked after.
 
 import { keptKey, operatorCall, operatorJson } from './api.js';
-import { button, byId, bytesText, count, duration, element, fill, options, say, svg, when } from './dom.js';
+import { button, byId, bytesText, count, duration, element, fill, options, percent, say, secondsText, svg, when } from './dom.js';
 import { keyNames, showKeys, startKeys } from './keys.js';
 import { showUsage, startUsage } from './usage.js';
 
@@ -28,7 +28,7 @@ function showTime(time) {
     x += width;
   }
   const lines = shares.map(([kind, text, value]) => element('li', {}, svg('svg', { viewBox: '0 0 1 1', 'aria-hidden': 'true' }, svg('rect', { class: kind, width: 1, height: 1 })),
-    `${text}: ${value.toFixed(2)} s on average (${Math.round(value / all * 100)} %)`));
+    `${text}: ${secondsText(value, 2)} on average (${percent(value / all)})`));
   byId('time').replaceChildren(bar, element('ul', { className: 'key' }, ...lines));
 }
 
@@ -75,7 +75,7 @@ const goesOn = (job) => job.status === 'queued' || job.status === 'in_progress';
 
 function stateOf(job) {
   const since = job.recovered ? ', since before the restart' : '';
-  if (job.status === 'in_progress') return tag(`in progress, ${job.progress} %${since}`, 'busy');
+  if (job.status === 'in_progress') return tag(`in progress, ${percent(job.progress / 100)}${since}`, 'busy');
   if (job.status === 'queued') return tag(`queued${job.queue_position === undefined ? '' : `, ${job.queue_position} before it`}${since}`, 'busy');
   const state = tag(job.status, job.status === 'completed' ? 'good' : job.status === 'failed' ? 'bad' : '');
   return job.error ? element('span', {}, state, ` ${job.error.message}`) : state;

@@ -2,7 +2,7 @@
 // browser, so that the page finds it again.
 
 import { ApiError, call, getJson } from './api.js';
-import { button, byId, count, dollars, element, newId, pause, secondsText, wordsOf } from './dom.js';
+import { button, byId, count, dollars, element, newId, pause, percent, secondsText, wordsOf } from './dom.js';
 import { blobFor, blobOf, download, keptFile, showing, titleOf } from './media.js';
 import { kindIcon } from './models.js';
 import { askFor, endJob, send } from './request.js';
@@ -191,7 +191,7 @@ async function follow(run) {
     if (job.status === 'failed') throw failureOf(job);
     run.told = job.status === 'queued'
       ? `queued${job.queue_position === undefined ? '' : `, ${job.queue_position} before it`}`
-      : `in progress${job.progress ? `, ${job.progress} %` : ''}`;
+      : `in progress${job.progress ? `, ${percent(job.progress / 100)}` : ''}`;
     await pause(pace);
     pace = Math.min(pace * 1.3, longestPause);
   }
