@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { accessKey, startServers } from '../support/servers.mjs';
-import { adminKey, onPage } from './page.mjs';
+import { adminKey, folder, onPage } from './page.mjs';
 
 describe('Operate', () => {
   const on = onPage({ env: { ADMIN_KEY: adminKey } });
@@ -184,6 +185,52 @@ describe('Operate', () => {
     assert.deepEqual(on.problems, []);
   });
 
+  it('serves by keyboard alone, and takes no button away while the tables change', async () => {
+    const { id } = await (await begin('by keyboard falsim:job_time=20000', accessKey)).json();
+    const page = await on.open(asOperator);
+    const press = async (...keys) => { for (const key of keys) await page.keyboard.press(key); };
+    await page.waitForSelector(`[aria-label="Cancel ${id}"]`);
+    await page.focus('[data-days="30"]');
+    await press('Shift+Tab', ' ');
+    await page.waitForSelector('[data-days="7"][aria-pressed=true]:focus');
+    await page.focus('#key-new');
+    await press('Enter');
+    await page.waitForSelector('#row-name:focus');
+    await page.keyboard.type('by-keyboard');
+    await press('Enter');
+    await page.waitForSelector('#code-dialog[open]');
+    await press('Escape');
+    await page.waitForSelector('[aria-label="Revoke by-keyboard"]');
+    await page.focus('[aria-label="Change by-keyboard"]');
+    await press('Tab', 'Enter');
+    await page.waitForSelector('#sure-dialog[open]');
+    await press('Enter');
+    await page.waitForSelector('[aria-label="Revoke by-keyboard"]', { state: 'detached' });
+    // The list is drawn anew as the job goes on.
+    const cancel = page.locator(`[aria-label="Cancel ${id}"]`);
+    await cancel.focus();
+    const before = await page.textContent('#jobs');
+    await page.waitForFunction((text) => document.querySelector('#jobs').textContent !== text, before);
+    assert.ok(await cancel.evaluate((button) => button === document.activeElement));
+    await press('Enter');
+    await cancel.waitFor({ state: 'detached' });
+    assert.equal((await (await on.ask(`/v1/falproxy/jobs/${id}`)).json()).status, 'cancelled');
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('shows how many replicas there are, if there are several', async () => {
+    const page = await on.open(asOperator);
+    const replicas = () => page.locator('#figures div').evaluateAll((all) => all.find((one) => one.querySelector('dt').textContent === 'replicas')?.querySelector('dd').textContent);
+    await page.waitForSelector('#figures div');
+    assert.equal(await replicas(), undefined);
+    await page.route('**/v1/falproxy/status', async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, json: { ...await answer.json(), replicas: 3 } });
+    });
+    await page.waitForFunction(() => /replicas/.test(document.querySelector('#figures').textContent));
+    assert.equal(await replicas(), '3');
+  });
+
   it('asks in one loop, however often the view is shown', async () => {
     const page = await on.open({ admin: adminKey });
     await page.waitForSelector('#empty-kinds button');
@@ -227,4 +274,29 @@ describe('Operate', () => {
       assert.deepEqual(on.problems, []);
     });
   }
+});
+
+describe('Operate, over a restart of the server', () => {
+  const on = onPage({ env: { ADMIN_KEY: adminKey, STATE_DIR: folder() } });
+
+  it('shows what goes on, and what began before, and cancels it', async () => {
+    const begun = await on.ask('/v1/images/generations', { method: 'POST', headers: { prefer: 'respond-async', 'content-type': 'application/json' }, body: JSON.stringify({ model: 'flux', prompt: 'slow falsim:job_time=60000' }) });
+    const { id } = await begun.json();
+    const page = await on.open({ admin: adminKey, view: '#operate' });
+    const state = (words) => page.waitForFunction(([job, wanted]) => {
+      const row = [...document.querySelectorAll('#jobs tbody tr')].find(({ textContent }) => textContent.includes(job));
+      return row?.querySelector('.tag')?.textContent.includes(wanted);
+    }, [id, words]);
+    await state('in progress');
+    assert.doesNotMatch(await page.textContent('#jobs'), /before the restart/);
+    await on.servers.restart();
+    // The page was not loaded anew: it asks on.
+    await state('since before the restart');
+    assert.ok(await page.isHidden('#status-problem') && await page.isHidden('#jobs-problem'));
+    await page.click(`[aria-label="Cancel ${id}"]`);
+    await page.waitForSelector(`[aria-label="Cancel ${id}"]`, { state: 'detached' });
+    for (let tries = 0; tries < 200 && !(await on.sim('stats')).cancelled; ++tries) await pause(50);
+    assert.equal((await on.sim('stats')).cancelled, 1);
+    assert.deepEqual(on.problems.filter((problem) => !/ERR_|Failed to load/.test(problem)), []);
+  });
 });

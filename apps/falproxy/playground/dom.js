@@ -42,7 +42,7 @@ export function options(select, pairs, chosen) {
   if (pairs.some(([value]) => value === chosen)) select.value = chosen;
 }
 
-/** fill(table, ['Head', ...], [[cell, ...], ...], 'what to say if there is no row'); a table that did not change keeps its focus. */
+/** fill(table, ['Head', ...], [[cell, ...], ...], 'what to say if there is no row'); the focus stays on the button of its name. */
 export function fill(table, heads, rows, none) {
   const text = JSON.stringify([heads, rows.map((row) => row.map((cell) => (cell instanceof Node ? cell.outerHTML : cell)))]);
   if (table.dataset.shown === text) return;
@@ -52,7 +52,9 @@ export function fill(table, heads, rows, none) {
   const body = rows.length
     ? rows.map(cells)
     : [element('tr', {}, element('td', { className: 'none', colSpan: heads.length, textContent: none }))];
+  const held = table.contains(document.activeElement) && document.activeElement.ariaLabel;
   table.replaceChildren(head, element('tbody', {}, ...body));
+  if (held) table.querySelector(`[aria-label="${CSS.escape(held)}"]`)?.focus();
 }
 
 export function say(target, text) {
