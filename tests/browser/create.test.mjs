@@ -292,6 +292,85 @@ describe('Create', () => {
     await pictures(2);
   });
 
+  it('says how many are before a run in fal’s queue', async () => {
+    const page = await on.open();
+    await choose('flux');
+    for (const prompt of ['the one before', 'the one behind']) {
+      await page.fill('#prompt', `${prompt} falsim:queue_time=3000`);
+      await page.click('#generate');
+      await page.waitForFunction((wanted) => [...document.querySelectorAll('.run')].some(({ textContent }) => textContent.includes(wanted) && /queued, \d+ before it/.test(textContent)), prompt);
+    }
+    const state = (place) => page.textContent(`.run:${place}-child .state`);
+    assert.match(await state('first'), /^queued, 1 before it · \d+\.\d s/);
+    assert.match(await state('last'), /^queued, 0 before it/);
+    assert.match(await page.textContent('#progress'), /^queued, 1 before it/);
+    await on.done(2);
+    assert.doesNotMatch(await state('first'), /queued/);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('has the controls that a model has, and sends what they say', async () => {
+    const page = await on.open();
+    const choices = (selector) => page.locator(`${selector} option`).evaluateAll((all) => all.map(({ value }) => value));
+    const shown = async () => {
+      const there = [];
+      for (const name of ['size', 'n', 'output_format', 'quality', 'aspect_ratio', 'resolution', 'duration', 'voice']) if (await page.locator(field(name)).isVisible().catch(() => false)) there.push(name);
+      return there;
+    };
+    await choose('gpt-image-1');
+    assert.deepEqual(await shown(), ['size', 'n', 'output_format', 'quality']);
+    assert.deepEqual(await choices('#quality'), ['', 'auto', 'low', 'medium', 'high']);
+    assert.deepEqual(await choices('#size'), ['', ...['1024x1024', '1536x1024', '1024x1536'].map((size) => `native:image_size:${size}`)]);
+    await page.fill('#prompt', 'a fox');
+    await page.selectOption('#quality', 'high');
+    await page.selectOption('#format', 'webp');
+    await explained('webp');
+    const { quality, output_format: format } = JSON.parse(await page.textContent('#bodies'));
+    assert.deepEqual([quality, format], ['high', 'webp']);
+
+    await choose('flux');
+    assert.deepEqual(await shown(), ['size', 'n', 'output_format']);
+    assert.deepEqual(await choices('#format'), ['', 'jpeg', 'png']);
+    assert.ok((await choices('#size')).includes('custom'));
+    await choose('sdxl');
+    assert.equal(await page.getAttribute('#n', 'max'), '8');
+
+    await choose('nano');
+    assert.ok(!(await choices('#size')).includes('custom'));
+    await page.selectOption('#size', 'native:aspect_ratio:21:9');
+    await explained('"aspect_ratio": "21:9"');
+
+    // A video's tiers and lengths.
+    await choose('clip');
+    assert.deepEqual(await shown(), ['aspect_ratio', 'resolution', 'duration']);
+    assert.deepEqual(await choices(field('resolution')), ['', '"360p"', '"720p"', '"1080p"']);
+    await page.selectOption(`${field('resolution')} select`, { label: '1080p' });
+    await explained('"resolution": "1080p"');
+    await choose('announcer');
+    assert.deepEqual(await shown(), ['output_format', 'voice']);
+    assert.deepEqual(on.paid, []);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('shows on a phone what it does, from the press on', async () => {
+    const page = await on.open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    await choose('gpt-image-1');
+    await page.setInputFiles('#images', [picture]);
+    await page.click('#own summary');
+    await page.fill('#prompt', 'on a phone falsim:job_time=3000');
+    await explained('on a phone');
+    await page.tap('#generate');
+    const seen = () => page.locator('.run .state').evaluate((state) => {
+      const { top, bottom } = state.getBoundingClientRect();
+      return top >= document.querySelector('.bar').getBoundingClientRect().bottom && bottom <= innerHeight;
+    });
+    await page.waitForFunction(() => /in progress/.test(document.querySelector('.run .state')?.textContent));
+    assert.ok(await seen());
+    await on.done();
+    assert.ok(await seen());
+    assert.ok(await on.sidewaysScroll() <= 0);
+  });
+
   it('cancels at fal', async () => {
     const page = await on.open();
     await choose('flux');

@@ -94,6 +94,42 @@ function galleryOf(on, keptBy) {
     assert.deepEqual(on.problems, []);
   });
 
+  it(`serves by keyboard alone, ${keptBy}`, async () => {
+    const page = await on.open();
+    const press = async (...keys) => { for (const key of keys) await page.keyboard.press(key); };
+    await make(on, 'flux', ['by keyboard one', 'by keyboard two', 'by keyboard three']);
+    await page.focus('#tab-gallery');
+    await press('Enter');
+    await page.waitForSelector('#gallery li');
+    await page.focus('#gallery-search');
+    await page.keyboard.type('by keyboard');
+    await page.waitForFunction(() => document.querySelectorAll('#gallery li').length === 3);
+    await page.focus('#gallery-zip');
+    // Each tile, and the box that chooses it.
+    await press('Tab', 'Enter');
+    await page.waitForSelector('#viewer[open]');
+    assert.equal(await page.textContent('#viewer-title'), 'by keyboard three');
+    await press('Escape');
+    await page.waitForSelector('#gallery li:nth-child(1) .tile:focus');
+    // A list that is drawn anew, here by a window of another size, keeps the focus.
+    await page.setViewportSize({ width: 800, height: 900 });
+    await page.waitForFunction(() => !document.querySelector('#gallery').style.gridTemplateColumns.includes('repeat(5'));
+    assert.equal(await page.evaluate(() => document.activeElement.parentElement.dataset.item), await page.getAttribute('#gallery li', 'data-item'));
+    await press('Tab', ' ', 'Tab', 'Tab', ' ');
+    await page.waitForSelector('#gallery li:nth-child(2) input:focus:checked');
+    await page.focus('#gallery-compare');
+    await press('Enter');
+    await page.waitForFunction(() => document.querySelectorAll('#viewer .compared h3').length === 2);
+    await press('Escape');
+    await page.waitForSelector('#gallery-compare:focus');
+    await press('Tab', 'Tab', 'Enter');
+    await page.waitForSelector('#sure-dialog[open]');
+    await press('Enter');
+    await page.waitForFunction(() => document.querySelectorAll('#gallery li').length === 1);
+    assert.deepEqual(await tiles(on), ['by keyboard one']);
+    assert.deepEqual(on.problems, []);
+  });
+
   it(`deletes what is chosen, once the person is sure, ${keptBy}`, async () => {
     const page = await on.open();
     await make(on, 'nano', ['to be kept', 'to be deleted']);

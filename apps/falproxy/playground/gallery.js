@@ -23,7 +23,7 @@ let cut = false;  // the server keeps more than is listed
 let found = [];
 const chosen = new Set();
 const tiles = new Map();  // of the items in the document: id -> {tile, release}
-let grid = { columns: 1, height: 1 };
+let grid = { width: 0, columns: 1, height: 1 };
 
 const visible = () => !byId('view-gallery').hidden;
 
@@ -147,17 +147,20 @@ function lay() {
   if (!width) return;
   const columns = Math.max(Math.floor((width + gap) / (leastWidth + gap)), 2);
   const tile = Math.floor((width - gap * (columns - 1)) / columns);
-  grid = { columns, height: tile + wordsHeight + gap };
+  grid = { width, columns, height: tile + wordsHeight + gap };
   const list = byId('gallery');
   list.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
   list.style.gridAutoRows = `${tile + wordsHeight}px`;
   byId('gallery-space').style.height = `${Math.max(Math.ceil(found.length / columns) * grid.height - gap, 0)}px`;
+  const { tagName, parentElement } = document.activeElement;
+  const held = list.contains(parentElement) && parentElement.dataset.item;
   for (const { release, tile: made } of tiles.values()) {
     release();
     made.remove();
   }
   tiles.clear();
   draw();
+  tiles.get(held)?.tile.querySelector(tagName).focus({ preventScroll: true });
 }
 
 let drawing = false;
@@ -214,6 +217,8 @@ export async function open(item) {
   buttons.push(act('Delete', 'bin', () => remove([item])));
   await showViewer(titleOf(item), element('div', { className: 'viewed' }, showing(item),
     element('div', {}, factList(item), element('div', { className: 'buttons' }, ...buttons))));
+  // Its tile may have been drawn anew meanwhile.
+  tiles.get(item.id)?.tile.firstChild.focus();
 }
 
 async function compare() {
@@ -296,7 +301,8 @@ export function startGallery(handlers, serverKeeps) {
   const searchSoon = later(120, search);
   for (const id of ['gallery-search', 'gallery-kind', 'gallery-model']) byId(id).addEventListener('input', searchSoon);
   addEventListener('scroll', drawSoon, { passive: true });
-  new ResizeObserver(later(80, lay)).observe(byId('gallery-space'));
+  // Its height is lay()'s own doing.
+  new ResizeObserver(later(80, () => { if (byId('gallery-space').clientWidth !== grid.width) lay(); })).observe(byId('gallery-space'));
   byId('gallery-compare').addEventListener('click', compare);
   byId('gallery-zip').addEventListener('click', zip);
   byId('gallery-delete').addEventListener('click', () => remove(wanted()));
