@@ -1,7 +1,7 @@
 // create.js: the view where a wish is put together, explained, priced and sent.
 
 import { base, keptAs } from './api.js';
-import { button, byId, dollars, element, later, options, say, showCode, toast, wordsOf } from './dom.js';
+import { button, byId, dollars, element, later, onClick, options, say, showCode, toast, wordsOf } from './dom.js';
 import { clearFaults, showFault, watchFaults } from './faults.js';
 import { buildFields } from './fields.js';
 import { hashOf, linkTo, wishIn } from './links.js';
@@ -370,8 +370,8 @@ function watchFiles() {
     setMask(byId('mask').files[0] ?? null);
     byId('mask').value = '';
   });
-  byId('mask-remove').addEventListener('click', () => setMask(null));
-  byId('mask-draw').addEventListener('click', () => { drawn = drawMask(); });
+  onClick('mask-remove', () => setMask(null));
+  onClick('mask-draw', () => { drawn = drawMask(); });
   byId('sound').addEventListener('change', () => {
     sound = byId('sound').files[0] ?? sound;
     showFiles();
@@ -386,7 +386,7 @@ function watchFiles() {
 function watchForm() {
   const form = byId('form');
   watchFaults(form);
-  byId('model-button').addEventListener('click', () => pickModel());
+  onClick('model-button', () => pickModel());
   form.addEventListener('input', ({ target }) => {
     showCustomSize();
     say(byId('problem'), '');
@@ -407,7 +407,7 @@ function watchForm() {
       try { copyText(snippets[one.dataset.copy](partsOf(wish()), base), one.textContent, 'The request as code'); } catch (problem) { complain(problem); }
     });
   }
-  byId('copy-link').addEventListener('click', () => {
+  onClick('copy-link', () => {
     try { copyText(linkTo(hashOf(wish())), 'Link', 'A link to this form'); } catch (problem) { complain(problem); }
   });
 }

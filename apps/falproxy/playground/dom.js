@@ -1,6 +1,7 @@
 // dom.js: the few words for building elements, and how money and time are written where the reader is.
 
 export const byId = (id) => document.getElementById(id);
+export const onClick = (id, act) => byId(id).addEventListener('click', act);
 
 function put(made, properties) {
   for (const [name, value] of Object.entries(properties)) {

@@ -2,7 +2,7 @@
 // what is on the screen is in the document.
 
 import { call, getJson } from './api.js';
-import { ask, byId, button, count, dollars, element, later, options, say, secondsText, when, wordsOf } from './dom.js';
+import { ask, button, byId, count, dollars, element, later, onClick, options, say, secondsText, when, wordsOf } from './dom.js';
 import { blobFor, canFetch, download, keptFile, kindOfType, nameOf, showing, titleOf } from './media.js';
 import { kindIcon } from './models.js';
 import { dropItem, keptItems, wishOf } from './store.js';
@@ -303,8 +303,8 @@ export function startGallery(handlers, serverKeeps) {
   addEventListener('scroll', drawSoon, { passive: true });
   // Its height is lay()'s own doing.
   new ResizeObserver(later(80, () => { if (byId('gallery-space').clientWidth !== grid.width) lay(); })).observe(byId('gallery-space'));
-  byId('gallery-compare').addEventListener('click', compare);
-  byId('gallery-zip').addEventListener('click', zip);
-  byId('gallery-delete').addEventListener('click', () => remove(wanted()));
+  onClick('gallery-compare', compare);
+  onClick('gallery-zip', zip);
+  onClick('gallery-delete', () => remove(wanted()));
 }
 

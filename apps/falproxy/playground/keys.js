@@ -1,7 +1,7 @@
 // keys.js: access keys and their budgets, from /v1/falproxy/keys, as the operator makes, changes and takes them away.
 
 import { operatorCall, operatorJson } from './api.js';
-import { ask, button, byId, dayText, dollars, element, fill, say, showCode, when, wordsOf } from './dom.js';
+import { ask, button, byId, dayText, dollars, element, fill, onClick, say, showCode, when, wordsOf } from './dom.js';
 import { clearFaults, showFault, watchFaults } from './faults.js';
 import { sure } from './gallery.js';
 
@@ -117,8 +117,8 @@ async function revoke(key) {
 
 export function startKeys() {
   watchFaults(byId('row-form'));
-  byId('key-new').addEventListener('click', () => openRow(null));
-  byId('row-cancel').addEventListener('click', () => byId('row-dialog').close());
+  onClick('key-new', () => openRow(null));
+  onClick('row-cancel', () => byId('row-dialog').close());
   byId('row-form').addEventListener('submit', (event) => {
     event.preventDefault();
     save();

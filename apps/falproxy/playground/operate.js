@@ -1,7 +1,7 @@
 // operate.js: the view that shows how the server stands, from /v1/falproxy/status, and where it is looked after.
 
 import { keptKey, operatorCall, operatorJson } from './api.js';
-import { button, byId, bytesText, count, duration, element, fill, options, percent, say, secondsText, svg, when } from './dom.js';
+import { button, byId, bytesText, count, duration, element, fill, onClick, options, percent, say, secondsText, svg, when } from './dom.js';
 import { keyNames, showKeys, startKeys } from './keys.js';
 import { showUsage, startUsage } from './usage.js';
 
@@ -149,7 +149,7 @@ export function startOperate(askForKey) {
   startUsage();
   startKeys();
   byId('jobs-whose').addEventListener('change', showJobs);
-  byId('operator-key').addEventListener('click', async () => {
+  onClick('operator-key', async () => {
     await askForKey('', 'operator');
     usageShown = -Infinity;
     ask();
