@@ -425,7 +425,7 @@ describe('Create', () => {
     assert.notEqual((await last()).seed, 7);
     await page.fill('#prompt', 'something else');
     await page.fill(`${field('seed')} input`, '8');
-    await page.click('.run:last-child >> text=Use these settings');
+    await page.click('.run:last-child >> text=Reuse');
     await page.waitForFunction(() => document.querySelector('#prompt').value === 'a fox');
     assert.equal(await page.inputValue(`${field('seed')} input`), '7');
     assert.equal(on.paid.length, 3);
@@ -610,9 +610,9 @@ describe('Create', () => {
     });
   }
 
-  for (const [name, size] of [['of the model’s own size', ''], ['of a chosen size', 'native:image_size:landscape_16_9']]) {
+  for (const [name, size, settings] of [['of the model’s own size', ''], ['of a chosen size', 'native:image_size:landscape_16_9'], ['on a phone', '', { viewport: { width: 360, height: 740 } }]]) {
     it(`moves nothing while pictures ${name} load, nor if they are shown again after a reload`, async () => {
-      const page = await on.open();
+      const page = await on.open(settings);
       const places = () => page.locator('#results .frame, #results .caption').evaluateAll((all) => all.map((one) => {
         const { x, y, width, height } = one.getBoundingClientRect();
         return [x, y + scrollY, width, height].map(Math.round);

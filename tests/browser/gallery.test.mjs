@@ -58,7 +58,7 @@ function galleryOf(on, keptBy) {
     await page.waitForFunction(() => document.querySelector('#viewer img')?.naturalWidth > 0);
     assert.match(await page.textContent('#viewer'), /flux/);
     assert.deepEqual(await on.faults(), []);
-    await page.click('#viewer >> text=Use these settings');
+    await page.click('#viewer >> text=Reuse');
     await page.waitForFunction(() => document.querySelector('#prompt').value === 'a blue hare');
     assert.equal(await page.textContent('#model-name'), 'flux');
     assert.equal(on.paid.length, 2);

@@ -16,7 +16,7 @@ describe('Operate', () => {
     const page = await on.open(asOperator);
     await page.waitForFunction(() => document.querySelectorAll('#documents tbody tr').length >= 4);
     assert.match(await page.textContent('#accounts'), /ready/);
-    assert.match(await page.textContent('#whose'), /All keys .* runs noted in memory/);
+    assert.match(await page.textContent('#whose'), /All keys .* state in memory/);
     assert.match(await page.textContent('#time'), /inference/);
     assert.ok(await page.isHidden('#status-problem'));
     const content = await page.content();

@@ -12,7 +12,7 @@ const mostShown = 56;
 const mostAtOnce = 10;
 const pageSize = 100;
 const mostPages = 50;
-const wordsHeight = 58;
+const wordsHeight = 75;
 const leastWidth = 200;
 const gap = 12;
 
@@ -210,7 +210,7 @@ export async function open(item) {
   const buttons = [button('Download', () => download(item).catch(complain), { icon: 'download', className: 'quiet small' })];
   if (item.kind === 'image') buttons.push(act('Edit this', 'brush', () => actions.edit(item)));
   if (wish) {
-    buttons.push(act('Use these settings', 'form', () => actions.use(wish)));
+    buttons.push(act('Reuse', 'form', () => actions.use(wish)));
     if (item.kind !== 'text') buttons.push(act('Vary', 'vary', () => { location.hash = '#create'; actions.vary(wish); }));
     buttons.push(button('Copy link', () => actions.copyLink(wish), { icon: 'link', className: 'quiet small' }));
   }

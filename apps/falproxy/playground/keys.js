@@ -13,7 +13,7 @@ let names = [];
 export const keyNames = () => names;
 
 function spentOf(key) {
-  if (!key.budget) return key.spent_usd ? dollars(key.spent_usd) : 'no budget';
+  if (!key.budget) return key.spent_usd ? dollars(key.spent_usd) : 'no limit';
   const [limit, window] = key.budget.split('/');
   const words = `${dollars(key.spent_usd ?? 0)} of ${dollars(limit)} a ${window}`.replace('a total', 'in all');
   const share = Math.min(Number(key.spent_usd ?? 0) / Number(limit), 1);
@@ -24,7 +24,7 @@ function spentOf(key) {
 
 function stateOf(key) {
   if (key.blocked) return element('span', { className: 'tag bad', textContent: key.blocked_until ? `blocked until ${when(key.blocked_until * 1000)}` : 'blocked' });
-  return key.expires ? `until ${dayText(key.expires)}` : element('span', { className: 'tag good', textContent: 'good' });
+  return key.expires ? `until ${dayText(key.expires)}` : element('span', { className: 'tag good', textContent: 'active' });
 }
 
 function actionsOf(key) {
@@ -48,7 +48,7 @@ export async function showKeys(allowed) {
   try {
     const { data } = await operatorJson('/v1/falproxy/keys');
     names = data.map(({ name }) => name).filter((name) => name !== '*');
-    fill(byId('keys'), ['Key', 'Begins with', 'Spent', 'Models', 'State', ''], data.map((key) => [
+    fill(byId('keys'), ['Key', 'Begins with', 'Budget', 'Models', 'State', ''], data.map((key) => [
       key.name === '*' ? 'all keys together' : key.name, key.prefix ? `${key.prefix}…` : key.place, spentOf(key), (key.models ?? []).join(', ') || 'all', stateOf(key), actionsOf(key)]), 'No key.');
   } catch (problem) {
     complain(problem);

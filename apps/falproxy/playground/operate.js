@@ -36,9 +36,8 @@ const tag = (words, kind = '') => element('span', { className: `tag ${kind}`, te
 
 function showFigures(status) {
   const figures = {
-    'in flight': status.in_flight, answered: status.requests, failed: status.failures, 'files made': status.images,
-    'jobs under way': status.state?.open, replicas: status.replicas, 'runs noted': status.state?.records, 'kept files': status.media?.files,
-    'kept bytes': status.media && bytesText(status.media.bytes),
+    'in flight': status.in_flight, answered: status.requests, failed: status.failures,
+    [status.media ? 'files kept' : 'files made']: status.media?.files ?? status.images, 'storage used': status.media && bytesText(status.media.bytes), replicas: status.replicas,
   };
   byId('figures').replaceChildren(...Object.entries(figures).filter(([, value]) => value !== undefined).map(([name, value]) => element('div', {},
     element('dt', { textContent: name }), element('dd', { textContent: typeof value === 'number' ? value.toLocaleString() : value }))));
@@ -55,9 +54,8 @@ function documentRow(name, { endpoint, pinned, available, age_seconds: age, faul
 
 function show(status) {
   const isOperator = Boolean(status.accounts);
-  const server = [`falproxy ${status.version}`, `up for ${duration(status.uptime_seconds)}`, status.state && `runs noted in ${status.state.store}`].filter(Boolean).join(' · ');
+  const server = [`falproxy ${status.version}`, status.uptime_seconds > 600 && `up for ${duration(status.uptime_seconds)}`, status.state && `state in ${status.state.store}`].filter(Boolean).join(' · ');
   byId('whose').textContent = `${isOperator ? 'All keys' : `Your own key${status.caller?.name ? `, ${status.caller.name}` : ''}; the operator’s key shows more`} · ${server}`;
-  byId('operator-key-words').textContent = keptKey('operator') ? 'Change the operator’s key' : 'Operator’s key';
   byId('operator-key').hidden = isOperator && !keptKey('operator') && !status.caller?.makes_keys;
   showFigures(status);
   showTime(status.time);
@@ -146,6 +144,11 @@ async function ask() {
 }
 
 export function startOperate(askForKey) {
+  for (const table of document.querySelectorAll('#view-operate table')) {
+    const scroll = element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-labelledby': table.closest('section').getAttribute('aria-labelledby') });
+    table.replaceWith(scroll);
+    scroll.append(table);
+  }
   startUsage();
   startKeys();
   byId('jobs-whose').addEventListener('change', showJobs);
@@ -159,5 +162,7 @@ export function startOperate(askForKey) {
 export function showOperate(visible) {
   clearTimeout(timer);
   shownSince = visible ? Symbol() : null;
-  if (visible) refresh();
+  if (!visible) return;
+  usageShown = -Infinity;
+  refresh();
 }

@@ -48,12 +48,14 @@ function shown(run, item, index) {
   };
   if (item.kind === 'image' || item.kind === 'video') shape();
   // It is the model that has the last word; the next visit knows it from the start.
-  body.addEventListener('load', ({ target: { naturalWidth: width, naturalHeight: height } }) => {
-    if (width === item.width && height === item.height) return;
+  const known = ({ target }) => {
+    const [width, height] = [target.videoWidth ?? target.naturalWidth, target.videoHeight ?? target.naturalHeight];
+    if (!width || (width === item.width && height === item.height)) return;
     Object.assign(item, { width, height });
     shape();
     keepItem(item);
-  }, true);
+  };
+  for (const name of ['load', 'loadedmetadata']) body.addEventListener(name, known, true);
   const words = item.kind === 'image' ? 'picture' : item.kind;
   const tools = element('span', { className: 'buttons' });
   if (item.kind === 'image') tools.append(button(`Edit this ${words}`, () => acts.edit(item), { icon: 'brush', bare: true }));
@@ -66,7 +68,7 @@ function actionsOf(run) {
   if (!over(run)) return [button('Cancel', () => cancel(run), { className: 'quiet small', 'data-act': 'cancel' })];
   const again = [button('Again', () => repeat(run), { icon: 'again', className: 'quiet small' })];
   if (run.wish.kind !== 'text') again.push(button('Vary', () => acts.vary(run.wish, run.estimate), { icon: 'vary', className: 'quiet small' }));
-  return [...again, button('Use these settings', () => acts.use(run.wish), { icon: 'form', className: 'quiet small' }),
+  return [...again, button('Reuse', () => acts.use(run.wish), { icon: 'form', className: 'quiet small' }),
     ...(run.state === 'done' ? [] : [button('Dismiss', () => remove(run), { icon: 'close', className: 'quiet small' })])];
 }
 
@@ -186,6 +188,7 @@ async function follow(run) {
       continue;
     }
     run.percent = job.progress;
+    run.cost ??= job.cost_usd ?? job.falproxy?.cost_usd;
     if (job.status === 'completed') return job.response ? takeImages(run, job.response) : takeVideo(run, job);
     if (job.status === 'cancelled') return end(run, 'cancelled');
     if (job.status === 'failed') throw failureOf(job);

@@ -33,9 +33,9 @@ export async function showUsage() {
       byId('usage-sum').replaceChildren(element('p', { className: 'sum', textContent: dollars(all) }),
         element('p', { className: 'hint', textContent: `in the last ${days} days, for ${count(requests, 'request')}` }), ...chart(byDay));
     }
-    fill(byId('usage'), ['Model', 'Requests', 'Failed', 'Files', 'Units', 'Cost'],
-      byModel.toSorted((a, b) => b.cost_usd - a.cost_usd).map((row) => [row.model || '(no model)', row.requests.toLocaleString(), row.failures.toLocaleString(), row.artifacts.toLocaleString(), row.units.toLocaleString(),
-        dollars(row.cost_usd) + (row.unpriced_jobs ? `, and ${count(row.unpriced_jobs, 'job')} without a price` : '')]), 'Nothing was made yet.');
+    fill(byId('usage'), ['Model', 'Requests', 'Failed', 'Files', 'Cost'],
+      byModel.toSorted((a, b) => b.cost_usd - a.cost_usd).map((row) => [row.model || '(no model)', row.requests.toLocaleString(), row.failures.toLocaleString(), row.artifacts.toLocaleString(),
+        element('span', {}, dollars(row.cost_usd), row.unpriced_jobs ? element('span', { className: 'hint', textContent: `and ${count(row.unpriced_jobs, 'job')} without a price` }) : null)]), 'Nothing was made yet.');
     say(byId('usage-problem'), '');
   } catch (problem) {
     say(byId('usage-problem'), problem.message);
