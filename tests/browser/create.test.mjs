@@ -540,7 +540,11 @@ describe('Create', () => {
     await page.click('#generate');
     await on.done();
     await page.waitForFunction(() => document.querySelector('.run video')?.readyState >= 1);
-    assert.ok(await page.evaluate(() => document.querySelector('.run video').videoWidth) > 0);
+    const [width, height] = await page.evaluate(() => { const { videoWidth, videoHeight } = document.querySelector('.run video'); return [videoWidth, videoHeight]; });
+    assert.ok(width > 0);
+    await page.waitForFunction((size) => document.querySelector('.run .caption > span').textContent === size, `${width} × ${height}`);
+    // What it cost, and no estimate.
+    assert.match(await page.textContent('.run .state'), /s\$\d+\.\d+$/);
     assert.deepEqual(await on.faults(), []);
     // A picture that it begins with makes it the other endpoint's.
     await page.setInputFiles('#images', [picture]);

@@ -161,6 +161,13 @@ describe('Operate', () => {
     assert.match(await page.getAttribute('#usage-sum .chart', 'aria-label'), /\$/);
     await page.click('[data-days="7"]');
     await page.waitForFunction(() => document.querySelectorAll('#usage-sum .chart rect').length === 7);
+    // Who comes back sees figures and sums of one moment.
+    await page.click('#tab-create');
+    let sums = 0;
+    page.on('request', (request) => { if (request.url().includes('/falproxy/usage?')) ++sums; });
+    await page.click('#tab-operate');
+    for (let rounds = 0; rounds < 2; ++rounds) await page.waitForResponse((response) => response.url().includes('/falproxy/jobs?'));
+    assert.equal(sums, 2);
     assert.deepEqual(await on.faults(), []);
     assert.deepEqual(on.problems, []);
   });
