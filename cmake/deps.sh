@@ -39,7 +39,7 @@ zlib1g-dev libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libhiredis-dev libs
     ci) echo "ccache" ;;
     coverage) echo "gcovr" ;;
     clients) echo "nodejs npm" ;;
-    browser) echo "nodejs npm chromium nginx-light python3" ;;
+    browser) echo "nodejs npm chromium fonts-inter nginx-light python3" ;;
     docs) echo "doxygen nodejs npm" ;;
     deploy) echo "prometheus systemd" ;;
     chaos) echo "faketime" ;;

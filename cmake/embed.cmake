@@ -1,6 +1,7 @@
 # cmake -DFOLDER=... -DOUTPUT=assets.cpp -P embed.cmake: the files of a folder as a C++ table, plain and gzipped.
 # gzip is there on every Debian; -n keeps time stamps out, so that the same files give the same bytes.
-# Indentation and comments on lines of their own are for people, and stay behind; so do blanks in style sheets.
+# Indentation and comments are for people, and stay behind; so do blanks in style sheets. A comment behind code is known by the two
+# blanks before it.
 file(GLOB files RELATIVE ${FOLDER} ${FOLDER}/*)
 list(SORT files)
 
@@ -22,10 +23,15 @@ foreach(file IN LISTS files)
     string(REGEX REPLACE "\n(//[^\n]*|/\\*[^\n]*\\*/|/\\*\\*\n(\\*[^\n]*\n)*\\*/)" "" text "${text}")
     string(REGEX REPLACE "\n\n+" "\n" text "${text}")
   endif()
+  if(file MATCHES "\\.js$")
+    string(REGEX REPLACE "([;,{)])  //[^\n]*" "\\1" text "${text}")
+    string(REGEX REPLACE "{ /\\*[^*\n]*\\*/ }" "{}" text "${text}")
+  endif()
   if(file MATCHES "\\.css$")
     string(REGEX REPLACE "([:;,{]) " "\\1" text "${text}")
     string(REGEX REPLACE ";? ?}" "}" text "${text}")
     string(REPLACE " {" "{" text "${text}")
+    string(REPLACE " > " ">" text "${text}")
     string(REGEX REPLACE "([;{}])\n" "\\1" text "${text}")
   endif()
   set(lean ${OUTPUT}.lean)

@@ -1,6 +1,7 @@
 // The view Create: from a model and a wish to files.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { accessKey } from '../support/servers.mjs';
@@ -291,6 +292,85 @@ describe('Create', () => {
     await pictures(2);
   });
 
+  it('says how many are before a run in fal’s queue', async () => {
+    const page = await on.open();
+    await choose('flux');
+    for (const prompt of ['the one before', 'the one behind']) {
+      await page.fill('#prompt', `${prompt} falsim:queue_time=3000`);
+      await page.click('#generate');
+      await page.waitForFunction((wanted) => [...document.querySelectorAll('.run')].some(({ textContent }) => textContent.includes(wanted) && /queued, \d+ before it/.test(textContent)), prompt);
+    }
+    const state = (place) => page.textContent(`.run:${place}-child .state`);
+    assert.match(await state('first'), /^queued, 1 before it · \d+\.\d s/);
+    assert.match(await state('last'), /^queued, 0 before it/);
+    assert.match(await page.textContent('#progress'), /^queued, 1 before it/);
+    await on.done(2);
+    assert.doesNotMatch(await state('first'), /queued/);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('has the controls that a model has, and sends what they say', async () => {
+    const page = await on.open();
+    const choices = (selector) => page.locator(`${selector} option`).evaluateAll((all) => all.map(({ value }) => value));
+    const shown = async () => {
+      const there = [];
+      for (const name of ['size', 'n', 'output_format', 'quality', 'aspect_ratio', 'resolution', 'duration', 'voice']) if (await page.locator(field(name)).isVisible().catch(() => false)) there.push(name);
+      return there;
+    };
+    await choose('gpt-image-1');
+    assert.deepEqual(await shown(), ['size', 'n', 'output_format', 'quality']);
+    assert.deepEqual(await choices('#quality'), ['', 'auto', 'low', 'medium', 'high']);
+    assert.deepEqual(await choices('#size'), ['', ...['1024x1024', '1536x1024', '1024x1536'].map((size) => `native:image_size:${size}`)]);
+    await page.fill('#prompt', 'a fox');
+    await page.selectOption('#quality', 'high');
+    await page.selectOption('#format', 'webp');
+    await explained('webp');
+    const { quality, output_format: format } = JSON.parse(await page.textContent('#bodies'));
+    assert.deepEqual([quality, format], ['high', 'webp']);
+
+    await choose('flux');
+    assert.deepEqual(await shown(), ['size', 'n', 'output_format']);
+    assert.deepEqual(await choices('#format'), ['', 'jpeg', 'png']);
+    assert.ok((await choices('#size')).includes('custom'));
+    await choose('sdxl');
+    assert.equal(await page.getAttribute('#n', 'max'), '8');
+
+    await choose('nano');
+    assert.ok(!(await choices('#size')).includes('custom'));
+    await page.selectOption('#size', 'native:aspect_ratio:21:9');
+    await explained('"aspect_ratio": "21:9"');
+
+    // A video's tiers and lengths.
+    await choose('clip');
+    assert.deepEqual(await shown(), ['aspect_ratio', 'resolution', 'duration']);
+    assert.deepEqual(await choices(field('resolution')), ['', '"360p"', '"720p"', '"1080p"']);
+    await page.selectOption(`${field('resolution')} select`, { label: '1080p' });
+    await explained('"resolution": "1080p"');
+    await choose('announcer');
+    assert.deepEqual(await shown(), ['output_format', 'voice']);
+    assert.deepEqual(on.paid, []);
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('shows on a phone what it does, from the press on', async () => {
+    const page = await on.open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    await choose('gpt-image-1');
+    await page.setInputFiles('#images', [picture]);
+    await page.click('#own summary');
+    await page.fill('#prompt', 'on a phone falsim:job_time=3000');
+    await explained('on a phone');
+    await page.tap('#generate');
+    const seen = () => page.locator('.run .state').evaluate((state) => {
+      const { top, bottom } = state.getBoundingClientRect();
+      return top >= document.querySelector('.bar').getBoundingClientRect().bottom && bottom <= innerHeight;
+    });
+    await page.waitForFunction(() => /in progress/.test(document.querySelector('.run .state')?.textContent));
+    assert.ok(await seen());
+    await on.done();
+    assert.ok(await seen());
+    assert.ok(await on.sidewaysScroll() <= 0);
+  });
+
   it('cancels at fal', async () => {
     const page = await on.open();
     await choose('flux');
@@ -345,10 +425,52 @@ describe('Create', () => {
     assert.notEqual((await last()).seed, 7);
     await page.fill('#prompt', 'something else');
     await page.fill(`${field('seed')} input`, '8');
-    await page.click('.run:last-child >> text=Use these settings');
+    await page.click('.run:last-child >> text=Reuse');
     await page.waitForFunction(() => document.querySelector('#prompt').value === 'a fox');
     assert.equal(await page.inputValue(`${field('seed')} input`), '7');
     assert.equal(on.paid.length, 3);
+  });
+
+  it('edits a picture that was made, on a model that takes pictures: the very file goes to fal', async () => {
+    const page = await on.open();
+    const newest = async () => {
+      const [download] = await Promise.all([page.waitForEvent('download'), page.click('.run:first-child [aria-label="Download picture 1"]')]);
+      return readFileSync(await download.path()).toString('base64');
+    };
+    const received = async () => Buffer.from(await (await fetch((await last()).image_urls[0])).arrayBuffer()).toString('base64');
+    const send = async (prompt, runs) => {
+      await page.waitForSelector('#image-list img');
+      await page.fill('#prompt', prompt);
+      await page.click('#generate');
+      await on.done(runs);
+    };
+    await choose('flux');
+    await page.fill('#prompt', 'a fox');
+    await page.click('#generate');
+    await pictures(1);
+    const fox = await newest();
+    // flux makes pictures and takes none: a model that does is asked for.
+    await page.click('.run [aria-label="Edit this picture"]');
+    assert.deepEqual(await page.locator('#model-list button').evaluateAll((all) => all.map(({ dataset }) => dataset.model).sort()), ['gpt-image-1', 'nano']);
+    await page.click('#model-list [data-model=nano]');
+    await send('the fox in snow', 2);
+    assert.match((await sim('submits')).at(-1).endpoint, /nano-banana\/edit/);
+    assert.ok(await received() === fox);
+
+    // From the gallery, onto the model that is chosen; it takes the place of the picture that was there.
+    await pictures(2);
+    const snow = await newest();
+    assert.ok(snow !== fox);
+    await page.click('#tab-gallery');
+    await page.click('#gallery .tile');
+    await page.click('#viewer >> text=Edit this');
+    await page.waitForSelector('#view-create:not([hidden])');
+    assert.equal(await page.textContent('#model-name'), 'nano');
+    assert.equal(await page.locator('#image-list img').count(), 1);
+    await send('the fox at night', 3);
+    assert.ok(await received() === snow);
+    assert.equal(on.paid.length, 3);
+    assert.deepEqual(on.problems, []);
   });
 
   it('restores a form from a link, and pays nothing for it', async () => {
@@ -418,7 +540,11 @@ describe('Create', () => {
     await page.click('#generate');
     await on.done();
     await page.waitForFunction(() => document.querySelector('.run video')?.readyState >= 1);
-    assert.ok(await page.evaluate(() => document.querySelector('.run video').videoWidth) > 0);
+    const [width, height] = await page.evaluate(() => { const { videoWidth, videoHeight } = document.querySelector('.run video'); return [videoWidth, videoHeight]; });
+    assert.ok(width > 0);
+    await page.waitForFunction((size) => document.querySelector('.run .caption > span').textContent === size, `${width} × ${height}`);
+    // What it cost, and no estimate.
+    assert.match(await page.textContent('.run .state'), /s\$\d+\.\d+$/);
     assert.deepEqual(await on.faults(), []);
     // A picture that it begins with makes it the other endpoint's.
     await page.setInputFiles('#images', [picture]);
@@ -488,21 +614,43 @@ describe('Create', () => {
     });
   }
 
-  it('moves nothing while pictures load', async () => {
-    const page = await on.open();
-    await page.evaluate(() => {
-      globalThis.shifts = 0;
-      new PerformanceObserver((list) => { for (const entry of list.getEntries()) if (!entry.hadRecentInput) globalThis.shifts += entry.value; }).observe({ type: 'layout-shift' });
+  for (const [name, size, settings] of [['of the model’s own size', ''], ['of a chosen size', 'native:image_size:landscape_16_9'], ['on a phone', '', { viewport: { width: 360, height: 740 } }]]) {
+    it(`moves nothing while pictures ${name} load, nor if they are shown again after a reload`, async () => {
+      const page = await on.open(settings);
+      const places = () => page.locator('#results .frame, #results .caption').evaluateAll((all) => all.map((one) => {
+        const { x, y, width, height } = one.getBoundingClientRect();
+        return [x, y + scrollY, width, height].map(Math.round);
+      }));
+      const loaded = (number) => page.waitForFunction((wanted) => [...document.querySelectorAll('#results img')].filter(({ naturalWidth }) => naturalWidth).length === wanted, number);
+      await choose('flux');
+      await page.selectOption('#size', size);
+      await page.fill('#prompt', 'the one below');
+      await page.click('#generate');
+      await on.done(1);
+      await loaded(1);
+      await page.fill('#n', '4');
+      await page.fill('#prompt', 'still falsim:job_time=1500');
+      await explained('job_time');
+      await page.click('#generate');
+      await page.waitForFunction(() => document.querySelectorAll('.run .wait').length === 4);
+      const before = await places();
+      assert.equal(before.length, 10);
+      await on.done(2);
+      await loaded(5);
+      assert.deepEqual(await places(), before);
+
+      // What is put in is measured before any picture is decoded.
+      await page.addInitScript(() => {
+        globalThis.first = [];
+        new MutationObserver((changes) => {
+          for (const { addedNodes } of changes) for (const node of addedNodes) for (const frame of node.querySelectorAll?.('#results .frame') ?? []) globalThis.first.push([frame, frame.clientHeight]);
+        }).observe(document, { childList: true, subtree: true });
+      });
+      await page.reload();
+      await loaded(5);
+      const heights = await page.evaluate(() => globalThis.first.map(([frame, height]) => [height, frame.clientHeight]));
+      assert.ok(heights.length >= 5 && heights.every(([first]) => first > 0), JSON.stringify(heights));
+      for (const [first, now] of heights) assert.equal(now, first);
     });
-    await choose('flux');
-    await page.selectOption('#size', 'native:image_size:landscape_16_9');
-    await page.fill('#n', '4');
-    await page.fill('#prompt', 'still falsim:job_time=1500');
-    await page.click('#generate');
-    await page.waitForFunction(() => document.querySelectorAll('.run .wait').length === 4);
-    await page.evaluate(() => { globalThis.shifts = 0; });
-    await on.done();
-    await page.waitForFunction(() => [...document.querySelectorAll('#results img')].filter(({ naturalWidth }) => naturalWidth).length === 4);
-    assert.ok(await page.evaluate(() => globalThis.shifts) < 0.05, String(await page.evaluate(() => globalThis.shifts)));
-  });
+  }
 });

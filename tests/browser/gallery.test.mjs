@@ -58,7 +58,7 @@ function galleryOf(on, keptBy) {
     await page.waitForFunction(() => document.querySelector('#viewer img')?.naturalWidth > 0);
     assert.match(await page.textContent('#viewer'), /flux/);
     assert.deepEqual(await on.faults(), []);
-    await page.click('#viewer >> text=Use these settings');
+    await page.click('#viewer >> text=Reuse');
     await page.waitForFunction(() => document.querySelector('#prompt').value === 'a blue hare');
     assert.equal(await page.textContent('#model-name'), 'flux');
     assert.equal(on.paid.length, 2);
@@ -91,6 +91,42 @@ function galleryOf(on, keptBy) {
     } finally {
       rmSync(folder, { recursive: true });
     }
+    assert.deepEqual(on.problems, []);
+  });
+
+  it(`serves by keyboard alone, ${keptBy}`, async () => {
+    const page = await on.open();
+    const press = async (...keys) => { for (const key of keys) await page.keyboard.press(key); };
+    await make(on, 'flux', ['by keyboard one', 'by keyboard two', 'by keyboard three']);
+    await page.focus('#tab-gallery');
+    await press('Enter');
+    await page.waitForSelector('#gallery li');
+    await page.focus('#gallery-search');
+    await page.keyboard.type('by keyboard');
+    await page.waitForFunction(() => document.querySelectorAll('#gallery li').length === 3);
+    await page.focus('#gallery-zip');
+    // Each tile, and the box that chooses it.
+    await press('Tab', 'Enter');
+    await page.waitForSelector('#viewer[open]');
+    assert.equal(await page.textContent('#viewer-title'), 'by keyboard three');
+    await press('Escape');
+    await page.waitForSelector('#gallery li:nth-child(1) .tile:focus');
+    // A list that is drawn anew, here by a window of another size, keeps the focus.
+    await page.setViewportSize({ width: 800, height: 900 });
+    await page.waitForFunction(() => !document.querySelector('#gallery').style.gridTemplateColumns.includes('repeat(5'));
+    assert.equal(await page.evaluate(() => document.activeElement.parentElement.dataset.item), await page.getAttribute('#gallery li', 'data-item'));
+    await press('Tab', ' ', 'Tab', 'Tab', ' ');
+    await page.waitForSelector('#gallery li:nth-child(2) input:focus:checked');
+    await page.focus('#gallery-compare');
+    await press('Enter');
+    await page.waitForFunction(() => document.querySelectorAll('#viewer .compared h3').length === 2);
+    await press('Escape');
+    await page.waitForSelector('#gallery-compare:focus');
+    await press('Tab', 'Tab', 'Enter');
+    await page.waitForSelector('#sure-dialog[open]');
+    await press('Enter');
+    await page.waitForFunction(() => document.querySelectorAll('#gallery li').length === 1);
+    assert.deepEqual(await tiles(on), ['by keyboard one']);
     assert.deepEqual(on.problems, []);
   });
 
@@ -263,6 +299,33 @@ describe('the gallery of a server that keeps files for keys alone', () => {
     assert.deepEqual(blobs, [[false, true]]);
     assert.deepEqual(on.problems, []);
   });
+
+  it('lists all that is kept, page after page, and says so if there is more than it lists', async () => {
+    const bodies = Array.from({ length: 11 }, (_, index) => JSON.stringify({ model: 'flux', prompt: `many ${index}`, n: 10, response_format: 'url' }));
+    for (const made of await Promise.all(bodies.map((body) => on.ask('/v1/images/generations', { method: 'POST', headers: { 'content-type': 'application/json' }, body })))) assert.equal(made.status, 200);
+    const page = await on.open();
+    const asked = [];
+    page.on('request', (request) => { if (request.url().includes('/falproxy/media?')) asked.push(new URL(request.url()).searchParams.get('after')); });
+    await page.click('#tab-gallery');
+    await page.waitForSelector('#gallery li');
+    const { media } = await (await on.ask('/v1/falproxy/status')).json();
+    assert.ok(media.files >= 110 && media.files < 200, String(media.files));
+    assert.match(await page.textContent('#gallery-count'), new RegExp(`^${media.files} files( · \\S+)?$`));
+    assert.equal(new Set(asked).size, 2);
+    await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+    await page.waitForFunction((last) => document.querySelector(`#gallery [aria-posinset="${last}"] img`)?.naturalWidth, media.files);
+
+    // The list goes on as long as it is asked.
+    let pages = 0;
+    await page.route('**/falproxy/media?*', (route) => {
+      const data = [{ id: String(++pages).padStart(32, '0'), url: `${on.servers.url}/media/${String(pages).padStart(32, '0')}.png`, type: 'image/png', status: 'kept', created_at: 1e9 - pages, model: 'flux', cost_usd: null, size: 1 }];
+      return route.fulfill({ json: { object: 'list', data, has_more: true } });
+    });
+    await page.click('#tab-create');
+    await page.click('#tab-gallery');
+    await page.waitForFunction(() => /^50 files.* · older files are not listed$/.test(document.querySelector('#gallery-count').textContent));
+    assert.equal(pages, 50);
+  });
 });
 
 describe('the gallery of a server that keeps files in a bucket', () => {
@@ -299,6 +362,34 @@ describe('the gallery of a server that keeps files in a bucket', () => {
     const zip = path.join(folder, 'all.zip');
     await download.saveAs(zip);
     assert.deepEqual(inZip(zip).map(([, bytes]) => bytes).sort(), files.map(({ size }) => size).sort());
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('says how many files a zip is without, and offers none of nothing', async () => {
+    const made = await on.ask('/v1/images/generations', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'flux', prompt: 'by curl', n: 2, response_format: 'url' }) });
+    const urls = (await made.json()).data.map(({ url }) => url);
+    await until(async () => { const ids = (await kept()).map(({ id }) => id); return urls.every((url) => ids.some((id) => url.includes(id))); });
+    const page = await on.open({ view: '#gallery' });
+    await page.waitForSelector('#gallery li');
+    assert.ok(await page.isDisabled('#gallery-zip'));
+    assert.match(await page.getAttribute('#gallery-zip', 'title'), /can fetch none/);
+    await page.click('#tab-create');
+    await make(on, 'flux', ['mine']);
+    await page.click('#tab-gallery');
+    await page.waitForFunction(() => !document.querySelector('#gallery-zip').disabled);
+    const others = await page.locator('#gallery li').count() - 1;
+    assert.ok(others >= 2);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#gallery-zip')]);
+    const zip = path.join(folder, 'some.zip');
+    await download.saveAs(zip);
+    assert.equal(inZip(zip).length, 1);
+    await page.waitForSelector('#gallery-problem:not([hidden])');
+    assert.equal(await page.textContent('#gallery-problem'), `${others} files could not be fetched.`);
+    // Beside the button, however far down the list is.
+    assert.ok(await page.locator('.filters #gallery-problem').isVisible());
+    await page.locator('#gallery input').nth(1).check();
+    assert.ok(await page.isDisabled('#gallery-zip'));
+    assert.deepEqual(await on.faults(), []);
     assert.deepEqual(on.problems, []);
   });
 

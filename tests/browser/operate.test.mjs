@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { accessKey, startServers } from '../support/servers.mjs';
-import { adminKey, onPage } from './page.mjs';
+import { adminKey, folder, onPage } from './page.mjs';
 
 describe('Operate', () => {
   const on = onPage({ env: { ADMIN_KEY: adminKey } });
@@ -15,7 +16,7 @@ describe('Operate', () => {
     const page = await on.open(asOperator);
     await page.waitForFunction(() => document.querySelectorAll('#documents tbody tr').length >= 4);
     assert.match(await page.textContent('#accounts'), /ready/);
-    assert.match(await page.textContent('#whose'), /All keys .* runs noted in memory/);
+    assert.match(await page.textContent('#whose'), /All keys .* state in memory/);
     assert.match(await page.textContent('#time'), /inference/);
     assert.ok(await page.isHidden('#status-problem'));
     const content = await page.content();
@@ -160,8 +161,81 @@ describe('Operate', () => {
     assert.match(await page.getAttribute('#usage-sum .chart', 'aria-label'), /\$/);
     await page.click('[data-days="7"]');
     await page.waitForFunction(() => document.querySelectorAll('#usage-sum .chart rect').length === 7);
+    // Who comes back sees figures and sums of one moment.
+    await page.click('#tab-create');
+    let sums = 0;
+    page.on('request', (request) => { if (request.url().includes('/falproxy/usage?')) ++sums; });
+    await page.click('#tab-operate');
+    for (let rounds = 0; rounds < 2; ++rounds) await page.waitForResponse((response) => response.url().includes('/falproxy/jobs?'));
+    assert.equal(sums, 2);
     assert.deepEqual(await on.faults(), []);
     assert.deepEqual(on.problems, []);
+  });
+
+  it('writes times, money and days as the reader does', async () => {
+    const json = (body) => ({ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    assert.equal((await on.ask('/v1/images/generations', json({ model: 'flux', prompt: 'ein Fuchs' }))).status, 200);
+    await on.ask('/v1/falproxy/keys', { key: adminKey, ...json({ name: 'bis-silvester', budget: '1234.50/month', expires: '2099-12-31' }) });
+    const running = await (await begin('langsam falsim:job_time=60000', accessKey)).json();
+    const page = await on.open({ ...asOperator, locale: 'de-DE' });
+    await page.waitForFunction(() => /bis-silvester/.test(document.querySelector('#keys').textContent) && document.querySelectorAll('#time li').length === 3 && document.querySelector('#usage-sum .sum'));
+    assert.match(await page.textContent('#time'), /inference: \d+,\d\d s on average \(\d+\s%\)/);
+    assert.match(await page.textContent('#keys'), /bis-silvester.*0,00\s\$ of 1\.234,50\s\$ a month.*until 31\.12\.2099/);
+    assert.match(await page.textContent('#usage-sum .sum'), /^\d+,\d{2,4}\s\$$/);
+    assert.match(await page.textContent('#usage-sum .axis'), /^\d+\. \p{L}+/u);
+    await page.waitForFunction((id) => document.querySelector('#jobs').textContent.includes(id), running.id);
+    assert.match(await page.textContent('#jobs'), /in progress, \d+\s%/);
+    // None of it as it is in English, or on the wire.
+    for (const view of ['#time', '#keys', '#jobs']) assert.doesNotMatch(await page.textContent(view), /\d\.\d\d(?![\d.])|\d%|\d{4}-\d\d|[$]\d/, view);
+    await on.ask(`/v1/falproxy/jobs/${running.id}`, { method: 'DELETE' });
+    await on.ask('/v1/falproxy/keys/bis-silvester', { key: adminKey, method: 'DELETE' });
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('serves by keyboard alone, and takes no button away while the tables change', async () => {
+    const { id } = await (await begin('by keyboard falsim:job_time=20000', accessKey)).json();
+    const page = await on.open(asOperator);
+    const press = async (...keys) => { for (const key of keys) await page.keyboard.press(key); };
+    await page.waitForSelector(`[aria-label="Cancel ${id}"]`);
+    await page.focus('[data-days="30"]');
+    await press('Shift+Tab', ' ');
+    await page.waitForSelector('[data-days="7"][aria-pressed=true]:focus');
+    await page.focus('#key-new');
+    await press('Enter');
+    await page.waitForSelector('#row-name:focus');
+    await page.keyboard.type('by-keyboard');
+    await press('Enter');
+    await page.waitForSelector('#code-dialog[open]');
+    await press('Escape');
+    await page.waitForSelector('[aria-label="Revoke by-keyboard"]');
+    await page.focus('[aria-label="Change by-keyboard"]');
+    await press('Tab', 'Enter');
+    await page.waitForSelector('#sure-dialog[open]');
+    await press('Enter');
+    await page.waitForSelector('[aria-label="Revoke by-keyboard"]', { state: 'detached' });
+    // The list is drawn anew as the job goes on.
+    const cancel = page.locator(`[aria-label="Cancel ${id}"]`);
+    await cancel.focus();
+    const before = await page.textContent('#jobs');
+    await page.waitForFunction((text) => document.querySelector('#jobs').textContent !== text, before);
+    assert.ok(await cancel.evaluate((button) => button === document.activeElement));
+    await press('Enter');
+    await cancel.waitFor({ state: 'detached' });
+    assert.equal((await (await on.ask(`/v1/falproxy/jobs/${id}`)).json()).status, 'cancelled');
+    assert.deepEqual(on.problems, []);
+  });
+
+  it('shows how many replicas there are, if there are several', async () => {
+    const page = await on.open(asOperator);
+    const replicas = () => page.locator('#figures div').evaluateAll((all) => all.find((one) => one.querySelector('dt').textContent === 'replicas')?.querySelector('dd').textContent);
+    await page.waitForSelector('#figures div');
+    assert.equal(await replicas(), undefined);
+    await page.route('**/v1/falproxy/status', async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, json: { ...await answer.json(), replicas: 3 } });
+    });
+    await page.waitForFunction(() => /replicas/.test(document.querySelector('#figures').textContent));
+    assert.equal(await replicas(), '3');
   });
 
   it('asks in one loop, however often the view is shown', async () => {
@@ -207,4 +281,29 @@ describe('Operate', () => {
       assert.deepEqual(on.problems, []);
     });
   }
+});
+
+describe('Operate, over a restart of the server', () => {
+  const on = onPage({ env: { ADMIN_KEY: adminKey, STATE_DIR: folder() } });
+
+  it('shows what goes on, and what began before, and cancels it', async () => {
+    const begun = await on.ask('/v1/images/generations', { method: 'POST', headers: { prefer: 'respond-async', 'content-type': 'application/json' }, body: JSON.stringify({ model: 'flux', prompt: 'slow falsim:job_time=60000' }) });
+    const { id } = await begun.json();
+    const page = await on.open({ admin: adminKey, view: '#operate' });
+    const state = (words) => page.waitForFunction(([job, wanted]) => {
+      const row = [...document.querySelectorAll('#jobs tbody tr')].find(({ textContent }) => textContent.includes(job));
+      return row?.querySelector('.tag')?.textContent.includes(wanted);
+    }, [id, words]);
+    await state('in progress');
+    assert.doesNotMatch(await page.textContent('#jobs'), /before the restart/);
+    await on.servers.restart();
+    // The page was not loaded anew: it asks on.
+    await state('since before the restart');
+    assert.ok(await page.isHidden('#status-problem') && await page.isHidden('#jobs-problem'));
+    await page.click(`[aria-label="Cancel ${id}"]`);
+    await page.waitForSelector(`[aria-label="Cancel ${id}"]`, { state: 'detached' });
+    for (let tries = 0; tries < 200 && !(await on.sim('stats')).cancelled; ++tries) await pause(50);
+    assert.equal((await on.sim('stats')).cancelled, 1);
+    assert.deepEqual(on.problems.filter((problem) => !/ERR_|Failed to load/.test(problem)), []);
+  });
 });

@@ -57,25 +57,31 @@ function stop({ child }) {
 
 const readEnv = (text) => Object.fromEntries([...text.matchAll(/^([A-Z_]+)="?([^"\n]*)"?$/gm)].map(([, name, value]) => [name, value]));
 
-/** { url, sim, fal, stop }: `sim` is falsim's own address, for its faults and its books; `fal`: what it prints. `mediaHosts`: more than its own. */
+/** { url, sim, fal, restart, stop }: `sim` is falsim's own address, for its faults and its books; `fal`: what it prints. `mediaHosts`: more than its own. */
 export async function startServers({ simArgs = [], env = {}, mediaHosts = [] } = {}) {
   const sim = await start('falsim', simArgs, {}, (text) => {
     const found = readEnv(text);
     return found.FAL_QUEUE_URL && found.FAL_MEDIA_HOSTS && text.endsWith('\n') ? found : null;
   });
-  const proxy = await start('falproxy', ['serve', '--env', '/dev/null'], {
+  const startProxy = (port) => start('falproxy', ['serve', '--env', '/dev/null'], {
     ...sim.value,
     FAL_MEDIA_HOSTS: [sim.value.FAL_MEDIA_HOSTS, ...mediaHosts].join(','),
     AI_KEYS: 'key-id:key-secret', CUSTOM_ACCESS_KEY: accessKey,
     SUPPORTED_MODELS: Object.entries(models).map(([name, endpoint]) => `${name}:${endpoint}`).join(','),
-    PORT: '0', HOST: '127.0.0.1', SCHEMA_CACHE_DIR: 'none', STATE_DIR: 'none', ...env,
+    HOST: '127.0.0.1', SCHEMA_CACHE_DIR: 'none', STATE_DIR: 'none', ...env, PORT: port,
   }, (text) => /listening on (http:\/\/127\.0\.0\.1:\d+)\D/.exec(text)?.[1]);
+  let proxy = await startProxy(env.PORT ?? '0');
   return {
     url: proxy.value,
     sim: sim.value.FAL_QUEUE_URL,
     fal: sim.value,
-    log: proxy.printed,
-    pid: proxy.child.pid,
+    log: () => proxy.printed(),
+    get pid() { return proxy.child.pid; },
+    /** falproxy ends and begins again, at the same address; falsim goes on. */
+    async restart() {
+      await stop(proxy);
+      proxy = await startProxy(new URL(this.url).port);
+    },
     async stop() {
       await stop(proxy);
       await stop(sim);

@@ -1,7 +1,7 @@
 // app.js: the access key, the three views and the theme.
 
 import { getJson, keepKey, keptAs, keptKey, onKeyNeeded } from './api.js';
-import { byId, say, wordsOf } from './dom.js';
+import { byId, icon, onClick, say, wordsOf } from './dom.js';
 import { actions, complain, restore, startCreate } from './create.js';
 import { open, refreshGallery, startGallery, sure } from './gallery.js';
 import { filesLieInBucket } from './media.js';
@@ -41,8 +41,8 @@ function askForKey(problem, whose = 'access') {
 onKeyNeeded(askForKey);
 // Without a key there is nothing to go back to.
 byId('key-dialog').addEventListener('cancel', (event) => { if (byId('key-cancel').hidden) event.preventDefault(); });
-byId('key-cancel').addEventListener('click', () => byId('key-dialog').close());
-byId('forget').addEventListener('click', async () => {
+onClick('key-cancel', () => byId('key-dialog').close());
+onClick('forget', async () => {
   if (await sure('Forget what this browser keeps?', 'Runs, results, prompts and the files that were given with them, of all keys of this server. What the server keeps stays.', 'Forget') !== 'yes') return;
   try {
     await forgetAll();
@@ -50,7 +50,7 @@ byId('forget').addEventListener('click', async () => {
     location.replace(location.pathname);
   } catch (problem) { say(byId('key-problem'), problem.message); }
 });
-byId('change-key').addEventListener('click', async () => {
+onClick('change-key', async () => {
   const before = keptKey();
   await askForKey('');
   if (keptKey() !== before) location.reload();
@@ -75,7 +75,7 @@ function showView() {
 }
 
 const root = document.documentElement;
-byId('theme').addEventListener('click', () => {
+onClick('theme', () => {
   const dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
   root.dataset.theme = dark ? 'light' : 'dark';
   try { localStorage.setItem('falproxy.theme', root.dataset.theme); } catch { /* the browser keeps nothing */ }
@@ -101,6 +101,7 @@ async function start() {
   if (!anyModels()) complain(new Error('No model is ready yet: fal’s documents are still being read, or cannot be had. The view Operate says more.'));
 }
 
+for (const place of document.querySelectorAll('[data-icon]')) place.prepend(icon(place.dataset.icon));
 addEventListener('hashchange', () => {
   showView();
   scrollTo(0, 0);

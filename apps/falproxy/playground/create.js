@@ -1,7 +1,7 @@
 // create.js: the view where a wish is put together, explained, priced and sent.
 
 import { base, keptAs } from './api.js';
-import { button, byId, dollars, element, later, options, say, showCode, toast, wordsOf } from './dom.js';
+import { button, byId, dollars, element, later, onClick, options, say, showCode, toast, wordsOf } from './dom.js';
 import { clearFaults, showFault, watchFaults } from './faults.js';
 import { buildFields } from './fields.js';
 import { hashOf, linkTo, wishIn } from './links.js';
@@ -32,6 +32,7 @@ let sound = null;
 let drawn = null;  // ends when a drawn mask is written, which takes a while if it is large
 let maskFault = Promise.resolve('');
 let estimate;
+let planned = '';  // the size of what would be made, if explain() knows it
 let openItem = () => {};
 
 const kind = () => model?.kind ?? 'image';
@@ -186,7 +187,8 @@ async function copyText(text, what, title) {
 let explaining = null;
 const explainSoon = later(250, explain);
 /** The form says something else than before. */
-const changed = () => {
+const changed = (from) => {
+  if (from !== byId('prompt')) planned = '';
   sessionStorage.setItem(`${keptAs}.form`, model ? hashOf(quietWish()) : '');
   explainSoon();
 };
@@ -212,7 +214,7 @@ async function explain() {
   return undefined;
 }
 
-function showExplanation({ refused, param, quiet, mappings = [], notes = [], jobs = [], estimate_usd: price }) {
+function showExplanation({ refused, param, quiet, mappings = [], notes = [], jobs = [], size, estimate_usd: price }) {
   const code = (value) => element('code', { textContent: typeof value === 'string' ? value : JSON.stringify(value) });
   byId('explain').tBodies[0].replaceChildren(...mappings.map(({ field, property, value, why }) => element('tr', {},
     element('td', {}, field || '—'), element('td', {}, property ? code(property) : 'nothing'),
@@ -224,6 +226,7 @@ function showExplanation({ refused, param, quiet, mappings = [], notes = [], job
   byId('notes').replaceChildren(...notes.map((note) => element('li', { textContent: note.field ? `${note.field}: ${note.text}` : note.text })));
   byId('bodies').textContent = jobs.map(({ body }) => JSON.stringify(body, null, 2)).join('\n\n');
   estimate = refused ? undefined : price ?? undefined;
+  planned = size ?? '';
   byId('price').className = price ? 'price' : 'price hint';
   byId('price').textContent = refused || !model ? '' : price ? `about ${dollars(price)}` : 'price not known';
   if (refused && !quiet && param) showFault(byId('form'), param, refused);
@@ -253,6 +256,7 @@ async function generate() {
     const made = wish();
     const missing = faultOf(made);
     if (missing) throw Object.assign(new Error(missing[1]), { param: missing[0] });
+    if (planned) made.shape = planned;
     const fault = made.mask ? await maskFault : '';
     if (fault) throw Object.assign(new Error(fault), { param: 'mask' });
     begin(made, estimate);
@@ -366,8 +370,8 @@ function watchFiles() {
     setMask(byId('mask').files[0] ?? null);
     byId('mask').value = '';
   });
-  byId('mask-remove').addEventListener('click', () => setMask(null));
-  byId('mask-draw').addEventListener('click', () => { drawn = drawMask(); });
+  onClick('mask-remove', () => setMask(null));
+  onClick('mask-draw', () => { drawn = drawMask(); });
   byId('sound').addEventListener('change', () => {
     sound = byId('sound').files[0] ?? sound;
     showFiles();
@@ -382,11 +386,11 @@ function watchFiles() {
 function watchForm() {
   const form = byId('form');
   watchFaults(form);
-  byId('model-button').addEventListener('click', () => pickModel());
-  form.addEventListener('input', () => {
+  onClick('model-button', () => pickModel());
+  form.addEventListener('input', ({ target }) => {
     showCustomSize();
     say(byId('problem'), '');
-    changed();
+    changed(target);
   });
   form.addEventListener('submit', (event) => {
     event.preventDefault();
@@ -403,7 +407,7 @@ function watchForm() {
       try { copyText(snippets[one.dataset.copy](partsOf(wish()), base), one.textContent, 'The request as code'); } catch (problem) { complain(problem); }
     });
   }
-  byId('copy-link').addEventListener('click', () => {
+  onClick('copy-link', () => {
     try { copyText(linkTo(hashOf(wish())), 'Link', 'A link to this form'); } catch (problem) { complain(problem); }
   });
 }

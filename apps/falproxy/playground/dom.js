@@ -1,6 +1,7 @@
 // dom.js: the few words for building elements, and how money and time are written where the reader is.
 
 export const byId = (id) => document.getElementById(id);
+export const onClick = (id, act) => byId(id).addEventListener('click', act);
 
 function put(made, properties) {
   for (const [name, value] of Object.entries(properties)) {
@@ -26,7 +27,7 @@ export function svg(tag, attributes, ...children) {
 }
 
 /** One of the drawings at the end of index.html. It says nothing by itself. */
-export const icon = (name) => svg('svg', { class: 'icon', 'aria-hidden': 'true' }, svg('use', { href: `#i-${name}` }));
+export const icon = (name) => svg('svg', { class: 'icon', viewBox: '0 0 24 24', 'aria-hidden': 'true' }, svg('use', { href: `#i-${name}` }));
 
 /** button('Delete', act, {icon: 'bin', bare: true}): with `bare` the words are for screen readers and the tooltip. */
 export function button(words, act, { icon: drawing, bare = false, className = 'quiet', ...rest } = {}) {
@@ -42,7 +43,7 @@ export function options(select, pairs, chosen) {
   if (pairs.some(([value]) => value === chosen)) select.value = chosen;
 }
 
-/** fill(table, ['Head', ...], [[cell, ...], ...], 'what to say if there is no row'); a table that did not change keeps its focus. */
+/** fill(table, ['Head', ...], [[cell, ...], ...], 'what to say if there is no row'); the focus stays on the button of its name. */
 export function fill(table, heads, rows, none) {
   const text = JSON.stringify([heads, rows.map((row) => row.map((cell) => (cell instanceof Node ? cell.outerHTML : cell)))]);
   if (table.dataset.shown === text) return;
@@ -52,7 +53,9 @@ export function fill(table, heads, rows, none) {
   const body = rows.length
     ? rows.map(cells)
     : [element('tr', {}, element('td', { className: 'none', colSpan: heads.length, textContent: none }))];
+  const held = table.contains(document.activeElement) && document.activeElement.ariaLabel;
   table.replaceChildren(head, element('tbody', {}, ...body));
+  if (held) table.querySelector(`[aria-label="${CSS.escape(held)}"]`)?.focus();
 }
 
 export function say(target, text) {
@@ -84,7 +87,13 @@ export const dollars = (amount) => new Intl.NumberFormat(undefined, {
 }).format(Number(amount));
 
 /** "3.4 s" */
-export const secondsText = (seconds) => `${seconds.toLocaleString(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 })} s`;
+export const secondsText = (seconds, digits = 1) => `${seconds.toLocaleString(undefined, { minimumFractionDigits: digits, maximumFractionDigits: digits })} s`;
+
+/** "45%" */
+export const percent = (share) => share.toLocaleString(undefined, { style: 'percent' });
+
+/** `day`: "2026-01-31", as the server counts days: in UTC. */
+export const dayText = (day, style = { dateStyle: 'medium' }) => new Date(`${day}T12:00:00Z`).toLocaleDateString(undefined, { ...style, timeZone: 'UTC' });
 
 export const when = (milliseconds) => new Date(milliseconds).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 

@@ -2,7 +2,7 @@
 // what is on the screen is in the document.
 
 import { call, getJson } from './api.js';
-import { ask, byId, button, count, dollars, element, later, options, say, secondsText, when, wordsOf } from './dom.js';
+import { ask, button, byId, count, dollars, element, later, onClick, options, say, secondsText, when, wordsOf } from './dom.js';
 import { blobFor, canFetch, download, keptFile, kindOfType, nameOf, showing, titleOf } from './media.js';
 import { kindIcon } from './models.js';
 import { dropItem, keptItems, wishOf } from './store.js';
@@ -12,17 +12,18 @@ const mostShown = 56;
 const mostAtOnce = 10;
 const pageSize = 100;
 const mostPages = 50;
-const wordsHeight = 58;
+const wordsHeight = 75;
 const leastWidth = 200;
 const gap = 12;
 
 let keepsFiles = false;
 let actions = {};
 let items = [];
+let cut = false;  // the server keeps more than is listed
 let found = [];
 const chosen = new Set();
 const tiles = new Map();  // of the items in the document: id -> {tile, release}
-let grid = { columns: 1, height: 1 };
+let grid = { width: 0, columns: 1, height: 1 };
 
 const visible = () => !byId('view-gallery').hidden;
 
@@ -38,12 +39,14 @@ function fromServer(file, local) {
 async function keptByServer() {
   const files = [];
   let after = '';
-  for (let page = 0; page < mostPages; ++page) {
-    const { data, has_more: more } = await getJson(`/v1/falproxy/media?limit=${pageSize}${after && `&after=${after}`}`);
+  let more = true;
+  for (let page = 0; more && page < mostPages; ++page) {
+    const { data, has_more: goesOn } = await getJson(`/v1/falproxy/media?limit=${pageSize}${after && `&after=${after}`}`);
     files.push(...data.filter(({ status }) => status !== 'lost'));
-    if (!more || !data.length) break;
-    after = data.at(-1).id;
+    more = goesOn && data.length > 0;
+    after = data.at(-1)?.id;
   }
+  cut = more;
   return files;
 }
 
@@ -65,7 +68,7 @@ function search() {
   found = items.filter((item) => (!kind || item.kind === kind) && (!model || item.model === model)
     && words.every((word) => `${item.prompt} ${item.model} ${item.text ?? ''}`.toLowerCase().includes(word)));
   const cost = found.reduce((sum, item) => sum + (item.cost ?? 0), 0);
-  byId('gallery-count').textContent = found.length ? `${count(found.length, 'file')}${cost ? ` · ${found.some(({ estimated }) => estimated) ? 'about ' : ''}${dollars(cost)}` : ''}` : '';
+  byId('gallery-count').textContent = found.length ? `${count(found.length, 'file')}${cost ? ` · ${found.some(({ estimated }) => estimated) ? 'about ' : ''}${dollars(cost)}` : ''}${cut ? ' · older files are not listed' : ''}` : '';
   byId('gallery-empty').hidden = found.length > 0;
   byId('gallery-empty-words').textContent = items.length ? 'Nothing fits these filters.' : 'Nothing was made yet.';
   for (const id of [...chosen]) if (!found.some((item) => item.id === id)) chosen.delete(id);
@@ -73,10 +76,14 @@ function search() {
   lay();
 }
 
+const wanted = () => (chosen.size ? found.filter(({ id }) => chosen.has(id)) : found);
+
 function showChosen() {
   byId('gallery-compare').disabled = chosen.size !== 2;
   byId('gallery-delete').disabled = chosen.size === 0;
-  byId('gallery-zip').disabled = !found.length;
+  const none = !wanted().some(canFetch);
+  byId('gallery-zip').disabled = none;
+  byId('gallery-zip').title = none && found.length ? 'This page can fetch none of these files.' : '';
   byId('gallery-zip-words').textContent = chosen.size ? `Download ${chosen.size}` : 'Download all';
 }
 
@@ -140,17 +147,20 @@ function lay() {
   if (!width) return;
   const columns = Math.max(Math.floor((width + gap) / (leastWidth + gap)), 2);
   const tile = Math.floor((width - gap * (columns - 1)) / columns);
-  grid = { columns, height: tile + wordsHeight + gap };
+  grid = { width, columns, height: tile + wordsHeight + gap };
   const list = byId('gallery');
   list.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
   list.style.gridAutoRows = `${tile + wordsHeight}px`;
   byId('gallery-space').style.height = `${Math.max(Math.ceil(found.length / columns) * grid.height - gap, 0)}px`;
+  const { tagName, parentElement } = document.activeElement;
+  const held = list.contains(parentElement) && parentElement.dataset.item;
   for (const { release, tile: made } of tiles.values()) {
     release();
     made.remove();
   }
   tiles.clear();
   draw();
+  tiles.get(held)?.tile.querySelector(tagName).focus({ preventScroll: true });
 }
 
 let drawing = false;
@@ -169,7 +179,7 @@ const facts = (item) => [
   ['Made', when(item.created)], ['Model', item.model],
   ['Cost', item.cost ? `${item.estimated ? 'about ' : ''}${dollars(item.cost)}` : 'not known'],
   ['Took', item.seconds ? secondsText(item.seconds) : ''],
-  ['Size', item.wish?.size ?? item.wish?.shape ?? ''], ['Quality', item.wish?.quality ?? ''],
+  ['Size', item.width ? `${item.width} × ${item.height}` : item.wish?.shape ?? item.wish?.size ?? ''], ['Quality', item.wish?.quality ?? ''],
   ...Object.entries(item.wish?.own ?? {}).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
   ['Kept until', item.expires ? when(item.expires * 1000) : ''], ['Request', item.requestId ?? ''],
 ].filter(([, value]) => value);
@@ -200,13 +210,15 @@ export async function open(item) {
   const buttons = [button('Download', () => download(item).catch(complain), { icon: 'download', className: 'quiet small' })];
   if (item.kind === 'image') buttons.push(act('Edit this', 'brush', () => actions.edit(item)));
   if (wish) {
-    buttons.push(act('Use these settings', 'form', () => actions.use(wish)));
+    buttons.push(act('Reuse', 'form', () => actions.use(wish)));
     if (item.kind !== 'text') buttons.push(act('Vary', 'vary', () => { location.hash = '#create'; actions.vary(wish); }));
     buttons.push(button('Copy link', () => actions.copyLink(wish), { icon: 'link', className: 'quiet small' }));
   }
   buttons.push(act('Delete', 'bin', () => remove([item])));
   await showViewer(titleOf(item), element('div', { className: 'viewed' }, showing(item),
     element('div', {}, factList(item), element('div', { className: 'buttons' }, ...buttons))));
+  // Its tile may have been drawn anew meanwhile.
+  tiles.get(item.id)?.tile.firstChild.focus();
 }
 
 async function compare() {
@@ -223,16 +235,19 @@ function complain(problem) {
 // All of them, and none of them
 
 async function zip() {
-  const wanted = chosen.size ? found.filter(({ id }) => chosen.has(id)) : found;
+  const all = wanted();
+  let missing = 0;
   const shown = byId('gallery-zip-words');
   byId('gallery-zip').disabled = true;
   try {
-    const files = wanted.filter(canFetch).map((item) => ({ name: nameOf(item), time: item.created, read: () => blobFor(item) }));
-    const blob = await zipOf(files, (done, all) => { shown.textContent = `${done} of ${all}`; });
-    const url = URL.createObjectURL(blob);
-    element('a', { href: url, download: `falproxy-${new Date().toISOString().slice(0, 10)}.zip` }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
-    say(byId('gallery-problem'), '');
+    const files = all.map((item) => ({ name: nameOf(item), time: item.created, read: () => blobFor(item).catch(() => { ++missing; }) }));
+    const blob = await zipOf(files, (done) => { shown.textContent = `${done} of ${all.length}`; });
+    if (missing < all.length) {
+      const url = URL.createObjectURL(blob);
+      element('a', { href: url, download: `falproxy-${new Date().toISOString().slice(0, 10)}.zip` }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    }
+    say(byId('gallery-problem'), missing ? `${count(missing, 'file')} could not be fetched.` : '');
   } catch (problem) {
     complain(problem);
   } finally {
@@ -286,9 +301,10 @@ export function startGallery(handlers, serverKeeps) {
   const searchSoon = later(120, search);
   for (const id of ['gallery-search', 'gallery-kind', 'gallery-model']) byId(id).addEventListener('input', searchSoon);
   addEventListener('scroll', drawSoon, { passive: true });
-  new ResizeObserver(later(80, lay)).observe(byId('gallery-space'));
-  byId('gallery-compare').addEventListener('click', compare);
-  byId('gallery-zip').addEventListener('click', zip);
-  byId('gallery-delete').addEventListener('click', () => remove(found.filter(({ id }) => chosen.has(id))));
+  // Its height is lay()'s own doing.
+  new ResizeObserver(later(80, () => { if (byId('gallery-space').clientWidth !== grid.width) lay(); })).observe(byId('gallery-space'));
+  onClick('gallery-compare', compare);
+  onClick('gallery-zip', zip);
+  onClick('gallery-delete', () => remove(wanted()));
 }
 

@@ -1,7 +1,7 @@
 // keys.js: access keys and their budgets, from /v1/falproxy/keys, as the operator makes, changes and takes them away.
 
 import { operatorCall, operatorJson } from './api.js';
-import { ask, button, byId, dollars, element, fill, say, showCode, when, wordsOf } from './dom.js';
+import { ask, button, byId, dayText, dollars, element, fill, onClick, say, showCode, when, wordsOf } from './dom.js';
 import { clearFaults, showFault, watchFaults } from './faults.js';
 import { sure } from './gallery.js';
 
@@ -13,7 +13,7 @@ let names = [];
 export const keyNames = () => names;
 
 function spentOf(key) {
-  if (!key.budget) return key.spent_usd ? dollars(key.spent_usd) : 'no budget';
+  if (!key.budget) return key.spent_usd ? dollars(key.spent_usd) : 'no limit';
   const [limit, window] = key.budget.split('/');
   const words = `${dollars(key.spent_usd ?? 0)} of ${dollars(limit)} a ${window}`.replace('a total', 'in all');
   const share = Math.min(Number(key.spent_usd ?? 0) / Number(limit), 1);
@@ -24,7 +24,7 @@ function spentOf(key) {
 
 function stateOf(key) {
   if (key.blocked) return element('span', { className: 'tag bad', textContent: key.blocked_until ? `blocked until ${when(key.blocked_until * 1000)}` : 'blocked' });
-  return key.expires ? `until ${key.expires}` : element('span', { className: 'tag good', textContent: 'good' });
+  return key.expires ? `until ${dayText(key.expires)}` : element('span', { className: 'tag good', textContent: 'active' });
 }
 
 function actionsOf(key) {
@@ -48,7 +48,7 @@ export async function showKeys(allowed) {
   try {
     const { data } = await operatorJson('/v1/falproxy/keys');
     names = data.map(({ name }) => name).filter((name) => name !== '*');
-    fill(byId('keys'), ['Key', 'Begins with', 'Spent', 'Models', 'State', ''], data.map((key) => [
+    fill(byId('keys'), ['Key', 'Begins with', 'Budget', 'Models', 'State', ''], data.map((key) => [
       key.name === '*' ? 'all keys together' : key.name, key.prefix ? `${key.prefix}…` : key.place, spentOf(key), (key.models ?? []).join(', ') || 'all', stateOf(key), actionsOf(key)]), 'No key.');
   } catch (problem) {
     complain(problem);
@@ -117,8 +117,8 @@ async function revoke(key) {
 
 export function startKeys() {
   watchFaults(byId('row-form'));
-  byId('key-new').addEventListener('click', () => openRow(null));
-  byId('row-cancel').addEventListener('click', () => byId('row-dialog').close());
+  onClick('key-new', () => openRow(null));
+  onClick('row-cancel', () => byId('row-dialog').close());
   byId('row-form').addEventListener('submit', (event) => {
     event.preventDefault();
     save();

@@ -1,6 +1,6 @@
 // mask.js: a mask that is painted on the picture itself, and a picture that is extended by dragging its borders.
 
-import { ask, byId, say } from './dom.js';
+import { ask, byId, onClick, say } from './dom.js';
 
 const farthest = 1;  // a border can go out by as much as the picture is wide or high
 const keyStep = 16;
@@ -216,16 +216,16 @@ function watch() {
   const tools = ['tool-brush', 'tool-eraser'];
   for (const id of tools) byId(id).addEventListener('click', () => { for (const other of tools) byId(other).setAttribute('aria-pressed', String(other === id)); });
   byId('tool-size').addEventListener('input', () => painting.show());
-  byId('mask-undo').addEventListener('click', () => {
+  onClick('mask-undo', () => {
     painting.strokes.pop();
     painting.repaint();
   });
-  byId('mask-clear').addEventListener('click', () => {
+  onClick('mask-clear', () => {
     painting.strokes = [];
     painting.pad = { left: 0, top: 0, right: 0, bottom: 0 };
     painting.resize();
   });
-  byId('mask-use').addEventListener('click', () => {
+  onClick('mask-use', () => {
     if (painting.strokes.length || painting.extended) byId('mask-dialog').close('use');
     else say(byId('mask-figures'), 'Nothing is painted yet.');
   });

@@ -3,7 +3,7 @@
 import { base, call, getJson } from './api.js';
 import { element } from './dom.js';
 import { kindIcon } from './models.js';
-import { keepItems } from './store.js';
+import { keepItem } from './store.js';
 
 const endings = { 'image/png': 'png', 'image/jpeg': 'jpg', 'image/webp': 'webp', 'image/gif': 'gif', 'image/svg+xml': 'svg', 'video/mp4': 'mp4', 'video/webm': 'webm', 'video/quicktime': 'mov', 'audio/mpeg': 'mp3', 'audio/wav': 'wav', 'audio/ogg': 'ogg', 'audio/flac': 'flac', 'audio/aac': 'aac', 'text/plain': 'txt' };
 let inBucket = false;
@@ -79,7 +79,7 @@ async function keepPoster(item, video) {
   const canvas = Object.assign(document.createElement('canvas'), { width: 480, height: Math.round(480 * video.videoHeight / video.videoWidth) });
   canvas.getContext('2d').drawImage(video, 0, 0, canvas.width, canvas.height);
   item.poster = await new Promise((resolve) => { canvas.toBlob(resolve, 'image/jpeg', 0.8); });
-  if (item.poster && item.run) await keepItems([item]);
+  if (item.poster && item.run) await keepItem(item);
 }
 
 export const titleOf = (item) => item.prompt || (item.kind === 'text' && item.text) || `${item.model || 'A file'} without a prompt`;

@@ -1,7 +1,7 @@
 // operate.js: the view that shows how the server stands, from /v1/falproxy/status, and where it is looked after.
 
 import { keptKey, operatorCall, operatorJson } from './api.js';
-import { button, byId, bytesText, count, duration, element, fill, options, say, svg, when } from './dom.js';
+import { button, byId, bytesText, count, duration, element, fill, onClick, options, percent, say, secondsText, svg, when } from './dom.js';
 import { keyNames, showKeys, startKeys } from './keys.js';
 import { showUsage, startUsage } from './usage.js';
 
@@ -28,7 +28,7 @@ function showTime(time) {
     x += width;
   }
   const lines = shares.map(([kind, text, value]) => element('li', {}, svg('svg', { viewBox: '0 0 1 1', 'aria-hidden': 'true' }, svg('rect', { class: kind, width: 1, height: 1 })),
-    `${text}: ${value.toFixed(2)} s on average (${Math.round(value / all * 100)} %)`));
+    `${text}: ${secondsText(value, 2)} on average (${percent(value / all)})`));
   byId('time').replaceChildren(bar, element('ul', { className: 'key' }, ...lines));
 }
 
@@ -36,9 +36,8 @@ const tag = (words, kind = '') => element('span', { className: `tag ${kind}`, te
 
 function showFigures(status) {
   const figures = {
-    'in flight': status.in_flight, answered: status.requests, failed: status.failures, 'files made': status.images,
-    'jobs under way': status.state?.open, replicas: status.replicas, 'runs noted': status.state?.records, 'kept files': status.media?.files,
-    'kept bytes': status.media && bytesText(status.media.bytes),
+    'in flight': status.in_flight, answered: status.requests, failed: status.failures,
+    [status.media ? 'files kept' : 'files made']: status.media?.files ?? status.images, 'storage used': status.media && bytesText(status.media.bytes), replicas: status.replicas,
   };
   byId('figures').replaceChildren(...Object.entries(figures).filter(([, value]) => value !== undefined).map(([name, value]) => element('div', {},
     element('dt', { textContent: name }), element('dd', { textContent: typeof value === 'number' ? value.toLocaleString() : value }))));
@@ -55,9 +54,8 @@ function documentRow(name, { endpoint, pinned, available, age_seconds: age, faul
 
 function show(status) {
   const isOperator = Boolean(status.accounts);
-  const server = [`falproxy ${status.version}`, `up for ${duration(status.uptime_seconds)}`, status.state && `runs noted in ${status.state.store}`].filter(Boolean).join(' · ');
+  const server = [`falproxy ${status.version}`, status.uptime_seconds > 600 && `up for ${duration(status.uptime_seconds)}`, status.state && `state in ${status.state.store}`].filter(Boolean).join(' · ');
   byId('whose').textContent = `${isOperator ? 'All keys' : `Your own key${status.caller?.name ? `, ${status.caller.name}` : ''}; the operator’s key shows more`} · ${server}`;
-  byId('operator-key-words').textContent = keptKey('operator') ? 'Change the operator’s key' : 'Operator’s key';
   byId('operator-key').hidden = isOperator && !keptKey('operator') && !status.caller?.makes_keys;
   showFigures(status);
   showTime(status.time);
@@ -75,7 +73,7 @@ const goesOn = (job) => job.status === 'queued' || job.status === 'in_progress';
 
 function stateOf(job) {
   const since = job.recovered ? ', since before the restart' : '';
-  if (job.status === 'in_progress') return tag(`in progress, ${job.progress} %${since}`, 'busy');
+  if (job.status === 'in_progress') return tag(`in progress, ${percent(job.progress / 100)}${since}`, 'busy');
   if (job.status === 'queued') return tag(`queued${job.queue_position === undefined ? '' : `, ${job.queue_position} before it`}${since}`, 'busy');
   const state = tag(job.status, job.status === 'completed' ? 'good' : job.status === 'failed' ? 'bad' : '');
   return job.error ? element('span', {}, state, ` ${job.error.message}`) : state;
@@ -146,10 +144,15 @@ async function ask() {
 }
 
 export function startOperate(askForKey) {
+  for (const table of document.querySelectorAll('#view-operate table')) {
+    const scroll = element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-labelledby': table.closest('section').getAttribute('aria-labelledby') });
+    table.replaceWith(scroll);
+    scroll.append(table);
+  }
   startUsage();
   startKeys();
   byId('jobs-whose').addEventListener('change', showJobs);
-  byId('operator-key').addEventListener('click', async () => {
+  onClick('operator-key', async () => {
     await askForKey('', 'operator');
     usageShown = -Infinity;
     ask();
@@ -159,5 +162,7 @@ export function startOperate(askForKey) {
 export function showOperate(visible) {
   clearTimeout(timer);
   shownSince = visible ? Symbol() : null;
-  if (visible) refresh();
+  if (!visible) return;
+  usageShown = -Infinity;
+  refresh();
 }

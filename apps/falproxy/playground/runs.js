@@ -2,11 +2,11 @@
 // browser, so that the page finds it again.
 
 import { ApiError, call, getJson } from './api.js';
-import { button, byId, count, dollars, element, newId, pause, secondsText, wordsOf } from './dom.js';
+import { button, byId, count, dollars, element, newId, pause, percent, secondsText, wordsOf } from './dom.js';
 import { blobFor, blobOf, download, keptFile, showing, titleOf } from './media.js';
 import { kindIcon } from './models.js';
 import { askFor, endJob, send } from './request.js';
-import { dropRun, keepItems, keepRun, keptItems, keptRuns } from './store.js';
+import { dropRun, keepItem, keepItems, keepRun, keptItems, keptRuns } from './store.js';
 
 const mostCards = 24;
 const firstPause = 500;
@@ -19,7 +19,7 @@ let latest = null;  // the run that the form tells of
 
 const over = (run) => ['done', 'failed', 'cancelled'].includes(run.state);
 const ratioOf = ({ wish }) => {
-  const [width, height] = String(wish.size ?? wish.shape ?? '').split(/[x×:]/).map(Number);
+  const [width, height] = String(wish.shape ?? wish.size ?? '').split(/[x×:]/).map(Number);
   return width > 0 && height > 0 ? width / height : wish.kind === 'video' ? 16 / 9 : 1;
 };
 
@@ -36,23 +36,31 @@ function stateText(run) {
 function waiting(run) {
   const box = element('div', { className: 'frame wait' });
   box.style.aspectRatio = ['audio', 'text'].includes(run.wish.kind) ? '6' : String(ratioOf(run));
-  return box;
+  return element('figure', {}, box, element('figcaption', { className: 'caption' }));
 }
 
 function shown(run, item, index) {
   const body = showing(item);
-  if (item.kind === 'image' || item.kind === 'video') {
-    body.style.aspectRatio = String(ratioOf(run));
-    // The frame takes the file's own shape once that is known: it is the model that has the last word.
-    body.addEventListener('load', ({ target }) => { body.style.aspectRatio = `${target.naturalWidth} / ${target.naturalHeight}`; }, true);
-  }
+  const size = element('span');
+  const shape = () => {
+    body.style.aspectRatio = String(item.width ? item.width / item.height : ratioOf(run));
+    if (item.width) size.textContent = `${item.width} × ${item.height}`;
+  };
+  if (item.kind === 'image' || item.kind === 'video') shape();
+  // It is the model that has the last word; the next visit knows it from the start.
+  const known = ({ target }) => {
+    const [width, height] = [target.videoWidth ?? target.naturalWidth, target.videoHeight ?? target.naturalHeight];
+    if (!width || (width === item.width && height === item.height)) return;
+    Object.assign(item, { width, height });
+    shape();
+    keepItem(item);
+  };
+  for (const name of ['load', 'loadedmetadata']) body.addEventListener(name, known, true);
   const words = item.kind === 'image' ? 'picture' : item.kind;
   const tools = element('span', { className: 'buttons' });
   if (item.kind === 'image') tools.append(button(`Edit this ${words}`, () => acts.edit(item), { icon: 'brush', bare: true }));
   if (item.kind === 'image' || item.kind === 'video') tools.append(button(`Open ${words} ${index + 1}`, () => acts.open(item), { icon: 'open', bare: true }));
   tools.append(button(`Download ${words} ${index + 1}`, () => download(item).catch(acts.complain), { icon: 'download', bare: true }));
-  const size = element('span');
-  body.addEventListener('load', ({ target }) => { size.textContent = `${target.naturalWidth} × ${target.naturalHeight}`; }, true);
   return element('li', {}, element('figure', {}, body, element('figcaption', { className: 'caption' }, size, tools)));
 }
 
@@ -60,7 +68,7 @@ function actionsOf(run) {
   if (!over(run)) return [button('Cancel', () => cancel(run), { className: 'quiet small', 'data-act': 'cancel' })];
   const again = [button('Again', () => repeat(run), { icon: 'again', className: 'quiet small' })];
   if (run.wish.kind !== 'text') again.push(button('Vary', () => acts.vary(run.wish, run.estimate), { icon: 'vary', className: 'quiet small' }));
-  return [...again, button('Use these settings', () => acts.use(run.wish), { icon: 'form', className: 'quiet small' }),
+  return [...again, button('Reuse', () => acts.use(run.wish), { icon: 'form', className: 'quiet small' }),
     ...(run.state === 'done' ? [] : [button('Dismiss', () => remove(run), { icon: 'close', className: 'quiet small' })])];
 }
 
@@ -145,14 +153,15 @@ async function end(run, state, error) {
 
 async function takeImages(run, answer) {
   run.cost ??= answer.usage?.cost;
+  const [width, height] = (answer.size ?? '').split('x').map(Number);
   const files = await Promise.all(answer.data.map(async (picture, index) => {
     const text = picture.b64_json ?? (picture.url.startsWith('data:') ? picture.url : '');
     const place = run.job && { job: run.job, index };
     const media = keptFile(picture.url);
     // What the server has not kept is kept here.
     const blob = text ? blobOf(text) : media || !place ? null : await blobFor(place).catch(() => null);
-    if (blob) return { blob, type: blob.type };
-    return { ...place, media, url: picture.url, type: `image/${/\.(\w+)(?:\?|$)/.exec(picture.url)?.[1]?.replace('jpg', 'jpeg') ?? 'png'}` };
+    if (blob) return { width, height, blob, type: blob.type };
+    return { ...place, width, height, media, url: picture.url, type: `image/${/\.(\w+)(?:\?|$)/.exec(picture.url)?.[1]?.replace('jpg', 'jpeg') ?? 'png'}` };
   }));
   await take(run, files);
 }
@@ -179,12 +188,13 @@ async function follow(run) {
       continue;
     }
     run.percent = job.progress;
+    run.cost ??= job.cost_usd ?? job.falproxy?.cost_usd;
     if (job.status === 'completed') return job.response ? takeImages(run, job.response) : takeVideo(run, job);
     if (job.status === 'cancelled') return end(run, 'cancelled');
     if (job.status === 'failed') throw failureOf(job);
     run.told = job.status === 'queued'
       ? `queued${job.queue_position === undefined ? '' : `, ${job.queue_position} before it`}`
-      : `in progress${job.progress ? `, ${job.progress} %` : ''}`;
+      : `in progress${job.progress ? `, ${percent(job.progress / 100)}` : ''}`;
     await pause(pace);
     pace = Math.min(pace * 1.3, longestPause);
   }

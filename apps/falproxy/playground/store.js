@@ -73,8 +73,10 @@ export const keepRun = (run) => keep('runs', { ...run, owner });
 export const dropRun = (id) => drop('runs', id);
 export const keptRuns = () => all('runs');
 
+/** What is kept already, with something more. */
+export const keepItem = (item) => keep('items', { ...item, owner });
 export async function keepItems(items) {
-  for (const item of items) await keep('items', { ...item, owner });
+  for (const item of items) await keepItem(item);
   const kept = await keptItems();
   let bytes = 0;
   for (const [index, item] of kept.entries()) {

@@ -1,11 +1,11 @@
 // usage.js: what was spent, by day and by model, from /v1/falproxy/usage. The operator's key shows all, another one its own.
 
 import { operatorJson } from './api.js';
-import { byId, count, dollars, element, fill, say, svg } from './dom.js';
+import { byId, count, dayText, dollars, element, fill, say, svg } from './dom.js';
 
 let days = 30;
 const dayOf = (time) => new Date(time).toISOString().slice(0, 10);
-const shownDay = (day) => new Date(`${day}T12:00:00Z`).toLocaleDateString(undefined, { month: 'short', day: 'numeric', timeZone: 'UTC' });
+const shownDay = (day) => dayText(day, { month: 'short', day: 'numeric' });
 
 function chart(rows) {
   const costs = new Map(rows.map((row) => [row.day, row.cost_usd]));
@@ -31,11 +31,11 @@ export async function showUsage() {
     if (byId('usage-sum').dataset.shown !== sum) {
       byId('usage-sum').dataset.shown = sum;
       byId('usage-sum').replaceChildren(element('p', { className: 'sum', textContent: dollars(all) }),
-        element('p', { className: 'hint', textContent: `in the last ${days} days, for ${requests.toLocaleString()} requests` }), ...chart(byDay));
+        element('p', { className: 'hint', textContent: `in the last ${days} days, for ${count(requests, 'request')}` }), ...chart(byDay));
     }
-    fill(byId('usage'), ['Model', 'Requests', 'Failed', 'Files', 'Units', 'Cost'],
-      byModel.toSorted((a, b) => b.cost_usd - a.cost_usd).map((row) => [row.model || '(no model)', row.requests.toLocaleString(), row.failures.toLocaleString(), row.artifacts.toLocaleString(), row.units.toLocaleString(),
-        dollars(row.cost_usd) + (row.unpriced_jobs ? `, and ${count(row.unpriced_jobs, 'job')} without a price` : '')]), 'Nothing was made yet.');
+    fill(byId('usage'), ['Model', 'Requests', 'Failed', 'Files', 'Cost'],
+      byModel.toSorted((a, b) => b.cost_usd - a.cost_usd).map((row) => [row.model || '(no model)', row.requests.toLocaleString(), row.failures.toLocaleString(), row.artifacts.toLocaleString(),
+        element('span', {}, dollars(row.cost_usd), row.unpriced_jobs ? element('span', { className: 'hint', textContent: `and ${count(row.unpriced_jobs, 'job')} without a price` }) : null)]), 'Nothing was made yet.');
     say(byId('usage-problem'), '');
   } catch (problem) {
     say(byId('usage-problem'), problem.message);

@@ -24,7 +24,7 @@ function record(size, fields) {
 const most = 0xffffffff;
 const mostFiles = 0xffff;
 
-/** `files`: [{name, blob, time}]; `told(done, all)` hears how far it is. Throws if it would be larger than 4 GB. */
+/** `files`: [{name, time, read}]; what read() has no blob of is left out; `told(done, all)` hears how far it is. Throws if it would be larger than 4 GB. */
 export async function zipOf(files, told = () => {}) {
   if (files.length > mostFiles) throw new Error('These are too many files for one zip.');
   const parts = [];
@@ -35,6 +35,7 @@ export async function zipOf(files, told = () => {}) {
   for (const [index, { name, time, read }] of files.entries()) {
     told(index, files.length);
     const blob = await read();
+    if (!blob) continue;
     const seen = names.get(name) ?? 0;
     names.set(name, seen + 1);
     const path = new TextEncoder().encode(seen ? name.replace(/(\.\w+)?$/, `-${seen + 1}$1`) : name);
