@@ -91,7 +91,7 @@ function showChosen() {
 
 function tileOf(item, index) {
   const still = item.kind === 'video' && item.poster ? { ...item, kind: 'image', blob: item.poster } : item;
-  const frame = still.kind === 'image' || still.kind === 'text' ? showing(still) : element('span', { className: 'frame' }, kindIcon(item.kind));
+  const frame = still.kind === 'image' || still.kind === 'text' ? showing(still) : element('span', { className: `frame kind ${item.kind}` }, kindIcon(item.kind));
   if (still !== item) frame.append(kindIcon('video'));
   frame.removeAttribute('tabindex');
   if (item.kind === 'text') frame.removeAttribute('role');

@@ -49,7 +49,7 @@ export async function showKeys(allowed) {
     const { data } = await operatorJson('/v1/falproxy/keys');
     names = data.map(({ name }) => name).filter((name) => name !== '*');
     fill(byId('keys'), ['Key', 'Begins with', 'Budget', 'Models', 'State', ''], data.map((key) => [
-      key.name === '*' ? 'all keys together' : key.name, key.prefix ? `${key.prefix}…` : key.place, spentOf(key), (key.models ?? []).join(', ') || 'all', stateOf(key), actionsOf(key)]), 'No key.');
+      key.name === '*' ? 'all keys together' : key.name, key.prefix ? `${key.prefix}…` : `set in ${key.place}`, spentOf(key), (key.models ?? []).join(', ') || 'all', stateOf(key), actionsOf(key)]), 'No key.');
   } catch (problem) {
     complain(problem);
   }

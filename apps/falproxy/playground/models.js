@@ -55,7 +55,7 @@ export async function describe(id) {
 }
 
 export function aboutText({ about }) {
-  return [about.category, about.estimate_usd ? `about ${dollars(about.estimate_usd)}` : about.unit_price_usd ? `${dollars(about.unit_price_usd)} for ${about.unit}` : ''].filter(Boolean).join(' · ');
+  return [about.category, about.estimate_usd ? `about ${dollars(about.estimate_usd)} each` : about.unit_price_usd ? `${dollars(about.unit_price_usd)} for ${about.unit}` : ''].filter(Boolean).join(' · ');
 }
 
 function priceOf({ about }) {

@@ -36,7 +36,7 @@ const tag = (words, kind = '') => element('span', { className: `tag ${kind}`, te
 
 function showFigures(status) {
   const figures = {
-    'in flight': status.in_flight, answered: status.requests, failed: status.failures,
+    'in flight': status.in_flight, 'answered since start': status.requests, 'failed since start': status.failures,
     [status.media ? 'files kept' : 'files made']: status.media?.files ?? status.images, 'storage used': status.media && bytesText(status.media.bytes), replicas: status.replicas,
   };
   byId('figures').replaceChildren(...Object.entries(figures).filter(([, value]) => value !== undefined).map(([name, value]) => element('div', {},

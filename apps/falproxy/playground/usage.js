@@ -18,7 +18,7 @@ function chart(rows) {
     bars.push(svg('rect', { class: cost > 0 ? 'inference' : 'none', x: index * 10 + 1.5, y: 100 - height, width: 7, height }, svg('title', {}, `${shownDay(day)}: ${dollars(cost)}`)));
   }
   const drawing = svg('svg', { class: 'chart', viewBox: `0 0 ${days * 10} 100`, preserveAspectRatio: 'none', role: 'img', 'aria-label': `Cost of each of the last ${days} days; the most on one day is ${dollars(most)}` }, ...bars);
-  return [drawing, element('p', { className: 'axis' }, element('span', {}, shownDay(dates[0])), element('span', {}, `most on one day: ${dollars(most)}`), element('span', {}, 'today'))];
+  return [drawing, element('p', { className: 'axis' }, element('span', {}, shownDay(dates[0])), element('span', {}, 'today'))];
 }
 
 export async function showUsage() {
@@ -31,7 +31,7 @@ export async function showUsage() {
     if (byId('usage-sum').dataset.shown !== sum) {
       byId('usage-sum').dataset.shown = sum;
       byId('usage-sum').replaceChildren(element('p', { className: 'sum', textContent: dollars(all) }),
-        element('p', { className: 'hint', textContent: `in the last ${days} days, for ${count(requests, 'request')}` }), ...chart(byDay));
+        element('p', { className: 'hint', textContent: `in the last ${days} days, for ${count(requests, 'request')}; most on one day: ${dollars(Math.max(0, ...byDay.map((row) => row.cost_usd)))}` }), ...chart(byDay));
     }
     fill(byId('usage'), ['Model', 'Requests', 'Failed', 'Files', 'Cost'],
       byModel.toSorted((a, b) => b.cost_usd - a.cost_usd).map((row) => [row.model || '(no model)', row.requests.toLocaleString(), row.failures.toLocaleString(), row.artifacts.toLocaleString(),
