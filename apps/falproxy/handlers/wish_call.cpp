@@ -196,7 +196,7 @@ Result<Wish> WishCall::read_json(Intent intent) {
   if (!text) return std::move(text).error();
   const std::string& body = *text;
   Result<Wish> wish = run_by_size(parts_.executor, body.size(), [&] {
-    return openai::parse_json(intent, body, rules_->limits, parts_.codecs, &parts_.memory);
+    return openai::parse_json(intent, body, rules_->limits, parts_.codecs, &parts_.memory, makes_);
   });
   // From here on the text is not there twice.
   static_cast<void>(memory_->resize(memory_->bytes() - body.size()));
@@ -233,7 +233,7 @@ Result<Wish> WishCall::read_form(Intent intent) {
   if (!parts) return std::move(parts).error();
   return run_by_size(parts_.executor, record_.request_bytes, [&] {
     return openai::parse_form(intent, *std::move(parts), rules_->limits, parts_.codecs,
-                              &parts_.memory);
+                              &parts_.memory, makes_);
   });
 }
 
