@@ -91,48 +91,6 @@ void tell_size(Draft& draft) {
   draft.plan.size = known ? std::optional(to_text(*known)) : std::nullopt;
 }
 
-// A value as a Note names it.
-std::string told_value(const Json& value) {
-  const auto word = value.as_string();
-  return word ? std::string(*word) : value.dump();
-}
-
-// What the size inputs are by default: pixels if they are known, else as the document has them.
-std::string usual_size(const Draft& draft) {
-  if (draft.plan.size) return *draft.plan.size;
-  std::string text;
-  for (const Field& field : draft.schema.inputs) {
-    if (!draft.profile.sizes->has(field) || !field.default_value) continue;
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", field.name,
-                        told_value(*field.default_value));
-  }
-  return text;
-}
-
-// What a video is made with that nobody asked for: it costs, and clients of OpenAI's know no such
-// defaults.
-void tell_defaults(Draft& draft) {
-  if (draft.request.makes != Medium::video) return;
-  const Field* length = draft.profile[Role::length];
-  const bool is_open = length != nullptr && !draft.has(length) && !draft.request.seconds;
-  if (is_open && length->default_value) {
-    draft.note("seconds",
-               "not given: the model's default, " +
-                   (draft.plan.seconds
-                        ? fmt::format("{} seconds", *draft.plan.seconds)
-                        : fmt::format("{} {}", length->name, told_value(*length->default_value))));
-  }
-  const bool asked = draft.asked.wish.kind != SizeWish::Kind::none || asks_for_a_size(draft);
-  const std::string size =
-      asked || !size_inputs_with_values(draft).empty() ? std::string() : usual_size(draft);
-  if (!size.empty()) draft.note("size", "not given: the model's default, " + size);
-  for (const Field& field : draft.schema.inputs) {
-    const bool is_on = words("inputs", "sound").has(field.name) && !draft.has(&field) &&
-                       field.default_value && field.default_value->as_boolean() == true;
-    if (is_on) draft.note(field.name, "not given: the video has sound, which may cost more");
-  }
-}
-
 bool requires_size(const Draft& draft) {
   return std::ranges::any_of(draft.schema.inputs, [&](const Field& field) {
     return field.required && draft.profile.sizes->has(field);
