@@ -272,6 +272,52 @@ TEST_CASE("a sound that cannot be had whole ends too early, and a repeat pays no
   CHECK(server.sim.stats().submits == 1);
 }
 
+TEST_CASE("a client of speech, or of a transcript, that leaves has its job cancelled at fal") {
+  for (const bool is_speech : {true, false}) {
+    CAPTURE(is_speech);
+    const Served server(audio_models, {.job_time = Milliseconds(60'000)});
+    RawClient client(server.port());
+    const std::string form = sound_form({{"model", "ear"}}, quiet_wav());
+    client.send(
+        is_speech ? test::post(std::string(speech_path), speech_body("tale"), key_field())
+                  : "POST " + std::string(hearing_path) + " HTTP/1.1\r\nHost: a\r\n" + key_field() +
+                        "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: " +
+                        std::to_string(form.size()) + "\r\n\r\n" + form);
+    REQUIRE(server.sim.wait_for(
+        [](const falsim::FalsimStats& stats) { return stats.in_progress == 1; }));
+    client.reset();
+    CHECK(
+        server.sim.wait_for([](const falsim::FalsimStats& stats) { return stats.cancelled == 1; }));
+  }
+}
+
+TEST_CASE(
+    "a failure of speech after a job was taken is a 400 for the AI SDK, which repeats all else") {
+  for (const auto& [agent, status] : std::vector<std::pair<std::string, int>>{
+           {"ai/7.0.173 ai-sdk/provider-utils/4.0.1 runtime/node.js/24", 400},
+           {"OpenAI/JS 7.57.0", 502}}) {
+    CAPTURE(agent);
+    Served server(audio_models);
+    server.sim.add_fault(falsim::Fault::preset("job_500").value());
+    const std::string fields = "User-Agent: " + agent + "\r\n";
+    const Received speech =
+        server.post(std::string(speech_path), speech_body("tale", as_wav), fields);
+    CAPTURE(speech.body);
+    CHECK(speech.status == status);
+    CHECK(speech.header("x-should-retry") == "false");
+    const std::string form = sound_form({{"model", "ear"}}, quiet_wav());
+    RawClient client(server.port());
+    const Received heard = client.exchange(
+        "POST " + std::string(hearing_path) + " HTTP/1.1\r\nHost: a\r\n" + key_field() + fields +
+        "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: " +
+        std::to_string(form.size()) + "\r\n\r\n" + form);
+    CAPTURE(heard.body);
+    CHECK(heard.status == status);
+    CHECK(heard.header("x-should-retry") == "false");
+    CHECK(server.sim.stats().submits == 2);
+  }
+}
+
 TEST_CASE("a transcript comes in each of OpenAI's formats") {
   Served server(audio_models);
   const Received plain = hear(server, {{"language", "English"}, {"temperature", "0"}});

@@ -12,6 +12,7 @@
 #include "folder.hpp"
 #include "served.hpp"
 #include "support/changed_store.hpp"
+#include "support/pictures.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -299,6 +300,59 @@ TEST_CASE(
         client.exchange(get("/v1/falproxy/usage", key_field("team-key-of-16-letters")));
     return at(usage.body, "data.0.cost_usd").as_number() == 0.06;
   }));
+}
+
+TEST_CASE("a native job is priced by what its model makes: seconds, characters, minutes heard") {
+  const testing::Folder folder;
+  // 8000 samples of 8 bit a second.
+  const auto wav = [](std::uint32_t milliseconds) {
+    const std::uint32_t bytes = milliseconds * 8;
+    const auto number = [](std::uint32_t value) {
+      std::string text(4, '\0');
+      for (int i = 0; i < 4; ++i) text[i] = static_cast<char>(value >> (8 * i));
+      return text;
+    };
+    const std::string format("\x01\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0", 16);
+    return "RIFF" + number(36 + bytes) + "WAVEfmt " + number(16) + format + "data" + number(bytes) +
+           std::string(bytes, '\x80');
+  };
+  const auto heard = [&](std::uint32_t milliseconds) {
+    return R"({"audio_url":")" + tests::data_url(wav(milliseconds), "audio/wav") + "\"}";
+  };
+  struct Case {
+    std::string endpoint, price, too_dear, fits;
+  };
+  for (const Case& c : std::vector<Case>{
+           {"falsim/clip/text-to-video", R"({"unit_price":"0.02","unit":"seconds"})",
+            R"({"prompt":"a fox","duration":"10"})", R"({"prompt":"a fox"})"},
+           {"falsim/storyteller", R"({"unit_price":"1","unit":"1000 characters"})",
+            R"({"prompt":")" + std::string(200, 'a') + "\"}", R"({"prompt":"a fox"})"},
+           {"falsim/listener", R"({"unit_price":"6","unit":"minutes"})", heard(2000),
+            heard(500)}}) {
+    CAPTURE(c.endpoint);
+    Environment settings = native_budget(folder);
+    settings["SUPPORTED_MODELS"] = "m:" + c.endpoint;
+    settings["STATE_DIR"] = folder.at("state-" + std::to_string(c.endpoint.size()));
+    settings["PRICES_FILE"] =
+        folder.write("prices.json", "{\"" + c.endpoint + "\":" + c.price + "}");
+    const Served served(settings);
+    served.wait_for_documents();
+    const auto submit = [&](const std::string& body) {
+      Received got;
+      CHECK(eventually([&] {
+        got = by_proxy(served, "POST", queue + c.endpoint, body, native_team);
+        return got.status != 503;
+      }));
+      return got;
+    };
+    const Received dear = submit(c.too_dear);
+    CAPTURE(dear.body);
+    CHECK(dear.status == 429);
+    const Received cheap = submit(c.fits);
+    CAPTURE(cheap.body);
+    CHECK(cheap.status == 200);
+    CHECK(served.sim.stats().submits == 1);
+  }
 }
 
 TEST_CASE("a restart still knows whose a job is, and asks fal for it") {

@@ -83,9 +83,11 @@ struct Killed {
       : sim(std::move(falsim::Falsim::start(options)).value()), program(begin()) {}
 
   std::unique_ptr<Program> begin() {
-    return std::make_unique<Program>(
-        sim, Environment{{"STATE_DIR", folder.path().string()},
-                         {"SUPPORTED_MODELS", "flux:fal-ai/flux/dev,vidu:vidu/q2/text-to-image"}});
+    return std::make_unique<Program>(sim,
+                                     Environment{{"STATE_DIR", folder.path().string()},
+                                                 {"SUPPORTED_MODELS",
+                                                  "flux:fal-ai/flux/dev,vidu:vidu/q2/text-to-image,"
+                                                  "clip:falsim/clip/text-to-video"}});
   }
   void kill_and_begin(bool is_listed = true) {
     program->signal(SIGKILL);
@@ -236,6 +238,49 @@ TEST_CASE("forty kills under sixty keyed requests: nothing is paid twice, nothin
     CHECK(submits_of(world.sim, "number " + std::to_string(i)) <= 1);
   }
   MESSAGE("answered ", answered.load(), ", uncertain ", uncertain.load());
+}
+
+TEST_CASE("a video goes on over a kill, keeps its id, and its file is there") {
+  for (const falsim::FalsimOptions& slow :
+       {falsim::FalsimOptions{.queue_time = Milliseconds(1500)},
+        falsim::FalsimOptions{.job_time = Milliseconds(1500)}}) {
+    Killed world(slow);
+    const bool waits = slow.queue_time.count() > 0;
+    CAPTURE(waits);
+    RawClient client(world.program->port());
+    const Received begun = client.exchange(test::post(
+        "/v1/videos", R"({"model":"clip","prompt":"a fox","seconds":"8","size":"1280x720"})",
+        key_field()));
+    CAPTURE(begun.body);
+    REQUIRE(begun.status == 200);
+    const std::string path = "/v1/videos/" + text_at(begun.body, "id");
+    REQUIRE(world.sim.wait_for(
+        [&](const FalsimStats& s) { return (waits ? s.in_queue : s.in_progress) == 1; }));
+    world.kill_and_begin();
+    const auto look = [&](const std::string& at) {
+      RawClient looking(world.program->port());
+      return looking.exchange(test::get(at, key_field()));
+    };
+    int progress = 0;
+    Received got = look(path);
+    for (int tries = 0; tries < 1000 && text_at(got.body, "status") != "completed"; ++tries) {
+      CHECK(got.status == 200);
+      CHECK(at(got.body, "error").is_null());
+      const auto now = static_cast<int>(at(got.body, "progress").as_integer().value_or(-1));
+      CHECK(now >= progress);
+      CHECK(now < 100);
+      progress = now;
+      std::this_thread::sleep_for(Milliseconds(10));
+      got = look(path);
+    }
+    CAPTURE(got.body);
+    CHECK(text_at(got.body, "status") == "completed");
+    CHECK(text_at(got.body, "seconds") == "8");
+    CHECK(text_at(got.body, "size") == "1280x720");
+    CHECK(look(path + "/content").body.substr(0, 4) == "\x1A\x45\xDF\xA3");
+    CHECK(text_at(look("/v1/videos").body, "data.0.id") == text_at(begun.body, "id"));
+    CHECK(world.sim.submits().size() == 1);
+  }
 }
 
 TEST_CASE("an asynchronous request goes on over a kill, and is found by its address") {

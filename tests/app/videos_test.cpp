@@ -436,12 +436,87 @@ TEST_CASE("a remix that cannot be made is refused before anything is paid") {
   CHECK(served.sim.submits().size() == 1);
 }
 
+TEST_CASE("a request makes one video, and one that asks for several is refused unpaid") {
+  const Served served(video_models);
+  for (const char* n : {"2", "10"}) {
+    const Received got = served.post(
+        "/v1/videos", std::string(R"({"model":"clip","prompt":"a fox","n":)") + n + "}");
+    CAPTURE(got.body);
+    CHECK(got.status == 400);
+    CHECK(text_at(got.body, "error.param") == "n");
+    const Received form = make_by_form(served, {{"model", "clip"}, {"prompt", "x"}, {"n", n}});
+    CHECK(form.status == 400);
+    CHECK(text_at(form.body, "error.param") == "n");
+    CHECK(served
+              .post("/v1/videos/sync",
+                    std::string(R"({"model":"clip","prompt":"a fox","n":)") + n + "}")
+              .status == 400);
+  }
+  CHECK(served.sim.submits().empty());
+  make_a_video(served, R"({"model":"clip","prompt":"a fox","n":1})");
+  CHECK(served.sim.submits().size() == 1);
+}
+
+TEST_CASE("what only pictures have is a field of the model's own in a request for a video") {
+  const Served served(video_models);
+  const std::vector<std::pair<std::string, std::string>> fields = {
+      {"style", "\"anime\""},        {"quality", "\"draft\""},
+      {"output_format", "\"mp4\""},  {"response_format", "\"mp4\""},
+      {"background", "\"forest\""},  {"moderation", "\"off\""},
+      {"output_compression", "700"}, {"quality", "50"},
+      {"style", "[\"a\"]"}};
+  for (const auto& [name, value] : fields) {
+    CAPTURE(name);
+    const Received got = served.post(
+        "/v1/videos", R"({"model":"clip","prompt":"a fox",")" + name + "\":" + value + "}");
+    CAPTURE(got.body);
+    CHECK(got.status == 200);
+    CHECK(got.header("x-falproxy-notes").find(name + ": dropped") != std::string::npos);
+    const std::string text = value.starts_with("\"") ? value.substr(1, value.size() - 2) : value;
+    CHECK(make_by_form(served, {{"model", "clip"}, {"prompt", "a fox"}, {name, text}}).status ==
+          200);
+  }
+}
+
+TEST_CASE("what a video is made with by default is told") {
+  const Served served(video_models);
+  const Received got = served.post("/v1/videos", R"({"model":"clip","prompt":"a fox"})");
+  const std::string notes = got.header("x-falproxy-notes");
+  CAPTURE(notes);
+  CHECK(notes.find("seconds: not given: the model's default, 5 seconds") != std::string::npos);
+  CHECK(notes.find("size: not given: the model's default, 1280x720") != std::string::npos);
+  CHECK(text_at(got.body, "seconds") == "5");
+  CHECK(text_at(got.body, "size") == "1280x720");
+}
+
+TEST_CASE("a file for another input of a video is refused in the words of this API") {
+  const Served served(video_models);
+  const std::string form =
+      "--b\r\nContent-Disposition: form-data; name=\"end_image_url\"; filename=\"a.png\"\r\n"
+      "Content-Type: image/png\r\n\r\n" +
+      tests::whole_png(32, 32) +
+      "\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nclip\r\n--b--\r\n";
+  RawClient client(served.port());
+  const Received got =
+      client.exchange("POST /v1/videos HTTP/1.1\r\nHost: a\r\n" + key_field() +
+                      "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: " +
+                      std::to_string(form.size()) + "\r\n\r\n" + form);
+  CHECK(got.status == 400);
+  CHECK(text_at(got.body, "error.param") == "end_image_url");
+  const std::string message = text_at(got.body, "error.message");
+  CAPTURE(message);
+  CHECK(message.find("'input_reference'") != std::string::npos);
+  CHECK(message.find("mask") == std::string::npos);
+}
+
 TEST_CASE("a client that waits gets the file itself") {
   const Served served(video_models);
   const Received got = served.post("/v1/videos/sync", fox_video);
   CHECK(got.status == 200);
   CHECK(got.header("content-type") == "video/webm");
   CHECK(got.body.substr(0, 4) == "\x1A\x45\xDF\xA3");
+  // No answer about a video has fal's id of it.
+  CHECK(got.header("x-fal-request-id").empty());
 }
 
 }  // namespace falproxy::app

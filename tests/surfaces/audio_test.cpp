@@ -118,6 +118,9 @@ TEST_CASE("transcripts without times are answered all the same") {
   CHECK(write(Transcript{.text = "Hallo"}, asked) ==
         R"({"task":"transcribe","language":"german","duration":2.25,"text":"Hallo","segments":[],)"
         R"("usage":{"type":"duration","seconds":3}})");
+  // Words that were asked for and that nobody tells are left out.
+  asked.words = true;
+  CHECK(write(Transcript{.text = "Hallo"}, asked).find("words") == std::string::npos);
   CHECK(write(Transcript{}, {}) == R"({"text":"","usage":{"type":"duration","seconds":0}})");
   CHECK(write_events(Transcript{.text = "Hallo"}, {})
             .starts_with("data: {\"type\":\"transcript.text.delta\",\"delta\":\"Hallo\"}\r\n\r\n"));

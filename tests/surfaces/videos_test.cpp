@@ -1,7 +1,9 @@
 // OpenAI's videos API as values: what a request asks for, and the objects of its answers.
 #include <doctest/doctest.h>
 
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "falproxy/openai.hpp"
@@ -14,7 +16,8 @@ namespace {
 using VideoJson = nlohmann::json;
 
 Result<Wish> read_video(const std::string& body) {
-  Result<Wish> wish = openai::parse_json(Intent::generation, body, RequestLimits(), PlainCodecs());
+  Result<Wish> wish = openai::parse_json(Intent::generation, body, RequestLimits(), PlainCodecs(),
+                                         nullptr, Medium::video);
   return wish ? openai::as_video(*std::move(wish)) : wish;
 }
 
@@ -62,6 +65,39 @@ TEST_CASE("a model's own word for a length stays its own") {
   CHECK_FALSE(wish->seconds.has_value());
   REQUIRE(wish->native.size() == 1);
   CHECK(wish->native[0].first == "duration");
+}
+
+TEST_CASE("a request makes one video") {
+  CHECK(read_video(R"({"prompt":"a fox","n":1})"));
+  const auto several = read_video(R"({"prompt":"a fox","n":2})");
+  REQUIRE_FALSE(several);
+  CHECK(several.error().field == "n");
+}
+
+TEST_CASE(
+    "of a video what only pictures have is the model's own, with the type that it came with") {
+  const auto wish = read_video(
+      R"x({"prompt":"a fox","quality":80,"output_format":"VP9 (.webm)","style":"","user":"me"})x");
+  REQUIRE(wish);
+  REQUIRE(wish->native.size() == 2);
+  CHECK(wish->native[0].first == "output_format");
+  CHECK(wish->native[0].second.as_string() == "VP9 (.webm)");
+  CHECK(wish->native[1].second.as_integer() == 80);
+  CHECK_FALSE(wish->quality.has_value());
+  CHECK(wish->user == "me");
+
+  // A form has numbers as text.
+  const auto text = std::make_shared<const std::string>("80");
+  const auto prompt = std::make_shared<const std::string>("a fox");
+  const auto form = openai::parse_form(
+      Intent::generation,
+      {{"prompt", std::nullopt, "", prompt, *prompt}, {"quality", std::nullopt, "", text, *text}},
+      RequestLimits(), PlainCodecs(), nullptr, Medium::video);
+  REQUIRE(form);
+  REQUIRE(form->native.size() == 1);
+  CHECK(form->native[0].second.as_integer() == 80);
+  REQUIRE(form->native_texts.size() == 1);
+  CHECK(form->native_texts[0].second == "80");
 }
 
 TEST_CASE("the picture comes as an address, in an object, or in a list of one") {

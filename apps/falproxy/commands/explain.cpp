@@ -115,7 +115,8 @@ Result<Wish> read_wish(const CommandLine& line, const std::string& body, const s
     return std::move(request->wish);
   }
   const Intent intent = line.api == "edits" ? Intent::edit : Intent::generation;
-  Result<Wish> wish = openai::parse_json(intent, body, limits, codecs);
+  const Medium makes = line.api == "videos" ? Medium::video : Medium::image;
+  Result<Wish> wish = openai::parse_json(intent, body, limits, codecs, nullptr, makes);
   return wish && line.api == "videos" ? openai::as_video(*std::move(wish)) : std::move(wish);
 }
 

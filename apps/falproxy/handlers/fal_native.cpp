@@ -216,18 +216,53 @@ class NativeCall final : public WishCall {
   const std::shared_ptr<NativeJob> job_ = std::make_shared<NativeJob>();
 };
 
-// As if it were a request for pictures with native fields alone.
-Quantities NativeCall::expected(const std::string& body) {
-  Result<Wish> wish = run_by_size(parts_.executor, body.size(), [&] {
-    return openai::parse_json(Intent::generation, body, rules_->limits, parts_.codecs,
-                              &parts_.memory);
-  });
-  if (wish) {
-    wish->model = record_.model;
-    const Result<plan::Plan> plan = parts_.runner.plan(*wish, context());
-    if (plan && !plan->jobs.empty()) return plan::expected_of(*plan, plan->jobs.front());
+// More than any model makes.
+constexpr int most_results = 1'000'000;
+
+// The sound that stands in the input itself; none: it is somewhere else.
+std::optional<InputFile> sound_in(const Json& input, const profile::MediaInput& place,
+                                  const Codecs& codecs) {
+  const auto text = input[place.name].as_string();
+  const auto uri = text ? media::parse_data_uri(*text) : std::nullopt;
+  if (place.medium != Medium::audio || !uri) return std::nullopt;
+  std::optional<std::string> bytes = codecs.decode_base64(uri->base64);
+  if (!bytes) return std::nullopt;
+  const auto owner = std::make_shared<const std::string>(*std::move(bytes));
+  return InputFile{.owner = owner, .bytes = *owner, .medium = Medium::audio};
+}
+
+// A wish for what the model makes, in its own fields alone.
+Wish wish_of(const Json& input, const profile::Profile& profile, const Codecs& codecs) {
+  Wish wish{.makes = profile.makes.value_or(Medium::image)};
+  for (const auto& [name, value] : input.members()) {
+    if (!value.is_null()) wish.native.emplace_back(name, value);
   }
-  return {.images = 1};
+  for (const profile::MediaInput& place : profile.media) {
+    if (wish.makes != Medium::text || !wish.images.empty()) break;
+    if (auto sound = sound_in(input, place, codecs)) wish.images.push_back(*std::move(sound));
+  }
+  return wish;
+}
+
+// As the same fields would be planned at the doors of OpenAI's. Nothing is known of what fal is
+// about to refuse.
+Quantities NativeCall::expected(const std::string& body) {
+  const CallContext call = context();
+  const Result<fal::EndpointId> endpoint = fal::EndpointId::parse(target_.endpoint);
+  if (!endpoint) return {};
+  const auto profile = parts_.catalog.profile(*endpoint, record_.model, call.deadline, call.stop);
+  if (!profile) return {.images = 1};
+  return run_by_size(parts_.executor, body.size(), [&]() -> Quantities {
+    const Result<Json> input = Json::parse(body, rules_->limits.json);
+    if (input && input->is_object()) {
+      const Wish wish = wish_of(*input, **profile, parts_.codecs);
+      const Result<plan::Plan> plan =
+          plan::make_plan(wish, **profile, {}, {.max_images = most_results});
+      if (plan && !plan->jobs.empty()) return plan::expected_of(*plan, plan->jobs.front());
+    }
+    if ((*profile)->makes.value_or(Medium::image) == Medium::image) return {.images = 1};
+    return {};
+  });
 }
 
 std::optional<Error> NativeCall::reserve(const std::string& body) {

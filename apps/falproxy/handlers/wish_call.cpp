@@ -30,6 +30,8 @@ namespace {
 // A JSON body may be as large as this where it carries images; RequestLimits has the limit for the
 // rest of it.
 constexpr std::size_t max_json_bytes = 64u << 20;
+// No answer about a video has it: a video is known by an id of ours alone.
+constexpr std::string_view fal_id_field = "x-fal-request-id";
 
 std::optional<double> seconds_in(const RequestHead& head, std::string_view name) {
   const std::string_view text = head.find(name).value_or("");
@@ -194,7 +196,7 @@ Result<Wish> WishCall::read_json(Intent intent) {
   if (!text) return std::move(text).error();
   const std::string& body = *text;
   Result<Wish> wish = run_by_size(parts_.executor, body.size(), [&] {
-    return openai::parse_json(intent, body, rules_->limits, parts_.codecs, &parts_.memory);
+    return openai::parse_json(intent, body, rules_->limits, parts_.codecs, &parts_.memory, makes_);
   });
   // From here on the text is not there twice.
   static_cast<void>(memory_->resize(memory_->bytes() - body.size()));
@@ -231,7 +233,7 @@ Result<Wish> WishCall::read_form(Intent intent) {
   if (!parts) return std::move(parts).error();
   return run_by_size(parts_.executor, record_.request_bytes, [&] {
     return openai::parse_form(intent, *std::move(parts), rules_->limits, parts_.codecs,
-                              &parts_.memory);
+                              &parts_.memory, makes_);
   });
 }
 
@@ -326,6 +328,8 @@ Facts WishCall::facts() const {
   Facts facts = facts_of(record_.receipt);
   if (const std::optional<Usd> left = parts_.budgets.remaining(record_.client))
     facts.emplace_back("x-falproxy-budget-remaining-usd", left->to_string());
+  if (makes_ == Medium::video)
+    std::erase_if(facts, [](const auto& fact) { return fact.first == fal_id_field; });
   return facts;
 }
 
@@ -413,8 +417,8 @@ Response WishCall::failure(Error error) {
     error.kind = ErrorKind::deployment_not_found;
   const Facts told = facts();
   const bool ids_told =
-      std::ranges::any_of(told, [](const auto& fact) { return fact.first == "x-fal-request-id"; });
-  if (ids_told) error.fal_request_id.clear();
+      std::ranges::any_of(told, [](const auto& fact) { return fact.first == fal_id_field; });
+  if (ids_told || makes_ == Medium::video) error.fal_request_id.clear();
   const bool once = !passes_on_ && (repeats_are_dear_ || repeats_all(field("user-agent")));
   Response response = error_answer(error, record_.model, once, makes_);
   if (speaks_fal(record_.route)) response.body = fal_error(error);

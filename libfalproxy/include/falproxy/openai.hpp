@@ -45,11 +45,13 @@ namespace falproxy::inline v0::openai {
 /// field win that the model has.
 ///
 /// `prompt` is demanded of a generation that brings no picture; for the rest the model decides.
-/// Errors name the field: invalid_json, missing_parameter, invalid_type, invalid_value,
-/// unsupported_parameter (file_id), unsupported_file, invalid_mask, body_too_large.
+/// `makes`: of what is no picture, fields that only pictures have (`quality`, `style`,
+/// `output_format`, `response_format`, ...) are the model's own. Errors name the field:
+/// invalid_json, missing_parameter, invalid_type, invalid_value, unsupported_parameter (file_id),
+/// unsupported_file, invalid_mask, body_too_large.
 [[nodiscard]] Result<Wish> parse_json(Intent intent, std::string_view body,
                                       const RequestLimits& limits, const Codecs& codecs,
-                                      MemoryBudget* memory = nullptr);
+                                      MemoryBudget* memory = nullptr, Medium makes = Medium::image);
 
 /// A request that a program makes, checked as parse_json() checks one. `fields`: an object, with
 /// the members of a body but for its pictures. An InputFile needs its `bytes` (with `owner`) or
@@ -144,10 +146,10 @@ class FormGatherer final : public FormSink {
 /// `images[]`, in order, and in `mask`; as files, or as text as in JSON. `image_url` is a picture
 /// where there is no other. Text of an unknown
 /// field that is one JSON text (`7`, `0.5`, `true`, `{"a":1}`, `"7"`) is that value, any other text
-/// is a string; `name[]` gathers an array. Errors as above.
+/// is a string; `name[]` gathers an array. `makes` and errors as above.
 [[nodiscard]] Result<Wish> parse_form(Intent intent, std::vector<FormPart> parts,
                                       const RequestLimits& limits, const Codecs& codecs,
-                                      MemoryBudget* memory = nullptr);
+                                      MemoryBudget* memory = nullptr, Medium makes = Medium::image);
 
 /// What OpenAI bills by. fal counts otherwise (x-fal-billable-units), so an answer has zeros: the
 /// object is there for clients that demand it.

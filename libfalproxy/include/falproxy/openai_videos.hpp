@@ -15,10 +15,10 @@
 
 namespace falproxy::inline v0::openai {
 
-/// A video, of what parse_json() or parse_form() has read of POST /v1/videos: there
-/// `input_reference` is a picture, and `seconds` (or `duration`) is still a native field: a number
-/// of seconds, or its text ("8", "8s"). Errors: missing_parameter (`prompt`, if no picture came),
-/// invalid_value and invalid_type (`seconds`).
+/// A video, of what parse_json() or parse_form() has read of POST /v1/videos with Medium::video:
+/// there `input_reference` is a picture, and `seconds` (or `duration`) is still a native field: a
+/// number of seconds, or its text ("8", "8s"). Errors: missing_parameter (`prompt`, if no picture
+/// came), invalid_value (`seconds`; `n`, which is 1 at most) and invalid_type (`seconds`).
 [[nodiscard]] Result<Wish> as_video(Wish wish);
 
 /// An error in the words of this API: what images call `image` is `input_reference` here.

@@ -102,6 +102,9 @@ struct Draft {
 /// The input of the picture that is worked on, once it has a value; null: there is none.
 [[nodiscard]] const profile::MediaInput* source_input(const Draft& draft);
 void send_size(Draft& draft);
+/// What a video is made with that nobody asked for: it costs, and clients of OpenAI's know no such
+/// defaults.
+void tell_defaults(Draft& draft);
 /// How much the jobs will bring, for who pays.
 void tell_quantities(Draft& draft);
 /// The length that is sent, or the one that the document has; none: it has none in seconds.

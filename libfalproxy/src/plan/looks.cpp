@@ -363,7 +363,8 @@ std::optional<Error> send_looks(Draft& draft) {
   if (transparent) {
     if (std::optional<Error> error = choose_transparent_format(draft)) return error;
   }
-  if (!draft.request.output_format && has_openai_name(draft.request)) prefer_png(draft);
+  const bool picture = draft.request.makes == Medium::image;
+  if (picture && !draft.request.output_format && has_openai_name(draft.request)) prefer_png(draft);
   send_compression(draft);
   return std::nullopt;
 }

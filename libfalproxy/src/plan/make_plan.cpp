@@ -305,12 +305,13 @@ void drop_misfits(Draft& draft) {
 }
 
 // A value for what the model requires and nobody gave, as far as its document tells one.
-std::optional<Json> required_value(const Field& field) {
+std::optional<Json> required_value(const Field& field, bool takes_example) {
   const auto fits = [&](const Json& value) { return !schema::check(field, value, field.name); };
   if (field.default_value && fits(*field.default_value)) return field.default_value;
   const std::vector<Json> listed = schema::choices(field);
   if (listed.size() == 1 && fits(listed.front())) return listed.front();
-  if (takes_number(field) && !field.examples.empty() && fits(field.examples.front()))
+  if (takes_example && takes_number(field) && !field.examples.empty() &&
+      fits(field.examples.front()))
     return field.examples.front();
   // What is not to be seen: nothing.
   if (words("words", "unwanted").any_in(field.name) && fits(Json::string("")))
@@ -321,9 +322,21 @@ std::optional<Json> required_value(const Field& field) {
 // A size input that is required and was not reached by the size of the request: the picture's, else
 // OpenAI's own default.
 void send_size_of_its_own(Draft& draft, const Field& field) {
+  const SizeControls& controls = *draft.profile.sizes;
+  const bool video = draft.request.makes == Medium::video;
+  if (video && controls.is_tier(field)) {
+    SizeChoice cheapest = smallest_tier(controls, field);
+    if (!cheapest.values.empty())
+      return send_choice(draft, std::move(cheapest), Source::document, field.name);
+  }
   const Pixels size = size_of_source(draft).value_or(Pixels{1024, 1024});
   const SizeWish own{SizeWish::Kind::pixels, size.width, size.height};
-  SizeChoice choice = choose_size(own, *draft.profile.sizes, {});
+  // How large a video becomes is not told by the way: it costs.
+  std::vector<const Field*> tiers;
+  for (const Field& other : draft.schema.inputs) {
+    if (video && &other != &field && controls.is_tier(other)) tiers.push_back(&other);
+  }
+  SizeChoice choice = choose_size(own, controls, tiers);
   const bool reached =
       std::ranges::any_of(choice.values, [&](const auto& sent) { return sent.first == &field; });
   if (!reached) return;
@@ -349,7 +362,8 @@ std::optional<Error> fill_required(Draft& draft) {
       }
       if (draft.entries.size() > before && draft.has(&field)) continue;
     }
-    std::optional<Json> only = required_value(field);
+    // How long a thing is to be is paid for, and for the client to say.
+    std::optional<Json> only = required_value(field, &field != draft.profile[Role::length]);
     const bool no_file = only && only->is_null() && draft.profile.file(field.name) != nullptr;
     if (!only || no_file) return missing(draft, field);
     draft.note(field.name, fmt::format("required, and not given: {} was sent", only->dump()));
@@ -394,6 +408,7 @@ Result<Plan> make_plan(const Wish& request, const profile::Profile& profile,
   tell_size(draft);
   tell_looks(draft);
   draft.plan.seconds = length_in_seconds(draft);
+  tell_defaults(draft);
   tell_quantities(draft);
   draft.count_notes();
   draft.plan.mappings.shrink_to_fit();  // a plan lives as long as its jobs

@@ -16,21 +16,30 @@ namespace {
 
 using schema::Field;
 
-// Fields of OpenAI's that fal has nothing for in any model. They are known, so STRICT_PARAMETERS
-// lets them pass.
-constexpr std::array<std::string_view, 13> openai_only = {
+// Fields of OpenAI's that fal has nothing for in any model, or that OpenAI has for pictures alone.
+// They are known, so STRICT_PARAMETERS lets them pass.
+constexpr std::array<std::string_view, 22> openai_only = {
+    "background",
     "chunking_strategy",
     "complexity",
     "frame_count",
     "frame_duration_ms",
     "include",
+    "input_fidelity",
     "keywords",
     "known_speaker_names",
     "known_speaker_references",
     "languages",
     "markup",
+    "moderation",
+    "output_compression",
+    "output_format",
+    "partial_images",
+    "quality",
     "resolution",
+    "response_format",
     "safety_identifier",
+    "style",
     "svg",
 };
 

@@ -95,6 +95,15 @@ bool is_picture(const MediaInput& input) noexcept {
   return input.medium == Medium::image && input.part != Part::mask;
 }
 
+// A video begins with its picture: it may go to what is required, and to what does not steer or end
+// the video, or stands in the midst of it.
+bool takes_picture(const Draft& draft, const MediaInput& input) {
+  if (!is_picture(input)) return false;
+  if (draft.request.makes != Medium::video || input.required) return true;
+  return input.part != Part::last && input.part != Part::control &&
+         !words("words", "keyframe").any_in(input.name);
+}
+
 // An edit whose picture stands where the model takes none would be paid for as a picture made of
 // words alone.
 std::optional<Error> check_picture_arrives(const Draft& draft) {
@@ -260,10 +269,7 @@ std::optional<Error> place_images(Draft& draft) {
   bool any_picture_input = false;
   for (const MediaInput& input : draft.profile.media) {
     const Field* field = draft.schema.input(input.name);
-    if (!is_picture(input)) continue;
-    // A video does not begin with what it is to end with.
-    const bool ends = draft.request.makes == Medium::video && input.part == Part::last;
-    if (ends && !input.required) continue;
+    if (!takes_picture(draft, input)) continue;
     any_picture_input = true;
     if (!draft.has(field)) shares.push_back({&input, field});
   }

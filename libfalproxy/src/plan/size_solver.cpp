@@ -247,10 +247,10 @@ class Solver {
   }
 
   // Of those that are about as near the largest: 3840x2160 lies in the middle between 2K and 4K,
-  // and is 4K. Null: there is no tier.
+  // and is 4K. Of a video's, which are lines, simply the nearest. Null: there is no tier.
   [[nodiscard]] const WordControl::Word* nearest_tier(const WordControl& control,
                                                       double aspect) const noexcept {
-    constexpr double about = 1.05;
+    const double about = controls_.of_videos ? 1 + 1e-9 : 1.05;
     const auto is_tier = [](const WordControl::Word& word) {
       return word.term.area && !word.term.automatic;
     };
@@ -431,6 +431,29 @@ SizeChoice choose_size(const SizeWish& wish, const SizeControls& controls,
       simple_ratio(first_default(controls, &SizeTerm::aspect).aspect.value_or(1), 99);
   const SizeWish shape{SizeWish::Kind::ratio, usual.width, usual.height};
   return Solver(shape, controls, std::move(said), area).solve_area();
+}
+
+SizeChoice smallest_tier(const SizeControls& controls, const Field& field) {
+  const auto size_of = [](const WordControl::Word& word) {
+    return word.term.lines ? *word.term.lines * *word.term.lines : *word.term.area;
+  };
+  SizeChoice choice;
+  double least = std::numeric_limits<double>::max();
+  for (const WordControl& control : controls.words) {
+    if (control.field != &field) continue;
+    for (const WordControl::Word& word : control.words) {
+      if (!word.term.area || word.term.automatic || size_of(word) >= least) continue;
+      Values values = {{&field, word_value(control.member, *word.value)}};
+      if (!allowed(values)) continue;
+      least = size_of(word);
+      choice.values = std::move(values);
+      const auto text = word.value->as_string();
+      choice.note = fmt::format("required, and not given: {} was chosen, the smallest",
+                                text ? std::string(*text) : word.value->dump());
+    }
+  }
+  choice.why = "the smallest, which costs least";
+  return choice;
 }
 
 SizeChoice listed_size(std::string_view word, const SizeControls& controls) {

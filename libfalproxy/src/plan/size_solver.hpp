@@ -32,6 +32,10 @@ struct SizeChoice {
                                      std::optional<double> area = std::nullopt,
                                      std::string said = {});
 
+/// The smallest of the tiers that `field` lists; empty: it lists none.
+[[nodiscard]] SizeChoice smallest_tier(const profile::SizeControls& controls,
+                                       const schema::Field& field);
+
 /// A word that one of the controls lists; empty: none does.
 [[nodiscard]] SizeChoice listed_size(std::string_view word, const profile::SizeControls& controls);
 

@@ -94,7 +94,8 @@ Ordered verbose(const Transcript& transcript, const TranscriptRequest& request) 
                   {"language", language_of(transcript, request)},
                   {"duration", seconds_of(transcript, request)},
                   {"text", transcript.text}};
-  if (request.words) {
+  // Of a model that tells no words there are none, rather than an empty list of them.
+  if (request.words && (!transcript.words.empty() || transcript.text.empty())) {
     Ordered words = Ordered::array();
     for (const Utterance& word : transcript.words)
       words.push_back(

@@ -34,6 +34,15 @@ constexpr TextField text_fields[] = {
     {"user", &Wish::user},
 };
 
+// Names that mean something only if a picture is made.
+bool is_of_pictures(std::string_view name) noexcept {
+  constexpr std::array<std::string_view, 9> names = {
+      "background",         "input_fidelity",  "moderation",
+      "output_compression", "output_format",   "quality",
+      "partial_images",     "response_format", "style"};
+  return std::ranges::find(names, name) != names.end();
+}
+
 // "High" is "high"; a word that is none of OpenAI's may be the model's own, and stays as it is.
 std::string in_openai_spelling(const std::string& word) {
   constexpr std::array<std::string_view, 10> words = {
@@ -145,6 +154,10 @@ std::optional<Error> check_output_format(Wish& request) {
 
 std::optional<Error> read_field(const std::string& name, Raw& value, const RequestLimits& limits,
                                 Wish& request) {
+  if (request.makes != Medium::image && is_of_pictures(name)) {
+    if (value != "") request.native.emplace_back(name, wrap(value));
+    return std::nullopt;
+  }
   if (name == "size") return read_size(value, request);
   if (name == "stream") return read_stream(value, request);
   if (name == "response_format") return read_response_format(value, request);
@@ -212,7 +225,8 @@ std::optional<Error> read_fields(Raw& members, const RequestLimits& limits, Wish
   return check_output_format(request);
 }
 
-FieldForm form_of(std::string_view field) noexcept {
+FieldForm form_of(std::string_view field, Medium makes) noexcept {
+  if (makes != Medium::image && is_of_pictures(field)) return FieldForm::native;
   if (field == "stream") return FieldForm::boolean;
   if (std::ranges::find(integer_fields, field, &IntegerField::name) != std::end(integer_fields)) {
     return FieldForm::integer;

@@ -67,7 +67,8 @@ Result<Done> FormGatherer::begin_part(FormPartHead head) {
   picture_ = is_file_field(head.name);
   data_url_ = false;
   const bool file = head.file_name.has_value();
-  if (file && !picture_ && files_ == Files::pictures && form_of(head.name) == FieldForm::native)
+  if (file && !picture_ && files_ == Files::pictures &&
+      form_of(head.name, Medium::image) == FieldForm::native)
     return no_field_for_files(head.name);
   most_ = !picture_           ? limits_.max_text_bytes - text_bytes_
           : (file && !base64) ? limits_.max_upload_bytes

@@ -20,9 +20,10 @@ using Raw = nlohmann::json;
 
 // The value that the text of a form field stands for. Where it does not read as what the field
 // takes, it stays text, and the check of types names it.
-Raw value_of(std::string_view field, std::string_view text, const JsonLimits& limits) {
+Raw value_of(std::string_view field, std::string_view text, const JsonLimits& limits,
+             Medium makes) {
   const std::string_view word = trim(text);
-  switch (form_of(field)) {
+  switch (form_of(field, makes)) {
     case FieldForm::text:
       break;
     case FieldForm::integer: {
@@ -68,7 +69,7 @@ std::optional<Error> add_text(const FormPart& part, std::size_t together,
   if (gathers) {
     Raw& elements = found == members.end() ? members[name] = Raw::array() : *found;
     if (!elements.is_array()) elements = Raw::array({std::move(elements)});
-    elements.push_back(value_of(name, part.bytes, limits.json));
+    elements.push_back(value_of(name, part.bytes, limits.json, request.makes));
     return std::nullopt;
   }
   if (found != members.end()) {
@@ -78,8 +79,8 @@ std::optional<Error> add_text(const FormPart& part, std::size_t together,
   }
   // An empty field of a form is one that nobody filled in.
   if (part.bytes.empty()) return std::nullopt;
-  const Raw& value = members[name] = value_of(name, part.bytes, limits.json);
-  if (form_of(name) == FieldForm::native && !value.is_string())
+  const Raw& value = members[name] = value_of(name, part.bytes, limits.json, request.makes);
+  if (form_of(name, request.makes) == FieldForm::native && !value.is_string())
     request.native_texts.emplace_back(name, part.bytes);
   return std::nullopt;
 }
@@ -116,8 +117,8 @@ Result<InputFile> read_picture(FormPart& part, std::string_view field, const Pic
 }  // namespace
 
 Result<Wish> parse_form(Intent intent, std::vector<FormPart> parts, const RequestLimits& limits,
-                        const Codecs& codecs, MemoryBudget* memory) {
-  Wish request{.intent = intent};
+                        const Codecs& codecs, MemoryBudget* memory, Medium makes) {
+  Wish request{.makes = makes, .intent = intent};
   const PictureReader reader(limits, codecs, memory);
   Raw members = Raw::object();
   std::size_t text_bytes = 0;
@@ -145,7 +146,7 @@ Result<Wish> parse_form(Intent intent, std::vector<FormPart> parts, const Reques
       } else {
         request.images.push_back(std::move(*picture));
       }
-    } else if (part.file_name.has_value() && form_of(part.name) == FieldForm::native) {
+    } else if (part.file_name.has_value() && form_of(part.name, makes) == FieldForm::native) {
       return no_field_for_files(part.name);
     } else {
       if (!is_data_url(part.bytes)) text_bytes += part.bytes.size();

@@ -160,12 +160,12 @@ std::optional<Error> read_rest(Raw& members, const PictureReader& reader,
 }
 
 Result<Wish> parse_json(Intent intent, std::string_view body, const RequestLimits& limits,
-                        const Codecs& codecs, MemoryBudget* memory) {
+                        const Codecs& codecs, MemoryBudget* memory, Medium makes) {
   Result<Raw> members = parse_members(body, limits);
   if (!members) return std::move(members).error();
   if (auto fault = check_strings(*members, body.size(), limits)) return std::move(*fault);
 
-  Wish request{.intent = intent};
+  Wish request{.makes = makes, .intent = intent};
   const PictureReader reader(limits, codecs, memory);
   for (const char* name : {"image", "images", "input_reference"}) {
     if (auto fault = take_pictures(*members, name, reader, request)) return std::move(*fault);

@@ -125,7 +125,7 @@ class Attacher {
 
 std::optional<Error> attach_pictures(Raw& members, const PictureReader& reader, Wish& request) {
   for (auto member = members.begin(); member != members.end(); ++member) {
-    if (form_of(member.key()) != FieldForm::native) continue;
+    if (form_of(member.key(), request.makes) != FieldForm::native) continue;
     if (!member->is_structured() && !member->is_string()) continue;
     if (auto fault = Attacher(member.key(), reader, request).take(*member)) return fault;
   }

@@ -49,12 +49,24 @@ Result<Wish> as_video(Wish wish) {
   wish.stream = false;
   wish.partial_images.reset();
   wish.response_format.reset();
+  // Its answer has room for one, and each is paid for.
+  if (wish.n.value_or(1) != 1) {
+    return Error{ErrorKind::invalid_value,
+                 "Invalid 'n': a request makes one video. Send a request for each.", "n"};
+  }
+  wish.n.reset();
   if (std::optional<Error> fault = take_seconds(wish)) return *std::move(fault);
   return wish;
 }
 
 Error video_error(Error error) {
   if (error.field == "image" || error.field == "images") error.field = "input_reference";
+  constexpr std::string_view files = "Files are taken in 'image' and 'mask'.";
+  if (const std::size_t at = error.message.find(files); at != std::string::npos) {
+    error.message.replace(at, files.size(),
+                          "A file is taken in 'input_reference'; send others as an address or as a "
+                          "data URL.");
+  }
   constexpr std::string_view name = "'image'";
   if (const std::size_t at = error.message.find(name); at != std::string::npos)
     error.message.replace(at, name.size(), "'input_reference'");
