@@ -1,15 +1,15 @@
 #!/bin/sh
 # Writes the manual page of a program, out of nothing but what the program says to --help.
-# Usage: manual.sh PROGRAM NAME WHAT_IT_IS VERSION OUTPUT.gz [COMMAND...]
+# Usage: manual.sh PROGRAM NAME WHAT_IT_IS VERSION OUTPUT.gz
 set -eu
 program=$1 name=$2 what=$3 version=$4 output=$5
-shift 5
 
 # Files, so that a help that fails is noticed. That of each command stands below a line "@NAME COMMAND".
 text=$(mktemp -d)
 trap 'rm -rf "$text"' EXIT
 "$program" --help >"$text/help"
-for command; do
+# The rows of commands are those that begin with a plain word.
+for command in $(sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p' "$text/help"); do
   echo "@$name $command" >>"$text/help"
   "$program" "$command" --help >>"$text/help"
 done

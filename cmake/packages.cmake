@@ -47,8 +47,8 @@ function(falproxy_debian_package name components section summary text)
 endfunction()
 
 unset(CPACK_COMPONENTS_ALL)
-falproxy_debian_package(falproxy programs net "OpenAI images API in front of fal.ai's image models"
-  "A small server that any OpenAI client can draw pictures from. What a model\ntakes is read from its live document; a model is a line of configuration.")
+falproxy_debian_package(falproxy programs net "OpenAI's APIs in front of fal.ai's models"
+  "A small server from which any OpenAI client gets pictures, videos, speech and\ntranscripts. What a model takes is read from its live document; a model is a\nline of configuration.")
 install(FILES ${PROJECT_SOURCE_DIR}/.env.example DESTINATION /etc/falproxy RENAME falproxy.env
   COMPONENT debian-falproxy EXCLUDE_FROM_ALL)
 set(CPACK_DEBIAN_FALPROXY_PACKAGE_SHLIBDEPS ON)
@@ -61,8 +61,8 @@ falproxy_debian_package(falsim falsim devel "stand-in for fal.ai, for tests"
   "Plays fal.ai's queue, documents, storage and media on this machine, with real\npictures and with faults on demand. No account is needed.")
 set(CPACK_DEBIAN_FALSIM_PACKAGE_SHLIBDEPS ON)
 
-falproxy_debian_package(libfalproxy-dev development libdevel "C++20 library that maps OpenAI image requests onto fal.ai"
-  "Headers and static libraries: the pure mapping, and beside it transport,\nmasks, records of runs and a fal.ai for tests. For CMake (find_package) and\npkg-config.")
+falproxy_debian_package(libfalproxy-dev development libdevel "C++20 library that maps OpenAI requests onto fal.ai"
+  "Headers and static libraries: the pure mapping of requests for pictures,\nvideos and sound, and beside it transport, masks, records of runs and a fal.ai\nfor tests. For CMake (find_package) and pkg-config.")
 # What the components http, png and sqlite link with.
 set(CPACK_DEBIAN_LIBFALPROXY-DEV_PACKAGE_DEPENDS "libssl-dev, libpng-dev, libsqlite3-dev")
 set(CPACK_DEBIAN_LIBFALPROXY-DEV_PACKAGE_SUGGESTS "cmake, pkg-config, falsim")

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iterator>
 #include <mutex>
+#include <ostream>
 #include <system_error>
 
 #include "falproxy/client.hpp"
@@ -63,6 +64,24 @@ Result<Done> Artifact::save(const std::string& path) const {
   // Half a picture is of no use.
   if (file.is_open()) std::remove(path.c_str());
   return error;
+}
+
+// What came as bytes never changes; what stands at an address may be fetched meanwhile.
+bool Artifact::operator==(const Artifact& other) const noexcept {
+  return address() == other.address() &&
+         (!address().empty() || *state_->bytes == *other.state_->bytes);
+}
+
+std::ostream& operator<<(std::ostream& out, const Artifact& artifact) {
+  const std::string& address = artifact.address();
+  if (!address.empty()) return out << address;
+  return out << std::to_string(artifact.state_->bytes->size()) << " bytes";
+}
+
+bool Content::operator==(const Content& other) const noexcept {
+  return (bytes == other.bytes ||
+          (bytes != nullptr && other.bytes != nullptr && *bytes == *other.bytes)) &&
+         content_type == other.content_type && pixels == other.pixels;
 }
 
 InputFile picture_from_bytes(std::string bytes, std::string name) {

@@ -6,7 +6,6 @@
 #include <system_error>
 #include <thread>
 
-#include "base/enum_names.hpp"
 #include "base/random.hpp"
 #include "client_setup.hpp"
 #include "falproxy/catalog.hpp"
@@ -307,11 +306,6 @@ Result<std::shared_ptr<ClientConnection>> connect(const ClientOptions& options,
 }
 
 }  // namespace
-
-std::string_view name_of(CallProgress::Stage value) noexcept {
-  constexpr std::string_view names[] = {"accepted", "queued", "running"};
-  return name_at(names, value);
-}
 
 struct Call::State {
   explicit State(std::stop_token outer) : left(std::move(outer), [this] { stop.request_stop(); }) {}

@@ -13,7 +13,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <cstring>
+#include <system_error>
 #include <utility>
 
 namespace falproxy::inline v0 {
@@ -24,10 +24,8 @@ constexpr std::size_t tls_turn = 256u << 10;
 constexpr std::size_t record_bytes = 16u << 10;  // the most that one TLS record carries
 
 IoError system_error(std::string_view doing, int error) {
-  // strerror() is not safe among threads; strerrorname_np() is, but not everywhere.
-  std::array<char, 128> text{};
-  const char* words = ::strerror_r(error, text.data(), text.size());
-  return IoError{IoFault::broken, std::string(doing) + ": " + words, error};
+  return IoError{IoFault::broken,
+                 std::string(doing) + ": " + std::generic_category().message(error), error};
 }
 
 TimePoint now() { return std::chrono::steady_clock::now(); }

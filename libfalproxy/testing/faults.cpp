@@ -79,6 +79,7 @@ const std::map<std::string, Fault, std::less<>>& presets() {
       {"result_503", answering(Step::result, ingress(503))},
       {"result_html", answering(Step::result, html())},
       {"cancel_500", answering(Step::cancel, flat(500, "Internal Server Error", "internal_error"))},
+      {"cancel_silence", on_wire(Step::cancel, Wire::silence)},
       // The wire.
       {"submit_reset_unread", on_wire(Step::submit, Wire::reset_unread)},
       {"submit_close_unread", on_wire(Step::submit, Wire::close_unread)},

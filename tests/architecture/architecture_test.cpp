@@ -200,6 +200,18 @@ TEST_CASE("the pure library knows no socket, clock, environment, stream of its o
   }
 }
 
+TEST_CASE("no part of the library switches stacks, which musl has no function for") {
+  const std::vector<std::string> words{"ucontext", "swapcontext", "makecontext", "getcontext"};
+  for (const fs::path& path : sources_under(library)) {
+    const std::string text = read(path);
+    for (const std::string& word : words) {
+      CAPTURE(path.string());
+      CAPTURE(word);
+      CHECK(text.find(word) == std::string::npos);
+    }
+  }
+}
+
 TEST_CASE(
     "no public header shows which JSON, HTTP, TLS or SQL library is behind it, but for fmt's own") {
   for (const fs::path& path : sources_under(library / "include")) {

@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <cstdlib>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -82,6 +83,33 @@ class HeldTransport final : public falproxy::Transport {
   int held_ = 0;
 };
 
+// As a window's: what is posted, one after the other, on the thread that runs it.
+class Loop {
+ public:
+  void post(std::function<void()> turn) {
+    const std::lock_guard lock(mutex_);
+    turns_.push_back(std::move(turn));
+    posted_.notify_one();
+  }
+  void run() {
+    while (!done_) {
+      std::unique_lock lock(mutex_);
+      posted_.wait(lock, [&] { return !turns_.empty(); });
+      const std::function<void()> turn = std::move(turns_.front());
+      turns_.pop_front();
+      lock.unlock();
+      turn();
+    }
+  }
+  void quit() { done_ = true; }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable posted_;
+  std::deque<std::function<void()>> turns_;
+  bool done_ = false;
+};
+
 struct Desk {
   falproxy::testing::VirtualClock clock;
   InProcessFal fal{clock};
@@ -151,30 +179,64 @@ TEST_CASE("a job may take longer than any server would wait") {
   CHECK(limited.error().kind == ErrorKind::timed_out);
 }
 
-TEST_CASE("cancelling waits for nothing, not even for fal's silence, and the end is told") {
+TEST_CASE("a window's loop cancels and turns on while fal is silent, and the end is told") {
   Desk desk;
   HeldTransport until_stop(desk.fal, {"/status/stream?logs=0", "/status/stream", "/status"});
   HeldTransport silent(until_stop, {"/cancel"}, false);
   const Client client(desk.options(&silent));
-  std::mutex mutex;
-  std::condition_variable told;
+  Loop loop;
+  std::optional<Call> call;
+  std::vector<std::string> turns;
   std::optional<ErrorKind> end;
-  const Call call = client.start(lighthouse, {.on_done = [&](Result<Made> made) {
-                                   const std::lock_guard lock(mutex);
-                                   end = made ? ErrorKind::internal : made.error().kind;
-                                   told.notify_all();
-                                 }});
-  until_stop.wait_for_one();
-  call.cancel();
-  silent.wait_for_one();
-  // The job's own thread waits for fal now, and this one never did.
-  CHECK_FALSE(call.result().has_value());
-  silent.let_go();
-  std::unique_lock lock(mutex);
-  told.wait(lock, [&] { return end.has_value(); });
-  CHECK(*end == ErrorKind::cancelled);
-  CHECK(call.wait().error().kind == ErrorKind::cancelled);
+  const auto tell = [&](const CallProgress& progress) {
+    if (progress.stage != CallProgress::Stage::accepted) return;
+    loop.post([&] {
+      call->cancel();
+      turns.emplace_back("cancelled");
+      loop.post([&] {
+        silent.wait_for_one();
+        CHECK_FALSE(call->result().has_value());
+        turns.emplace_back("fal is silent");
+        loop.post([&] {
+          turns.emplace_back("painted");
+          // fal answers no sooner than this: whatever had waited for that would wait for ever.
+          silent.let_go();
+        });
+      });
+    });
+  };
+  const auto done = [&](const Result<Made>& made) {
+    loop.post([&, kind = made ? ErrorKind::internal : made.error().kind] {
+      end = kind;
+      loop.quit();
+    });
+  };
+  loop.post([&] {
+    call = client.start(lighthouse, {.on_progress = tell, .on_done = done});
+    turns.emplace_back("started");
+  });
+  loop.run();
+  CHECK(turns == std::vector<std::string>{"started", "cancelled", "fal is silent", "painted"});
+  CHECK(end == ErrorKind::cancelled);
+  CHECK(call->wait().error().kind == ErrorKind::cancelled);
   CHECK(desk.fal.desk().stats().cancelled == 1);
+}
+
+TEST_CASE("a call ends though fal never answers its cancel") {
+  Desk desk;
+  desk.fal.desk().set_times(Milliseconds(0), 3h);
+  desk.fal.desk().add_fault(falproxy::testing::Fault::preset("cancel_silence").value());
+  const falproxy::TimePoint begin = desk.clock.now();
+  std::stop_source stop;
+  const auto tell = [&](const CallProgress& progress) {
+    if (progress.stage == CallProgress::Stage::running) stop.request_stop();
+  };
+  const Result<Made> made =
+      Client(desk.options()).generate(lighthouse, {.on_progress = tell, .stop = stop.get_token()});
+  REQUIRE_FALSE(made.has_value());
+  CHECK(made.error().kind == ErrorKind::cancelled);
+  CHECK(made.error().submitted);
+  CHECK(desk.clock.now() - begin < 1h);
 }
 
 TEST_CASE("the stop token of a program cancels, too") {

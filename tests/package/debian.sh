@@ -47,12 +47,9 @@ for name in falproxy falsim; do
   [ "$("$work/$name/usr/bin/$name" --version)-1" = "$name $(dpkg-deb -f "$build"/packages/${name}_*.deb Version)" ] ||
     fail "$name --version tells another version than its package"
 done
-# Every command and every option has its place in the manual.
-manual() { zcat "$work/$1/usr/share/man/man1/$1.1.gz" | sed 's/\\-/-/g'; }
-manual falproxy >"$work/falproxy.1"
-manual falsim >"$work/falsim.1"
-for word in '.SS falproxy check' '.B --schema FILE' '.B serve'; do grep -qxF -- "$word" "$work/falproxy.1" || fail "the manual lacks '$word'"; done
-grep -qxF -- '.B --job-time MS' "$work/falsim.1" || fail 'the manual of falsim lacks an option'
+for name in falproxy falsim; do
+  sh "$top/tests/docs/manual.sh" "$work/$name/usr/bin/$name" "$work/$name/usr/share/man/man1/$name.1.gz"
+done
 
 # await PATTERN: shows the lines of standard input up to the first one like it.
 await() {

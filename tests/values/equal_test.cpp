@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "falproxy/client.hpp"
 #include "falproxy/falproxy.hpp"
 
 namespace falproxy {
@@ -96,6 +97,28 @@ TEST_CASE("pictures of requests are equal by their bytes, whoever owns them") {
   CHECK(a != b);
   CHECK(openai::ImageData{Body("x")} == openai::ImageData{Body("x")});
   CHECK(openai::ImageData{Body("x")} != openai::ImageData{Body("y")});
+}
+
+TEST_CASE("what a program asks for and what is made are equal by what they hold") {
+  CHECK(ImageWish{.prompt = "a"} == ImageWish{.prompt = "a"});
+  CHECK(ImageWish{.prompt = "a"} != ImageWish{.prompt = "a", .n = 2});
+  CHECK(Artifact::of("abc") == Artifact::of("abc"));
+  CHECK(Artifact::of("abc") != Artifact::of("abd"));
+  CHECK(Artifact::of("abc") != Artifact::at("https://a", {}));
+  CHECK(Artifact::at("https://a", {}) == Artifact::at("https://a", {}));
+  CHECK(Artifact::at("https://a", {}) != Artifact::at("https://b", {}));
+  const Content content{std::make_shared<const std::string>("abc"), "image/png", {{3, 4}}};
+  Content other{std::make_shared<const std::string>("abc"), "image/png", {{3, 4}}};
+  CHECK(content == other);
+  other.bytes = std::make_shared<const std::string>("abd");
+  CHECK(content != other);
+  CHECK(content != Content{});
+  CHECK(Content{} == Content{});
+  const Made made{.artifacts = {Artifact::of("a")}, .notes = {{"n", "a"}, {"size", "b"}}};
+  CHECK(made == Made{.artifacts = {Artifact::of("a")}, .notes = {{"size", "c"}, {"n", "d"}}});
+  CHECK(made != Made{.artifacts = {Artifact::of("a")}, .notes = {{"size", "c"}}});
+  CHECK(made != Made{.artifacts = {Artifact::of("b")}, .notes = made.notes});
+  CHECK(CallProgress{} != CallProgress{.position = 1});
 }
 
 TEST_CASE("transcripts and requests for them are equal by all that they say") {

@@ -1,12 +1,17 @@
 #include <doctest/doctest.h>
 
+#include <concepts>
+#include <memory>
 #include <set>
 #include <sstream>
 #include <string>
+#include <type_traits>
 
+#include "falproxy/client.hpp"
 #include "falproxy/fal_desk.hpp"
 #include "falproxy/falproxy.hpp"
 #include "falproxy/format.hpp"
+#include "falproxy/http_transport.hpp"
 
 using namespace falproxy;
 
@@ -35,6 +40,18 @@ plan::Plan some_plan() {
   plan.mappings = {{"size", "image_size", "square", "nearest"}};
   plan.notes = {{"size", "1x1 became square"}};
   return plan;
+}
+
+// That each prints even with nothing in it, and is equal to itself.
+template <std::equality_comparable... Values>
+void check_empty() {
+  const auto check = [](const auto& value) {
+    const std::string text = shown(value);
+    CAPTURE(text);
+    CHECK(text != "");
+    CHECK((value == std::decay_t<decltype(value)>{}));
+  };
+  (check(Values{}), ...);
 }
 
 // Every value up to `last` has a name of its own, and what comes behind has none.
@@ -227,6 +244,75 @@ TEST_CASE("what the desk saw prints without keys") {
   CHECK(shown(testing::Picture{.width = 3, .height = 4}) == "3x4_0.png");
 }
 
+TEST_CASE("what a program asks for and what is made print by name, files by their size") {
+  const ImageWish wish{.model = "flux",
+                       .prompt = "a fox",
+                       .size = "16:9",
+                       .images = {picture_from_bytes("PNG", "a.png")},
+                       .native = {{"seed", 7}}};
+  CHECK(shown(wish) == R"(ImageWish{model: "flux", prompt: "a fox", n: 1, size: "16:9", )"
+                       R"(images: [InputFile{bytes: "3 bytes", name: "a.png"}], )"
+                       R"(native: ["seed": 7]})");
+  CHECK(shown(Artifact::of("abc")) == "3 bytes");
+  CHECK(shown(Artifact::at("https://fal.media/1.png", {})) == "https://fal.media/1.png");
+  const Content content{std::make_shared<const std::string>("abc"), "image/png", {{3, 4}}};
+  CHECK(shown(content) == R"(Content{bytes: "3 bytes", content_type: "image/png", pixels: 3x4})");
+  CHECK(shown(Made{.artifacts = {Artifact::of("abc")}, .notes = {{"n", "dropped"}}})
+            .starts_with("Made{artifacts: [3 bytes], notes: [n: dropped], receipt: Receipt{"));
+  CHECK(shown(CallProgress{.stage = CallProgress::Stage::queued, .position = 2}) ==
+        "CallProgress{stage: queued, position: 2}");
+}
+
+TEST_CASE("what processes tell each other prints by name") {
+  CHECK(shown(KeyBan{.kind = KeyBan::Kind::refused, .name = "ab", .stamp = "1-2"}) ==
+        R"(KeyBan{kind: refused, name: "ab", stamp: "1-2"})");
+  CHECK(shown(Turn{.client = "ann", .places = 2, .requests = 3, .period = Milliseconds(50)}) ==
+        R"(Turn{client: "ann", places: 2, requests: 3, period: 50 ms})");
+  CHECK(shown(TurnAnswer{.kind = TurnAnswer::Kind::too_fast, .until_next = Milliseconds(5)}) ==
+        "TurnAnswer{kind: too_fast, remaining: 0, until_next: 5 ms, until_full: 0 ms}");
+}
+
+TEST_CASE("what goes wrong at the desk prints what is different") {
+  using testing::Answer;
+  using testing::JobChange;
+  CHECK(shown(Answer{.status = 429, .body = "{}"}) == R"(429, application/json: "{}")");
+  CHECK(shown(Answer{.status = 502, .content_type = "text/html", .from_fal = false}) ==
+        R"(502 not of fal, text/html: "")");
+  CHECK(shown(JobChange{}) == "JobChange{}");
+  CHECK(shown(JobChange{.queue_time = Milliseconds(5),
+                        .error = "gone",
+                        .result = Answer{.status = 422},
+                        .ignores_cancel = true}) ==
+        R"(JobChange{queue_time: 5 ms, error: "gone", result: 422, application/json: "", )"
+        R"(ignores_cancel: true})");
+  using testing::DeskHost;
+  CHECK(shown(testing::DeskRequest::to(DeskHost::run, "GET", "/a?b")) ==
+        "GET /a?b of the host run");
+  CHECK(shown(testing::DeskReply{.status = 202, .body = Body("x")}) == R"(202: "x")");
+}
+
+TEST_CASE("every other value prints, even if nothing is in it") {
+  check_empty<Piece, HttpHead, HttpResponse, FormPartHead, ResponseFormatRule, Teaching,
+              StateAddress::Host, ModelRoute, ModelSettings, RateLimit>();
+  check_empty<RunId, RunFault, RunJob, RunArtifact, RunRecord, StoreError, RunPlace, RunQuery,
+              StoreStatus, Posting, KeptText>();
+  check_empty<fal::Addresses, fal::Submitted, fal::QueueStatus, fal::SubmitOptions, AttachedFile,
+              media::DataUri, StoredDocument, DocumentChange>();
+  check_empty<profile::MediaInput, profile::RoleInput, profile::Output, profile::Summary>();
+  CHECK(shown(CatalogModel{"flux", fal::EndpointId::parse("fal-ai/flux").value(), {}, {}})
+            .starts_with(R"(CatalogModel{name: "flux", endpoint: fal-ai/flux)"));
+  CHECK(shown(schema::Field{}).starts_with("Field{"));
+  CHECK(shown(schema::ModelSchema{}).starts_with("ModelSchema{"));
+  const auto empty = std::make_shared<schema::ModelSchema>();
+  CHECK(shown(profile::make_profile(empty)).starts_with("Profile{"));
+  CHECK(shown(SettingInfo{.name = "PORT"}) == "PORT");
+  check_empty<plan::FileSlot, plan::Options, plan::ResultFile, plan::JobResult>();
+  check_empty<Underway, Receipt, Recovered, Product, Runner::Counters, HttpTransport::Counters,
+              Purse::Job, Purse::Ended>();
+  check_empty<openai::FormPart, openai::Usage, openai::ErrorRow, openai::ModelEntry,
+              testing::SeenUpload>();
+}
+
 TEST_CASE("numbers print alike whatever the stream is set to") {
   schema::FalLimits limits;
   limits.min_width = 256.5;
@@ -278,6 +364,13 @@ TEST_CASE("each enum has a name for each of its values") {
   check_names(Intent::variation);
   check_names(SizeWish::Kind::ratio);
   check_names(RunPhase::cancelled);
+  check_names(CallProgress::Stage::running);
+  check_names(KeyBan::Kind::blocked);
+  check_names(TurnAnswer::Kind::too_fast);
+  check_names(RunState::cancelled);
+  check_names(RunQuery::By::open);
+  check_names(Durability::lazy);
+  check_names(StoreFault::closed);
   check_names(Times::words);
   check_names(media::SoundType::webm);
   check_names(openai::TranscriptFormat::diarized_json);

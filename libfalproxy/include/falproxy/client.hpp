@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <iosfwd>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -27,6 +28,7 @@
 #include "falproxy/media.hpp"
 #include "falproxy/openai.hpp"
 #include "falproxy/plan.hpp"
+#include "falproxy/print.hpp"
 #include "falproxy/proxies.hpp"
 #include "falproxy/result.hpp"
 #include "falproxy/runner.hpp"
@@ -48,7 +50,10 @@ struct ImageWish {
   std::vector<InputFile> images = {};                     ///< to edit, or to go by
   std::optional<InputFile> mask = std::nullopt;           ///< of the first image
   std::vector<std::pair<std::string, Json>> native = {};  ///< the model's own fields: seed, ...
+  bool operator==(const ImageWish&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const ImageWish& wish);
 /// The picture in a file, for ImageWish::images. Errors: unsupported_file (it cannot be read).
 [[nodiscard]] Result<InputFile> picture_from_file(const std::string& path);
 /// The same of bytes that are there already.
@@ -59,7 +64,11 @@ struct Content {
   std::shared_ptr<const std::string> bytes;  ///< never null
   std::string content_type;                  ///< by its first bytes: "image/png"
   std::optional<media::Dimensions> pixels;   ///< of a picture that tells
+  /// The same bytes, whoever owns them.
+  bool operator==(const Content& other) const noexcept;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Content& content);
 
 /// One thing that a model made. Cheap to copy; copies share what was fetched. Thread-safe.
 class Artifact {
@@ -81,6 +90,10 @@ class Artifact {
   [[nodiscard]] Result<Content> content() const;
   /// Writes content() to a file. Errors: those, and invalid_value with the system's reason.
   [[nodiscard]] Result<Done> save(const std::string& path) const;
+  /// The same address; of what came as bytes, the same bytes. Fetches nothing.
+  bool operator==(const Artifact& other) const noexcept;
+  /// For people, in one line.
+  friend std::ostream& operator<<(std::ostream& out, const Artifact& artifact);
 
  private:
   struct State;
@@ -95,7 +108,11 @@ struct Made {
   Receipt receipt = {};                  ///< times, fal's request ids, billable units
   /// Why there are fewer than were asked for.
   std::optional<Error> shortfall = std::nullopt;
+  /// Of the Notes their fields count, in any order.
+  bool operator==(const Made& other) const noexcept;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Made& made);
 
 /// Where a call stands.
 struct CallProgress {
@@ -108,9 +125,12 @@ struct CallProgress {
   Stage stage = Stage::accepted;                  ///< what happened just now
   std::optional<int> position = std::nullopt;     ///< queued: 0-based, where fal says
   std::vector<std::string> fal_request_ids = {};  ///< accepted: of the jobs so far
+  bool operator==(const CallProgress&) const = default;
 };
 /// As written above.
 [[nodiscard]] std::string_view name_of(CallProgress::Stage value) noexcept;
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const CallProgress& progress);
 
 /// How one call is to go.
 struct CallOptions {

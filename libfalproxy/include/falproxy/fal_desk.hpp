@@ -155,7 +155,10 @@ struct DeskRequest {
   [[nodiscard]] std::string_view header(std::string_view name) const noexcept;
   /// The decoded value of a query parameter; none: absent.
   [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const;
+  bool operator==(const DeskRequest&) const = default;
 };
+/// For people, in one line: method, path and host.
+std::ostream& operator<<(std::ostream& out, const DeskRequest& request);
 
 /// An answer on its way out, and what is to go wrong with its bytes.
 struct DeskReply {
@@ -166,7 +169,10 @@ struct DeskReply {
       std::nullopt;            ///< bytes of the body; then the connection breaks
   std::size_t drip_bytes = 0;  ///< at most so many each drip_tick; 0: no limit
   Milliseconds drip_tick{10};  ///< between drips
+  bool operator==(const DeskReply&) const = default;
 };
+/// For people, in one line: status and body.
+std::ostream& operator<<(std::ostream& out, const DeskReply& reply);
 
 /// One request that waits for its answer. A stale one is harmless: whatever is done to it does
 /// nothing.

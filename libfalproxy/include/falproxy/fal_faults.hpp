@@ -66,6 +66,8 @@ struct Answer {
   bool from_fal = true;      ///< with x-fal-request-id, which the ingress does not send
   bool operator==(const Answer&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Answer& answer);
 
 /// What is different about a job whose submit the fault struck.
 struct JobChange {
@@ -81,6 +83,8 @@ struct JobChange {
   bool elsewhere_images = false;  ///< as elsewhere_status
   bool operator==(const JobChange&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const JobChange& change);
 
 /// One thing that goes wrong. A request is met by the first fault that fits it.
 struct Fault {

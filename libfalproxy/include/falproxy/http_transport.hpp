@@ -5,10 +5,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <memory>
 #include <string>
 
 #include "falproxy/log.hpp"
+#include "falproxy/print.hpp"
 #include "falproxy/proxies.hpp"
 #include "falproxy/socket_waiter.hpp"
 #include "falproxy/transport.hpp"
@@ -68,6 +70,9 @@ class HttpTransport final : public Transport {
     std::uint64_t connections_opened = 0;
     std::uint64_t requests = 0;  ///< calls of send()
     std::size_t idle = 0;        ///< now
+    bool operator==(const Counters&) const = default;
+    /// For people, in one line.
+    friend std::ostream& operator<<(std::ostream& out, const Counters& counters);
   };
   /// Thread-safe; closes connections that were idle too long on the way.
   [[nodiscard]] Counters counters() const;

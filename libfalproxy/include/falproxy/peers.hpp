@@ -5,11 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iosfwd>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "falproxy/clock.hpp"
+#include "falproxy/print.hpp"
 #include "falproxy/state_store.hpp"
 
 namespace falproxy::inline v0 {
@@ -32,6 +35,10 @@ struct KeyBan {
     return kind == other.kind && name == other.name && stamp == other.stamp;
   }
 };
+/// As written above.
+[[nodiscard]] std::string_view name_of(KeyBan::Kind value) noexcept;
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const KeyBan& ban);
 
 /// A request that a client's own limits may let in.
 struct Turn {
@@ -40,7 +47,10 @@ struct Turn {
   int places = 0;           ///< requests at once; 0: no limit
   int requests = 0;         ///< in each `period`, all of which may come at once; 0: no limit
   Milliseconds period{0};   ///< more than 0 with `requests`
+  bool operator==(const Turn&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Turn& turn);
 /// What its limits say.
 struct TurnAnswer {
   /// A limit that is reached refuses, and then nothing is taken.
@@ -51,6 +61,10 @@ struct TurnAnswer {
   Milliseconds until_full{0};  ///< until all of them may come at once
   bool operator==(const TurnAnswer&) const = default;
 };
+/// As written above.
+[[nodiscard]] std::string_view name_of(TurnAnswer::Kind value) noexcept;
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const TurnAnswer& answer);
 
 /// Thread-safe, and asynchronous as StateStore is: callbacks do not block.
 class Peers {

@@ -141,7 +141,10 @@ struct Options {
   bool data_uris = true;  ///< ask for sync_mode where base64 is wanted and the model has it
   /// What who runs the plan can make of a sound that is mp3, opus, ogg, flac or wav: "mp3", "pcm".
   std::vector<std::string> converted_sounds = {};
+  bool operator==(const Options&) const = default;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Options& options);
 
 /// `request.model` is the name that was asked for, also where the request had none. If nobody says
 /// otherwise, names that begin with gpt-image or chatgpt-image are answered in base64, and so are

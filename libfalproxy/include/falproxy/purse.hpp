@@ -47,6 +47,9 @@ class Purse {
     /// A call of a chat model, whose cost nobody knows before: KeyRules::llm_reserve, or
     /// max_job_cost if that is less, is taken for it, and Ended::units are dollars.
     bool by_tokens = false;
+    bool operator==(const Job&) const = default;
+    /// For people, in one line.
+    friend std::ostream& operator<<(std::ostream& out, const Job& job);
   };
   /// One reservation for each of the jobs, or none of them. When it returns they outlast the
   /// process. May block. Errors: insufficient_quota; invalid_value, if a job may cost too much or
@@ -61,6 +64,9 @@ class Purse {
     /// False: fal takes nothing for it. If it is true and there are no units, nobody knows.
     bool may_be_billed = true;
     std::string fal_request_id = {};  ///< for the operator
+    bool operator==(const Ended&) const = default;
+    /// For people, in one line.
+    friend std::ostream& operator<<(std::ostream& out, const Ended& ended);
   };
   /// Once for each reservation; does not block. The cost; none: it is not known, and what was
   /// reserved stays spent.

@@ -368,6 +368,8 @@ class Runner {
     std::uint64_t upstream_faults = 0;
     int streams_held = 0;  ///< now
     bool operator==(const Counters&) const = default;
+    /// For people, in one line.
+    friend std::ostream& operator<<(std::ostream& out, const Counters& counters);
   };
   /// Read one by one while requests run: sums hold only when nothing is in flight.
   [[nodiscard]] Counters counters() const;

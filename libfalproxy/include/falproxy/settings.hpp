@@ -62,6 +62,7 @@ struct EnvFile {
   std::vector<EnvEntry> entries = {};  ///< in order of lines
   /// E.g. an unquoted value that holds '#', a line that is ignored.
   std::vector<SettingsFault> warnings = {};
+  bool operator==(const EnvFile&) const = default;
 };
 /// Never fails: what dotenv ignores is ignored, with a warning.
 [[nodiscard]] EnvFile parse_env(std::string_view text, std::string file);
@@ -70,6 +71,7 @@ struct EnvFile {
 struct TidyEnvironment {
   std::map<std::string, std::string> variables = {};  ///< for read_settings()
   std::vector<SettingsFault> warnings = {};           ///< of what was changed or looks odd
+  bool operator==(const TidyEnvironment&) const = default;
 };
 /// `variables` as they were meant, with a warning for each that is changed. Only settings and the
 /// addresses of proxies are looked at: a value wholly in one pair of quotes loses them (docker's
@@ -148,6 +150,8 @@ struct StateAddress {
     std::string name = {};      ///< a name or an address, without brackets
     std::uint16_t port = 6379;  ///< 26379 of a Sentinel, unless it is written
     bool operator==(const Host&) const = default;
+    /// With the port, as it is written in STATE_URL.
+    friend std::ostream& operator<<(std::ostream& out, const Host& host);
   };
   std::vector<Host> hosts = {};         ///< one; of Sentinels, all that were named; none: `socket`
   std::string socket = {};              ///< `unix:`, the path of a socket; empty: `hosts`
@@ -409,7 +413,10 @@ struct SettingInfo {
   bool needed = false;  ///< without it falproxy does not start; CUSTOM_ACCESS_KEY may be left out
                         ///< beside ACCESS_KEYS or KEYS_FILE
   bool secret = false;  ///< it holds keys, and may be given as NAME_FILE=path instead
+  bool operator==(const SettingInfo&) const = default;
 };
+/// Its name.
+std::ostream& operator<<(std::ostream& out, const SettingInfo& info);
 /// Every setting, those that are needed first. The views are literals.
 [[nodiscard]] std::span<const SettingInfo> all_settings() noexcept;
 

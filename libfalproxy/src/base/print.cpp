@@ -1,4 +1,5 @@
 #include <array>
+#include <sstream>
 
 #include "base/enum_names.hpp"
 #include "base/printer.hpp"
@@ -32,6 +33,14 @@ std::vector<HttpHeaders::Field> without_secrets(const HttpHeaders& headers) {
 }
 
 }  // namespace
+
+std::ostream& print_name(std::ostream& out, std::string_view name) { return out << name; }
+
+std::string printed_by(const void* value, void (*print)(std::ostream& out, const void* value)) {
+  std::ostringstream out;
+  print(out, value);
+  return std::move(out).str();
+}
 
 std::ostream& operator<<(std::ostream& out, const Error& error) {
   out << error.kind;

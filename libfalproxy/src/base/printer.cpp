@@ -1,9 +1,6 @@
 #include "base/printer.hpp"
 
-#include <sstream>
-
 #include "base/utf8.hpp"
-#include "falproxy/print.hpp"
 
 namespace falproxy::inline v0 {
 
@@ -23,14 +20,6 @@ void print_quoted(std::ostream& out, std::string_view text) {
     }
   }
   out << '"';
-}
-
-std::ostream& print_name(std::ostream& out, std::string_view name) { return out << name; }
-
-std::string printed_by(const void* value, void (*print)(std::ostream& out, const void* value)) {
-  std::ostringstream out;
-  print(out, value);
-  return std::move(out).str();
 }
 
 }  // namespace falproxy::inline v0

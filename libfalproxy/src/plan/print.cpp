@@ -56,6 +56,16 @@ std::ostream& operator<<(std::ostream& out, const Plan& plan) {
       .end();
 }
 
+std::ostream& operator<<(std::ostream& out, const Options& options) {
+  return Printer(out, "Options")("max_images", options.max_images)(
+             "strict_parameters", options.strict_parameters)("default_response_format",
+                                                             options.default_response_format)(
+             "nsfw_results", options.nsfw_results)("output_access", options.output_access)(
+             "opens_files", options.opens_files)("data_uris", options.data_uris)(
+             "converted_sounds", options.converted_sounds)
+      .end();
+}
+
 std::ostream& operator<<(std::ostream& out, const ResultFile& image) {
   return Printer(out, "ResultFile")("url", image.url)("is_data_uri", image.is_data_uri)(
              "content_type", image.content_type)("width", image.width)("height", image.height)(

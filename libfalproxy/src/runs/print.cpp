@@ -75,6 +75,16 @@ std::ostream& operator<<(std::ostream& out, const Underway& underway) {
       .end();
 }
 
+std::ostream& operator<<(std::ostream& out, const Runner::Counters& counters) {
+  return Printer(out, "Counters")("submits", counters.submits)("repeated", counters.repeated)(
+             "accepted", counters.accepted)("results", counters.results)(
+             "cancels", counters.cancels)("failures", counters.failures)(
+             "abandoned", counters.abandoned)("resumed", counters.resumed)(
+             "recovered", counters.recovered)("upstream_faults", counters.upstream_faults)(
+             "streams_held", counters.streams_held)
+      .end();
+}
+
 std::ostream& operator<<(std::ostream& out, const Outcome& outcome) {
   Printer printer(out, "Outcome");
   if (outcome.response) {

@@ -21,13 +21,15 @@ std::ostream& operator<<(std::ostream& out, const MediaPlace& place) {
       .end();
 }
 
+std::ostream& operator<<(std::ostream& out, const StateAddress::Host& host) {
+  const bool is_v6 = host.name.find(':') != std::string::npos;
+  return out << fmt::format("{}{}{}:{}", is_v6 ? "[" : "", host.name, is_v6 ? "]" : "", host.port);
+}
+
 std::ostream& operator<<(std::ostream& out, const StateAddress& address) {
   std::string hosts;
-  for (const StateAddress::Host& host : address.hosts) {
-    const bool is_v6 = host.name.find(':') != std::string::npos;
-    hosts += fmt::format("{}{}{}{}:{}", hosts.empty() ? "" : ",", is_v6 ? "[" : "", host.name,
-                         is_v6 ? "]" : "", host.port);
-  }
+  for (const StateAddress::Host& host : address.hosts)
+    hosts += (hosts.empty() ? "" : ",") + printed(host);
   if (!address.socket.empty())
     return out << "unix:" << address.socket
                << (address.database == 0 ? "" : fmt::format("?db={}", address.database));
@@ -66,5 +68,7 @@ std::ostream& operator<<(std::ostream& out, const ModelSettings& settings) {
 std::ostream& operator<<(std::ostream& out, const RateLimit& limit) {
   return out << fmt::format("{} in {} s", limit.requests, limit.per.count());
 }
+
+std::ostream& operator<<(std::ostream& out, const SettingInfo& info) { return out << info.name; }
 
 }  // namespace falproxy::inline v0

@@ -43,4 +43,16 @@ std::ostream& operator<<(std::ostream& out, const Reservation& reservation) {
       .end();
 }
 
+std::ostream& operator<<(std::ostream& out, const Purse::Job& job) {
+  return Printer(out, "Job")("endpoint", job.endpoint)("expected", job.expected)("by_tokens",
+                                                                                 job.by_tokens)
+      .end();
+}
+
+std::ostream& operator<<(std::ostream& out, const Purse::Ended& ended) {
+  return Printer(out, "Ended")("endpoint", ended.endpoint)("units", ended.units)(
+             "may_be_billed", ended.may_be_billed)("fal_request_id", ended.fal_request_id)
+      .end();
+}
+
 }  // namespace falproxy::inline v0

@@ -1,5 +1,7 @@
+#include "base/enum_names.hpp"
 #include "base/printer.hpp"
 #include "falproxy/media_index.hpp"
+#include "falproxy/peers.hpp"
 #include "falproxy/state_store.hpp"
 
 namespace falproxy::inline v0 {
@@ -80,6 +82,32 @@ std::ostream& operator<<(std::ostream& out, const MediaQuery& query) {
 std::ostream& operator<<(std::ostream& out, const MediaTotal& total) {
   return Printer(out, "MediaTotal")("owner", total.owner)("files", total.files)("bytes",
                                                                                 total.bytes)
+      .end();
+}
+
+std::string_view name_of(KeyBan::Kind value) noexcept {
+  constexpr std::string_view names[] = {"resting", "refused", "blocked"};
+  return name_at(names, value);
+}
+
+std::ostream& operator<<(std::ostream& out, const KeyBan& ban) {
+  return Printer(out, "KeyBan")("kind", ban.kind)("name", ban.name)("stamp", ban.stamp).end();
+}
+
+std::ostream& operator<<(std::ostream& out, const Turn& turn) {
+  return Printer(out, "Turn")("client", turn.client)("ticket", turn.ticket)("places", turn.places)(
+             "requests", turn.requests)("period", turn.period)
+      .end();
+}
+
+std::string_view name_of(TurnAnswer::Kind value) noexcept {
+  constexpr std::string_view names[] = {"yes", "no_place", "too_fast"};
+  return name_at(names, value);
+}
+
+std::ostream& operator<<(std::ostream& out, const TurnAnswer& answer) {
+  return Printer(out, "TurnAnswer")("kind", answer.kind)("remaining", answer.remaining)(
+             "until_next", answer.until_next)("until_full", answer.until_full)
       .end();
 }
 
