@@ -158,7 +158,13 @@ struct Service::Impl {
                  .store = *state.spending,
                  .log = log_line(),
                  .alert = [this](const SpendingAlert& alert) { alerts.add(alert); },
-                 .settled = [this](SettledJob job) { bills.add(std::move(job)); },
+                 .settled =
+                     [this](SettledJob job) {
+                       // No request counts it.
+                       if (job.restored && job.cost)
+                         metrics.add_cost(job.payer.client, job.payer.model, *job.cost);
+                       bills.add(std::move(job));
+                     },
                  .is_shared = state.peers != nullptr}),
         bills({.transport = *transport,
                .clock = clock,
