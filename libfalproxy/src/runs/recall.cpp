@@ -153,6 +153,7 @@ Past::Claims::Claims(Past& past, const RunId& id, std::function<void()> heard)
 Past::Claims::~Claims() {
   const std::lock_guard lock(past_.mutex_);
   past_.hear_.erase(id_);
+  past_.claimed_.erase(id_);
 }
 
 std::optional<TakenJob> taken_job(const World& world, const RunJob& job) {

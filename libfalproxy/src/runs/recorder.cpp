@@ -230,7 +230,7 @@ bool Recorder::is_still_held() {
   return !is_lost_;
 }
 
-void Recorder::insist(const std::stop_token& stop) {
+bool Recorder::insist(const std::stop_token& stop) {
   Clock& clock = world_.parts.clock;
   const TimePoint until = clock.now() + longest_insisting;
   while (store_ != nullptr) {
@@ -238,16 +238,27 @@ void Recorder::insist(const std::stop_token& stop) {
     const bool may_help = fault.has_value() && fault->fault != StoreFault::outdated &&
                           fault->fault != StoreFault::invalid &&
                           fault->fault != StoreFault::too_large;
-    if (!may_help || stop.stop_requested() || clock.now() >= until) return;
+    if (!may_help || stop.stop_requested() || clock.now() >= until)
+      return !fault.has_value() || fault->fault != StoreFault::outdated;
     clock.sleep_until(clock.now() + 1s, stop);
     const std::lock_guard lock(mutex_);
     unsettled_.clear();
     write(Durability::durable);
   }
+  return true;
 }
 
 RunRecord Recorder::record() {
   const std::lock_guard lock(mutex_);
+  return record_;
+}
+
+std::optional<RunRecord> Recorder::left() {
+  if (!is_promised() || is_later() || watches_) return std::nullopt;
+  const std::optional<StoreError> fault = settled();
+  const std::lock_guard lock(mutex_);
+  const bool is_outdated = fault.has_value() && fault->fault == StoreFault::outdated;
+  if (is_lost_ || is_outdated || record_.state != RunState::accepted) return std::nullopt;
   return record_;
 }
 
@@ -315,7 +326,10 @@ void Recorder::end(const std::vector<JobOutput>& outputs,
     const Error& error = response.error();
     record_.fault = RunFault{error.kind, cut(error.message, 512)};
   }
-  write(record_.surface.empty() ? Durability::lazy : Durability::durable);
+  // No request waits for it any more, or will soon.
+  const bool is_followed = asked_.owner.empty() || (any_open && promised_);
+  const bool is_durable = is_followed || !record_.surface.empty();
+  write(is_durable ? Durability::durable : Durability::lazy);
 }
 
 void Recorder::stamp() {

@@ -1,4 +1,5 @@
-// recovery.hpp: follows the jobs that an earlier process has left at fal.
+// recovery.hpp: follows the jobs that an earlier process, or a request that has ended, has left at
+// fal.
 #pragma once
 
 #include <stop_token>
@@ -16,5 +17,9 @@ namespace falproxy::inline v0::runs {
 /// See Runner::recover().
 [[nodiscard]] Result<Recovered, StoreError> recover(const World& world, Past& past, LiveRuns& live,
                                                     const std::stop_token& stop);
+
+/// See Runner::follow().
+[[nodiscard]] RunState follow(const World& world, Past& past, LiveRuns& live, RunRecord record,
+                              const std::stop_token& stop);
 
 }  // namespace falproxy::inline v0::runs
