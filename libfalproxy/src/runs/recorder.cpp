@@ -286,7 +286,7 @@ void Recorder::end(const std::vector<JobOutput>& outputs,
                    const Result<std::vector<Product>>& response) {
   if (store_ == nullptr) return;
   const std::lock_guard lock(mutex_);
-  bool any_result = false, any_open = false, all_cancelled = true;
+  bool any_result = false, any_open = false, all_cancelled = true, any_refused = false;
   for (std::size_t place = 0; place < outputs.size() && place < record_.jobs.size(); ++place) {
     const JobOutput& output = outputs[place];
     RunJob& job = record_.jobs[place];
@@ -295,6 +295,8 @@ void Recorder::end(const std::vector<JobOutput>& outputs,
     // What was done before stays done, though it could not be fetched now.
     const bool is_news = job.state != RunState::completed || state == RunState::failed;
     if ((was_run || job.state == RunState::intent) && is_news) {
+      any_refused = any_refused || (job.state == RunState::intent && !is_open(state) &&
+                                    state != RunState::completed);
       job.state = state;
       job.fault.reset();
       if (state == RunState::failed)
@@ -328,7 +330,8 @@ void Recorder::end(const std::vector<JobOutput>& outputs,
   }
   // No request waits for it any more, or will soon.
   const bool is_followed = asked_.owner.empty() || (any_open && promised_);
-  const bool is_durable = is_followed || !record_.surface.empty();
+  // A restart must not take what fal refused for what it may have.
+  const bool is_durable = is_followed || any_refused || !record_.surface.empty();
   write(is_durable ? Durability::durable : Durability::lazy);
 }
 
