@@ -323,7 +323,10 @@ void Recorder::end(const std::vector<JobOutput>& outputs,
                                   : RunState::failed;
   record_.fault.reset();
   if (response) {
-    record_.artifacts = artifacts_of(*response, record_.jobs);
+    Artifacts artifacts = artifacts_of(*response, record_.jobs);
+    record_.artifacts = std::move(artifacts.noted);
+    if (artifacts.left_out > 0 || record_.details.find("\"left_out\"") != std::string::npos)
+      record_.details = with_left_out(record_.details, artifacts.left_out);
   } else if (!any_open) {
     const Error& error = response.error();
     record_.fault = RunFault{error.kind, cut(error.message, 512)};

@@ -327,6 +327,32 @@ Result<Recovered, StoreError> recover(const World& world, Past& past, LiveRuns& 
   return recovery.run();
 }
 
+std::vector<Product> read_again(const World& world, const RunRecord& record) {
+  constexpr Milliseconds longest{10s};
+  std::vector<JobOutput> outputs;
+  for (const RunJob& job : record.jobs) outputs.push_back(output_of(world, job));
+  std::vector<std::size_t> places;
+  std::vector<JobStart> starts;
+  for (std::size_t place = 0; place < outputs.size(); ++place) {
+    if (!outputs[place].is_to_follow) continue;
+    places.push_back(place);
+    starts.push_back({Body(), outputs[place].at_fal});
+  }
+  if (places.empty()) return {};
+  const TimePoint until = world.parts.clock.now() + longest;
+  const JobPolicy policy{.endpoint = *fal::EndpointId::parse(record.jobs[places.front()].endpoint),
+                         .queue = world.options.fal.queue,
+                         .route = Route::queue_poll,
+                         .deadline = until,
+                         .promised = true};
+  const JobWatch watch{.ended = [&](std::size_t i, Job& job) {
+    outputs[places[i]].result = std::move(job.end().result);
+    outputs[places[i]].receipt = job.receipt();
+  }};
+  run_jobs(world, policy, std::move(starts), Patience(until, {}), nullptr, watch);
+  return response_of(world, record, outputs).value_or(std::vector<Product>());
+}
+
 RunState follow(const World& world, Past& past, LiveRuns& live, RunRecord record,
                 const std::stop_token& stop) {
   const LiveRuns::Place place = enter(world, live, record);
