@@ -121,6 +121,7 @@ void EarlierRuns::keep_files_of(const std::vector<RunRecord>& records) const {
                         .model = record.served_model,
                         .run = record.id,
                         .prompt = record.prompt,
+                        .cost = cost_of((*status)->record),
                         .is_repeat = true,
                         .is_answer = false},
                        notes);

@@ -210,6 +210,12 @@ class Recovery {
 
   Recovered run() {
     recovered_.uncertain = lost_.size();
+    if (recovered_.found > 0 && world_.parts.log) {
+      world_.parts.log(LogLevel::info,
+                       fmt::format("an earlier process has left {} runs: {} at fal, which are "
+                                   "followed, and {} that were being submitted",
+                                   recovered_.found, taken_.size(), lost_.size()));
+    }
     if (!world_.options.looks_for_lost_jobs) lost_.clear();
     lost_.resize(std::min(lost_.size(), most_looked_for));
     for (const RunRecord& record : lost_) past_.search(record.id);
