@@ -225,8 +225,8 @@ void Metrics::record(const RequestRecord& record, bool known_model) {
 }
 
 void Metrics::add(const std::string& client, const std::string& model, Usd cost) {
-  Usd& sum = costs_[{client, model}];
-  sum = sum + cost;
+  for (Usd* sum : {&costs_[{client, model}], &totals_.cost, &of_clients_[client].cost})
+    *sum = *sum + cost;
 }
 
 void Metrics::add_correction(const std::string& client, const std::string& model, Usd difference) {

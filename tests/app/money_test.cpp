@@ -285,6 +285,7 @@ TEST_CASE("usage is told by day, key, model and user, to each key its own") {
   const std::string keys = usage("?group_by=key").body;
   CHECK(at(keys, "data").size() == 1);
   CHECK(text_at(keys, "data.0.key") == "ann");
+  CHECK(text_at(world.get("/v1/falproxy/status", money_ann).body, "cost_usd") == "0.03");
   CHECK(at(usage("?start=2020-01-01&end=2020-12-31").body, "data").size() == 0);
   const Received csv = usage("?group_by=user&format=csv");
   CHECK(csv.header("content-type") == "text/csv; charset=utf-8");
