@@ -138,7 +138,7 @@ bool BillKeeper::take_over(const std::string& name) {
 }
 
 void BillKeeper::add_rows(const std::string& text) {
-  const Result<Json> rows = Json::parse(text, {.max_values = 12 * most_waiting});
+  const Result<Json> rows = Json::parse(text, {.max_values = 13 * most_waiting});
   if (!rows) return;
   const std::lock_guard lock(mutex_);
   for (const Json& row : rows->elements()) {
@@ -153,6 +153,8 @@ void BillKeeper::add_rows(const std::string& text) {
                 .looks = static_cast<std::size_t>(std::clamp<std::int64_t>(number(9), 0, 2)),
                 .was_found = number(10) != 0};
     if (row[std::size_t{6}].is_numeric()) one.job.cost = Usd{number(6)};
+    // An earlier version did not note it.
+    if (row[std::size_t{11}].is_numeric()) one.job.estimate = Usd{number(11)};
     if (one.job.fal_request_id.empty() || waiting_.size() >= most_waiting) continue;
     waiting_.push_back(std::move(one));
     is_changed_ = true;
@@ -181,10 +183,10 @@ void BillKeeper::put_rows(TimePoint deadline, SpendingStore::Callback<Done> done
     is_changed_ = false;
     for (const Waiting& one : waiting_) {
       const SettledJob& job = one.job;
-      rows.push_back(
-          Json::array({job.fal_request_id, job.payer.client, job.payer.model, job.payer.user,
-                       job.charged_on, job.spent_on, amount(job.cost), amount(job.charged),
-                       unix_seconds(one.settled), one.looks, one.was_found ? 1 : 0}));
+      rows.push_back(Json::array({job.fal_request_id, job.payer.client, job.payer.model,
+                                  job.payer.user, job.charged_on, job.spent_on, amount(job.cost),
+                                  amount(job.charged), unix_seconds(one.settled), one.looks,
+                                  one.was_found ? 1 : 0, amount(job.estimate)}));
     }
   }
   if (parts_.peers != nullptr && !rows.empty()) {

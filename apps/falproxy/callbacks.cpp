@@ -171,6 +171,10 @@ std::string Callbacks::attempt(RunStatus status, const std::stop_token& stop) {
     origin = origin_;
     if (!url.has_value() || !hosts_.allow(*url)) return "its host is not in CALLBACK_HOSTS";
   }
+  if (status.left_out > 0) {
+    auto whole = parts_.runner.find(status.record.owner, status.record.id);
+    if (whole && whole->has_value()) status = **std::move(whole);
+  }
   if (parts_.media != nullptr)
     parts_.media->show(status.products, status.record.owner, origin, stop);
   const auto wall = std::chrono::floor<Seconds>(parts_.clock.wall_now().time_since_epoch());

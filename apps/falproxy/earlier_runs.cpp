@@ -76,6 +76,20 @@ void EarlierRuns::follow(const std::stop_token& stop) {
   });
 }
 
+void EarlierRuns::take_up(RunRecord record) {
+  const std::string id = record.id.to_string();
+  const bool runs =
+      parts_.background.begin([this, record = std::move(record)](const std::stop_token& stop) {
+        const RunState end = parts_.runner.follow(record, stop);
+        if (end == RunState::completed && parts_.media != nullptr) keep_files_of({record});
+      });
+  if (runs) return;
+  parts_.log(LogLevel::warning,
+             fmt::format("the run {} goes on at fal, and there is no room to follow it: the next "
+                         "process does",
+                         id));
+}
+
 // Those whose files are kept once they have some.
 std::vector<RunRecord> EarlierRuns::open_runs() const {
   if (parts_.media == nullptr) return {};
@@ -107,6 +121,7 @@ void EarlierRuns::keep_files_of(const std::vector<RunRecord>& records) const {
                         .model = record.served_model,
                         .run = record.id,
                         .prompt = record.prompt,
+                        .cost = cost_of((*status)->record),
                         .is_repeat = true,
                         .is_answer = false},
                        notes);

@@ -1,4 +1,5 @@
-// earlier_runs.hpp: runs at fal that another process has begun and can no longer follow.
+// earlier_runs.hpp: runs at fal that another process, or a request that has ended, has begun and no
+// longer follows.
 #pragma once
 
 #include <atomic>
@@ -33,6 +34,9 @@ class EarlierRuns {
   /// On a fiber. Follows what an earlier process has left, to its end; if several share the store,
   /// also what one of them leaves meanwhile, until `stop`.
   void run(const std::stop_token& stop);
+  /// On a fiber; does not wait. Follows a run that Runner::Parts::unfollowed tells of, in the
+  /// background.
+  void take_up(RunRecord record);
 
  private:
   // False: there is no room for it.

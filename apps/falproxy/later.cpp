@@ -264,6 +264,7 @@ Body job_json(const RunStatus& status, std::optional<std::vector<Product>> produ
         ordered_json::parse(openai::write_error(*status.error, record.requested_model));
     job["error"] = error.at("error");
   }
+  if (status.left_out > 0) job["left_out"] = status.left_out;
   std::string text = job.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
   if (!products.has_value()) return Body(std::move(text));
   text.back() = ',';

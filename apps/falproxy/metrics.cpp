@@ -61,7 +61,8 @@ void write_jobs(Writer& writer, const Runner::Counters& counters) {
   writer.sample("jobs_total", "event=\"cancelled\"", counters.cancels);
   writer.sample("jobs_total", "event=\"failed\"", counters.failures);
   writer.sample("jobs_total", "event=\"abandoned\"", counters.abandoned);
-  writer.single("resumed_total", "counter", "Jobs of an earlier process that were followed.",
+  writer.single("resumed_total", "counter",
+                "Jobs that an earlier process or request left, and that were followed.",
                 counters.resumed);
   writer.single("recovered_total", "counter",
                 "Requests that were attached to an earlier one's jobs.", counters.recovered);
@@ -224,8 +225,8 @@ void Metrics::record(const RequestRecord& record, bool known_model) {
 }
 
 void Metrics::add(const std::string& client, const std::string& model, Usd cost) {
-  Usd& sum = costs_[{client, model}];
-  sum = sum + cost;
+  for (Usd* sum : {&costs_[{client, model}], &totals_.cost, &of_clients_[client].cost})
+    *sum = *sum + cost;
 }
 
 void Metrics::add_correction(const std::string& client, const std::string& model, Usd difference) {

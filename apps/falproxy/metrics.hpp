@@ -75,6 +75,7 @@ class Metrics {
     std::uint64_t requests = 0;  ///< for images
     std::uint64_t failures = 0;  ///< of those
     std::uint64_t images = 0;
+    Usd cost = {};  ///< of all jobs, as far as it is known
     double queue_seconds = 0, inference_seconds = 0,
            other_seconds = 0;        ///< of the requests that brought images
     std::uint64_t timed = 0;         ///< how many those are

@@ -79,6 +79,14 @@ std::optional<Usd> estimate_of(const plan::Plan& plan, std::string_view endpoint
   return sum;
 }
 
+Json explanation_of(const plan::Plan& plan, const Budgets& budgets) {
+  std::vector<std::pair<std::string, Json>> members;
+  for (const auto& [name, value] : plan::explain(plan).members()) members.emplace_back(name, value);
+  const std::optional<Usd> estimate = estimate_of(plan, plan.endpoint, budgets);
+  members.emplace_back("estimate_usd", estimate ? Json(estimate->to_string()) : Json());
+  return Json::object(members);
+}
+
 ModelList::Source ModelList::source_of(const Catalog& catalog) {
   Source source;
   for (const CatalogModel& model : catalog.models()) {

@@ -22,6 +22,9 @@ namespace falproxy::app {
 [[nodiscard]] std::optional<Usd> estimate_of(const plan::Plan& plan, std::string_view endpoint,
                                              const Budgets& budgets);
 
+/// plan::explain(), and what the plan costs; null: not known.
+[[nodiscard]] Json explanation_of(const plan::Plan& plan, const Budgets& budgets);
+
 /// As of one moment; immutable.
 class ModelList {
  public:

@@ -158,7 +158,13 @@ struct Service::Impl {
                  .store = *state.spending,
                  .log = log_line(),
                  .alert = [this](const SpendingAlert& alert) { alerts.add(alert); },
-                 .settled = [this](SettledJob job) { bills.add(std::move(job)); },
+                 .settled =
+                     [this](SettledJob job) {
+                       // No request counts it.
+                       if (job.restored && job.cost)
+                         metrics.add_cost(job.payer.client, job.payer.model, *job.cost);
+                       bills.add(std::move(job));
+                     },
                  .is_shared = state.peers != nullptr}),
         bills({.transport = *transport,
                .clock = clock,
@@ -177,26 +183,28 @@ struct Service::Impl {
                 .store = *state.spending,
                 .budgets = budgets,
                 .log = log_line()}),
-        runner({.transport = *transport,
-                .clock = clock,
-                .executor = pool,
-                .codecs = codecs,
-                .keys = keys,
-                .catalog = catalog,
-                .masks = masks(),
-                .random = jitter(),
-                .memory = &memory,
-                .state = state.store.get(),
-                .log = log_line(),
-                .purse = &budgets,
-                .account_locked =
-                    [this](std::string what) {
-                      alerts.add({.kind = SpendingAlert::Kind::account_locked,
-                                  .message = std::move(what)});
-                    },
-                .observer = tracing ? &tracing->runs : nullptr,
-                .peers = state.peers},
-               runner_options_with_debug(settings)),
+        runner(
+            {.transport = *transport,
+             .clock = clock,
+             .executor = pool,
+             .codecs = codecs,
+             .keys = keys,
+             .catalog = catalog,
+             .masks = masks(),
+             .random = jitter(),
+             .memory = &memory,
+             .state = state.store.get(),
+             .log = log_line(),
+             .purse = &budgets,
+             .account_locked =
+                 [this](std::string what) {
+                   alerts.add(
+                       {.kind = SpendingAlert::Kind::account_locked, .message = std::move(what)});
+                 },
+             .observer = tracing ? &tracing->runs : nullptr,
+             .peers = state.peers,
+             .unfollowed = [this](RunRecord record) { earlier_runs.take_up(std::move(record)); }},
+            runner_options_with_debug(settings)),
         keeper(make_keeper()),
         native_jobs({.runner = runner,
                      .store = *state.store,

@@ -319,7 +319,7 @@ for i=1,#ARGV,6 do
   if call('EXISTS',P..'m:'..id)==0 then
     local row=call('INCR',P..'mrow')
     call('HSET',P..'m:'..id,'v',value,'o',owner,'r',row,'s',state,'z',size)
-    call('ZADD',P..'mo:'..owner,row,id)
+    if state~='3' then call('ZADD',P..'mo:'..owner,row,id) end
     call('ZADD',P..'mexp',expiry,id)
     stand_media(id,owner,row,state,size)
   end
@@ -333,6 +333,7 @@ local key=P..'m:'..id
 if call('EXISTS',key)==0 then return 0 end
 local had=call('HMGET',key,'o','s','z','r')
 local owner,was,bytes,row=had[1],had[2],had[3],had[4]
+if was=='3' then return 0 end
 if was=='1' then
   call('HINCRBY',P..'mfiles',owner,-1)
   call('HINCRBY',P..'mbytes',owner,-bytes)

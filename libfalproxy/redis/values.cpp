@@ -255,7 +255,7 @@ std::optional<MediaRecord> media_in(const Reply& reply, std::size_t place) {
   if (has_prompt) record.prompt = prompt;
   if (!in.is_whole()) return std::nullopt;
   record.state = static_cast<MediaState>(std::clamp<std::int64_t>(
-      signed_in(reply.at(place + 2).text), 0, static_cast<int>(MediaState::lost)));
+      signed_in(reply.at(place + 2).text), 0, static_cast<int>(MediaState::deleted)));
   record.size = number_in(reply.at(place + 3).text);
   if (!reply.at(place + 4).text.empty()) record.content_type = reply.at(place + 4).text;
   return record;

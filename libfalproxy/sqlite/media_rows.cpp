@@ -54,8 +54,10 @@ WallTime time_in(std::int64_t nanoseconds) {
 }
 
 // Its states as they are stored, which stays so whatever becomes of the enum.
-constexpr std::pair<MediaState, std::int64_t> states[] = {
-    {MediaState::waiting, 0}, {MediaState::kept, 1}, {MediaState::lost, 2}};
+constexpr std::pair<MediaState, std::int64_t> states[] = {{MediaState::waiting, 0},
+                                                          {MediaState::kept, 1},
+                                                          {MediaState::lost, 2},
+                                                          {MediaState::deleted, 3}};
 
 std::int64_t number_of(MediaState state) {
   return std::ranges::find(states, state, &std::pair<MediaState, std::int64_t>::first)->second;
@@ -98,7 +100,8 @@ int MediaWriter::prepare(const Database& database) {
         "model, request_id, run, source, cost, prompt, fal_request_id) "
         "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) "
         "ON CONFLICT(id) DO NOTHING"},
-       {&change_, "UPDATE media SET state = ?2, size = ?3, content_type = ?4 WHERE id = ?1"},
+       {&change_,
+        "UPDATE media SET state = ?2, size = ?3, content_type = ?4 WHERE id = ?1 AND state != 3"},
        {&forget_, "DELETE FROM media WHERE id = ?1"}});
 }
 
@@ -131,9 +134,9 @@ int MediaReader::prepare(const Database& database) {
   return prepare_all(
       database,
       {{&by_id_, select + "WHERE id = ?1 AND (?2 = '' OR owner = ?2)"},
-       {&by_owner_, select +
-                        "WHERE owner = ?1 AND (?2 IS NULL OR row < (SELECT row FROM media WHERE id "
-                        "= ?2)) ORDER BY row DESC LIMIT ?3"},
+       {&by_owner_, select + "WHERE owner = ?1 AND state != 3 AND (?2 IS NULL OR row < (SELECT row "
+                             "FROM media WHERE id "
+                             "= ?2)) ORDER BY row DESC LIMIT ?3"},
        {&oldest_, select + "WHERE state = 1 ORDER BY row LIMIT ?1"},
        {&oldest_of_owner_, select + "WHERE owner = ?1 AND state = 1 ORDER BY row LIMIT ?2"},
        {&expired_, select + "WHERE expires <= ?1 LIMIT ?2"},

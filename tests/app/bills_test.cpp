@@ -21,7 +21,8 @@ const Payer billed_payer{.client = "ann", .model = "flux", .user = "u1"};
 
 /// A budget of ten dollars, and a fal that takes a tenth off in its bills.
 struct BilledWorld {
-  explicit BilledWorld(double balance = 100) : balance_(balance) {
+  explicit BilledWorld(double balance = 100, int percent_discount = 10)
+      : balance_(balance), percent_discount_(percent_discount) {
     budgets.set_rows({{.name = "ann", .budget = Budget::parse("10/total")}});
     budgets.set_prices({{billed_endpoint, {.unit_price = Usd{25'000'000}, .unit = "megapixels"}}});
     REQUIRE(budgets.load());
@@ -80,17 +81,21 @@ struct BilledWorld {
   }
 
   double balance_;
+  int percent_discount_;
   testing::VirtualClock clock;
-  InProcessFal fal{clock,
-                   {.job_time = Milliseconds(0), .percent_discount = 10, .balance = balance_}};
+  InProcessFal fal{
+      clock,
+      {.job_time = Milliseconds(0), .percent_discount = percent_discount_, .balance = balance_}};
   MemorySpending store;
   Settings settings;
   std::vector<std::string> log;
   std::vector<SpendingAlert> alerts;
   Usd corrected;
-  Budgets budgets{{.clock = clock, .store = store, .settled = [this](SettledJob job) {
-                     keeper->add(std::move(job));
-                   }}};
+  std::vector<SpendingAlert> budget_alerts;
+  Budgets budgets{{.clock = clock,
+                   .store = store,
+                   .alert = [this](const SpendingAlert& one) { budget_alerts.push_back(one); },
+                   .settled = [this](SettledJob job) { keeper->add(std::move(job)); }}};
   Peers* peers = nullptr;
   std::unique_ptr<BillKeeper> keeper;
 };
@@ -146,6 +151,18 @@ TEST_CASE("a cost that nobody knew becomes known, also to the next process") {
   CHECK(world.spent() == Usd{22'500'000});
   CHECK(world.reported().unpriced == 0);
   CHECK(world.reported().cost == Usd{22'500'000});
+}
+
+TEST_CASE("a bill of more than ten times the estimate is told, also by the next process") {
+  BilledWorld world(100, -1'500);
+  world.run_job(std::nullopt);
+  world.keeper->save();
+  world.begin();
+  world.look_after(Seconds(700));
+  CHECK(world.spent() == Usd{400'000'000});
+  REQUIRE(world.budget_alerts.size() == 1);
+  CHECK(world.budget_alerts[0].kind == SpendingAlert::Kind::costly_job);
+  CHECK(world.budget_alerts[0].limit == Usd{25'000'000});
 }
 
 TEST_CASE("what was corrected is not corrected again by the process after one that was killed") {

@@ -54,6 +54,26 @@ Json body_of(const Json& plan, std::size_t job = 0) {
 
 }  // namespace
 
+TEST_CASE("explain tells what a request costs, if PRICES_FILE has its price") {
+  for (const bool is_known : {true, false}) {
+    CAPTURE(is_known);
+    FakeFal fal;
+    Environment environment = configured;
+    environment["PRICES_FILE"] = fal.folder.write(
+        "prices.json", is_known ? R"({"example/painter": {"unit_price": "0.02", "unit": "images"}})"
+                                : R"({"example/other": {"unit_price": "0.02", "unit": "images"}})");
+    const Json plan = explained(with_two_models(fal), {.model = "painter"}, environment,
+                                R"({"prompt": "a fox", "n": 2})");
+    const auto estimate = plan.find("estimate_usd");
+    REQUIRE(estimate.has_value());
+    CHECK(estimate->as_string() == (is_known ? std::optional("0.04") : std::nullopt));
+    fal.out.str("");
+    CommandLine line{.model = "painter"};
+    CHECK(run_explain(line_of(fal, line), fal.surroundings(environment)) == 0);
+    CHECK((fal.out.str().find("0.02 USD") != std::string::npos) == is_known);
+  }
+}
+
 TEST_CASE("explain shows the body that fal would get, and submits nothing") {
   FakeFal fal;
   const Json plan =

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -35,7 +36,10 @@ class FailingIndex final : public MediaIndex {
     }
     {
       const std::lock_guard lock(mutex_);
-      for (MediaRecord& record : records) records_.push_back(std::move(record));
+      for (MediaRecord& record : records) {
+        if (std::ranges::find(records_, record.id, &MediaRecord::id) == records_.end())
+          records_.push_back(std::move(record));
+      }
     }
     done(Done{});
   }
@@ -43,12 +47,18 @@ class FailingIndex final : public MediaIndex {
     {
       const std::lock_guard lock(mutex_);
       for (MediaRecord& known : records_) {
-        if (known.id == record.id) known = record;
+        if (known.id == record.id && known.state != MediaState::deleted) known = record;
       }
     }
     done(Done{});
   }
-  void forget(const RunId&, TimePoint, Callback<Done> done) override { done(Done{}); }
+  void forget(const RunId& id, TimePoint, Callback<Done> done) override {
+    {
+      const std::lock_guard lock(mutex_);
+      std::erase_if(records_, [&](const MediaRecord& record) { return record.id == id; });
+    }
+    done(Done{});
+  }
   void look_up(const MediaQuery& query, TimePoint,
                Callback<std::vector<MediaRecord>> done) override {
     std::vector<MediaRecord> found;

@@ -256,6 +256,27 @@ TEST_CASE("kept files are listed, shown and deleted by their owner alone") {
   CHECK(world.ask(second).status == 200);
 }
 
+TEST_CASE("what was deleted does not come back if its request is repeated") {
+  const Keeping world("", {{"KEEP_PROMPTS", "true"}});
+  const auto ask = [&](const std::string& body) {
+    return RawClient(world.served.port())
+        .exchange(test::post(picture_route, body, key_field() + "Idempotency-Key: k-1\r\n"));
+  };
+  const std::string address = text_at(ask(by_address).body, "data.0.url");
+  world.wait_until_kept();
+  CHECK(world.ask("/v1/falproxy/media/" + id_in(address), key_field(), "DELETE").status == 200);
+  const Received again = ask(by_address);
+  CHECK(again.status == 200);
+  CHECK(text_at(again.body, "data.0.url") == address);
+  CHECK(again.header("x-falproxy-notes").find("was deleted") != std::string::npos);
+  world.wait_until_kept();
+  CHECK(world.ask(address).status == 404);
+  CHECK(world.files() == 0);
+  CHECK(at(world.listed().body, "data").size() == 0);
+  CHECK(world.ask("/v1/falproxy/media/" + id_in(address), key_field(), "DELETE").status == 404);
+  CHECK(world.served.sim.submits().size() == 1);
+}
+
 TEST_CASE("prompts stand in the records only with KEEP_PROMPTS") {
   const Keeping world;
   static_cast<void>(world.kept());

@@ -229,6 +229,37 @@ TEST_CASE("prices that a reload takes out of PRICES_FILE do not count any more")
   CHECK(server.get("/v1/models/flux").body.find("unit_price_usd") == std::string::npos);
 }
 
+TEST_CASE("a request that runs out of time while fal works on is followed, settled and kept") {
+  const testing::Folder folder;
+  Environment settings = with_budget(folder, R"("budget": "1.00/day")");
+  settings["MEDIA_STORE"] = "dir:" + folder.at("media");
+  const Served server(settings, {.job_time = Milliseconds(2'500)});
+  server.wait_for_documents();
+  const auto get = [&](const std::string& path) {
+    return RawClient(server.port()).exchange(test::get(path, money_ann)).body;
+  };
+  REQUIRE(test::eventually(
+      [&] { return get("/v1/models").find("unit_price_usd") != std::string::npos; }));
+  const auto ask = [&](const std::string& fields) {
+    return RawClient(server.port())
+        .exchange(test::post(money_pictures, money_body(1, R"(,"response_format":"url")"),
+                             money_ann + "Idempotency-Key: k-1\r\n" + fields));
+  };
+  const Received late = ask("x-stainless-timeout: 1\r\n");
+  CHECK(late.status == 504);
+  REQUIRE(test::eventually(
+      [&] { return text_at(get("/v1/falproxy/jobs"), "data.0.status") == "completed"; }));
+  CHECK(text_at(get("/v1/falproxy/jobs"), "data.0.cost_usd") == "0.01");
+  CHECK(text_at(get("/v1/falproxy/status"), "cost_usd") == "0.01");
+  REQUIRE(test::eventually(
+      [&] { return text_at(get("/v1/falproxy/media"), "data.0.status") == "kept"; }));
+  CHECK(text_at(get("/v1/falproxy/media"), "data.0.cost_usd") == "0.01");
+  const Received again = ask("");
+  CHECK(again.status == 200);
+  CHECK(again.header("idempotent-replayed") == "true");
+  CHECK(server.sim.stats().submits == 1);
+}
+
 TEST_CASE("usage is told by day, key, model and user, to each key its own") {
   const MoneyServed world(R"("user_header": "X-OpenWebUI-User-Id")");
   CHECK(world.ask(money_body(1, R"(,"n":2)"), "X-OpenWebUI-User-Id: u1\r\n").status == 200);
@@ -254,6 +285,7 @@ TEST_CASE("usage is told by day, key, model and user, to each key its own") {
   const std::string keys = usage("?group_by=key").body;
   CHECK(at(keys, "data").size() == 1);
   CHECK(text_at(keys, "data.0.key") == "ann");
+  CHECK(text_at(world.get("/v1/falproxy/status", money_ann).body, "cost_usd") == "0.03");
   CHECK(at(usage("?start=2020-01-01&end=2020-12-31").body, "data").size() == 0);
   const Received csv = usage("?group_by=user&format=csv");
   CHECK(csv.header("content-type") == "text/csv; charset=utf-8");

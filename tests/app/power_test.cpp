@@ -170,4 +170,22 @@ TEST_CASE("after a power failure nothing is submitted twice, and nothing that wa
   MESSAGE("found ", found, ", uncertain ", uncertain);
 }
 
+TEST_CASE("what fal refused before the power failed may be asked for again") {
+  for (unsigned seed = 0; seed < 4; ++seed) {
+    CAPTURE(seed);
+    Power world;
+    world.served.sim.add_fault(
+        {.step = falsim::Step::submit,
+         .answer = falsim::Answer{.status = 422, .body = R"({"detail":"no"})"}});
+    CHECK(world.served.post(power_route, numbered(1), fields_of(1)).status == 400);
+    const std::string left = world.folder.at("left");
+    static_cast<void>(world.lose_power(left, seed));
+    world.served.sim.clear_faults();
+    world.served.sim.add_fault(
+        {.step = falsim::Step::history, .answer = falsim::Answer{.status = 403}});
+    world.begin_again(left);
+    CHECK(world.served.post(power_route, numbered(1), fields_of(1)).status == 200);
+  }
+}
+
 }  // namespace falproxy::app

@@ -106,3 +106,28 @@ TEST_CASE("kept files are listed, summed and forgotten in Redis as in a file") {
   CHECK(sizes(*store, {.by = By::oldest, .limit = 10}) == "1");
   CHECK(sizes(*store, {.by = By::owner, .owner = "bob", .limit = 10}) == "");
 }
+
+TEST_CASE("what was deleted stays so in Redis: it is not listed, counted or changed") {
+  if (!RedisServer::is_there()) return;
+  const RedisServer server;
+  const auto store = tests::opened(tests::options_for(server));
+  MediaRecord deleted = file(1, "ann", MediaState::deleted);
+  deleted.size = 0;
+  note(*store, {deleted, file(2, "ann")});
+  MediaRecord again = deleted;
+  again.state = MediaState::kept;
+  again.size = 7;
+  note(*store, {again});
+  const Answer<Done> changed;
+  store->change(again, no_deadline, changed.callback());
+  CHECK(changed.wait().has_value());
+  CHECK(files(*store, {.id = deleted.id}) == std::vector<MediaRecord>{deleted});
+  using By = MediaQuery::By;
+  CHECK(sizes(*store, {.by = By::owner, .owner = "ann", .limit = 10}) == "2");
+  CHECK(sizes(*store, {.by = By::oldest, .limit = 10}) == "2");
+  CHECK(sizes(*store, {.by = By::waiting, .limit = 10}) == "");
+  CHECK(sizes(*store, {.by = By::expired, .now = tests::at(101), .limit = 10}) == "0");
+  const Answer<std::vector<MediaTotal>> totals;
+  store->totals(no_deadline, totals.callback());
+  CHECK(totals.wait().value() == std::vector<MediaTotal>{{"ann", 1, 2}});
+}

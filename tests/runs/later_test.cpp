@@ -462,4 +462,42 @@ TEST_CASE("a prompt is noted only if the operator keeps prompts") {
   CHECK_FALSE(status_now(*world.first, 2).record.prompt.has_value());
 }
 
+TEST_CASE("a job with more files than its record has room for is answered with all of them") {
+  Restarted world;
+  constexpr std::size_t files = 10;
+  world.fal.result = [](const auto&) {
+    nlohmann::json images = nlohmann::json::array();
+    for (std::size_t i = 0; i < files; ++i) {
+      images.push_back({{"url", "https://v3.fal.media/files/" + std::string(300, 'x') +
+                                    std::to_string(i) + ".png"}});
+    }
+    return nlohmann::json{{"images", images}}.dump();
+  };
+  Later later;
+  Wish many = request_for("flux");
+  many.n = files;
+  world.fal.documents["fal-ai/flux/dev"] = model_document(
+      "fal-ai/flux/dev",
+      R"({"prompt":{"type":"string"},"num_images":{"type":"integer","maximum":50}})");
+  const Outcome outcome = world.first->handle(many, later.context());
+  REQUIRE(outcome.response);
+  REQUIRE(outcome.response->size() == files);
+  const RunStatus status = status_now(*world.first);
+  CHECK(status.record.artifacts.size() < files);
+  CHECK(status.left_out == 0);
+  REQUIRE(status.products.size() == files);
+  for (std::size_t i = 0; i < files; ++i) {
+    CHECK(status.products[i].content.str() == outcome.response->at(i).content.str());
+    CHECK(status.products[i].fal_request_id == "job-1");
+  }
+  CHECK(world.submits() == 1);
+  // Once fal has it no longer, that is told.
+  world.fal.fault = fail_on("/requests/job-1", answer(404, R"({"status":"NOT_FOUND"})"));
+  const RunStatus rest = status_now(*world.first);
+  CHECK(rest.phase == RunPhase::completed);
+  CHECK(rest.products.size() == rest.record.artifacts.size());
+  CHECK(rest.left_out == files - rest.products.size());
+  CHECK(world.leases() == 0);
+}
+
 }  // namespace falproxy

@@ -32,20 +32,23 @@ struct PurseWorld : GatewayWorld {
     begin();
   }
   void begin() {
-    payer = std::make_unique<Runner>(Runner::Parts{.transport = transport,
-                                                   .clock = clock,
-                                                   .executor = inline_executor,
-                                                   .codecs = codecs,
-                                                   .keys = keys,
-                                                   .catalog = catalog,
-                                                   .random = [this] { return random; },
-                                                   .memory = &memory,
-                                                   .state = &store,
-                                                   .purse = &budgets},
-                                     with_hosts({}));
+    payer = std::make_unique<Runner>(
+        Runner::Parts{
+            .transport = transport,
+            .clock = clock,
+            .executor = inline_executor,
+            .codecs = codecs,
+            .keys = keys,
+            .catalog = catalog,
+            .random = [this] { return random; },
+            .memory = &memory,
+            .state = &store,
+            .purse = &budgets,
+            .unfollowed = [this](RunRecord record) { left.push_back(std::move(record)); }},
+        with_hosts({}));
   }
   Outcome ask(const std::string& prompt = "a fox", int n = 1, CallContext context = {}) {
-    context.deadline = clock.now() + 600s;
+    context.deadline = std::min(context.deadline, clock.now() + 600s);
     context.client = "ann";
     Wish wish = request_for("flux", prompt);
     wish.n = n;
@@ -59,6 +62,14 @@ struct PurseWorld : GatewayWorld {
   }
   [[nodiscard]] Usd spent() const { return budgets.status("ann").spent; }
 
+  [[nodiscard]] RunStatus status_of(const RunRecord& record) const {
+    const auto found = payer->find("ann", record.id);
+    REQUIRE(found);
+    REQUIRE(found->has_value());
+    return **found;
+  }
+
+  std::vector<RunRecord> left;  ///< that nobody follows any more
   MemorySpending memory_spending;
   MemoryStore store;
   Budgets budgets{{.clock = clock, .store = memory_spending}};
@@ -196,6 +207,101 @@ TEST_CASE("a job that outlives its process is settled once it is followed to its
   REQUIRE(recovered.has_value());
   CHECK(recovered->completed == 1);
   CHECK(world.spent() == purse_usd("0.05"));
+}
+
+namespace {
+
+// A request with a key, whose client waits so long.
+CallContext hurried(const PurseWorld& world, Milliseconds time) {
+  return {.deadline = world.clock.now() + time, .idempotency_key = "k-1"};
+}
+
+}  // namespace
+
+TEST_CASE("a run whose request is out of time is followed to its end, and settled with its cost") {
+  PurseWorld world;
+  world.fal.job_time = 60s;
+  const Outcome late = world.ask("a fox", 1, hurried(world, 10s));
+  REQUIRE_FALSE(late.response.has_value());
+  CHECK(late.response.error().kind == ErrorKind::timed_out);
+  CHECK(world.spent() == purse_usd("0.01"));  // what was reserved
+  REQUIRE(world.left.size() == 1);
+  const RunRecord record = world.left.front();
+  std::vector<RunPhase> phases;
+  for (const Milliseconds after : {20s, 30s})
+    world.clock.at(world.clock.now() + after,
+                   [&] { phases.push_back(world.status_of(record).phase); });
+  const auto result =
+      answers_result(answer(200, R"({"images":[{"url":"https://v3.fal.media/x.png"}]})",
+                            {{"x-fal-request-id", "r"}, {"x-fal-billable-units", "5"}}));
+  world.fal.fault = result;
+  CHECK(world.payer->follow(record, {}) == RunState::completed);
+  CHECK(phases == std::vector{RunPhase::in_progress, RunPhase::in_progress});
+  CHECK(world.spent() == purse_usd("0.05"));
+  const RunStatus status = world.status_of(record);
+  CHECK(status.phase == RunPhase::completed);
+  CHECK(status.products.size() == 1);
+  CHECK(cost_of(status.record) == purse_usd("0.05"));
+
+  CHECK(world.ask("a fox", 1, hurried(world, 600s)).response.has_value());
+  CHECK(world.fal.jobs.size() == 1);
+  CHECK(world.spent() == purse_usd("0.05"));
+  CHECK(world.left.size() == 1);
+}
+
+TEST_CASE("a run that is followed is not lost by a repeat that runs out of time, too") {
+  PurseWorld world;
+  world.fal.job_time = 60s;
+  REQUIRE_FALSE(world.ask("a fox", 1, hurried(world, 10s)).response.has_value());
+  REQUIRE(world.left.size() == 1);
+  const RunRecord record = world.left.front();
+  world.clock.at(world.clock.now() + 10s, [&] {
+    for (const std::size_t times : {2U, 3U}) {
+      CHECK_FALSE(world.ask("a fox", 1, hurried(world, 5s)).response.has_value());
+      // It is left again, and has its follower already.
+      REQUIRE(world.left.size() == times);
+      CHECK(world.payer->follow(world.left.back(), {}) == RunState::accepted);
+    }
+  });
+  CHECK(world.payer->follow(record, {}) == RunState::completed);
+  const RunStatus status = world.status_of(record);
+  CHECK(status.phase == RunPhase::completed);
+  CHECK(status.products.size() == 1);
+  CHECK(cost_of(status.record) == purse_usd("0.01"));
+  CHECK(world.spent() == purse_usd("0.01"));
+  CHECK(world.fal.jobs.size() == 1);
+}
+
+TEST_CASE(
+    "of a run that is out of time what it brought is settled once, and the rest by whoever "
+    "follows") {
+  PurseWorld world;
+  world.fal.job_time = 4s;
+  // One after the other: the second is out of time.
+  const Outcome some = world.ask("a fox", 2, hurried(world, 6s));
+  REQUIRE(some.response.has_value());
+  CHECK(some.response->size() == 1);
+  REQUIRE(world.left.size() == 1);
+  world.fal.fault =
+      answers_result(answer(200, R"({"images":[{"url":"https://v3.fal.media/x.png"}]})",
+                            {{"x-fal-request-id", "r"}, {"x-fal-billable-units", "5"}}));
+  CHECK(world.payer->follow(world.left.front(), {}) == RunState::completed);
+  CHECK(world.spent() == purse_usd("0.06"));
+  const Outcome all = world.ask("a fox", 2, hurried(world, 600s));
+  REQUIRE(all.response.has_value());
+  CHECK(all.response->size() == 2);
+  CHECK(cost_of(world.status_of(world.left.front()).record) == purse_usd("0.06"));
+  CHECK(world.spent() == purse_usd("0.06"));
+  CHECK(world.fal.jobs.size() == 2);
+}
+
+TEST_CASE("a run that nobody may ask for is not left to anybody") {
+  PurseWorld world;
+  world.fal.job_time = 60s;
+  CallContext nobody{.deadline = world.clock.now() + 10s};
+  REQUIRE_FALSE(world.ask("a fox", 1, nobody).response.has_value());
+  CHECK(world.left.empty());
+  CHECK(world.fal.count_cancelled() == 1);
 }
 
 TEST_CASE("a model whose price is not known is refused before anything is submitted") {

@@ -302,6 +302,22 @@ TEST_CASE("after a restart the jobs that fal has are followed to their end") {
   CHECK(world.restart(2).recover({}).value() == Recovered{});
 }
 
+TEST_CASE("how many runs were found after a restart is told before they have ended") {
+  Restarted world;
+  REQUIRE(world.first->handle(request_for("flux"), world.keyed()).response);
+  world.restart(1);
+  const std::size_t asked = world.transport.requests().size();
+  std::vector<std::string> lines;
+  Runner::Parts parts = world.parts_over(*world.after);
+  parts.log = [&](LogLevel, std::string_view line) {
+    lines.emplace_back(line);
+    CHECK(world.transport.requests().size() == asked);
+  };
+  CHECK(Runner(parts, GatewayWorld::with_hosts({})).recover({}).value().completed == 1);
+  CHECK(lines == std::vector<std::string>{"an earlier process has left 1 runs: 1 at fal, which "
+                                          "are followed, and 0 that were being submitted"});
+}
+
 namespace {
 
 // What fal lists of the account, and no other request of its.

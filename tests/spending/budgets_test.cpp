@@ -247,6 +247,35 @@ TEST_CASE("a job above max_job_cost is refused, and one that came out above it b
   CHECK(world.reserve().has_value());
 }
 
+TEST_CASE("a bill that makes a job too dear tells so and blocks the key, once") {
+  KeyRules row = row_of("ann", "100/day");
+  row.max_job_cost = usd("0.04");
+  Spenders world({row});
+  SettledJob job{.payer = {.client = "ann", .model = "flux"},
+                 .fal_request_id = "r-1",
+                 .cost = usd("0.025"),
+                 .charged = usd("0.025"),
+                 .estimate = usd("0.025")};
+  SUBCASE("its cost was known") {}
+  SUBCASE("nobody knew what it costs") { job.cost.reset(); }
+  static_cast<void>(world.budgets->correct(job, usd("0.03")));
+  CHECK(world.alerts.empty());
+  static_cast<void>(world.budgets->correct(job, usd("10")));
+  REQUIRE(world.alerts.size() == 2);
+  CHECK(world.alerts[0] == SpendingAlert{Kind::costly_job, "ann", "", usd("10"), usd("0.025")});
+  CHECK(world.alerts[0].message.starts_with("A job of the key 'ann' at flux (r-1) cost 10.00 USD"));
+  CHECK(world.alerts[1] == SpendingAlert{Kind::costly_job, "ann", "", usd("10"), usd("0.04")});
+  CHECK(world.reserve().error().kind == ErrorKind::insufficient_quota);
+  world.begin();
+  CHECK(world.reserve().error().kind == ErrorKind::insufficient_quota);
+  world.budgets->unblock("ann");
+  // Who was told of it is not told again.
+  job.cost = job.charged = usd("10");
+  static_cast<void>(world.budgets->correct(job, usd("11")));
+  CHECK(world.alerts.size() == 2);
+  CHECK(world.reserve().has_value());
+}
+
 TEST_CASE("four fifths and all of a budget are told once each in a window") {
   Spenders world({row_of("ann", "0.25/day")});
   CHECK(world.reserve_all() == 10);

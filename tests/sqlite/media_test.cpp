@@ -114,4 +114,30 @@ TEST_CASE("records of kept files are found by owner, age, end and state") {
   }
 }
 
+TEST_CASE("what was deleted stays so: it is not listed, counted or changed, and ends in time") {
+  using By = MediaQuery::By;
+  const tests::Folder folder;
+  const auto store = tests::opened(folder);
+  MediaRecord deleted = media_of(1, "ann", MediaState::deleted);
+  deleted.size = 0;
+  deleted.expires = WallTime(std::chrono::seconds(100));
+  note(*store, {deleted, media_of(2, "ann")});
+  MediaRecord again = deleted;
+  again.state = MediaState::kept;
+  again.size = 7;
+  note(*store, {again});
+  static_cast<void>(
+      wait_for<Done>([&](auto done) { store->change(again, soon_enough(), std::move(done)); }));
+  CHECK(look_up(*store, {.id = deleted.id}) == std::vector{deleted});
+  for (const By by : {By::owner, By::oldest})
+    CHECK(numbers_of(look_up(*store, {.by = by, .owner = "ann", .limit = 9})) == std::vector{2});
+  CHECK(look_up(*store, {.by = By::waiting, .limit = 9}).empty());
+  const auto totals = wait_for<std::vector<MediaTotal>>(
+      [&](auto done) { store->totals(soon_enough(), std::move(done)); });
+  CHECK(totals == std::vector<MediaTotal>{{"ann", 1, 2}});
+  const MediaQuery expired{
+      .by = By::expired, .now = WallTime(std::chrono::seconds(100)), .limit = 9};
+  CHECK(numbers_of(look_up(*store, expired)) == std::vector{1});
+}
+
 }  // namespace falproxy

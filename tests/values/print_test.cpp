@@ -380,7 +380,7 @@ TEST_CASE("each enum has a name for each of its values") {
   check_names(UnitKind::other);
   check_names(BudgetWindow::total);
   check_names(SpendingBy::user);
-  check_names(MediaState::lost);
+  check_names(MediaState::deleted);
   check_names(MediaQuery::By::waiting);
   check_names(MediaAccess::key);
   check_names(SpendingAlert::Kind::costly_job);

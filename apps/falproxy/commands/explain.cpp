@@ -8,11 +8,14 @@
 #include "commands/commands.hpp"
 #include "commands/documents.hpp"
 #include "commands/table.hpp"
+#include "falproxy/budgets.hpp"
+#include "falproxy/memory_store.hpp"
 #include "falproxy/openai.hpp"
 #include "falproxy/openai_audio.hpp"
 #include "falproxy/openai_videos.hpp"
 #include "falproxy/options.hpp"
 #include "falproxy/schema.hpp"
+#include "model_list.hpp"
 
 namespace falproxy::app {
 namespace {
@@ -120,7 +123,7 @@ Result<Wish> read_wish(const CommandLine& line, const std::string& body, const s
   return wish && line.api == "videos" ? openai::as_video(*std::move(wish)) : std::move(wish);
 }
 
-std::string plan_text(const plan::Plan& plan) {
+std::string plan_text(const plan::Plan& plan, const std::optional<Usd>& estimate) {
   std::vector<std::vector<std::string>> rows{{"FIELD", "FAL", "VALUE", "WHY"}};
   for (const plan::Mapping& mapping : plan.mappings) {
     rows.push_back({mapping.field.empty() ? "-" : mapping.field,
@@ -132,6 +135,7 @@ std::string plan_text(const plan::Plan& plan) {
   for (const plan::Note& note : plan.notes) {
     text += fmt::format("  {}: {}\n", note.field, note.text);
   }
+  if (estimate) text += fmt::format("\nEstimate\n  {} USD\n", estimate->to_string());
   const HttpHeaders headers = fal::preference_headers(plan.preferences);
   if (headers.size() > 0) text += "\nHeaders\n";
   for (const auto& [name, value] : headers) text += fmt::format("  {}: {}\n", name, value);
@@ -190,7 +194,11 @@ int run_explain(const CommandLine& line, const Surroundings& surroundings) {
   if (!documents) return fail(surroundings, documents.error().message);
   const Result<plan::Plan> plan = (*documents)->plan(*request);
   if (!plan) return refuse(line, surroundings, plan.error(), request->model.value_or(""));
-  show(line, surroundings, plan::explain(*plan), plan_text(*plan));
+  MemorySpending nothing_spent;
+  Budgets budgets({.clock = surroundings.clock, .store = nothing_spent});
+  budgets.set_prices(settings.prices);
+  show(line, surroundings, explanation_of(*plan, budgets),
+       plan_text(*plan, estimate_of(*plan, plan->endpoint, budgets)));
   return ExitStatus::done;
 }
 

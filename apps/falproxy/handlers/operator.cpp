@@ -21,6 +21,7 @@ ordered_json figures(const Gauges& gauges, const Metrics::Totals& totals) {
   status["requests"] = totals.requests;
   status["failures"] = totals.failures;
   status["images"] = totals.images;
+  status["cost_usd"] = totals.cost.to_string();
   const double timed = totals.timed == 0 ? 1 : static_cast<double>(totals.timed);
   status["time"] = {{"queue_seconds", totals.queue_seconds / timed},
                     {"inference_seconds", totals.inference_seconds / timed},

@@ -231,6 +231,7 @@ Response show_video_content(Call& call) {
     }
     if (MediaKeeper* const keeper = call.door.parts().media) {
       const auto kept = keeper->find_source(call.caller.client, video.content.str());
+      if (kept && kept->state == MediaState::deleted) return missing("Its file was deleted.");
       if (kept && kept->state == MediaState::kept) {
         if (std::optional<Response> answer = file_answer(call, *kept, true))
           return *std::move(answer);

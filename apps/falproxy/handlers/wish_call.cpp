@@ -389,12 +389,7 @@ Response WishCall::explain(const Wish& wish) {
   if (prefers_async(request_.head())) asked.later = &later;
   const Result<plan::Plan> plan = parts_.runner.plan(wish, asked);
   if (!plan) return failure(plan.error());
-  std::vector<std::pair<std::string, Json>> members;
-  for (const auto& [name, value] : plan::explain(*plan).members())
-    members.emplace_back(name, value);
-  const std::optional<Usd> estimate = estimate_of(*plan, plan->endpoint, parts_.budgets);
-  members.emplace_back("estimate_usd", estimate ? Json(estimate->to_string()) : Json());
-  Response response = json_answer(Json::object(members).dump());
+  Response response = json_answer(explanation_of(*plan, parts_.budgets).dump());
   record_.answer_bytes = response.body.size();
   done(response.status, nullptr);
   return response;

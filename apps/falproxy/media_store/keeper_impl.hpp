@@ -137,7 +137,10 @@ struct MediaKeeper::Impl : std::enable_shared_from_this<MediaKeeper::Impl> {
   [[nodiscard]] std::uint64_t most_bytes(const std::string& owner) const;
   bool make_room();
   bool make_room_in(const std::string& owner, std::uint64_t most);
-  Result<Done> remove_all(const std::vector<MediaRecord>& records);
+  // `for_good`: they do not come back if the request that made them is repeated.
+  Result<Done> remove_all(const std::vector<MediaRecord>& records, bool for_good = false);
+  // Also of what was deleted.
+  Result<std::optional<MediaRecord>> known(const RunId& id, const std::string& owner = {});
   [[nodiscard]] bool waits_for(const std::string& fal_request_id);
   void forget_at_fal(const std::string& fal_request_id);
   void take_waiting();

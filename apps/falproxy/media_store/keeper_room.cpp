@@ -7,6 +7,22 @@
 #include "media_store/media_names.hpp"
 
 namespace falproxy::app {
+namespace {
+
+// Nobody can repeat a request after a week: KEYED_RECOVERY_SECONDS, and what a job is known for.
+constexpr std::chrono::hours longest_repeat{7 * 24};
+
+// Nothing of what was deleted, but that it was.
+MediaRecord tombstone_of(const MediaRecord& record, WallTime now) {
+  return {.id = record.id,
+          .state = MediaState::deleted,
+          .owner = record.owner,
+          .created = record.created,
+          .expires = now + longest_repeat,
+          .extension = record.extension};
+}
+
+}  // namespace
 
 std::uint64_t MediaKeeper::Impl::most_bytes(const std::string& owner) const {
   return std::min<std::uint64_t>(place.max_bytes, parts.quota_of(owner).value_or(place.max_bytes));
@@ -66,7 +82,7 @@ bool MediaKeeper::Impl::make_room_in(const std::string& owner, std::uint64_t mos
 }
 
 // The file first: what has no record would lie there for ever.
-Result<Done> MediaKeeper::Impl::remove_all(const std::vector<MediaRecord>& records) {
+Result<Done> MediaKeeper::Impl::remove_all(const std::vector<MediaRecord>& records, bool for_good) {
   std::shared_ptr<MediaStore> from;
   {
     const std::lock_guard guard(mutex);
@@ -92,7 +108,12 @@ Result<Done> MediaKeeper::Impl::remove_all(const std::vector<MediaRecord>& recor
     }
     last = {};
     any = true;
-    parts.index->forget(record.id, soon(), last.callback());
+    if (for_good) {
+      parts.index->forget(record.id, soon(), [](const Result<Done, StoreError>&) {});
+      parts.index->note({tombstone_of(record, parts.clock.wall_now())}, soon(), last.callback());
+    } else {
+      parts.index->forget(record.id, soon(), last.callback());
+    }
     const std::lock_guard guard(mutex);
     MediaTotal& total = totals[record.owner];
     total.bytes -= std::min(total.bytes, record.size);

@@ -158,7 +158,12 @@ std::optional<MediaRecord> MediaKeeper::Impl::put_data(const Product& product, M
     if (is_kept(known->record)) return known->record;
   }
   const auto before = look_up({.id = record.id});
-  if (before && !before->empty() && is_kept(before->front())) return before->front();
+  if (before && !before->empty()) {
+    const bool is_deleted = before->front().state == MediaState::deleted;
+    if (is_kept(before->front()) || (is_deleted && occasion.is_repeat)) return before->front();
+    // It was made anew, and is the same.
+    if (is_deleted) parts.index->forget(record.id, soon(), [](const Result<Done, StoreError>&) {});
+  }
   const FetchedMedia put = put_into(*to, record, *bytes, most_bytes(record.owner),
                                     {.deadline = parts.clock.now() + longest_probe});
   if (put.end != FetchedMedia::End::kept) {
@@ -217,10 +222,15 @@ void MediaKeeper::keep(std::vector<Product>& products, const MediaOccasion& occa
       // A store that failed by this one is not waited for again.
       if (!record) why = impl_->refusal();
     }
+    if (record && record->state == MediaState::deleted) {
+      told = "the file was deleted, and is not kept again";
+      if (is_data) continue;
+    }
     if (record && !occasion.origin.empty()) {
       product.content = Body(impl_->links->address(*record, occasion.origin, now));
       continue;
     }
+    if (record && record->state == MediaState::deleted) continue;
     if (record) {
       told = "the address is fal's own: the request names no host, and PUBLIC_URL is not set";
     } else {
@@ -242,7 +252,7 @@ bool MediaKeeper::show(std::vector<Product>& products, const std::string& client
     const std::string source = product.content.str();
     std::optional<MediaRecord> record;
     if (is_known && !origin.empty()) {
-      Result<std::optional<MediaRecord>> found = find(known->id_of(client, source));
+      Result<std::optional<MediaRecord>> found = impl_->known(known->id_of(client, source));
       is_known = found.has_value();
       if (found) record = *std::move(found);
     }
@@ -256,25 +266,33 @@ bool MediaKeeper::show(std::vector<Product>& products, const std::string& client
   return is_known;
 }
 
-Result<std::optional<MediaRecord>> MediaKeeper::find(const RunId& id, const std::string& owner) {
+Result<std::optional<MediaRecord>> MediaKeeper::Impl::known(const RunId& id,
+                                                            const std::string& owner) {
   {
-    const std::lock_guard guard(impl_->mutex);
-    if (const auto found = impl_->live.find(id); found != impl_->live.end()) {
+    const std::lock_guard guard(mutex);
+    if (const auto found = live.find(id); found != live.end()) {
       if (!owner.empty() && found->second->record.owner != owner)
         return std::optional<MediaRecord>();
       return std::optional(found->second->record);
     }
   }
-  Result<std::vector<MediaRecord>> found = impl_->look_up({.id = id, .owner = owner});
+  Result<std::vector<MediaRecord>> found = look_up({.id = id, .owner = owner});
   if (!found) return std::move(found).error();
   return found->empty() ? std::optional<MediaRecord>() : std::optional(std::move(found->front()));
+}
+
+Result<std::optional<MediaRecord>> MediaKeeper::find(const RunId& id, const std::string& owner) {
+  Result<std::optional<MediaRecord>> found = impl_->known(id, owner);
+  if (found && *found && (*found)->state == MediaState::deleted)
+    return std::optional<MediaRecord>();
+  return found;
 }
 
 std::optional<MediaRecord> MediaKeeper::find_source(const std::string& client,
                                                     const std::string& source) {
   const std::shared_ptr<const MediaLinks> known = links();
   if (known == nullptr) return std::nullopt;
-  Result<std::optional<MediaRecord>> found = find(known->id_of(client, source));
+  Result<std::optional<MediaRecord>> found = impl_->known(known->id_of(client, source));
   return found ? *std::move(found) : std::nullopt;
 }
 
@@ -320,7 +338,7 @@ Result<std::vector<MediaRecord>> MediaKeeper::list(const std::string& owner, std
 }
 
 Result<Done> MediaKeeper::remove(const MediaRecord& record) {
-  Result<Done> removed = impl_->remove_all({record});
+  Result<Done> removed = impl_->remove_all({record}, true);
   if (removed && !record.fal_request_id.empty()) impl_->forget_at_fal(record.fal_request_id);
   return removed;
 }

@@ -77,7 +77,8 @@ class MediaKeeper {
   /// What is known of a file now. Errors: overloaded.
   [[nodiscard]] Result<std::optional<MediaRecord>> find(const RunId& id,
                                                         const std::string& owner = {});
-  /// The same of the file of fal's that was answered to `client`; none: it has no such.
+  /// The same of the file of fal's that was answered to `client`; none: it has no such. Also if it
+  /// was deleted.
   [[nodiscard]] std::optional<MediaRecord> find_source(const std::string& client,
                                                        const std::string& source);
   /// The same, once it is kept or lost, or `until`.
@@ -86,8 +87,9 @@ class MediaKeeper {
   /// Those of an owner, the newest first. Errors: overloaded.
   [[nodiscard]] Result<std::vector<MediaRecord>> list(const std::string& owner, std::size_t limit,
                                                       std::optional<RunId> after);
-  /// File and record, for good, and fal's own files of that request, once none of them is still to
-  /// be kept. Errors: overloaded; internal, if the store does not remove it.
+  /// File and record, for good: it does not come back with a repeat of its request. And fal's own
+  /// files of that request, once none of them is still to be kept. Errors: overloaded; internal, if
+  /// the store does not remove it.
   [[nodiscard]] Result<Done> remove(const MediaRecord& record);
 
   /// Null: it cannot be used now.

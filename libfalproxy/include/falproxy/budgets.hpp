@@ -59,12 +59,14 @@ std::ostream& operator<<(std::ostream& out, const BudgetStatus& status);
 
 /// What a job cost as it was settled, until fal's own bill for it is there.
 struct SettledJob {
-  Payer payer = {};                 ///< whose it was
-  std::string fal_request_id = {};  ///< by which its bill is found
-  Day charged_on = 0;               ///< the day whose window it counts for
-  Day spent_on = 0;                 ///< the day whose report it is in
-  std::optional<Usd> cost = {};     ///< none: it was not known, and `charged` stayed spent
-  Usd charged = {};                 ///< against budgets
+  Payer payer = {};                  ///< whose it was
+  std::string fal_request_id = {};   ///< by which its bill is found
+  Day charged_on = 0;                ///< the day whose window it counts for
+  Day spent_on = 0;                  ///< the day whose report it is in
+  std::optional<Usd> cost = {};      ///< none: it was not known, and `charged` stayed spent
+  Usd charged = {};                  ///< against budgets
+  std::optional<Usd> estimate = {};  ///< before it ran; none: not known beforehand
+  bool restored = false;             ///< see Reservation::restored
   bool operator==(const SettledJob&) const = default;
 };
 /// For people, in one line.
@@ -122,7 +124,7 @@ class Budgets final : public Purse {
   std::optional<Usd> settle(const Payer& payer, const Reservation& reservation,
                             const Ended& job) override;
   /// fal has billed a job: what it was settled with becomes what was billed, in budgets and
-  /// reports. The difference. Does not block.
+  /// reports, and alerts and blocks as settle() does. The difference. Does not block.
   Usd correct(const SettledJob& job, Usd billed);
 
  private:

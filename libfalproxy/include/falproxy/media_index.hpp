@@ -25,6 +25,7 @@ enum class MediaState {
   waiting,  ///< it is about to be fetched and kept
   kept,     ///< it is there, whole
   lost,     ///< it could not be kept, and is not tried again
+  deleted,  ///< its owner does not want it; it stays so, and nothing else of it is known
 };
 /// As written above.
 [[nodiscard]] std::string_view name_of(MediaState value) noexcept;
@@ -56,7 +57,7 @@ struct MediaQuery {
   /// What they have in common, and their order.
   enum class By {
     id,       ///< `id`; with an owner, only if it is the owner's
-    owner,    ///< `owner`; the newest first
+    owner,    ///< `owner`, of what is not deleted; the newest first
     oldest,   ///< kept; with an owner, the owner's only; the oldest first
     expired,  ///< `expires` at or before `now`, in any order
     waiting,  ///< not kept yet; the oldest first
@@ -96,7 +97,8 @@ class MediaIndex {
 
   /// Notes new ones; what is there under an id already stays as it is.
   virtual void note(std::vector<MediaRecord> records, TimePoint deadline, Callback<Done> done) = 0;
-  /// Changes state, size and content type of a record; a success also if there is none.
+  /// Changes state, size and content type of a record; a success also if there is none, or if it is
+  /// deleted, and stays so.
   virtual void change(const MediaRecord& record, TimePoint deadline, Callback<Done> done) = 0;
   /// Forgets a record; a success also if there is none.
   virtual void forget(const RunId& id, TimePoint deadline, Callback<Done> done) = 0;

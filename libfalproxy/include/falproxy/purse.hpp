@@ -19,7 +19,8 @@ struct Reservation {
   std::optional<Usd> estimate = std::nullopt;  ///< of both; none: not known beforehand
   Usd held = {};                               ///< against budgets
   Day day = 0;                                 ///< that it counts for
-  bool restored = false;                       ///< of an earlier process; two may come to settle it
+  /// Of an earlier process, or a request that has ended; two may come to settle it.
+  bool restored = false;
   bool operator==(const Reservation&) const = default;
 };
 /// For people, in one line.

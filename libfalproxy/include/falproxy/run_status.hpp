@@ -76,6 +76,9 @@ struct RunStatus {
   std::string details = {};  ///< LaterRun::details
   std::vector<Product> products =
       {};  ///< if it is completed: addresses, in the order of the answer
+  /// Files that are not among them: the record has no room for their addresses. Runner::find() asks
+  /// fal for the result again, so that there are none as long as fal has it.
+  std::size_t left_out = 0;
   std::optional<Error> error = std::nullopt;  ///< why it failed, or was cancelled
   bool operator==(const RunStatus&) const = default;
 };

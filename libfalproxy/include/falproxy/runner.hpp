@@ -217,7 +217,8 @@ class Runner {
     /// Where runs are noted before they are paid for, so that a restart finds what fal has of them.
     /// Null: what runs and what was made is forgotten with the process.
     StateStore* state = nullptr;
-    LogLine log = {};  ///< keys and accounts that fal refuses, and has again
+    /// Keys and accounts that fal refuses, and has again; what an earlier process has left.
+    LogLine log = {};
     /// Asked before jobs are submitted, and told what they cost. Null: nobody pays attention.
     Purse* purse = nullptr;
     /// Called when fal takes no more jobs of an account, as it is locked or has no balance; one
@@ -226,6 +227,10 @@ class Runner {
     RunObserver* observer = nullptr;  ///< hears of the stages of runs; null: nobody does
     /// Who else works with `state`. Null: nobody.
     Peers* peers = nullptr;
+    /// Called with a run that fal goes on with though its request has ended, since its time was up,
+    /// and that may still be asked for by its Idempotency-Key: follow() brings it to its end. In
+    /// the middle of a call: it does not block. Empty: the next process follows it.
+    std::function<void(RunRecord)> unfollowed = {};
   };
   /// Taken anew with reload(). Where a setting is named, docs/settings.md says more.
   struct Options {
@@ -349,6 +354,10 @@ class Runner {
   /// the owner, once, on a thread of its own, beside handle(). Errors: the store cannot be read,
   /// and nothing was followed; try again.
   [[nodiscard]] Result<Recovered, StoreError> recover(const std::stop_token& stop);
+  /// Follows a run that Parts::unfollowed has told of, until it ends or `stop` is requested (then
+  /// fal goes on with it). How it stands then; accepted: fal still has it, or somebody else follows
+  /// it.
+  [[nodiscard]] RunState follow(RunRecord record, const std::stop_token& stop);
 
   /// Counters that never fall; for metrics. Once nothing is in flight, the accounts close:
   /// submits == repeated + results + cancels + failures + abandoned. Jobs that an earlier process
@@ -362,7 +371,7 @@ class Runner {
     std::uint64_t cancels = 0;    ///< jobs for which a cancel was sent and answered
     std::uint64_t failures = 0;   ///< jobs that fal refused for good, or that failed
     std::uint64_t abandoned = 0;  ///< jobs that fal has or may have, and that nobody waits for
-    std::uint64_t resumed = 0;    ///< jobs of an earlier process that were followed
+    std::uint64_t resumed = 0;    ///< jobs that an earlier process or request left, and followed
     std::uint64_t recovered = 0;  ///< requests that were attached to an earlier one's jobs
     /// Exchanges with fal that brought no answer, or an answer of 400 or more.
     std::uint64_t upstream_faults = 0;

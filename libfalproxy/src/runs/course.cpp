@@ -230,7 +230,8 @@ class Course {
     served_.can_be_mended = gathering.finish(harvest.outputs, served_.outcome);
     recorder_.settle();
     recorder_.end(harvest.outputs, served_.outcome.response);
-    if (recorder_.is_later()) recorder_.insist(patience_.stop());
+    recorder_.is_later() ? static_cast<void>(recorder_.insist(patience_.stop()))
+                         : recorder_.settle();
   }
 
   void note_accepted(std::string_view fal_request_id) {

@@ -39,8 +39,12 @@ bool Harvest::has_result() const noexcept {
   return std::ranges::any_of(outputs, [](const JobOutput& o) { return o.result != nullptr; });
 }
 
+bool Harvest::is_followed() const noexcept {
+  return std::ranges::any_of(outputs, &JobOutput::is_to_follow);
+}
+
 bool Harvest::can_go_on() const noexcept {
-  const bool begun = has_result() || std::ranges::any_of(outputs, &JobOutput::is_to_follow);
+  const bool begun = has_result() || is_followed();
   return begun && std::ranges::any_of(outputs, &JobOutput::is_open);
 }
 

@@ -39,6 +39,8 @@ struct Harvest {
   [[nodiscard]] bool has_result() const noexcept;
   /// Some jobs brought something, or fal has them, and a repeat may have the others made.
   [[nodiscard]] bool can_go_on() const noexcept;
+  /// fal has jobs of it that are followed without it.
+  [[nodiscard]] bool is_followed() const noexcept;
   /// No job brought anything, and one that fal took failed by itself.
   [[nodiscard]] bool is_failure() const noexcept;
   /// Memory that it holds, roughly.

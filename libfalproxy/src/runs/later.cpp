@@ -101,6 +101,7 @@ RunStatus status_of(const World& world, const Past& past, LiveRuns& live, RunRec
   if (status.phase == RunPhase::completed) {
     status.progress = 100;
     status.products = products_of(status.record, memo);
+    status.left_out = memo.left_out;
     status.size = status.products.front().size;
     status.seconds = status.products.front().seconds;
   } else if (status.phase != RunPhase::queued) {
@@ -239,7 +240,16 @@ Result<std::optional<RunStatus>> find_run(const World& world, const Past& past, 
   Result<std::vector<RunRecord>> records = look_up(world, RunQuery::of_id(id, owner));
   if (!records) return std::move(records).error();
   if (records->empty()) return std::optional<RunStatus>();
-  return std::optional(status_of(world, past, live, std::move(records->front())));
+  RunStatus status = status_of(world, past, live, std::move(records->front()));
+  if (status.left_out > 0) {
+    std::vector<Product> all = read_again(world, status.record);
+    if (all.size() == status.products.size() + status.left_out) {
+      for (Product& product : all) product.created = status.products.front().created;
+      status.products = std::move(all);
+      status.left_out = 0;
+    }
+  }
+  return std::optional(std::move(status));
 }
 
 Result<std::vector<RunStatus>> list_runs(const World& world, const Past& past, LiveRuns& live,

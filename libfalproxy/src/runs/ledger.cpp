@@ -94,7 +94,8 @@ enum class Standing {
 
 // None: nothing is left that would spare a repeat anything.
 std::optional<Standing> standing_of(const Served& served, bool somebody_has_it) {
-  if (served.harvest == nullptr) return std::nullopt;
+  // What is left of it is followed, and a repeat finds it by its record.
+  if (served.harvest == nullptr || served.harvest->is_followed()) return std::nullopt;
   if (served.harvest->is_failure()) return Standing::failed;
   if (!served.harvest->has_result()) return std::nullopt;
   if (served.outcome.response) return somebody_has_it ? Standing::answered : Standing::unclaimed;

@@ -22,6 +22,10 @@ constexpr std::pair<const char*, std::optional<std::string> plan::Plan::*> texts
     {"background", &plan::Plan::background},
     {"output_format", &plan::Plan::output_format}};
 
+bool is_data(const Product& product) {
+  return !product.content.empty() && product.content.pieces().front().bytes.starts_with("data:");
+}
+
 constexpr Medium media_made[] = {Medium::image, Medium::video, Medium::audio, Medium::mesh};
 
 }  // namespace
@@ -48,14 +52,19 @@ std::string with_pace(const std::string& details, const Pace& pace) {
   return dump_raw(*whole);
 }
 
+std::string with_left_out(const std::string& details, std::size_t left_out) {
+  Result<json> whole = details.empty() ? json::object() : parse_raw(details);
+  if (!whole || !whole->is_object()) return details;
+  (*whole)["left_out"] = left_out;
+  return dump_raw(*whole);
+}
+
 Memo memo_of(const RunRecord& record) {
   Memo memo;
   const Result<json> details = parse_raw(record.details);
-  if (!details || !details->is_object()) {
-    memo.plan.n = std::numeric_limits<int>::max();
-    return memo;
-  }
   plan::Plan& plan = memo.plan;
+  plan.n = std::numeric_limits<int>::max();
+  if (!details || !details->is_object()) return memo;
   const std::string makes = text_of(*details, "makes");
   for (const Medium medium : media_made) {
     if (name_of(medium) == makes) plan.makes = medium;
@@ -76,6 +85,9 @@ Memo memo_of(const RunRecord& record) {
     plan.seconds = seconds->get<double>();
   plan.output_format_sent = member_of(*details, "output_format_sent") != nullptr;
   memo.surface = text_of(*details, "surface");
+  if (const json* left_out = member_of(*details, "left_out"))
+    memo.left_out =
+        static_cast<std::size_t>(std::max<std::int64_t>(as_integer(*left_out).value_or(0), 0));
   if (const json* pace = member_of(*details, "pace");
       pace != nullptr && pace->is_array() && pace->size() == 2 && (*pace)[1].is_number()) {
     const auto since = as_integer((*pace)[0]).value_or(0);
@@ -84,21 +96,24 @@ Memo memo_of(const RunRecord& record) {
   return memo;
 }
 
-std::vector<RunArtifact> artifacts_of(const std::vector<Product>& products,
-                                      const std::vector<RunJob>& jobs) {
-  std::vector<RunArtifact> artifacts;
+Artifacts artifacts_of(const std::vector<Product>& products, const std::vector<RunJob>& jobs) {
+  Artifacts artifacts;
   std::size_t left = max_artifact_bytes;
   for (const Product& product : products) {
     constexpr std::size_t beside = 64;  // what a record adds to the texts
     const bool has_thumbnail = product.thumbnail.starts_with("http");
     const std::size_t needed = product.content.size() + product.content_type.size() + beside +
                                (has_thumbnail ? product.thumbnail.size() : 0);
-    if (!product.is_address || needed > left) continue;
+    // What stands in the answer itself is not kept.
+    if (!product.is_address || is_data(product)) continue;
+    if (needed > left) {
+      ++artifacts.left_out;
+      continue;
+    }
     RunArtifact artifact{.url = product.content.str(),
                          .content_type = product.content_type,
                          .seconds = product.seconds,
                          .thumbnail = has_thumbnail ? product.thumbnail : std::string()};
-    if (artifact.url.starts_with("data:")) continue;
     const auto job = std::ranges::find(jobs, product.fal_request_id, &RunJob::request_id);
     if (!product.fal_request_id.empty() && job != jobs.end())
       artifact.job = static_cast<std::uint32_t>(job - jobs.begin());
@@ -108,7 +123,7 @@ std::vector<RunArtifact> artifacts_of(const std::vector<Product>& products,
       artifact.height = size->height;
     }
     left -= needed;
-    artifacts.push_back(std::move(artifact));
+    artifacts.noted.push_back(std::move(artifact));
   }
   return artifacts;
 }

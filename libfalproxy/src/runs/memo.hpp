@@ -22,6 +22,7 @@ struct Memo {
   plan::Plan plan;                          ///< of it what product_of() and read_result() need
   std::string surface;                      ///< LaterRun::details
   std::optional<Pace> pace = std::nullopt;  ///< none: fal does not work on it yet
+  std::size_t left_out = 0;                 ///< files whose addresses had no room in the record
 };
 
 /// For RunRecord::details. `wanted`: how the request wants the files; `surface`:
@@ -30,12 +31,19 @@ struct Memo {
                                      std::string_view surface);
 /// The same with a pace in it.
 [[nodiscard]] std::string with_pace(const std::string& details, const Pace& pace);
+/// The same with Memo::left_out in it.
+[[nodiscard]] std::string with_left_out(const std::string& details, std::size_t left_out);
 /// Whatever cannot be read has its default.
 [[nodiscard]] Memo memo_of(const RunRecord& record);
 
-/// As many addresses as a record has room for. `jobs`: those of the record, which made them.
-[[nodiscard]] std::vector<RunArtifact> artifacts_of(const std::vector<Product>& products,
-                                                    const std::vector<RunJob>& jobs);
+/// As many addresses as a record has room for, and how many it has none for. `jobs`: those of the
+/// record, which made them.
+struct Artifacts {
+  std::vector<RunArtifact> noted;
+  std::size_t left_out = 0;
+};
+[[nodiscard]] Artifacts artifacts_of(const std::vector<Product>& products,
+                                     const std::vector<RunJob>& jobs);
 /// What artifacts_of() kept.
 [[nodiscard]] std::vector<Product> products_of(const RunRecord& record, const Memo& memo);
 

@@ -36,7 +36,7 @@ std::ostream& operator<<(std::ostream& out, const RunStatus& status) {
              "queue_position", status.queue_position)("progress", status.progress)(
              "is_left", status.is_left)("size", status.size)("seconds", status.seconds)(
              "response_format", status.response_format)("details", status.details)(
-             "products", status.products)("error", status.error)
+             "products", status.products)("left_out", status.left_out)("error", status.error)
       .end();
 }
 

@@ -68,7 +68,11 @@ JobOutput output_of(const World& world, const RunJob& job) {
   output.receipt.billable_units = job.billable_units;
   output.receipt.cost = job.cost;
   if (job.held)
-    output.reserved = Reservation{.held = *job.held, .day = job.held_on, .restored = true};
+    output.reserved = Reservation{
+        .units = job.expected_units ? Units::nearest(*job.expected_units) : std::optional<Units>(),
+        .held = *job.held,
+        .day = job.held_on,
+        .restored = true};
   output.receipt.accepted = job.state != RunState::intent && !job.request_id.empty();
   output.error = {.kind = ErrorKind::upstream_failed,
                   .message = "The server ended while the job ran.",
@@ -149,6 +153,7 @@ Past::Claims::Claims(Past& past, const RunId& id, std::function<void()> heard)
 Past::Claims::~Claims() {
   const std::lock_guard lock(past_.mutex_);
   past_.hear_.erase(id_);
+  past_.claimed_.erase(id_);
 }
 
 std::optional<TakenJob> taken_job(const World& world, const RunJob& job) {

@@ -230,7 +230,7 @@ bool Recorder::is_still_held() {
   return !is_lost_;
 }
 
-void Recorder::insist(const std::stop_token& stop) {
+bool Recorder::insist(const std::stop_token& stop) {
   Clock& clock = world_.parts.clock;
   const TimePoint until = clock.now() + longest_insisting;
   while (store_ != nullptr) {
@@ -238,16 +238,27 @@ void Recorder::insist(const std::stop_token& stop) {
     const bool may_help = fault.has_value() && fault->fault != StoreFault::outdated &&
                           fault->fault != StoreFault::invalid &&
                           fault->fault != StoreFault::too_large;
-    if (!may_help || stop.stop_requested() || clock.now() >= until) return;
+    if (!may_help || stop.stop_requested() || clock.now() >= until)
+      return !fault.has_value() || fault->fault != StoreFault::outdated;
     clock.sleep_until(clock.now() + 1s, stop);
     const std::lock_guard lock(mutex_);
     unsettled_.clear();
     write(Durability::durable);
   }
+  return true;
 }
 
 RunRecord Recorder::record() {
   const std::lock_guard lock(mutex_);
+  return record_;
+}
+
+std::optional<RunRecord> Recorder::left() {
+  if (!is_promised() || is_later() || watches_) return std::nullopt;
+  const std::optional<StoreError> fault = settled();
+  const std::lock_guard lock(mutex_);
+  const bool is_outdated = fault.has_value() && fault->fault == StoreFault::outdated;
+  if (is_lost_ || is_outdated || record_.state != RunState::accepted) return std::nullopt;
   return record_;
 }
 
@@ -275,7 +286,7 @@ void Recorder::end(const std::vector<JobOutput>& outputs,
                    const Result<std::vector<Product>>& response) {
   if (store_ == nullptr) return;
   const std::lock_guard lock(mutex_);
-  bool any_result = false, any_open = false, all_cancelled = true;
+  bool any_result = false, any_open = false, all_cancelled = true, any_refused = false;
   for (std::size_t place = 0; place < outputs.size() && place < record_.jobs.size(); ++place) {
     const JobOutput& output = outputs[place];
     RunJob& job = record_.jobs[place];
@@ -284,6 +295,8 @@ void Recorder::end(const std::vector<JobOutput>& outputs,
     // What was done before stays done, though it could not be fetched now.
     const bool is_news = job.state != RunState::completed || state == RunState::failed;
     if ((was_run || job.state == RunState::intent) && is_news) {
+      any_refused = any_refused || (job.state == RunState::intent && !is_open(state) &&
+                                    state != RunState::completed);
       job.state = state;
       job.fault.reset();
       if (state == RunState::failed)
@@ -310,12 +323,19 @@ void Recorder::end(const std::vector<JobOutput>& outputs,
                                   : RunState::failed;
   record_.fault.reset();
   if (response) {
-    record_.artifacts = artifacts_of(*response, record_.jobs);
+    Artifacts artifacts = artifacts_of(*response, record_.jobs);
+    record_.artifacts = std::move(artifacts.noted);
+    if (artifacts.left_out > 0 || record_.details.find("\"left_out\"") != std::string::npos)
+      record_.details = with_left_out(record_.details, artifacts.left_out);
   } else if (!any_open) {
     const Error& error = response.error();
     record_.fault = RunFault{error.kind, cut(error.message, 512)};
   }
-  write(record_.surface.empty() ? Durability::lazy : Durability::durable);
+  // No request waits for it any more, or will soon.
+  const bool is_followed = asked_.owner.empty() || (any_open && promised_);
+  // A restart must not take what fal refused for what it may have.
+  const bool is_durable = is_followed || any_refused || !record_.surface.empty();
+  write(is_durable ? Durability::durable : Durability::lazy);
 }
 
 void Recorder::stamp() {

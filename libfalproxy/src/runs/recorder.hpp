@@ -90,10 +90,13 @@ class Recorder {
   /// False: another process has taken the run up meanwhile, and settles it.
   [[nodiscard]] bool paid(std::size_t place);
   /// Waits for what end() writes, and writes it again if that failed, for some minutes or until
-  /// `stop` is requested.
-  void insist(const std::stop_token& stop);
+  /// `stop` is requested. False: somebody else has written the record meanwhile.
+  bool insist(const std::stop_token& stop);
   /// As it was written last.
   [[nodiscard]] RunRecord record();
+  /// Once the request has ended: what fal goes on with, and somebody may ask for. None: nothing, or
+  /// another process looks after it.
+  [[nodiscard]] std::optional<RunRecord> left();
   /// The jobs have ended.
   void end(const std::vector<JobOutput>& outputs, const Result<std::vector<Product>>& response);
 

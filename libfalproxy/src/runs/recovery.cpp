@@ -43,6 +43,32 @@ struct Listener final : Progress {
   const std::function<void()> on_running_;
 };
 
+// As it would be answered.
+Result<std::vector<Product>> response_of(const World& world, const RunRecord& record,
+                                         const std::vector<JobOutput>& outputs) {
+  const Memo memo = memo_of(record);
+  plan::Plan plan = memo.plan;
+  plan.response_format = ResponseFormat::url;
+  plan::Selection selection(plan, world.options.plan);
+  std::vector<Product> products;
+  std::optional<Error> reason;
+  for (const JobOutput& output : outputs) {
+    Result<plan::JobResult> result = output.result != nullptr
+                                         ? plan::read_result(output.result, plan.places, plan.makes)
+                                         : Result<plan::JobResult>(output.error);
+    if (!result) {
+      reason = std::move(result).error();
+      continue;
+    }
+    for (const plan::ResultFile& file : selection.take(*std::move(result))) {
+      products.push_back(product_of(plan, file, {.content = file.url}, world.unix_seconds()));
+      products.back().fal_request_id = output.receipt.fal_request_id;
+    }
+  }
+  if (products.empty()) return reason.has_value() ? *std::move(reason) : selection.nothing();
+  return products;
+}
+
 // One run whose jobs fal has, until they end.
 class Follower {
  public:
@@ -51,13 +77,16 @@ class Follower {
 
   /// How the run stands in the end.
   RunState run(LiveRun& live) {
-    for (const RunJob& job : record_.jobs) outputs_.push_back(output_of(world_, job));
+    constexpr int most_turns = 5;
     live.note();
-    Recorder recorder(world_, {}, record_);
-    follow(live, recorder);
-    if (stop_.stop_requested()) return RunState::accepted;
-    recorder.end(outputs_, response());
-    recorder.insist(stop_);
+    for (int turn = 1;; ++turn) {
+      take_outputs();
+      Recorder recorder(world_, {}, record_);
+      follow(live, recorder);
+      if (stop_.stop_requested()) return RunState::accepted;
+      recorder.end(outputs_, response_of(world_, record_, outputs_));
+      if (recorder.insist(stop_) || turn == most_turns || !is_left_again()) break;
+    }
     const auto any = [&](auto&& test) { return std::ranges::any_of(outputs_, test); };
     if (any([](const JobOutput& output) { return output.result != nullptr; }))
       return RunState::completed;
@@ -69,6 +98,28 @@ class Follower {
   }
 
  private:
+  // What this has followed to its end stays.
+  void take_outputs() {
+    outputs_.resize(record_.jobs.size());
+    for (std::size_t place = 0; place < outputs_.size(); ++place) {
+      const JobReceipt& receipt = outputs_[place].receipt;
+      if (!receipt.resumed || receipt.abandoned)
+        outputs_[place] = output_of(world_, record_.jobs[place]);
+    }
+  }
+
+  // A request that repeated it meanwhile has written how far it came, and has ended.
+  bool is_left_again() {
+    Clock& clock = world_.parts.clock;
+    const TimePoint until = clock.now() + longest_store_wait;
+    const Awaited<std::vector<RunRecord>> found;
+    world_.parts.state->find(RunQuery::of_id(record_.id), until, found.callback());
+    Result<std::vector<RunRecord>, StoreError> records = found.wait(clock, until);
+    if (!records || records->empty()) return false;
+    record_ = std::move(records->front());
+    return is_open(record_.state) && !past_.is_elsewhere(record_);
+  }
+
   void follow(LiveRun& live, Recorder& recorder) {
     Clock& clock = world_.parts.clock;
     const TimePoint now = clock.now();
@@ -106,8 +157,10 @@ class Follower {
       output.result = std::move(job.end().result);
       output.error = std::move(job.end().error);
       output.receipt = job.receipt();
-      output.is_to_follow = false;
-      settle(places[i], job, recorder);
+      // Who looks after it next settles it.
+      output.is_to_follow =
+          output.receipt.abandoned && output.error.kind != ErrorKind::result_expired;
+      if (!output.is_to_follow) settle(places[i], job, recorder);
     }};
     run_jobs(world_, policy, std::move(starts), patience, &listener, watch);
   }
@@ -121,37 +174,18 @@ class Follower {
                                         *output.reserved, ended_job(job));
   }
 
-  // As it would be answered.
-  Result<std::vector<Product>> response() const {
-    const Memo memo = memo_of(record_);
-    plan::Plan plan = memo.plan;
-    plan.response_format = ResponseFormat::url;
-    plan::Selection selection(plan, world_.options.plan);
-    std::vector<Product> products;
-    std::optional<Error> reason;
-    for (const JobOutput& output : outputs_) {
-      Result<plan::JobResult> result =
-          output.result != nullptr ? plan::read_result(output.result, plan.places, plan.makes)
-                                   : Result<plan::JobResult>(output.error);
-      if (!result) {
-        reason = std::move(result).error();
-        continue;
-      }
-      for (const plan::ResultFile& file : selection.take(*std::move(result))) {
-        products.push_back(product_of(plan, file, {.content = file.url}, world_.unix_seconds()));
-        products.back().fal_request_id = output.receipt.fal_request_id;
-      }
-    }
-    if (products.empty()) return reason.has_value() ? *std::move(reason) : selection.nothing();
-    return products;
-  }
-
   const World& world_;
   Past& past_;
-  const RunRecord record_;
+  RunRecord record_;
   const std::stop_token stop_;
   std::vector<JobOutput> outputs_;
 };
+
+// Of several that look for a run, here one follows it: null for the others.
+LiveRuns::Place enter(const World& world, LiveRuns& live, const RunRecord& record) {
+  return live.enter({.owner = record.owner, .digest = record.digest}, record.id, world.parts.clock)
+      .place;
+}
 
 // All of them.
 class Recovery {
@@ -176,6 +210,12 @@ class Recovery {
 
   Recovered run() {
     recovered_.uncertain = lost_.size();
+    if (recovered_.found > 0 && world_.parts.log) {
+      world_.parts.log(LogLevel::info,
+                       fmt::format("an earlier process has left {} runs: {} at fal, which are "
+                                   "followed, and {} that were being submitted",
+                                   recovered_.found, taken_.size(), lost_.size()));
+    }
     if (!world_.options.looks_for_lost_jobs) lost_.clear();
     lost_.resize(std::min(lost_.size(), most_looked_for));
     for (const RunRecord& record : lost_) past_.search(record.id);
@@ -197,9 +237,7 @@ class Recovery {
 
   // Of several that look, here and elsewhere, one follows it.
   std::optional<Taken> take(RunRecord record) {
-    LiveRuns::Place place =
-        live_.enter({.owner = record.owner, .digest = record.digest}, record.id, world_.parts.clock)
-            .place;
+    LiveRuns::Place place = enter(world_, live_, record);
     if (place == nullptr) return std::nullopt;
     if (world_.parts.peers != nullptr && !take_over(world_, record)) return std::nullopt;
     return Taken{std::move(record), std::move(place)};
@@ -293,6 +331,39 @@ Result<Recovered, StoreError> recover(const World& world, Past& past, LiveRuns& 
       recovery.add(std::move(record));
   }
   return recovery.run();
+}
+
+std::vector<Product> read_again(const World& world, const RunRecord& record) {
+  constexpr Milliseconds longest{10s};
+  std::vector<JobOutput> outputs;
+  for (const RunJob& job : record.jobs) outputs.push_back(output_of(world, job));
+  std::vector<std::size_t> places;
+  std::vector<JobStart> starts;
+  for (std::size_t place = 0; place < outputs.size(); ++place) {
+    if (!outputs[place].is_to_follow) continue;
+    places.push_back(place);
+    starts.push_back({Body(), outputs[place].at_fal});
+  }
+  if (places.empty()) return {};
+  const TimePoint until = world.parts.clock.now() + longest;
+  const JobPolicy policy{.endpoint = *fal::EndpointId::parse(record.jobs[places.front()].endpoint),
+                         .queue = world.options.fal.queue,
+                         .route = Route::queue_poll,
+                         .deadline = until,
+                         .promised = true};
+  const JobWatch watch{.ended = [&](std::size_t i, Job& job) {
+    outputs[places[i]].result = std::move(job.end().result);
+    outputs[places[i]].receipt = job.receipt();
+  }};
+  run_jobs(world, policy, std::move(starts), Patience(until, {}), nullptr, watch);
+  return response_of(world, record, outputs).value_or(std::vector<Product>());
+}
+
+RunState follow(const World& world, Past& past, LiveRuns& live, RunRecord record,
+                const std::stop_token& stop) {
+  const LiveRuns::Place place = enter(world, live, record);
+  if (place == nullptr) return RunState::accepted;
+  return Follower(world, past, std::move(record), stop).run(*place);
 }
 
 }  // namespace falproxy::inline v0::runs

@@ -1,4 +1,5 @@
-// recovery.hpp: follows the jobs that an earlier process has left at fal.
+// recovery.hpp: follows the jobs that an earlier process, or a request that has ended, has left at
+// fal.
 #pragma once
 
 #include <stop_token>
@@ -16,5 +17,13 @@ namespace falproxy::inline v0::runs {
 /// See Runner::recover().
 [[nodiscard]] Result<Recovered, StoreError> recover(const World& world, Past& past, LiveRuns& live,
                                                     const std::stop_token& stop);
+
+/// What a run that has ended would be answered with, by what its jobs brought: fal is asked for
+/// that again, for some seconds. Nothing: fal does not tell it now.
+[[nodiscard]] std::vector<Product> read_again(const World& world, const RunRecord& record);
+
+/// See Runner::follow().
+[[nodiscard]] RunState follow(const World& world, Past& past, LiveRuns& live, RunRecord record,
+                              const std::stop_token& stop);
 
 }  // namespace falproxy::inline v0::runs

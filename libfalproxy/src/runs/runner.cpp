@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/digits.hpp"
+#include "runs/answer_sinks.hpp"
 #include "runs/course.hpp"
 #include "runs/driver.hpp"
 #include "runs/faults.hpp"
@@ -83,6 +84,11 @@ runs::Served serve_or_recall(const World& world, runs::Asked asked, runs::Past& 
     runs::Recorder recorder(world, asked, std::move(record), watches);
     runs::Served served = runs::serve(world, wish, earlier, patience, progress, recorder);
     served.outcome.receipt.recovered = served.outcome.receipt.recovered || is_recalled;
+    runs::call([&] {
+      std::optional<RunRecord> left =
+          world.parts.unfollowed ? recorder.left() : std::optional<RunRecord>();
+      if (left.has_value()) world.parts.unfollowed(*std::move(left));
+    });
     // Another process was faster, and is waited for.
     if (!served.is_elsewhere || turn == most_turns) return served;
     earlier = nullptr;
@@ -242,6 +248,12 @@ Result<Recovered, StoreError> Runner::recover(const std::stop_token& stop) {
   const std::shared_ptr<const Options> options = impl_->options_now();
   const World world{impl_->parts, *options, impl_->tally};
   return runs::recover(world, impl_->past, impl_->live, stop);
+}
+
+RunState Runner::follow(RunRecord record, const std::stop_token& stop) {
+  return with_world([&](const World& world) {
+    return runs::follow(world, impl_->past, impl_->live, std::move(record), stop);
+  });
 }
 
 Result<std::optional<RunStatus>> Runner::find(const std::string& client, const RunId& id) {

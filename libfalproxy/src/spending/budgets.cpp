@@ -4,7 +4,6 @@
 #include <charconv>
 #include <map>
 #include <mutex>
-#include <set>
 #include <utility>
 
 #include "base/fmt.hpp"
@@ -20,6 +19,8 @@ constexpr const char* all_together = "*";
 constexpr const char* lost_text = "spending.lost";
 constexpr std::chrono::hours shortest_block{24};
 constexpr int surprising = 10;  // times the estimate
+// Of jobs that two may settle: the other one comes within the time that a request waits.
+constexpr std::size_t most_remembered = 100'000;
 
 std::string whose_budget(const KeyRules& row) {
   return row.name == all_together ? "all access keys together" : "this access key";
@@ -86,6 +87,9 @@ struct Budgets::Impl {
     }
   }
   void note_news(const KeyRules& row, std::vector<SpendingAlert>& news);
+  // A job costs more than it should, and was not known to before. `at`: where it ran.
+  void note_costly(const SettledJob& job, const std::string& at, std::optional<Usd> before,
+                   const Rows& for_rows, std::vector<SpendingAlert>& news);
 
   const Parts parts;
   mutable std::mutex mutex;
@@ -96,7 +100,8 @@ struct Budgets::Impl {
   std::map<std::string, RunningBalance, std::less<>> balances;
   const std::shared_ptr<BlockedKeys> blocked =
       std::make_shared<BlockedKeys>(parts.store, parts.clock);
-  std::set<std::string> settled_before;  // fal's ids of what an earlier process began
+  // By fal's ids of what an earlier process began: what it cost.
+  std::map<std::string, std::optional<Usd>> settled_before;
   std::shared_ptr<const PriceTable> prices;
   UsualCosts usual;
 };
@@ -203,6 +208,36 @@ void Budgets::Impl::note_news(const KeyRules& row, std::vector<SpendingAlert>& n
                                          row.name, spent.to_string(), printed(*row.budget)),
                   .spent = spent,
                   .limit = row.budget->amount});
+}
+
+void Budgets::Impl::note_costly(const SettledJob& job, const std::string& at,
+                                std::optional<Usd> before, const Rows& for_rows,
+                                std::vector<SpendingAlert>& news) {
+  if (!job.cost) return;
+  const Usd costs = *job.cost;
+  const auto tell = [&](const std::string& name, Usd limit, const char* what) {
+    news.push_back(
+        {.kind = SpendingAlert::Kind::costly_job,
+         .key = name,
+         .message = fmt::format("A job of the key '{}' at {} ({}) cost {} USD: {} {}.", name, at,
+                                job.fal_request_id, costs.to_string(), what, limit.to_string()),
+         .spent = costs,
+         .limit = limit});
+  };
+  const auto is_over = [](Usd cost, Usd limit, int times) {
+    return cost.nano / times > limit.nano;
+  };
+  if (job.estimate && *job.estimate > Usd{} && is_over(costs, *job.estimate, surprising) &&
+      !(before && is_over(*before, *job.estimate, surprising)))
+    tell(job.payer.client, *job.estimate, "more than ten times its estimate of");
+  for (const KeyRules* row : for_rows) {
+    if (!row->max_job_cost || costs <= *row->max_job_cost) continue;
+    if (before && *before > *row->max_job_cost) continue;
+    tell(row->name, *row->max_job_cost, "it is blocked, as a job may cost at most");
+    const std::optional<WallTime> end =
+        row->budget ? end_of(row->budget->window, today) : std::nullopt;
+    blocked->block(row->name, end.value_or(parts.clock.wall_now() + shortest_block));
+  }
 }
 
 // Does not wait.
@@ -415,8 +450,9 @@ std::optional<Usd> Budgets::settle(const Payer& payer, const Reservation& reserv
   {
     const std::lock_guard lock(impl.mutex);
     const Day today = impl.today_now();
-    if (reservation.restored && !impl.settled_before.insert(job.fal_request_id).second)
-      return std::nullopt;
+    if (const auto before = impl.settled_before.find(job.fal_request_id);
+        reservation.restored && before != impl.settled_before.end())
+      return before->second;
     const Impl::Rows rows = impl.rows_of(payer.client);
     std::optional<Price> price = reservation.price;
     if (!price && impl.prices != nullptr) {
@@ -436,28 +472,18 @@ std::optional<Usd> Budgets::settle(const Payer& payer, const Reservation& reserv
     settled.spent_on = today;
     settled.cost = costs;
     settled.charged = costs.value_or(reservation.held);
+    settled.restored = reservation.restored;
+    settled.estimate = reservation.estimate;
+    if (!settled.estimate && reservation.units && price)
+      settled.estimate = cost(price->unit_price, *reservation.units);
+    if (reservation.restored) {
+      if (impl.settled_before.size() >= most_remembered)
+        impl.settled_before.erase(impl.settled_before.begin());
+      impl.settled_before.emplace(job.fal_request_id, costs);
+    }
     charges = impl.charge(rows, settled.charged - reservation.held, reservation.day);
     for (const KeyRules* row : rows) impl.note_news(*row, news);
-
-    const auto costly = [&](const std::string& name, Usd limit, const char* what) {
-      news.push_back({.kind = SpendingAlert::Kind::costly_job,
-                      .key = name,
-                      .message = fmt::format("A job of the key '{}' at {} ({}) cost {} USD: {} {}.",
-                                             name, job.endpoint, job.fal_request_id,
-                                             costs->to_string(), what, limit.to_string()),
-                      .spent = *costs,
-                      .limit = limit});
-    };
-    if (costs && reservation.estimate && *reservation.estimate > Usd{} &&
-        costs->nano / surprising > reservation.estimate->nano)
-      costly(payer.client, *reservation.estimate, "more than ten times its estimate of");
-    for (const KeyRules* row : rows) {
-      if (!costs || !row->max_job_cost || *costs <= *row->max_job_cost) continue;
-      costly(row->name, *row->max_job_cost, "it is blocked, as a job may cost at most");
-      const std::optional<WallTime> end =
-          row->budget ? end_of(row->budget->window, today) : std::nullopt;
-      impl.blocked->block(row->name, end.value_or(impl.parts.clock.wall_now() + shortest_block));
-    }
+    impl.note_costly(settled, job.endpoint, std::nullopt, rows, news);
   }
   impl.blocked->save();
   impl.tell(news);
@@ -475,13 +501,17 @@ Usd Budgets::correct(const SettledJob& job, Usd billed) {
   std::vector<Charge> charges;
   std::vector<SpendingAlert> news;
   const Usd difference = billed - job.cost.value_or(Usd{});
+  SettledJob corrected = job;
+  corrected.cost = billed;
   {
     const std::lock_guard lock(impl.mutex);
     static_cast<void>(impl.today_now());
     const Impl::Rows rows = impl.rows_of(job.payer.client);
     charges = impl.charge(rows, billed - job.charged, job.charged_on);
     for (const KeyRules* row : rows) impl.note_news(*row, news);
+    impl.note_costly(corrected, job.payer.model, job.cost, rows, news);
   }
+  impl.blocked->save();
   impl.tell(news);
   impl.note({.charges = std::move(charges),
              .spending = {.day = job.spent_on,

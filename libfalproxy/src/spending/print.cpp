@@ -20,8 +20,8 @@ std::ostream& operator<<(std::ostream& out, const SpendingAlert& alert) {
 
 std::ostream& operator<<(std::ostream& out, const SettledJob& job) {
   return Printer(out, "SettledJob")("payer", job.payer)("fal_request_id", job.fal_request_id)(
-             "charged_on", job.charged_on)("spent_on", job.spent_on)("cost", job.cost)("charged",
-                                                                                       job.charged)
+             "charged_on", job.charged_on)("spent_on", job.spent_on)("cost", job.cost)(
+             "charged", job.charged)("estimate", job.estimate)("restored", job.restored)
       .end();
 }
 

@@ -107,7 +107,7 @@ RunQuery RunQuery::of_owner(std::string owner, std::size_t limit) {
 RunQuery RunQuery::of_open(std::size_t limit) { return {.by = By::open, .limit = limit}; }
 
 std::string_view name_of(MediaState value) noexcept {
-  constexpr std::string_view names[] = {"waiting", "kept", "lost"};
+  constexpr std::string_view names[] = {"waiting", "kept", "lost", "deleted"};
   return name_at(names, value);
 }
 
