@@ -92,14 +92,16 @@ class Artifact {
   [[nodiscard]] Result<Done> save(const std::string& path) const;
   /// The same address; of what came as bytes, the same bytes. Fetches nothing.
   bool operator==(const Artifact& other) const noexcept;
-  /// For people, in one line.
-  friend std::ostream& operator<<(std::ostream& out, const Artifact& artifact);
 
  private:
+  friend std::ostream& operator<<(std::ostream& out, const Artifact& artifact);
   struct State;
   explicit Artifact(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };
+
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Artifact& artifact);
 
 /// What came of a wish.
 struct Made {

@@ -81,10 +81,9 @@ class MediaHosts {
   /// By scheme, host and port; `*.host` takes hosts below it, not itself. The path does not matter.
   [[nodiscard]] bool allow(const Url& url) const noexcept;
   bool operator==(const MediaHosts&) const = default;
-  /// As parse() reads it.
-  friend std::ostream& operator<<(std::ostream& out, const MediaHosts& hosts);
 
  private:
+  friend std::ostream& operator<<(std::ostream& out, const MediaHosts& hosts);
   struct Rule {
     std::string scheme;
     std::string host;
@@ -94,6 +93,8 @@ class MediaHosts {
   };
   std::vector<Rule> rules_;
 };
+/// As MediaHosts::parse() reads it.
+std::ostream& operator<<(std::ostream& out, const MediaHosts& hosts);
 
 /// True where a key may be sent to `url`: same scheme, host and port as `base`, which the operator
 /// configured.

@@ -71,8 +71,6 @@ class HttpTransport final : public Transport {
     std::uint64_t requests = 0;  ///< calls of send()
     std::size_t idle = 0;        ///< now
     bool operator==(const Counters&) const = default;
-    /// For people, in one line.
-    friend std::ostream& operator<<(std::ostream& out, const Counters& counters);
   };
   /// Thread-safe; closes connections that were idle too long on the way.
   [[nodiscard]] Counters counters() const;
@@ -82,5 +80,7 @@ class HttpTransport final : public Transport {
   explicit HttpTransport(std::unique_ptr<Impl> impl) noexcept;
   std::unique_ptr<Impl> impl_;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const HttpTransport::Counters& counters);
 
 }  // namespace falproxy::inline v0

@@ -49,8 +49,6 @@ class Purse {
     /// max_job_cost if that is less, is taken for it, and Ended::units are dollars.
     bool by_tokens = false;
     bool operator==(const Job&) const = default;
-    /// For people, in one line.
-    friend std::ostream& operator<<(std::ostream& out, const Job& job);
   };
   /// One reservation for each of the jobs, or none of them. When it returns they outlast the
   /// process. May block. Errors: insufficient_quota; invalid_value, if a job may cost too much or
@@ -66,13 +64,15 @@ class Purse {
     bool may_be_billed = true;
     std::string fal_request_id = {};  ///< for the operator
     bool operator==(const Ended&) const = default;
-    /// For people, in one line.
-    friend std::ostream& operator<<(std::ostream& out, const Ended& ended);
   };
   /// Once for each reservation; does not block. The cost; none: it is not known, and what was
   /// reserved stays spent.
   virtual std::optional<Usd> settle(const Payer& payer, const Reservation& reservation,
                                     const Ended& job) = 0;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Purse::Job& job);
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Purse::Ended& ended);
 
 }  // namespace falproxy::inline v0

@@ -377,8 +377,6 @@ class Runner {
     std::uint64_t upstream_faults = 0;
     int streams_held = 0;  ///< now
     bool operator==(const Counters&) const = default;
-    /// For people, in one line.
-    friend std::ostream& operator<<(std::ostream& out, const Counters& counters);
   };
   /// Read one by one while requests run: sums hold only when nothing is in flight.
   [[nodiscard]] Counters counters() const;
@@ -396,5 +394,7 @@ class Runner {
   auto with_world(F&& function);
   std::unique_ptr<Impl> impl_;
 };
+/// For people, in one line.
+std::ostream& operator<<(std::ostream& out, const Runner::Counters& counters);
 
 }  // namespace falproxy::inline v0

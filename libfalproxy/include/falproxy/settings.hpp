@@ -150,8 +150,6 @@ struct StateAddress {
     std::string name = {};      ///< a name or an address, without brackets
     std::uint16_t port = 6379;  ///< 26379 of a Sentinel, unless it is written
     bool operator==(const Host&) const = default;
-    /// With the port, as it is written in STATE_URL.
-    friend std::ostream& operator<<(std::ostream& out, const Host& host);
   };
   std::vector<Host> hosts = {};         ///< one; of Sentinels, all that were named; none: `socket`
   std::string socket = {};              ///< `unix:`, the path of a socket; empty: `hosts`
@@ -163,6 +161,8 @@ struct StateAddress {
   std::chrono::milliseconds bound{25};  ///< `bound_ms`: what takes longer has failed
   bool operator==(const StateAddress&) const = default;
 };
+/// With the port, as it is written in STATE_URL.
+std::ostream& operator<<(std::ostream& out, const StateAddress::Host& host);
 /// For people, in one line, without user and password.
 std::ostream& operator<<(std::ostream& out, const StateAddress& address);
 
