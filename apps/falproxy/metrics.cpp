@@ -134,7 +134,7 @@ void write_traces(Writer& writer, const TraceStatus& traces) {
 
 void write_gauges(Writer& writer, const Gauges& gauges) {
   writer.single("uptime_seconds", "gauge", "Seconds since the start.", gauges.uptime.count());
-  writer.single("in_flight", "gauge", "Image requests that run now.", gauges.in_flight);
+  writer.single("in_flight", "gauge", "Requests that make files and run now.", gauges.in_flight);
   if (gauges.balance) {
     writer.single("fal_balance_usd", "gauge", "What is left on fal's account.",
                   gauges.balance->to_string());
@@ -262,7 +262,7 @@ std::string Metrics::exposition(const Gauges& gauges) const {
           "requests_total",
           fmt::format("route=\"{}\",model=\"{}\",status=\"{}\"", route, label(model), status), n);
     }
-    writer.family("phase_seconds", "histogram", "Where the time of image requests goes.");
+    writer.family("phase_seconds", "histogram", "Where the time of requests that make files goes.");
     const Phases phases = phases_of({});
     for (std::size_t i = 0; i < phases.size(); ++i) {
       const Histogram& histogram = phases_[i];
@@ -278,7 +278,7 @@ std::string Metrics::exposition(const Gauges& gauges) const {
       writer.sample("phase_seconds_sum", phase, histogram.sum);
       writer.sample("phase_seconds_count", phase, below);
     }
-    writer.family("images_total", "counter", "Pictures answered.");
+    writer.family("images_total", "counter", "Files answered: pictures, videos, sounds, transcripts.");
     for (const auto& [model, n] : images_)
       writer.sample("images_total", fmt::format("model=\"{}\"", label(model)), n);
     writer.family("billable_units_total", "counter", "Units that fal says it bills.");
