@@ -278,7 +278,8 @@ std::string Metrics::exposition(const Gauges& gauges) const {
       writer.sample("phase_seconds_sum", phase, histogram.sum);
       writer.sample("phase_seconds_count", phase, below);
     }
-    writer.family("images_total", "counter", "Files answered: pictures, videos, sounds, transcripts.");
+    writer.family("images_total", "counter",
+                  "Files answered: pictures, videos, sounds, transcripts.");
     for (const auto& [model, n] : images_)
       writer.sample("images_total", fmt::format("model=\"{}\"", label(model)), n);
     writer.family("billable_units_total", "counter", "Units that fal says it bills.");

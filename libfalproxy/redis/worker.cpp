@@ -135,9 +135,8 @@ void Worker::run() {
       serve(guard);
     } else {
       const TimePoint until = std::min(beat_at_, go_at_);
-      changed_.wait_until(guard, until, [this, until] {
-        return closing_ || std::min(beat_at_, go_at_) < until;
-      });
+      changed_.wait_until(guard, until,
+                          [this, until] { return closing_ || std::min(beat_at_, go_at_) < until; });
     }
   }
   const TimePoint end = Steady::now() + 2 * options_.address.bound;

@@ -111,7 +111,7 @@ class Worker {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   Batch queue_;
-  TimePoint go_at_ = TimePoint::max();  // when all of it is sent
+  TimePoint go_at_ = TimePoint::max();    // when all of it is sent
   std::atomic<std::size_t> running_ = 0;  // that are no longer in the queue, and not done
   bool closing_ = false;
   int failures_ = 0;  // in a row

@@ -217,8 +217,8 @@ TEST_CASE("a generation costs Redis three round trips, and some two kilobytes") 
       return static_cast<double>(after[i] - before[i]) / generations_made;
     };
     const std::string name = kind.name;
-    MESSAGE(name, ": ", each(0), " scripts, ", each(1), " bytes in, ", each(2),
-            " bytes out, ", each(3), " round trips, a generation");
+    MESSAGE(name, ": ", each(0), " scripts, ", each(1), " bytes in, ", each(2), " bytes out, ",
+            each(3), " round trips, a generation");
     CHECK(each(0) <= 7.5);
     CHECK(each(3) <= kind.trips + 0.5);
     CHECK(each(1) + each(2) <= 2'500);
