@@ -305,7 +305,7 @@ TEST_CASE("every other value prints, even if nothing is in it") {
   CHECK(shown(schema::ModelSchema{}).starts_with("ModelSchema{"));
   const auto empty = std::make_shared<schema::ModelSchema>();
   CHECK(shown(profile::make_profile(empty)).starts_with("Profile{"));
-  CHECK(shown(SettingInfo{.name = "PORT"}) == "PORT");
+  CHECK(shown(SettingInfo{"PORT", "8000", "where it listens"}) == "PORT");
   check_empty<plan::FileSlot, plan::Options, plan::ResultFile, plan::JobResult>();
   check_empty<Underway, Receipt, Recovered, Product, Runner::Counters, HttpTransport::Counters,
               Purse::Job, Purse::Ended>();
