@@ -233,7 +233,7 @@ TEST_CASE("a request that runs out of time while fal works on is followed, settl
   const testing::Folder folder;
   Environment settings = with_budget(folder, R"("budget": "1.00/day")");
   settings["MEDIA_STORE"] = "dir:" + folder.at("media");
-  const Served server(settings, {.job_time = Milliseconds(2'500)});
+  const Served server(settings, {.job_time = Milliseconds(6'000)});
   server.wait_for_documents();
   const auto get = [&](const std::string& path) {
     return RawClient(server.port()).exchange(test::get(path, money_ann)).body;
@@ -245,7 +245,7 @@ TEST_CASE("a request that runs out of time while fal works on is followed, settl
         .exchange(test::post(money_pictures, money_body(1, R"(,"response_format":"url")"),
                              money_ann + "Idempotency-Key: k-1\r\n" + fields));
   };
-  const Received late = ask("x-stainless-timeout: 1\r\n");
+  const Received late = ask("x-stainless-timeout: 3\r\n");
   CHECK(late.status == 504);
   REQUIRE(test::eventually(
       [&] { return text_at(get("/v1/falproxy/jobs"), "data.0.status") == "completed"; }));
