@@ -7,7 +7,7 @@ git rev-parse -q --verify HEAD~40 >/dev/null 2>&1 || { echo 'skipped: no history
 
 names=$(sed -n "/^slow=/,/^)/s/^ *'\([a-z]*\):.*/\1/p" .ci/run | tr '\n' ' ')
 for every in 1 4 7; do
-  commits=$(git rev-list --first-parent HEAD | awk -v every="$every" 'NR % every == 1 % every' | head -n 40 | tac)
+  commits=$(git rev-list --first-parent HEAD | awk -v every="$every" 'NR % every == 1 % every && ++count <= 40' | tac)
   # shellcheck disable=SC2086
   bash .ci/run --plans $commits |
     awk -v names="$names" -v every="$every" '
