@@ -1,7 +1,7 @@
 // Each block of commands (```sh) in README and docs is run here, against falproxy with falsim behind it, or it says here why not.
 // A block that is not known is a failure, and so is a row for a block that is gone. Usage: commands.mjs BIN_DIR
 import {execFile, spawn} from 'node:child_process';
-import {mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -50,6 +50,20 @@ async function settings(block, more = {}, replaced = (text) => text) {
   rmSync(path.join(folder, 'state'), {recursive: true, force: true});
 }
 
+/** Runs the line behind "$ ", and compares what it prints with what the block shows, up to a line of dots. */
+async function told(block, {env = {}, faults = [], words = []} = {}) {
+  const servers = await startServers({simArgs: ['--keys', env.AI_KEYS], env: {AI_KEYS: env.AI_KEYS}});
+  try {
+    await fetch(`${servers.sim}/_falsim/faults`, {method: 'POST', body: JSON.stringify(faults)});
+    const [, command, shown, cut] = /^\$ (.*)\n([^]*?)(\.\.\.\n)?$/.exec(block);
+    const out = await shell(`${command} || true`, {...servers.fal, PATH: `${bin}:${process.env.PATH}`, CUSTOM_ACCESS_KEY: accessKey, ...env});
+    const expected = words.reduce((text, [from, to]) => text.replaceAll(from, to), shown);
+    must(cut ? out.startsWith(expected) : out === expected, `it prints now:\n${out}`);
+  } finally {
+    await servers.stop();
+  }
+}
+
 /** Starts each line, and waits until it has printed what `words` says of it. */
 async function started(block, words, env) {
   const lines = block.trim().split('\n').map((line) => line.replace(/ +#.*/, ''));
@@ -92,6 +106,17 @@ const blocks = {
     'STATE_URL=redis://': (block) => settings(block),
     'docker compose -f deploy/compose.cluster.yaml': elsewhere('it wants Docker and its registry; the page says that it was not run'),
     'kubectl create secret': elsewhere('it wants a cluster; the test helm lints and renders the chart, and the page says that no cluster has run it'),
+  },
+  'docs/commands.md': {
+    '$ falproxy check': (block) => {
+      mkdirSync(path.join(folder, '.local/state/falproxy'), {recursive: true});
+      return told(block, {
+        env: {AI_KEYS: 'one:secret,two:secret', SUPPORTED_MODELS: 'flux-dev:fal-ai/flux/dev+fal-ai/flux/dev/edit', SCHEMA_CACHE_DIR: 'none', CUSTOM_ACCESS_KEY: accessKey.repeat(2)},
+        faults: [{preset: 'status_locked', key: 'two:secret', times: 100}],
+        words: [['/home/me', folder]],
+      });
+    },
+    '$ echo': (block) => told(block, {env: {AI_KEYS: 'one:secret', SUPPORTED_MODELS: 'flux-dev:fal-ai/flux/dev', SCHEMA_CACHE_DIR: 'none', STATE_DIR: 'none'}}),
   },
   'docs/falsim.md': {
     'build/release/bin/falsim --job-time 500': async (block) => {
@@ -147,6 +172,7 @@ for (const file of files) {
   } catch {
     continue;
   }
+  if (/^ *```\n *\$ /m.test(text)) faults.push(`${file}: a block of commands is not marked as \`\`\`console`);
   for (const [, block] of text.matchAll(/^ *```(?:sh|bash|shell|console)\n([^]*?)^ *```/gm)) {
     const first = block.split('\n')[0];
     const found = Object.entries(blocks[file] ?? {}).find(([begin]) => first.startsWith(begin));
