@@ -360,10 +360,14 @@ json JobDesk::picture_result(const Job& job, const std::string& origin,
   if (const std::optional<Video> video = plan_video(*job.model, job.input)) {
     const std::string& host = job.change.elsewhere_images ? elsewhere_ : origin;
     json result = write_video(*video, Storage::address(host, name, *video), job.seed);
-    if (job.model->output().value("/properties/thumbnail"_json_pointer, json()).is_object()) {
-      const Picture first{
-          .width = video->width, .height = video->height, .variant = video->variant};
-      result["thumbnail"] = {{"url", Storage::address(host, name, 0, first)}};
+    Picture still{.width = video->width, .height = video->height, .variant = video->variant};
+    std::uint32_t number = 0;
+    for (const std::string beside : {"thumbnail", "spritesheet"}) {
+      const json::json_pointer place("/properties/" + beside);
+      if (job.model->output().contains(place))
+        result[beside] = {{"url", Storage::address(host, name, number, still)}};
+      ++number;
+      ++still.variant;
     }
     return result;
   }

@@ -69,6 +69,14 @@ std::string with_left_out(const std::string& details, std::size_t left_out) {
   return dump_raw(*whole);
 }
 
+std::string with_spritesheet(const std::string& details, const std::string& address) {
+  constexpr std::size_t longest = 2048;  // a record has room for no more
+  Result<json> whole = parse_raw(details);
+  if (address.empty() || address.size() > longest || !whole || !whole->is_object()) return details;
+  (*whole)["spritesheet"] = address;
+  return dump_raw(*whole);
+}
+
 Memo memo_of(const RunRecord& record) {
   Memo memo;
   const Result<json> details = parse_raw(record.details);

@@ -42,6 +42,8 @@ struct Memo {
 [[nodiscard]] std::string with_pace(const std::string& details, const Pace& pace);
 /// The same with Memo::left_out in it.
 [[nodiscard]] std::string with_left_out(const std::string& details, std::size_t left_out);
+/// The same with the address of a picture of a video's scenes in it, as "spritesheet".
+[[nodiscard]] std::string with_spritesheet(const std::string& details, const std::string& address);
 /// Whatever cannot be read has its default.
 [[nodiscard]] Memo memo_of(const RunRecord& record);
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/utf8.hpp"
+#include "plan/beside.hpp"
 #include "runs/live_runs.hpp"
 #include "runs/lost.hpp"
 
@@ -356,6 +357,12 @@ void Recorder::end(const std::vector<JobOutput>& outputs,
     record_.artifacts = std::move(artifacts.noted);
     if (artifacts.left_out > 0 || record_.details.find("\"left_out\"") != std::string::npos)
       record_.details = with_left_out(record_.details, artifacts.left_out);
+    const bool is_video = !record_.surface.empty() && outputs.size() == 1 &&
+                          memo_of(record_).plan.makes == Medium::video;
+    if (is_video && outputs.front().result != nullptr) {
+      record_.details =
+          with_spritesheet(record_.details, plan::spritesheet_of(outputs.front().result));
+    }
   } else if (!any_open) {
     const Error& error = response.error();
     record_.fault = RunFault{error.kind, cut(error.message, 512)};
