@@ -1,12 +1,15 @@
 #include "job_desk.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstdio>
 #include <ctime>
 #include <utility>
 
 #include "decimal.hpp"
 #include "tariff.hpp"
+#include "videos.hpp"
 
 namespace falproxy::inline v0::testing {
 namespace {
@@ -15,6 +18,7 @@ using nlohmann::json;
 
 constexpr std::size_t remembered_submits = 10'000;
 constexpr std::size_t remembered_bytes = 256u << 20;
+constexpr int video_steps = 20;
 
 std::string timestamp(std::chrono::system_clock::time_point time) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
@@ -37,6 +41,21 @@ std::optional<double> start_timeout(const DeskRequest& request) {
   return seconds > 0.1 ? std::optional(seconds) : std::nullopt;
 }
 
+bool makes_video(const Job& job) { return plan_video(*job.model, job.input).has_value(); }
+
+// As tqdm does.
+std::string bar_of(int step, double seconds) {
+  std::string bar;
+  for (int i = 0; i < 10; ++i) bar += i < step * 10 / video_steps ? "\u2588" : " ";
+  const int passed = static_cast<int>(seconds);
+  const int left = step > 0 ? static_cast<int>(seconds / step * (video_steps - step)) : 0;
+  std::array<char, 160> line{};
+  std::snprintf(line.data(), line.size(), "%3d%%|%s| %d/%d [%02d:%02d<%02d:%02d, %5.2fs/it]",
+                step * 100 / video_steps, bar.c_str(), step, video_steps, passed / 60, passed % 60,
+                left / 60, left % 60, step > 0 ? seconds / step : 0.0);
+  return line.data();
+}
+
 json failure_body(const Outcome& outcome) {
   json body = {{"detail", outcome.error}};
   if (!outcome.error_type.empty()) body["error_type"] = outcome.error_type;
@@ -45,7 +64,7 @@ json failure_body(const Outcome& outcome) {
 
 }  // namespace
 
-json logs_of(const Job& job) {
+json logs_of(const Job& job, TimePoint now) {
   json logs = json::array();
   if (job.state == JobState::in_queue || job.calendar_started == decltype(job.calendar_started){})
     return logs;
@@ -59,6 +78,19 @@ json logs_of(const Job& job) {
                     {"labels", json::object()}});
   };
   line(std::chrono::nanoseconds(0), "Painting hills, a sun and balloons");
+  if (makes_video(job)) {
+    constexpr std::string_view full =
+        "\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588";
+    line(std::chrono::nanoseconds(0), "Loading pipeline components...: 100%|" + std::string(full) +
+                                          "| 7/7 [00:00<00:00, 12.50it/s]");
+    const auto passed = (job.state == JobState::completed ? job.ended : now) - job.started;
+    for (int step = 0; step <= video_steps; ++step) {
+      const std::chrono::nanoseconds due =
+          std::chrono::nanoseconds(job.job_time) * step / video_steps;
+      if (due > passed) break;
+      line(due, bar_of(step, std::chrono::duration<double>(due).count()));
+    }
+  }
   if (job.state == JobState::completed) line(job.ended - job.started, "Done");
   return logs;
 }
@@ -200,7 +232,7 @@ json JobDesk::status_of(const Job& job, const std::string& origin) const {
 void JobDesk::status(const Visit& visit, const std::shared_ptr<Job>& job) {
   ++stats_.status_polls;
   json body = status_of(*job, visit.origin);
-  if (visit.request.parameter("logs") == "1") body["logs"] = logs_of(*job);
+  if (visit.request.parameter("logs") == "1") body["logs"] = logs_of(*job, timeline_.now());
   answers_.json(visit.exchange, job->state == JobState::completed ? 200 : 202, body, job->id);
 }
 
@@ -259,18 +291,27 @@ void JobDesk::tell(ExchangeId exchange) {
 void JobDesk::tell_stream(ExchangeId exchange, Held& held) {
   json event = status_of(*held.job, held.origin);
   if (held.logs) {  // in the stream, logs are what came since the last event
-    json logs = logs_of(*held.job);
+    json logs = logs_of(*held.job, timeline_.now());
     const std::size_t count = logs.size();
     logs.erase(logs.begin(),
                logs.begin() + static_cast<std::ptrdiff_t>(std::min(held.logs_sent, count)));
     held.logs_sent = count;
     event["logs"] = std::move(logs);
+    step_later(exchange, *held.job);
   }
   const bool completed = held.job->state == JobState::completed;
   const bool goes_on =
       answers_.event(exchange, event);  // may call gone(): `held` is not touched after this
   if (goes_on && completed) answers_.close_events(exchange);
   if (completed || !goes_on) release(exchange);
+}
+
+// Tells the next step of a video once it is done; the end tells itself.
+void JobDesk::step_later(ExchangeId exchange, const Job& job) {
+  const TimePoint::duration step = TimePoint::duration(job.job_time) / video_steps;
+  if (job.state != JobState::in_progress || step <= step.zero() || !makes_video(job)) return;
+  const TimePoint next = job.started + ((timeline_.now() - job.started) / step + 1) * step;
+  if (next < job.started + job.job_time) timeline_.at(next, [this, exchange] { tell(exchange); });
 }
 
 void JobDesk::ping_later(ExchangeId exchange) {
@@ -319,10 +360,14 @@ json JobDesk::picture_result(const Job& job, const std::string& origin,
   if (const std::optional<Video> video = plan_video(*job.model, job.input)) {
     const std::string& host = job.change.elsewhere_images ? elsewhere_ : origin;
     json result = write_video(*video, Storage::address(host, name, *video), job.seed);
-    if (job.model->output().value("/properties/thumbnail"_json_pointer, json()).is_object()) {
-      const Picture first{
-          .width = video->width, .height = video->height, .variant = video->variant};
-      result["thumbnail"] = {{"url", Storage::address(host, name, 0, first)}};
+    Picture still{.width = video->width, .height = video->height, .variant = video->variant};
+    std::uint32_t number = 0;
+    for (const std::string beside : {"thumbnail", "spritesheet"}) {
+      const json::json_pointer place("/properties/" + beside);
+      if (job.model->output().contains(place))
+        result[beside] = {{"url", Storage::address(host, name, number, still)}};
+      ++number;
+      ++still.variant;
     }
     return result;
   }

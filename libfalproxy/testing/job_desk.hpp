@@ -76,6 +76,7 @@ class JobDesk {
   void tell_stream(ExchangeId exchange, Held& held);
   void tell_run(ExchangeId exchange, const Held& held);
   void ping_later(ExchangeId exchange);
+  void step_later(ExchangeId exchange, const Job& job);
   void partial_later(ExchangeId exchange, int number, TimePoint before);
 
   [[nodiscard]] nlohmann::json status_of(const Job& job, const std::string& origin) const;
@@ -100,7 +101,7 @@ class JobDesk {
   std::uint64_t next_seed_ = 1;
 };
 
-/// The log lines of a job so far, as fal writes them.
-[[nodiscard]] nlohmann::json logs_of(const Job& job);
+/// The log lines of a job until `now`, as fal writes them; that of a video has a bar of its steps.
+[[nodiscard]] nlohmann::json logs_of(const Job& job, TimePoint now);
 
 }  // namespace falproxy::inline v0::testing

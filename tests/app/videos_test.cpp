@@ -127,13 +127,22 @@ TEST_CASE("a picture of a video is served, if the model makes one, and no other"
   REQUIRE(size.has_value());
   CHECK(size->width == 1280);
   CHECK(size->height == 720);
-  CHECK(served.get(content + "spritesheet").status == 404);
+  const Received scenes = served.get(content + "spritesheet");
+  CHECK(scenes.status == 200);
+  CHECK(scenes.header("content-type") == "image/png");
+  CHECK(media::dimensions(scenes.body) == size);
+  CHECK(scenes.body != picture.body);
   CHECK(text_at(served.get(content + "poster").body, "error.param") == "variant");
 
   const std::string frames = make_a_video(
       served, R"({"model":"frames","prompt":"a fox","seconds":"5","size":"1024x576"})");
   CHECK(text_at(ended_video(served, frames).body, "status") == "completed");
-  CHECK(served.get("/v1/videos/" + frames + "/content?variant=thumbnail").status == 404);
+  for (const std::string variant : {"thumbnail", "spritesheet"}) {
+    const Received none = served.get("/v1/videos/" + frames + "/content?variant=" + variant);
+    CHECK(none.status == 404);
+    CHECK(none.header("content-type").starts_with("application/json"));
+    CHECK(text_at(none.body, "error.message") == "fal's model made no " + variant + ".");
+  }
   CHECK(served.sim.stats().misplaced_keys.empty());
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "runs/later_run.hpp"
 #include "runs/restarted.hpp"
 
 namespace falproxy {
@@ -13,32 +14,6 @@ using namespace testing;
 using namespace std::chrono_literals;
 
 namespace {
-
-RunId later_id(std::uint8_t number) {
-  RunId id;
-  id.bytes.fill(number);
-  return id;
-}
-
-// One run of "me".
-struct Later : LaterRun {
-  explicit Later(std::uint8_t number = 1) {
-    id = later_id(number);
-    surface = "images.generations";
-    noted = [this](const RunId& told) { ids.push_back(told); };
-  }
-  [[nodiscard]] CallContext context(std::string key = {}) const {
-    return {.client = "me", .idempotency_key = std::move(key), .later = this};
-  }
-  std::vector<RunId> ids;  // that were told
-};
-
-RunStatus status_now(Runner& runner, std::uint8_t number = 1, const std::string& client = "me") {
-  const auto found = runner.find(client, later_id(number));
-  REQUIRE(found);
-  REQUIRE(found->has_value());
-  return **found;
-}
 
 bool is_known(Runner& runner, const std::string& client, std::uint8_t number = 1) {
   const auto found = runner.find(client, later_id(number));

@@ -54,6 +54,12 @@ std::string type_of(const Product& video) {
   return path.ends_with(".gif") ? "image/gif" : "video/mp4";
 }
 
+// The address of a picture of the video's scenes; empty: the model made none.
+std::string spritesheet_of(const RunStatus& status) {
+  const Result<Json> details = Json::parse(status.record.details);
+  return details ? std::string((*details)["spritesheet"].as_string().value_or("")) : std::string();
+}
+
 Error not_found(std::string_view id) {
   return {.kind = ErrorKind::run_not_found,
           .message = fmt::format("Video with id '{}' not found.", id.substr(0, 100)),
@@ -223,10 +229,10 @@ Response show_video_content(Call& call) {
     if (status.phase != RunPhase::completed)
       return missing("There is no video: it failed. See GET /v1/videos/{video_id}.");
     const Product& video = status.products.front();
-    if (variant == "spritesheet" || (variant == "thumbnail" && video.thumbnail.empty()))
-      return missing(fmt::format("fal's model made no {}.", variant));
-    if (variant == "thumbnail") {
-      Result<Response> file = relay_file(call, video.thumbnail, {});
+    if (variant == "thumbnail" || variant == "spritesheet") {
+      const std::string picture = variant == "thumbnail" ? video.thumbnail : spritesheet_of(status);
+      if (picture.empty()) return missing(fmt::format("fal's model made no {}.", variant));
+      Result<Response> file = relay_file(call, picture, {});
       return file ? *std::move(file) : call.fail(file.error());
     }
     if (MediaKeeper* const keeper = call.door.parts().media) {

@@ -62,8 +62,8 @@ struct RunStatus {
   RunRecord record = {};                             ///< as it was noted last
   RunPhase phase = RunPhase::queued;                 ///< how far it has come
   std::optional<int> queue_position = std::nullopt;  ///< at fal, 0-based; none: not known
-  /// Percent; 100 if it is completed, and only then. Worked out from how long other runs of the
-  /// endpoint took. It does not fall, whichever process is asked, also after a restart.
+  /// Percent; 100 if it is completed, and only then. As the model's log tells it, else by how long
+  /// others took. It does not fall, whichever process is asked, also after a restart.
   int progress = 0;
   /// An earlier process began it. Of several that share a store: no longer told once another one
   /// follows it.

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "fal/told_progress.hpp"
 #include "falproxy/fal.hpp"
 #include "json/access.hpp"
 
@@ -46,6 +47,22 @@ std::optional<std::string> error_of(const Raw& object, std::string_view name) {
   return text.empty() ? std::nullopt : std::optional(std::move(text));
 }
 
+// What a model has printed since long does not tell how far it is now.
+constexpr std::size_t newest_lines = 32;
+
+std::optional<int> percent_of(const Raw& object) {
+  const Raw* logs = member_of(object, "logs");
+  if (logs == nullptr || !logs->is_array()) return std::nullopt;
+  std::size_t left = newest_lines;
+  for (auto line = logs->rbegin(); line != logs->rend() && left > 0; ++line, --left) {
+    const Raw* message = member_of(*line, "message");
+    if (message == nullptr || !message->is_string()) continue;
+    const std::optional<int> percent = percent_of_line(message->get_ref<const std::string&>());
+    if (percent) return percent;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Submitted> submitted_as(std::string_view request_id, const EndpointId& endpoint,
@@ -89,11 +106,18 @@ CancelAnswer parse_cancel(const HttpHead& head, std::string_view body) {
 }
 
 Result<QueueStatus> parse_status(std::string_view body) {
+  Result<LoggedStatus> logged = parse_logged_status(body);
+  if (!logged) return std::move(logged).error();
+  return std::move(logged->status);
+}
+
+Result<LoggedStatus> parse_logged_status(std::string_view body) {
   const Result<Raw> json = parse_raw(body);
   if (!json || !json->is_object()) return not_the_queue("a JSON object was expected as a status");
   const Raw* word = member_of(*json, "status");
   if (word == nullptr || !word->is_string()) return not_the_queue("it holds no status");
-  QueueStatus status;
+  LoggedStatus logged;
+  QueueStatus& status = logged.status;
   status.state = state_of(word->get_ref<const std::string&>());
   status.queue_position = queue_position(*json);
   const Raw* metrics = member_of(*json, "metrics");
@@ -102,7 +126,8 @@ Result<QueueStatus> parse_status(std::string_view body) {
     status.inference_seconds = seconds->get<double>();
   status.error = error_of(*json, "error");
   status.error_type = error_of(*json, "error_type");
-  return status;
+  if (status.state == QueueState::in_progress) logged.percent = percent_of(*json);
+  return logged;
 }
 
 }  // namespace falproxy::inline v0::fal

@@ -6,6 +6,7 @@
 #include "falproxy/media.hpp"
 #include "falproxy/plan.hpp"
 #include "json/access.hpp"
+#include "plan/beside.hpp"
 #include "plan/read_transcript.hpp"
 #include "plan/result_text.hpp"
 #include "profile/vocabulary.hpp"
@@ -141,7 +142,7 @@ class Reader {
     }
     if (medium_ != Medium::image) {
       if (result.images.empty()) result.images = find_typed(root, 0);
-      if (medium_ == Medium::video) read_thumbnail(root, result);
+      if (medium_ == Medium::video) read_thumbnail(result);
       return result;
     }
     if (result.images.empty()) result.images = find_images(root, 0);
@@ -316,16 +317,9 @@ class Reader {
   }
 
   // Of one video; of several nobody knows whose it is.
-  void read_thumbnail(const Raw& root, JobResult& result) const {
-    if (result.images.size() != 1) return;
-    for (const profile::Word& word : members("thumbnail")) {
-      const Raw* found = member_of(root, word.text);
-      if (found == nullptr) continue;
-      const Raw* const place = found->is_string() ? found : member_of(*found, "url");
-      if (place == nullptr || !place->is_string()) continue;
-      const std::string address(text_.text(*place).bytes);
-      if (is_http(address) && is_clean(address)) result.images.front().thumbnail = address;
-    }
+  void read_thumbnail(JobResult& result) const {
+    if (result.images.size() == 1)
+      result.images.front().thumbnail = address_beside(text_, "thumbnail");
   }
 
   void read_prompt(const Raw& root, JobResult& result) const {

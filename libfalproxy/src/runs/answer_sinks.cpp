@@ -1,6 +1,7 @@
 #include "runs/answer_sinks.hpp"
 
 #include "base/text.hpp"
+#include "fal/told_progress.hpp"
 
 namespace falproxy::inline v0::runs {
 namespace {
@@ -41,9 +42,9 @@ bool StatusStreamSink::data(std::string_view bytes) {
 }
 
 bool StatusStreamSink::on_event(std::string_view text) {
-  Result<fal::QueueStatus> status = fal::parse_status(text);
-  if (!status) return true;
-  const Action action = step_(event::StatusSaid{std::move(*status)});
+  Result<fal::LoggedStatus> logged = fal::parse_logged_status(text);
+  if (!logged) return true;
+  const Action action = step_(event::StatusSaid{std::move(logged->status), logged->percent});
   if (action.kind == Action::Kind::keep_holding) return true;
   next_ = action;
   return false;

@@ -161,7 +161,8 @@ class Course {
                            .own_app = model_.settings.own_app,
                            .max_submit_attempts = world_.options.max_submit_attempts,
                            .deadline = patience_.deadline(),
-                           .promised = recorder_.is_promised() && !recorder_.is_later()};
+                           .promised = recorder_.is_promised() && !recorder_.is_later(),
+                           .reads_logs = recorder_.is_later() && tells_its_steps(harvest.plan)};
     Gathering gathering(world_, harvest.plan, harvest.outputs.size(), patience_,
                         request_.stream ? progress_ : nullptr);
     underway_ = {.model = model_.name, .notes = receipt_.notes, .jobs = harvest.outputs.size()};
@@ -208,6 +209,7 @@ class Course {
               harvest.outputs[places[i]].at_fal = TakenJob{submitted, key};
               recorder_.taken(places[i], submitted, key);
             },
+        .worked = [&](std::size_t i, int percent) { recorder_.worked(places[i], percent); },
         .before_end = [this] { recorder_.settle(); },
         .partial = partial_pictures(harvest.plan),
         .ended =

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/fmt.hpp"
+#include "fal/told_progress.hpp"
 #include "runs/answer_sinks.hpp"
 #include "runs/side_by_side.hpp"
 
@@ -102,7 +103,7 @@ class Run {
         action = hold(action.until);
       } else {
         action = step(perform([&] { return attempt(action); }));
-        teller_.tell(job_.status());
+        tell_status();
       }
     }
   }
@@ -122,6 +123,13 @@ class Run {
     if (told_accepted_ || fal_request_id.empty()) return;
     told_accepted_ = true;
     if (watch_.accepted) call([&] { watch_.accepted(fal_request_id); });
+  }
+
+  void tell_status() noexcept {
+    teller_.tell(job_.status());
+    if (job_.percent() <= told_percent_ || !watch_.worked) return;
+    told_percent_ = job_.percent();
+    call([&] { watch_.worked(index_, told_percent_); });
   }
 
   void tell_part(Kind next) noexcept {
@@ -169,8 +177,7 @@ class Run {
       case Kind::submit:
         return submit(action.until);
       case Kind::look:
-        return read(fal::status_request(*job_.submitted(), lease_->key()), action.until, stop_,
-                    max_queue_answer);
+        return look(action.until);
       case Kind::fetch:
         return read(fal::result_request(*job_.submitted(), lease_->key()), action.until, stop_,
                     world_.options.max_result_bytes);
@@ -239,6 +246,13 @@ class Run {
     return send(request, deadline, {}, max_queue_answer);
   }
 
+  Event look(TimePoint deadline) {
+    HttpRequest request = fal::status_request(*job_.submitted(), lease_->key());
+    if (!job_.policy().reads_logs)
+      return read(std::move(request), deadline, stop_, max_queue_answer);
+    return read(fal::with_logs(std::move(request)), deadline, stop_, fal::longest_logged_status);
+  }
+
   Action hold(TimePoint deadline) {
     std::optional<Counted> held(std::in_place, world_.tally.streams_held);
     // One that is denied must not take the room of another while it makes its next step.
@@ -247,13 +261,14 @@ class Run {
       return step(event::HoldDenied{});
     }
     HttpRequest request = fal::status_stream_request(*job_.submitted(), lease_->key());
+    if (job_.policy().reads_logs) request = fal::with_logs(std::move(request));
     request.max_silence = longest_stream_silence;
     const StatusStreamSink::Step on_status = [this](event::StatusSaid said) {
       for (std::optional<std::string>* text : {&said.status.error, &said.status.error_type})
         if (text->has_value()) **text = without_secret(std::move(**text), lease_->key());
       Action action = step(said);
       tell_part(action.kind);
-      teller_.tell(job_.status());
+      tell_status();
       return action;
     };
     StatusStreamSink sink(on_status, {clock_, deadline, longest_status_stream});
@@ -326,6 +341,7 @@ class Run {
   StageObserver* const stage_;  // null: nobody watches
   std::string_view part_;       // that it was told of last
   bool told_accepted_ = false, told_taken_ = false;
+  int told_percent_ = 0;
   std::optional<KeyLease> lease_;
 };
 

@@ -105,6 +105,9 @@ struct JobWatch {
   std::function<void(std::string_view)> accepted = {};
   /// The queue has taken the job of one of the inputs, with the key of that fingerprint.
   std::function<void(std::size_t, const fal::Submitted&, const std::string&)> taken = {};
+  /// The model prints that so many percent of the job of one of the inputs are done, more than the
+  /// last time; see JobPolicy::reads_logs.
+  std::function<void(std::size_t, int)> worked = {};
   /// Before the job's result is asked for, or it is cancelled.
   std::function<void()> before_end = {};
   /// Of the first job alone: the indexes of partial pictures count through one picture.

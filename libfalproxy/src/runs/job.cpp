@@ -5,6 +5,7 @@
 
 #include "base/fmt.hpp"
 #include "base/text.hpp"
+#include "fal/told_progress.hpp"
 #include "json/access.hpp"
 #include "runs/faults.hpp"
 
@@ -133,7 +134,7 @@ Action Job::react(const Event& event, TimePoint now) {
       return submit(now);
     case Phase::holding:
       if (const auto* said = std::get_if<event::StatusSaid>(&event)) {
-        return on_status(said->status, now);
+        return on_status(said->status, said->percent, now);
       }
       hold_ended_ = !std::holds_alternative<event::HoldDenied>(event);
       return look();
@@ -346,8 +347,9 @@ Action Job::fetch() {
   return {.kind = Kind::fetch, .until = late_until_.value_or(end)};
 }
 
-Action Job::on_status(const fal::QueueStatus& status, TimePoint now) {
+Action Job::on_status(const fal::QueueStatus& status, std::optional<int> percent, TimePoint now) {
   status_ = status;
+  percent_ = std::max(percent_, percent.value_or(0));
   doubt_.reset();
   trouble_.clear();
   unreadable_since_.reset();
@@ -367,12 +369,16 @@ Action Job::on_status(const fal::QueueStatus& status, TimePoint now) {
 Action Job::on_look(const Event& event, TimePoint now) {
   const auto* answer = std::get_if<event::Answered>(&event);
   if (answer == nullptr) {
-    if (const auto* lost = std::get_if<event::NoAnswer>(&event)) note_trouble(lost->error);
+    if (const auto* lost = std::get_if<event::NoAnswer>(&event)) {
+      note_trouble(lost->error);
+      // Its log has become too long: the state is wanted more.
+      if (lost->error.fault == TransportFault::too_large) policy_.reads_logs = false;
+    }
     return pause(now);
   }
   if (is_success(answer->head.status)) {
-    const Result<fal::QueueStatus> status = fal::parse_status(*answer->body);
-    if (status) return on_status(*status, now);
+    const Result<fal::LoggedStatus> logged = fal::parse_logged_status(*answer->body);
+    if (logged) return on_status(logged->status, logged->percent, now);
     return on_unreadable({.status = answer->head.status}, now);
   }
   fal::Fault fault = fault_of(*answer);

@@ -50,6 +50,7 @@ struct JobPolicy {
   std::optional<TakenJob> taken = std::nullopt;  ///< nothing is submitted: it is followed
   /// Somebody may ask for it later: fal goes on with it if it is given up.
   bool promised = false;
+  bool reads_logs = false;  ///< of the model, for how far the job has come
 };
 
 namespace event {
@@ -73,6 +74,7 @@ struct NoAnswer {
 /// One event of the status stream that is held.
 struct StatusSaid {
   fal::QueueStatus status;
+  std::optional<int> percent = std::nullopt;  ///< see fal::LoggedStatus
 };
 /// The status stream was refused, ended, or fell silent.
 struct HoldEnded {};
@@ -157,6 +159,8 @@ class Job {
   }
   /// What fal said last.
   [[nodiscard]] const fal::QueueStatus& status() const noexcept { return status_; }
+  /// What its model has printed of how far it is, the most of all; 0: nothing.
+  [[nodiscard]] int percent() const noexcept { return percent_; }
   [[nodiscard]] const JobPolicy& policy() const noexcept { return policy_; }
   [[nodiscard]] const JobReceipt& receipt() const noexcept { return receipt_; }
   [[nodiscard]] JobEnd& end() noexcept { return end_; }
@@ -188,7 +192,7 @@ class Job {
   Action on_threw(TimePoint now);
   Action on_accepted(fal::Submitted submitted, TimePoint now);
   Action follow(TimePoint now);
-  Action on_status(const fal::QueueStatus& status, TimePoint now);
+  Action on_status(const fal::QueueStatus& status, std::optional<int> percent, TimePoint now);
   Action on_look(const Event& event, TimePoint now);
   Action on_fetch(const Event& event, TimePoint now);
   Action on_cancel(const Event& event, TimePoint now);
@@ -219,6 +223,7 @@ class Job {
   Phase phase_ = Phase::fresh;
   std::optional<fal::Submitted> submitted_;
   fal::QueueStatus status_;
+  int percent_ = 0;
   JobReceipt receipt_;
   std::string trouble_;  // with fal since it last did as it should: what the receipt may tell
   JobEnd end_;

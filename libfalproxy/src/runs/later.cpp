@@ -23,8 +23,6 @@ constexpr Milliseconds longest_cancel_elsewhere = 10s, between_looks = 100ms;
 // How many open runs are looked through for those that are asked for by their id.
 constexpr std::size_t open_page = 1000;
 constexpr int most_open_pages = 10;
-// What a job takes of which nothing is known.
-constexpr double usual_seconds = 60;
 
 Error store_is_away() {
   return {.kind = ErrorKind::overloaded,
@@ -42,14 +40,6 @@ Result<std::vector<RunRecord>> look_up(const World& world, const RunQuery& query
   if (records) return *std::move(records);
   world.debug([&] { return "runs cannot be looked up: " + records.error().message; });
   return store_is_away();
-}
-
-// Percent of a job on which fal has worked for so long: most of the way in the usual time, and then
-// ever more slowly.
-int percent_after(double seconds, double usual) {
-  const double share = seconds / std::max(usual, 0.1);
-  const double done = share < 1 ? 90 * share : 90 + 9 * (1 - 1 / share);
-  return std::clamp(static_cast<int>(done), 0, 99);
 }
 
 RunPhase phase_of(const RunRecord& record, bool is_live, bool goes_on) {
@@ -108,10 +98,7 @@ RunStatus status_of(const World& world, const Past& past, LiveRuns& live, RunRec
     status.error = error_of(world, status.record);
     status.error->fal_request_id.clear();
   } else {
-    if (memo.pace) {
-      const std::chrono::duration<double> time = world.parts.clock.wall_now() - memo.pace->since;
-      status.progress = percent_after(time.count(), memo.pace->usual_seconds);
-    }
+    if (memo.pace) status.progress = progress_at(*memo.pace, world.parts.clock.wall_now());
     // A live run may know that fal works on it before that is noted. After a take-over only the
     // record says so, until fal has been asked.
     if (memo.pace || (run != nullptr && run->is_running())) status.phase = RunPhase::in_progress;
@@ -170,9 +157,7 @@ class Telling final : public Progress {
   void queued(std::optional<int> position) override { run_.queued(position); }
   void running() override {
     run_.running();
-    recorder_.running([&](const std::string& endpoint) {
-      return live_.usual_seconds(endpoint).value_or(usual_seconds);
-    });
+    recorder_.running(live_);
   }
 
  private:

@@ -44,11 +44,21 @@ std::string to_details(const plan::Plan& plan, ResponseFormat wanted, std::strin
   return dump_raw(details);
 }
 
+int progress_at(const Pace& pace, WallTime now) noexcept {
+  if (pace.percent) return *pace.percent;
+  // Most of the way in the usual time, and then ever more slowly.
+  const std::chrono::duration<double> time = now - pace.since;
+  const double share = time.count() / std::max(pace.usual_seconds, 0.1);
+  const double done = share < 1 ? 90 * share : 90 + 9 * (1 - 1 / share);
+  return std::clamp(static_cast<int>(done), 0, 99);
+}
+
 std::string with_pace(const std::string& details, const Pace& pace) {
   Result<json> whole = parse_raw(details);
   if (!whole || !whole->is_object()) return details;
   (*whole)["pace"] = {std::chrono::floor<Milliseconds>(pace.since.time_since_epoch()).count(),
                       pace.usual_seconds};
+  if (pace.percent) (*whole)["percent"] = *pace.percent;
   return dump_raw(*whole);
 }
 
@@ -56,6 +66,14 @@ std::string with_left_out(const std::string& details, std::size_t left_out) {
   Result<json> whole = details.empty() ? json::object() : parse_raw(details);
   if (!whole || !whole->is_object()) return details;
   (*whole)["left_out"] = left_out;
+  return dump_raw(*whole);
+}
+
+std::string with_spritesheet(const std::string& details, const std::string& address) {
+  constexpr std::size_t longest = 2048;  // a record has room for no more
+  Result<json> whole = parse_raw(details);
+  if (address.empty() || address.size() > longest || !whole || !whole->is_object()) return details;
+  (*whole)["spritesheet"] = address;
   return dump_raw(*whole);
 }
 
@@ -92,6 +110,10 @@ Memo memo_of(const RunRecord& record) {
       pace != nullptr && pace->is_array() && pace->size() == 2 && (*pace)[1].is_number()) {
     const auto since = as_integer((*pace)[0]).value_or(0);
     memo.pace = Pace{WallTime(Milliseconds(since)), (*pace)[1].get<double>()};
+    const json* percent = member_of(*details, "percent");
+    const std::optional<std::int64_t> told =
+        percent != nullptr ? as_integer(*percent) : std::nullopt;
+    if (told) memo.pace->percent = static_cast<int>(std::clamp<std::int64_t>(*told, 0, 99));
   }
   return memo;
 }

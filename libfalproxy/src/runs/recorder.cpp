@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "base/utf8.hpp"
+#include "plan/beside.hpp"
+#include "runs/live_runs.hpp"
 #include "runs/lost.hpp"
 
 namespace falproxy::inline v0::runs {
@@ -14,6 +16,11 @@ using namespace std::chrono_literals;
 constexpr std::size_t longest_prompt = 6'000;
 // A restart finds what could not be noted until then.
 constexpr std::chrono::minutes longest_insisting{5};
+// What a job takes of which nothing is known.
+constexpr double usual_seconds = 60;
+// Between two notes of how far a run has come.
+constexpr int least_step = 10;
+constexpr Milliseconds least_time = 1s;
 
 RunId draw_id(const World& world, const Asked& asked, WallTime now) {
   // The time tells equal wishes apart if nobody gives random numbers.
@@ -63,6 +70,7 @@ Recorder::Recorder(const World& world, const Asked& asked, std::optional<RunReco
   if (store_ == nullptr) return;
   if (earlier.has_value()) {
     record_ = *std::move(earlier);
+    if (!record_.surface.empty()) pace_ = memo_of(record_).pace;
   } else {
     const WallTime now = world_.parts.clock.wall_now();
     record_.id = is_later() ? asked_.later->id : draw_id(world_, asked_, now);
@@ -102,6 +110,7 @@ Noted Recorder::intend(const Intention& intention, const std::vector<JobOutput>&
         record_.prompt = cut(*prompt, longest_prompt);
     }
     record_.jobs.resize(outputs.size());
+    worked_.clear();
     bool any_new = false;
     for (std::size_t place = 0; place < outputs.size(); ++place) {
       const JobOutput& output = outputs[place];
@@ -192,11 +201,32 @@ void Recorder::taken(std::size_t place, const fal::Submitted& submitted, const s
   write(Durability::durable);
 }
 
-void Recorder::running(const std::function<double(const std::string& endpoint)>& usual_seconds) {
-  if (store_ == nullptr || !is_later()) return;
+void Recorder::running(const LiveRuns& others) {
+  if (store_ == nullptr || record_.surface.empty()) return;
   const std::lock_guard lock(mutex_);
   if (pace_ || record_.jobs.empty()) return;
-  pace_ = Pace{world_.parts.clock.wall_now(), usual_seconds(record_.jobs.front().endpoint)};
+  const std::string& endpoint = record_.jobs.front().endpoint;
+  pace_ =
+      Pace{world_.parts.clock.wall_now(), others.usual_seconds(endpoint).value_or(usual_seconds)};
+  record_.details = with_pace(record_.details, *pace_);
+  write(Durability::lazy);
+}
+
+void Recorder::worked(std::size_t place, int percent) {
+  if (store_ == nullptr || record_.surface.empty()) return;
+  const std::lock_guard lock(mutex_);
+  if (!pace_ || place >= record_.jobs.size()) return;
+  worked_.resize(record_.jobs.size());
+  worked_[place] = percent;
+  const int least = *std::ranges::min_element(worked_);
+  const TimePoint now = world_.parts.clock.now();
+  if (least == 0) return;
+  if (pace_->percent && (least < *pace_->percent + least_step || now < worked_noted_ + least_time))
+    return;
+  // Until this is noted, others tell by the time.
+  const WallTime then = world_.parts.clock.wall_now() + least_time;
+  pace_->percent = std::max(least, progress_at(*pace_, then));
+  worked_noted_ = now;
   record_.details = with_pace(record_.details, *pace_);
   write(Durability::lazy);
 }
@@ -327,6 +357,12 @@ void Recorder::end(const std::vector<JobOutput>& outputs,
     record_.artifacts = std::move(artifacts.noted);
     if (artifacts.left_out > 0 || record_.details.find("\"left_out\"") != std::string::npos)
       record_.details = with_left_out(record_.details, artifacts.left_out);
+    const bool is_video = !record_.surface.empty() && outputs.size() == 1 &&
+                          memo_of(record_).plan.makes == Medium::video;
+    if (is_video && outputs.front().result != nullptr) {
+      record_.details =
+          with_spritesheet(record_.details, plan::spritesheet_of(outputs.front().result));
+    }
   } else if (!any_open) {
     const Error& error = response.error();
     record_.fault = RunFault{error.kind, cut(error.message, 512)};

@@ -19,6 +19,8 @@
 
 namespace falproxy::inline v0::runs {
 
+class LiveRuns;
+
 /// A run that nobody ends is forgotten after this; fal keeps no job longer. One that goes on
 /// without its request can be asked for as long after its end.
 inline constexpr std::chrono::hours longest_run{7 * 24};
@@ -83,7 +85,10 @@ class Recorder {
   void taken(std::size_t place, const fal::Submitted& submitted, const std::string& key);
   /// fal works on it; the first call counts, of a run that goes on without its request. Does not
   /// wait.
-  void running(const std::function<double(const std::string& endpoint)>& usual_seconds);
+  void running(const LiveRuns& others);
+  /// The model says that so many percent of the job of that place are done. It is noted rarely: at
+  /// the first word, and then at each ten percent more, a second apart. Does not wait.
+  void worked(std::size_t place, int percent);
   /// Waits until all that was taken is on the disk.
   void settle();
   /// The job of that place is about to be settled with who pays: a restart does not do it again.
@@ -123,6 +128,8 @@ class Recorder {
   std::uint64_t absences_ = 0;  // Peers::absences() when it was held last
   bool is_lost_ = false;        // another process has it
   std::optional<Pace> pace_ = std::nullopt;
+  std::vector<int> worked_;  // percent of each job; 0: its model has said nothing
+  TimePoint worked_noted_{};
   std::mutex mutex_;
   RunRecord record_;
   std::vector<Awaited<Done>> unsettled_;

@@ -72,8 +72,9 @@ Result<std::vector<Product>> response_of(const World& world, const RunRecord& re
 // One run whose jobs fal has, until they end.
 class Follower {
  public:
-  Follower(const World& world, Past& past, RunRecord record, const std::stop_token& stop)
-      : world_(world), past_(past), record_(std::move(record)), stop_(stop) {}
+  Follower(const World& world, Past& past, const LiveRuns& others, RunRecord record,
+           const std::stop_token& stop)
+      : world_(world), past_(past), others_(others), record_(std::move(record)), stop_(stop) {}
 
   /// How the run stands in the end.
   RunState run(LiveRun& live) {
@@ -137,7 +138,10 @@ class Follower {
     });
     const Past::Claims claims(past_, record_.id, [&] { patience.extend(end); });
     const std::stop_callback on_cancel(live.cancelled(), [&] { give_up.request_stop(); });
-    Listener listener(live, [&] { patience.extend(end); });
+    Listener listener(live, [&] {
+      patience.extend(end);
+      recorder.running(others_);
+    });
     std::optional<fal::EndpointId> endpoint;
     std::vector<std::size_t> places;
     std::vector<JobStart> starts;
@@ -148,20 +152,23 @@ class Follower {
       starts.push_back({Body(), outputs_[place].at_fal});
     }
     if (!endpoint.has_value()) return;
-    const JobPolicy policy{.endpoint = *std::move(endpoint),
-                           .queue = world_.options.fal.queue,
-                           .route = Route::queue_poll,
-                           .deadline = patience.deadline()};
-    const JobWatch watch{.ended = [&](std::size_t i, Job& job) {
-      JobOutput& output = outputs_[places[i]];
-      output.result = std::move(job.end().result);
-      output.error = std::move(job.end().error);
-      output.receipt = job.receipt();
-      // Who looks after it next settles it.
-      output.is_to_follow =
-          output.receipt.abandoned && output.error.kind != ErrorKind::result_expired;
-      if (!output.is_to_follow) settle(places[i], job, recorder);
-    }};
+    const JobPolicy policy{
+        .endpoint = *std::move(endpoint),
+        .queue = world_.options.fal.queue,
+        .route = Route::queue_poll,
+        .deadline = patience.deadline(),
+        .reads_logs = !record_.surface.empty() && tells_its_steps(memo_of(record_).plan)};
+    const auto worked = [&](std::size_t i, int percent) { recorder.worked(places[i], percent); };
+    const JobWatch watch{.worked = worked, .ended = [&](std::size_t i, Job& job) {
+                           JobOutput& output = outputs_[places[i]];
+                           output.result = std::move(job.end().result);
+                           output.error = std::move(job.end().error);
+                           output.receipt = job.receipt();
+                           // Who looks after it next settles it.
+                           output.is_to_follow = output.receipt.abandoned &&
+                                                 output.error.kind != ErrorKind::result_expired;
+                           if (!output.is_to_follow) settle(places[i], job, recorder);
+                         }};
     run_jobs(world_, policy, std::move(starts), patience, &listener, watch);
   }
 
@@ -176,6 +183,7 @@ class Follower {
 
   const World& world_;
   Past& past_;
+  const LiveRuns& others_;
   RunRecord record_;
   const std::stop_token stop_;
   std::vector<JobOutput> outputs_;
@@ -244,7 +252,7 @@ class Recovery {
   }
 
   void follow(const Taken& taken) {
-    const RunState state = Follower(world_, past_, taken.record, stop_).run(*taken.place);
+    const RunState state = Follower(world_, past_, live_, taken.record, stop_).run(*taken.place);
     const std::lock_guard lock(mutex_);
     switch (state) {
       case RunState::completed:
@@ -363,7 +371,7 @@ RunState follow(const World& world, Past& past, LiveRuns& live, RunRecord record
                 const std::stop_token& stop) {
   const LiveRuns::Place place = enter(world, live, record);
   if (place == nullptr) return RunState::accepted;
-  return Follower(world, past, std::move(record), stop).run(*place);
+  return Follower(world, past, live, std::move(record), stop).run(*place);
 }
 
 }  // namespace falproxy::inline v0::runs
