@@ -61,7 +61,12 @@ describe('Azure', () => {
   });
 
   it('pays once', async () => {
-    await paysOnce((words) => client('flux').chat.completions.create({ messages: [{ role: 'user', content: words }] }));
+    for (const stream of [false, true]) {
+      await paysOnce(async (words) => {
+        const answer = await client('flux').chat.completions.create({ messages: [{ role: 'user', content: words }], stream });
+        if (stream) for await (const chunk of answer) assert.ok(chunk);
+      });
+    }
     await paysOnce((words) => generateText({ model: provider({}).chat('flux'), prompt: words }));
     await paysOnce((words) => generateImage({ model: provider({}).image('gpt-image-1'), prompt: words }));
   });
@@ -82,6 +87,9 @@ describe('OpenRouter', () => {
     const { data } = await sdk().images.generate({ imageGenerationRequest: { model: 'flux', prompt } });
     assert.ok(data[0].b64Json.length > 100);
     assert.ok((await sdk().images.listModels()).data.some(({ id }) => id === 'flux'));
+    const seen = [];
+    for await (const event of await sdk().images.generate({ imageGenerationRequest: { model: 'flux', prompt: `${prompt} falsim:job_time=200`, stream: true } })) seen.push(event.data ?? event);
+    assert.ok(seen.at(-1).b64Json.length > 100, JSON.stringify(seen).slice(0, 400));
   });
 
   it('takes an aspect ratio and a tier', async () => {
@@ -112,6 +120,7 @@ describe('Together and xAI', () => {
     assert.equal((await last()).input.aspect_ratio, '16:9');
     await generateImage({ model: provider.image('flux'), prompt, aspectRatio: '16:9' });
     assert.ok(JSON.stringify((await last()).input.image_size).length > 2);
+    await paysOnce((words) => generateImage({ model: provider.image('flux'), prompt: words, aspectRatio: '16:9' }));
   });
 });
 
@@ -169,6 +178,7 @@ describe('fal\'s own clients', () => {
     const result = await tanstackImage({ adapter, prompt });
     assert.match(result.images[0].url, /^http/);
     assert.ok(JSON.stringify(result.usage ?? {}).length > 2, JSON.stringify(result));
+    await paysOnce((words) => tanstackImage({ adapter, prompt: words }));
   });
 
   // By their recorded wire: npm has the one not, and the other is a whole assistant.
@@ -188,6 +198,10 @@ describe('fal\'s own clients', () => {
       assert.equal(answer.status, 200);
       assert.match((await answer.json()).images[0].url, /^http/);
     }
+    const before = (await servers.stats()).runs;
+    const failed = await fetch(`${servers.url}/fal/run/fal-ai/flux/dev`, { method: 'POST', headers, body: JSON.stringify({ prompt: 'falsim:job_error claw' }) });
+    assert.ok(failed.status >= 400);
+    assert.equal((await servers.stats()).runs, before + 1);
   });
 
   it('is followed to its end though nobody asks for it', async () => {

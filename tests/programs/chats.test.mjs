@@ -101,7 +101,7 @@ const programs = {
     sees: ofMarkdown,
     chores: [{ messages: user('Based on the chat history, give this conversation a name.\nKeep it short - 10 characters max, no quotes.\n\nuser: a lighthouse'), reads: (text) => text }],
   },
-  'promptfoo, AnythingLLM and others': {
+  'AnythingLLM and others': {
     servers: () => both,
     turn: (content) => ({ model: 'nano', messages: user(content), max_tokens: 1024, temperature: 0 }),
     sees: ofMarkdown,

@@ -88,6 +88,7 @@ describe('Genkit', () => {
   it('pays once for a job that fails', async () => {
     const before = await jobs();
     await assert.rejects(chat().generate({ model: 'falproxy/flux', prompt: 'falsim:job_error chat' }));
-    assert.equal(await jobs(), before + 1);
+    await assert.rejects(pictures().generate({ model: 'openai/gpt-image-1', prompt: 'falsim:job_error picture' }));
+    assert.equal(await jobs(), before + 2);
   });
 });

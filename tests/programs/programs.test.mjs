@@ -42,7 +42,8 @@ describe('@openai/agents', () => {
   it('pays once for a job that fails', async () => {
     const before = await jobs();
     await assert.rejects(runner().run(agent(), 'falsim:job_error'));
-    assert.equal(await jobs(), before + 1);
+    await assert.rejects(async () => (await runner().run(agent(), 'falsim:job_error falsim:job_time=200', { stream: true })).completed);
+    assert.equal(await jobs(), before + 2);
   });
 });
 
@@ -81,7 +82,8 @@ describe('Mastra', () => {
     const agent = new MastraAgent({ id: 'painter', name: 'painter', instructions: 'You paint.', model: { id: 'falproxy/flux', url: base(), apiKey: accessKey } });
     const before = await jobs();
     await assert.rejects(agent.generate('falsim:job_error mastra'));
-    assert.equal(await jobs(), before + 1);
+    await assert.rejects(async () => (await agent.stream('falsim:job_error falsim:job_time=200 mastra')).text);
+    assert.equal(await jobs(), before + 2);
   });
 
   it('shows the picture of a chat, generated and streamed', async () => {

@@ -7,4 +7,4 @@ command -v node >/dev/null 2>&1 || skip "no Node.js 20 or newer (sh cmake/deps.s
 [ -d node_modules/@openai ] || skip "its packages are missing (npm ci in tests/programs)"
 FALPROXY_BIN=$1
 export FALPROXY_BIN
-exec node --test --test-concurrency=1 --test-reporter=spec programs.test.mjs flows.test.mjs chats.test.mjs
+exec node --test --test-concurrency=2 --test-reporter=spec programs.test.mjs flows.test.mjs chats.test.mjs lobechat.test.mjs tools.test.mjs

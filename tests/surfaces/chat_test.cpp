@@ -312,7 +312,9 @@ TEST_CASE("a chore of LobeChat's brings examples of itself, and is one all the s
             "a fox at dusk"},
            {"你是一名擅长技能总结的助理，你需要", "输入: {a fox} [en-US]", "a fox"},
            {"你是一名精通全世界语言的语言专家，你需要", "{a fox}", "en-US"},
-           {"你是一位资深的 AI 艺术创作者和语言大师。", "提示词：\n1. a fox", "1. a fox"}}) {
+           {"你是一位资深的 AI 艺术创作者和语言大师。", "提示词：\n1. a fox", "1. a fox"},
+           {"Rephrase it.\n<chatHistory>\nuser: a fox\n</chatHistory>\n",
+            "Follow Up Input: and at dusk?, it's standalone query:", "and at dusk?"}}) {
     CAPTURE(one.system);
     const auto read = ask(one.system, one.asked);
     REQUIRE(read);
@@ -320,7 +322,10 @@ TEST_CASE("a chore of LobeChat's brings examples of itself, and is one all the s
     CHECK(read->chore->answer == one.answer);
   }
   for (const auto& [system, asked] : std::vector<std::pair<std::string, std::string>>{
-           {emoji, "a fox"}, {"你是一名擅长起名的起名大师", "a fox"}}) {
+           {emoji, "a fox"},
+           {"你是一名擅长起名的起名大师", "a fox"},
+           {"You paint.", "Follow Up Input: a fox, it's standalone query:"},
+           {"<chatHistory> is what you paint.", "a fox"}}) {
     const auto read = ask(system, asked);
     REQUIRE(read);
     CHECK_FALSE(read->chore);

@@ -194,6 +194,11 @@ std::optional<Chore> with_examples(const Talk& talk, Text system) {
       holds(system, "Output ONLY a single emoji"))
     return Chore{"emoji", "\xF0\x9F\x96\xBC\xEF\xB8\x8F"};
   const Text asked = talk.prompt;
+  // What to look up in somebody's documents, before the turn itself.
+  constexpr Text follow_up = "Follow Up Input: ", ending = ", it's standalone query:";
+  if (holds(system, "<chatHistory>") && asked.starts_with(follow_up) &&
+      trim(asked).ends_with(ending))
+    return Chore{"query", std::string(cut(between(asked, follow_up, ending), 2000))};
   const auto row = std::ranges::find_if(rows, [&](const Row& one) {
     return system.starts_with(one.begins) && asked.starts_with(one.asked_begins) &&
            trim(asked).ends_with(one.asked_ends);
