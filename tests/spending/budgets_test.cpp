@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -399,6 +400,25 @@ TEST_CASE("a bill changes the window that its job was reserved in, and no other"
   settled[0].cost = settled[0].charged = usd("0.9");
   CHECK(budgets.correct(settled[0], usd("0.1")) == Usd{} - usd("0.8"));
   CHECK(budgets.remaining("ann") == usd("1.00"));
+}
+
+TEST_CASE("of two that follow a job one settles it, however many others end in between") {
+  Spenders world({});
+  std::map<std::string, int> settled;
+  Budgets budgets({.clock = world.clock, .store = world.store, .settled = [&](SettledJob job) {
+                     ++settled[job.fal_request_id];
+                   }});
+  budgets.set_prices(*world.budgets->prices());
+  const auto settle = [&](const std::string& id) {
+    return budgets.settle({.client = "ann"}, {.restored = true},
+                          {.endpoint = spending_endpoint, .units = 1, .fal_request_id = id});
+  };
+  for (int i = 100'000; i < 200'000; ++i) settle(std::to_string(i));
+  settle("0");  // stands in front of all others by its name
+  settle("200000");
+  CHECK(settle("0") == usd("0.025"));
+  CHECK(settled["0"] == 1);
+  CHECK(settled["200000"] == 1);
 }
 
 }  // namespace falproxy

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -19,7 +20,7 @@ constexpr const char* all_together = "*";
 constexpr const char* lost_text = "spending.lost";
 constexpr std::chrono::hours shortest_block{24};
 constexpr int surprising = 10;  // times the estimate
-// Of jobs that two may settle: the other one comes within the time that a request waits.
+// Jobs that two may settle: the other one comes within the time that a request waits.
 constexpr std::size_t most_remembered = 100'000;
 
 std::string whose_budget(const KeyRules& row) {
@@ -102,6 +103,7 @@ struct Budgets::Impl {
       std::make_shared<BlockedKeys>(parts.store, parts.clock);
   // By fal's ids of what an earlier process began: what it cost.
   std::map<std::string, std::optional<Usd>> settled_before;
+  std::deque<std::string> settled_ids;  // of these, the oldest first
   std::shared_ptr<const PriceTable> prices;
   UsualCosts usual;
 };
@@ -477,9 +479,12 @@ std::optional<Usd> Budgets::settle(const Payer& payer, const Reservation& reserv
     if (!settled.estimate && reservation.units && price)
       settled.estimate = cost(price->unit_price, *reservation.units);
     if (reservation.restored) {
-      if (impl.settled_before.size() >= most_remembered)
-        impl.settled_before.erase(impl.settled_before.begin());
+      if (impl.settled_ids.size() >= most_remembered) {
+        impl.settled_before.erase(impl.settled_ids.front());
+        impl.settled_ids.pop_front();
+      }
       impl.settled_before.emplace(job.fal_request_id, costs);
+      impl.settled_ids.push_back(job.fal_request_id);
     }
     charges = impl.charge(rows, settled.charged - reservation.held, reservation.day);
     for (const KeyRules* row : rows) impl.note_news(*row, news);
@@ -489,7 +494,7 @@ std::optional<Usd> Budgets::settle(const Payer& payer, const Reservation& reserv
   impl.tell(news);
   if (impl.parts.settled && job.may_be_billed && !job.fal_request_id.empty())
     impl.parts.settled(std::move(settled));
-  // Of several processes that follow one job, one settles it.
+  // If several processes follow one job, one settles it.
   impl.note({.once = job.fal_request_id.empty() ? "" : "settled:" + job.fal_request_id,
              .charges = std::move(charges),
              .spending = std::move(spending)});
