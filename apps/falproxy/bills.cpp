@@ -73,10 +73,14 @@ void BillKeeper::add(SettledJob job) {
   bool is_first_lost = false;
   {
     const std::lock_guard lock(mutex_);
-    if (access_.key.empty()) return;
+    if (access_.key.empty() || job.fal_request_id.empty() || ids_.contains(job.fal_request_id))
+      return;
     const bool fits = waiting_.size() < most_waiting;
     is_first_lost = !fits && !std::exchange(is_full_, true);
-    if (fits) waiting_.push_back({std::move(job), now});
+    if (fits) {
+      ids_.insert(job.fal_request_id);
+      waiting_.push_back({std::move(job), now});
+    }
     is_changed_ = is_changed_ || fits;
   }
   if (is_first_lost) {
@@ -156,6 +160,8 @@ void BillKeeper::add_rows(const std::string& text) {
     // An earlier version did not note it.
     if (row[std::size_t{11}].is_numeric()) one.job.estimate = Usd{number(11)};
     if (one.job.fal_request_id.empty() || waiting_.size() >= most_waiting) continue;
+    // Two processes may have settled one job, and each have waited for its bill.
+    if (!ids_.insert(one.job.fal_request_id).second) continue;
     waiting_.push_back(std::move(one));
     is_changed_ = true;
   }
@@ -251,6 +257,7 @@ void BillKeeper::correct_all(const std::vector<Billed>& bills) {
       return one.job.fal_request_id == bill.before.job.fal_request_id;
     });
     waiting_.push_front(bill.before);
+    ids_.insert(bill.before.job.fal_request_id);
   }
   is_changed_ = true;
 }
@@ -303,6 +310,7 @@ bool BillKeeper::look_for(std::vector<Waiting>& some, const Access& by, std::vec
     const bool is_over = looked.looks >= std::size(looks_after) ||
                          (looked.was_found && looked.looks + 1 >= std::size(looks_after));
     if (is_over) {
+      ids_.erase(kept->job.fal_request_id);
       waiting_.erase(kept);
     } else {
       *kept = std::move(looked);

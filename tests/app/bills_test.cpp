@@ -70,6 +70,16 @@ struct BilledWorld {
     clock.move_to(clock.now() + time);
     keeper->look({});
   }
+  // What waits for bills, as a process alone keeps it.
+  [[nodiscard]] std::string kept() {
+    std::string text;
+    store.get("bills", no_deadline,
+              [&](const Result<std::string, StoreError>& got) { text = got.value(); });
+    return text;
+  }
+  void keep(std::string text) {
+    store.put("bills", std::move(text), no_deadline, [](const Result<Done, StoreError>&) {});
+  }
   [[nodiscard]] Usd spent() const { return budgets.status("ann").spent; }
   [[nodiscard]] Spending reported() {
     std::vector<Spending> rows;
@@ -92,10 +102,15 @@ struct BilledWorld {
   std::vector<SpendingAlert> alerts;
   Usd corrected;
   std::vector<SpendingAlert> budget_alerts;
+  std::vector<SettledJob> settled;
   Budgets budgets{{.clock = clock,
                    .store = store,
                    .alert = [this](const SpendingAlert& one) { budget_alerts.push_back(one); },
-                   .settled = [this](SettledJob job) { keeper->add(std::move(job)); }}};
+                   .settled =
+                       [this](SettledJob job) {
+                         settled.push_back(job);
+                         keeper->add(std::move(job));
+                       }}};
   Peers* peers = nullptr;
   std::unique_ptr<BillKeeper> keeper;
 };
@@ -229,6 +244,42 @@ TEST_CASE("a low balance is told once") {
   world.begin();
   world.look_after(Seconds(700));
   CHECK(world.alerts.size() == 1);
+}
+
+TEST_CASE("a job that was settled twice is corrected by its bill once") {
+  BilledWorld world;
+  world.run_job(1);
+  world.keeper->add(world.settled.front());
+  world.look_after(Seconds(700));
+  CHECK(world.spent() == Usd{22'500'000});
+  CHECK(world.corrected == Usd{-2'500'000});
+  CHECK(world.log.size() == 1);
+}
+
+TEST_CASE("a job that waits in the lists of two processes is corrected once, whoever is gone") {
+  BilledWorld world;
+  BillPeers peers;
+  world.peers = &peers;
+  world.begin();
+  world.run_job(1);
+  world.keeper->save();
+  peers.become(2);
+  world.begin();
+  world.keeper->add(world.settled.front());
+  world.keeper->save();
+  peers.gone = RunId{{1}};
+  world.look_after(Seconds(300));  // which takes over what the other one has left
+  for (int i = 0; i < 3; ++i) world.look_after(Seconds(600));
+  CHECK(world.spent() == Usd{22'500'000});
+  CHECK(world.corrected == Usd{-2'500'000});
+}
+
+TEST_CASE("a job that fal never named waits for no bill") {
+  BilledWorld world;
+  SettledJob nameless{.payer = billed_payer, .cost = Usd{1}, .charged = Usd{1}};
+  world.keeper->add(nameless);
+  world.keeper->save();
+  CHECK(world.kept().empty());
 }
 
 }  // namespace falproxy::app

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -41,6 +42,11 @@ struct FailingSpending final : SpendingStore {
   void forget_spending(Day day, TimePoint deadline, Callback<Done> done) override {
     store.forget_spending(day, deadline, std::move(done));
   }
+  void post(Posting posting, TimePoint deadline, Callback<Done> done) override {
+    const bool is_known = is_shared && !posting.once.empty() && !posted.insert(posting.once).second;
+    if (is_known) return done(Done{});
+    SpendingStore::post(std::move(posting), deadline, std::move(done));
+  }
   void put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) override {
     store.put(std::move(name), std::move(text), deadline, std::move(done));
   }
@@ -49,6 +55,8 @@ struct FailingSpending final : SpendingStore {
   }
   SpendingStore& store;
   std::optional<StoreError> fault;
+  bool is_shared = false;  // what has a name is posted once
+  std::set<std::string> posted;
 };
 
 /// Budgets over a store that may outlast them, at noon of a Sunday.
@@ -419,6 +427,40 @@ TEST_CASE("of two that follow a job one settles it, however many others end in b
   CHECK(settle("0") == usd("0.025"));
   CHECK(settled["0"] == 1);
   CHECK(settled["200000"] == 1);
+}
+
+TEST_CASE("a bill that two processes have found corrects what its job cost once") {
+  Spenders world({row_of("ann", "1.00/day")});
+  world.store.is_shared = true;
+  const auto another = [&] {
+    auto budgets = std::make_unique<Budgets>(
+        Budgets::Parts{.clock = world.clock, .store = world.store, .is_shared = true});
+    budgets->set_rows({row_of("ann", "1.00/day")});
+    REQUIRE(budgets->load());
+    return budgets;
+  };
+  const auto one = another(), two = another();
+  const Day today = day_of(world.clock.wall_now());
+  SettledJob job{.payer = {.client = "ann", .model = "flux"},
+                 .fal_request_id = "a",
+                 .charged_on = today,
+                 .spent_on = today,
+                 .cost = usd("0.1"),
+                 .charged = usd("0.1")};
+  const auto corrected = [&] {
+    std::vector<Spending> rows;
+    world.store.sum({.first = today, .last = today}, no_deadline,
+                    [&](Result<std::vector<Spending>, StoreError> sums) { rows = *sums; });
+    return rows.size() == 1 ? rows.front().corrected : Usd{};
+  };
+  one->correct(job, usd("0.3"));
+  two->correct(job, usd("0.3"));
+  CHECK(corrected() == usd("0.2"));
+  CHECK(another()->status("ann").spent == usd("0.2"));
+  job.cost = job.charged = usd("0.3");
+  one->correct(job, usd("0.4"));  // fal has billed more since
+  CHECK(corrected() == usd("0.3"));
+  CHECK(another()->status("ann").spent == usd("0.3"));
 }
 
 }  // namespace falproxy

@@ -518,7 +518,11 @@ Usd Budgets::correct(const SettledJob& job, Usd billed) {
   }
   impl.blocked->save();
   impl.tell(news);
-  impl.note({.charges = std::move(charges),
+  // Of several processes that find one bill, one corrects by it. It may grow, and be found again.
+  impl.note({.once = job.fal_request_id.empty()
+                         ? ""
+                         : fmt::format("billed:{}:{}", job.fal_request_id, billed.nano),
+             .charges = std::move(charges),
              .spending = {.day = job.spent_on,
                           .key = job.payer.client,
                           .model = job.payer.model,
