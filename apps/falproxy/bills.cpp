@@ -17,6 +17,10 @@ constexpr const char* stored = "bills";           // who has a store alone; othe
 constexpr const char* holders_text = "bills.of";  // whose lists there are
 constexpr Seconds longest_exchange{20}, longest_store_wait{5};
 constexpr std::size_t largest_answer = 8u << 20;
+// Of a list that is kept: each row and what stands in it, and the list. While corrections cannot be
+// noted it may be longer than it should be.
+constexpr std::size_t values_of_row = 13;
+constexpr std::size_t most_values = 2 * values_of_row * BillKeeper::most_waiting + 1;
 
 std::string name_for(const std::string& process) { return fmt::format("{}.{}", stored, process); }
 
@@ -142,8 +146,15 @@ bool BillKeeper::take_over(const std::string& name) {
 }
 
 void BillKeeper::add_rows(const std::string& text) {
-  const Result<Json> rows = Json::parse(text, {.max_values = 13 * most_waiting});
-  if (!rows) return;
+  if (text.empty()) return;
+  const Result<Json> rows = Json::parse(text, {.max_values = most_values});
+  if (!rows || !rows->is_array()) {
+    parts_.log(
+        LogLevel::warning,
+        fmt::format("what has waited for fal's bills cannot be read, and is not compared: {}",
+                    rows ? "it is no list" : rows.error().message));
+    return;
+  }
   const std::lock_guard lock(mutex_);
   for (const Json& row : rows->elements()) {
     const auto word = [&](std::size_t i) { return std::string(row[i].as_string().value_or("")); };

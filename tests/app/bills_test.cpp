@@ -282,4 +282,38 @@ TEST_CASE("a job that fal never named waits for no bill") {
   CHECK(world.kept().empty());
 }
 
+TEST_CASE("a list of bills that is full outlasts the process, and so does one row more") {
+  BilledWorld world;
+  const auto job = [](std::size_t number) {
+    return SettledJob{.payer = billed_payer,
+                      .fal_request_id = std::to_string(number),
+                      .cost = Usd{1},
+                      .charged = Usd{1},
+                      .estimate = Usd{1}};
+  };
+  for (std::size_t i = 0; i < BillKeeper::most_waiting; ++i) world.keeper->add(job(i));
+  world.keeper->save();
+  world.begin();
+  CHECK(world.log.empty());
+  world.keeper->add(job(BillKeeper::most_waiting));
+  REQUIRE(world.log.size() == 1);
+  CHECK(world.log[0].starts_with("50000 jobs wait for fal's bills"));
+  std::string longer = world.kept();
+  longer.replace(longer.size() - 1, 1, R"(,["x","ann","flux","",0,0,1,1,0,0,0,1]])");
+  world.keep(longer);
+  world.begin();
+  CHECK(world.log.size() == 1);
+}
+
+TEST_CASE("a list of bills that cannot be read is told of") {
+  for (const char* text : {"[oh", "{}"}) {
+    CAPTURE(text);
+    BilledWorld world;
+    world.keep(text);
+    world.begin();
+    REQUIRE(world.log.size() == 1);
+    CHECK(world.log[0].starts_with("what has waited for fal's bills cannot be read"));
+  }
+}
+
 }  // namespace falproxy::app
