@@ -398,8 +398,10 @@ TEST_CASE("a bill changes the window that its job was reserved in, and no other"
   run(1, true, "a");
   run(1, true, "");  // fal never named it
   run(std::nullopt, false, "b");
-  REQUIRE(settled.size() == 1);
+  REQUIRE(settled.size() == 2);
   CHECK(settled[0].fal_request_id == "a");
+  CHECK(settled[1].fal_request_id.empty());
+  CHECK(settled[1].cost == usd("0.025"));
   CHECK(settled[0].cost == usd("0.025"));
   CHECK(budgets.correct(settled[0], usd("0.9")) == usd("0.875"));
   CHECK(budgets.remaining("ann") == usd("0.075"));
@@ -408,6 +410,21 @@ TEST_CASE("a bill changes the window that its job was reserved in, and no other"
   settled[0].cost = settled[0].charged = usd("0.9");
   CHECK(budgets.correct(settled[0], usd("0.1")) == Usd{} - usd("0.8"));
   CHECK(budgets.remaining("ann") == usd("1.00"));
+}
+
+TEST_CASE("what fal has told units of is told of, also if fal should not bill it") {
+  Spenders world({row_of("ann", "1.00/day")});
+  std::vector<SettledJob> settled;
+  Budgets budgets({.clock = world.clock, .store = world.store, .settled = [&](SettledJob job) {
+                     settled.push_back(std::move(job));
+                   }});
+  budgets.set_prices(*world.budgets->prices());
+  for (const std::optional<double> units : {std::optional(2.0), std::optional(0.0)}) {
+    budgets.settle({.client = "ann"}, {},
+                   {.endpoint = spending_endpoint, .units = units, .may_be_billed = false});
+  }
+  REQUIRE(settled.size() == 1);
+  CHECK(settled[0].cost == usd("0.05"));
 }
 
 TEST_CASE("of two that follow a job one settles it, however many others end in between") {

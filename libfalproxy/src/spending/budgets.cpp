@@ -492,8 +492,9 @@ std::optional<Usd> Budgets::settle(const Payer& payer, const Reservation& reserv
   }
   impl.blocked->save();
   impl.tell(news);
-  if (impl.parts.settled && job.may_be_billed && !job.fal_request_id.empty())
-    impl.parts.settled(std::move(settled));
+  // What fal has told units of it may bill, whatever became of the job.
+  const bool may_be_billed = job.may_be_billed || costs.value_or(Usd{}) != Usd{};
+  if (impl.parts.settled && may_be_billed) impl.parts.settled(std::move(settled));
   // If several processes follow one job, one settles it.
   impl.note({.once = job.fal_request_id.empty() ? "" : "settled:" + job.fal_request_id,
              .charges = std::move(charges),
