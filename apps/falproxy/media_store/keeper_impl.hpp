@@ -137,6 +137,8 @@ struct MediaKeeper::Impl : std::enable_shared_from_this<MediaKeeper::Impl> {
   [[nodiscard]] std::uint64_t most_bytes(const std::string& owner) const;
   bool make_room();
   bool make_room_in(const std::string& owner, std::uint64_t most);
+  // That it was deleted, in the place of what was known of it.
+  Result<Done> bury(const MediaRecord& record);
   // `for_good`: they do not come back if the request that made them is repeated.
   Result<Done> remove_all(const std::vector<MediaRecord>& records, bool for_good = false);
   // Also of what was deleted.
