@@ -212,6 +212,24 @@ TEST_CASE("of many files in one answer only the first waits for a store that fai
   CHECK(world.notes.front().text.find("cannot keep files") != std::string::npos);
 }
 
+TEST_CASE("a file that another process deletes while it is put does not stay, nor count") {
+  KeeperWorld world;
+  world.store->writing = [&](const std::string& name) {
+    world.index.delete_there(*RunId::parse(name.substr(0, name.find('.'))));
+  };
+  const auto shown = world.keep({KeeperWorld::data("AAAA")});
+  REQUIRE(shown.front().content.str().starts_with("http://host/media/"));
+  CHECK(test::eventually([&] { return world.store->files().empty(); }));
+  CHECK(world.keeper->status().files == 0);
+  CHECK(world.keeper->status().bytes == 0);
+  CHECK_FALSE(world.keeper->find(world.index.records().front().id)->has_value());
+
+  world.store->writing = {};
+  static_cast<void>(world.keep({KeeperWorld::data("AAAA")}));  // made anew
+  CHECK(world.index.records().front().state == MediaState::kept);
+  CHECK(world.store->files().size() == 1);
+}
+
 TEST_CASE("a deletion that the index has not taken is not said to be done") {
   KeeperWorld world;
   static_cast<void>(world.keep({KeeperWorld::data("AAAA")}));
@@ -237,6 +255,17 @@ TEST_CASE(
   CHECK(world.keeper->remove(record).has_value());
   REQUIRE(world.index.records().size() == 1);
   CHECK(world.index.records().front().state == MediaState::deleted);
+}
+
+TEST_CASE("a file that comes into the store while it is deleted does not stay there") {
+  KeeperWorld world;
+  static_cast<void>(world.keep({KeeperWorld::data("AAAA")}));
+  MediaRecord record = world.index.records().front();
+  const std::string name = *world.store->files().begin();
+  record.state = MediaState::waiting;  // as who deletes it has read
+  world.index.forgotten = [&] { static_cast<void>((*world.store->begin(name, {}))->finish("")); };
+  CHECK(world.keeper->remove(record).has_value());
+  CHECK(world.store->files().empty());
 }
 
 TEST_CASE("a type of a file is one, in small letters, or none") {

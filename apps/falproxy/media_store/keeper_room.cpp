@@ -102,6 +102,28 @@ Result<Done> MediaKeeper::Impl::bury(const MediaRecord& record) {
   return store_is_away();
 }
 
+// Files of what was deleted while it was put there.
+void MediaKeeper::Impl::remove_unwanted() {
+  std::shared_ptr<MediaStore> from;
+  std::vector<MediaRecord> records;
+  {
+    const std::lock_guard guard(mutex);
+    from = store;
+    if (from != nullptr) records = std::exchange(unwanted, {});
+  }
+  for (MediaRecord& record : records) {
+    const auto there = look_up({.id = record.id});
+    // It may have been made anew.
+    const bool is_wanted = there && (there->empty() || find_live(record.id) != nullptr ||
+                                     there->front().state != MediaState::deleted);
+    if (is_wanted || (there && from->remove(name_of_file(record),
+                                            {.deadline = parts.clock.now() + longest_probe})))
+      continue;
+    const std::lock_guard guard(mutex);
+    unwanted.push_back(std::move(record));
+  }
+}
+
 // The file first: what has no record would lie there for ever.
 Result<Done> MediaKeeper::Impl::remove_all(const std::vector<MediaRecord>& records, bool for_good) {
   std::shared_ptr<MediaStore> from;
@@ -128,7 +150,10 @@ Result<Done> MediaKeeper::Impl::remove_all(const std::vector<MediaRecord>& recor
       break;
     }
     if (for_good) {
-      const Result<Done> gone = bury(record);
+      Result<Done> gone = bury(record);
+      // Whoever was about to put it may have done so before he could know.
+      if (gone && record.state != MediaState::kept)
+        gone = from->remove(name_of_file(record), {.deadline = parts.clock.now() + longest_probe});
       if (!gone) {
         failed = gone.error();
         break;
