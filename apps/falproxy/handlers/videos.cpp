@@ -225,17 +225,18 @@ Response show_video_content(Call& call) {
     const Product& video = status.products.front();
     if (variant == "spritesheet" || (variant == "thumbnail" && video.thumbnail.empty()))
       return missing(fmt::format("fal's model made no {}.", variant));
+    MediaKeeper* const keeper = call.door.parts().media;
+    const auto kept = keeper != nullptr
+                          ? keeper->find_source(call.caller.client, video.content.str())
+                          : std::nullopt;
+    if (kept && kept->state == MediaState::deleted) return call.fail(file_was_deleted("video_id"));
     if (variant == "thumbnail") {
       Result<Response> file = relay_file(call, video.thumbnail, {});
       return file ? *std::move(file) : call.fail(file.error());
     }
-    if (MediaKeeper* const keeper = call.door.parts().media) {
-      const auto kept = keeper->find_source(call.caller.client, video.content.str());
-      if (kept && kept->state == MediaState::deleted) return missing("Its file was deleted.");
-      if (kept && kept->state == MediaState::kept) {
-        if (std::optional<Response> answer = file_answer(call, *kept, true))
-          return *std::move(answer);
-      }
+    if (kept && kept->state == MediaState::kept) {
+      if (std::optional<Response> answer = file_answer(call, *kept, true))
+        return *std::move(answer);
     }
     Result<Response> file = relay_file(call, video.content.str(), type_of(video));
     return file ? *std::move(file) : call.fail(file.error());
