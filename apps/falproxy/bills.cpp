@@ -17,7 +17,7 @@ constexpr const char* stored = "bills";           // who has a store alone; othe
 constexpr const char* holders_text = "bills.of";  // whose lists there are
 constexpr Seconds longest_exchange{20}, longest_store_wait{5};
 constexpr std::size_t largest_answer = 8u << 20;
-// Of a list that is kept: each row and what stands in it, and the list. While corrections cannot be
+// What a kept list holds: each row and what stands in it, and the list. While corrections cannot be
 // noted it may be longer than it should be.
 constexpr std::size_t values_of_row = 13;
 constexpr std::size_t most_values = 2 * values_of_row * BillKeeper::most_waiting + 1;

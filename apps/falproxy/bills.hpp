@@ -103,7 +103,7 @@ class BillKeeper {
   Access access_;
   bool may_see_balance_ = true;
   std::deque<Waiting> waiting_;
-  std::unordered_set<std::string> ids_;  // of those that wait, by fal's ids
+  std::unordered_set<std::string> ids_;  // fal's, of those that wait
   bool is_changed_ = false, is_full_ = false;
   std::string trouble_;
   std::optional<Usd> balance_;

@@ -264,7 +264,7 @@ struct Service::Impl {
     return [this, level](std::string_view text) { log.line(level, std::string(text)); };
   }
 
-  // Of a model that metrics count by: only the operator's have names there.
+  // A model's name in the metrics: only the operator's have one there.
   std::string label_of(const std::string& model) {
     const std::shared_ptr<const Rules> rules = door.rules();
     const Settings& now = rules->settings;

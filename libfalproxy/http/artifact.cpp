@@ -39,7 +39,7 @@ Artifact Artifact::at(std::string address, Fetch fetch) {
       std::shared_ptr<State>(new State{std::move(address), std::move(fetch), {}, nullptr}));
 }
 
-// Of one that was moved away nothing is left.
+// Nothing is left of one that was moved away.
 const std::string& Artifact::address() const noexcept {
   static const std::string none;
   return state_ == nullptr ? none : state_->address;

@@ -11,7 +11,7 @@ namespace {
 
 // Nobody can repeat a request after a week: KEYED_RECOVERY_SECONDS, and what a job is known for.
 constexpr std::chrono::hours longest_repeat{7 * 24};
-// Of what is deleted while others note it.
+// So often a deletion is tried while others note the same file.
 constexpr int most_burials = 3;
 
 // Nothing of what was deleted, but that it was.

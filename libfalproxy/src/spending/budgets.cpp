@@ -519,7 +519,7 @@ Usd Budgets::correct(const SettledJob& job, Usd billed) {
   }
   impl.blocked->save();
   impl.tell(news);
-  // Of several processes that find one bill, one corrects by it. It may grow, and be found again.
+  // If several processes find one bill, one corrects by it. It may grow, and be found again.
   impl.note({.once = job.fal_request_id.empty()
                          ? ""
                          : fmt::format("billed:{}:{}", job.fal_request_id, billed.nano),
