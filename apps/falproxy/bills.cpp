@@ -17,6 +17,10 @@ constexpr const char* stored = "bills";           // who has a store alone; othe
 constexpr const char* holders_text = "bills.of";  // whose lists there are
 constexpr Seconds longest_exchange{20}, longest_store_wait{5};
 constexpr std::size_t largest_answer = 8u << 20;
+// What a kept list holds: each row and what stands in it, and the list. While corrections cannot be
+// noted it may be longer than it should be.
+constexpr std::size_t values_of_row = 13;
+constexpr std::size_t most_values = 2 * values_of_row * BillKeeper::most_waiting + 1;
 
 std::string name_for(const std::string& process) { return fmt::format("{}.{}", stored, process); }
 
@@ -73,10 +77,14 @@ void BillKeeper::add(SettledJob job) {
   bool is_first_lost = false;
   {
     const std::lock_guard lock(mutex_);
-    if (access_.key.empty()) return;
+    if (access_.key.empty() || job.fal_request_id.empty() || ids_.contains(job.fal_request_id))
+      return;
     const bool fits = waiting_.size() < most_waiting;
     is_first_lost = !fits && !std::exchange(is_full_, true);
-    if (fits) waiting_.push_back({std::move(job), now});
+    if (fits) {
+      ids_.insert(job.fal_request_id);
+      waiting_.push_back({std::move(job), now});
+    }
     is_changed_ = is_changed_ || fits;
   }
   if (is_first_lost) {
@@ -138,8 +146,15 @@ bool BillKeeper::take_over(const std::string& name) {
 }
 
 void BillKeeper::add_rows(const std::string& text) {
-  const Result<Json> rows = Json::parse(text, {.max_values = 13 * most_waiting});
-  if (!rows) return;
+  if (text.empty()) return;
+  const Result<Json> rows = Json::parse(text, {.max_values = most_values});
+  if (!rows || !rows->is_array()) {
+    parts_.log(
+        LogLevel::warning,
+        fmt::format("what has waited for fal's bills cannot be read, and is not compared: {}",
+                    rows ? "it is no list" : rows.error().message));
+    return;
+  }
   const std::lock_guard lock(mutex_);
   for (const Json& row : rows->elements()) {
     const auto word = [&](std::size_t i) { return std::string(row[i].as_string().value_or("")); };
@@ -156,6 +171,8 @@ void BillKeeper::add_rows(const std::string& text) {
     // An earlier version did not note it.
     if (row[std::size_t{11}].is_numeric()) one.job.estimate = Usd{number(11)};
     if (one.job.fal_request_id.empty() || waiting_.size() >= most_waiting) continue;
+    // Two processes may have settled one job, and each have waited for its bill.
+    if (!ids_.insert(one.job.fal_request_id).second) continue;
     waiting_.push_back(std::move(one));
     is_changed_ = true;
   }
@@ -251,6 +268,7 @@ void BillKeeper::correct_all(const std::vector<Billed>& bills) {
       return one.job.fal_request_id == bill.before.job.fal_request_id;
     });
     waiting_.push_front(bill.before);
+    ids_.insert(bill.before.job.fal_request_id);
   }
   is_changed_ = true;
 }
@@ -303,6 +321,7 @@ bool BillKeeper::look_for(std::vector<Waiting>& some, const Access& by, std::vec
     const bool is_over = looked.looks >= std::size(looks_after) ||
                          (looked.was_found && looked.looks + 1 >= std::size(looks_after));
     if (is_over) {
+      ids_.erase(kept->job.fal_request_id);
       waiting_.erase(kept);
     } else {
       *kept = std::move(looked);

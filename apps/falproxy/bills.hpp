@@ -9,6 +9,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "falproxy/budgets.hpp"
@@ -50,7 +51,7 @@ class BillKeeper {
   explicit BillKeeper(Parts parts);
 
   void reload(const Settings& settings);
-  /// Does not block. Without FAL_ADMIN_KEY it is not kept.
+  /// Does not block. Without FAL_ADMIN_KEY it is not kept, nor is a job that fal never named.
   void add(SettledJob job);
   /// What an earlier process had still to compare. Blocks.
   void restore();
@@ -102,6 +103,7 @@ class BillKeeper {
   Access access_;
   bool may_see_balance_ = true;
   std::deque<Waiting> waiting_;
+  std::unordered_set<std::string> ids_;  // fal's, of those that wait
   bool is_changed_ = false, is_full_ = false;
   std::string trouble_;
   std::optional<Usd> balance_;

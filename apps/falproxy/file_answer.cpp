@@ -151,6 +151,12 @@ bool names_tag(std::string_view field, std::string_view tag) {
   return found;
 }
 
+Error file_was_deleted(std::string field) {
+  return {.kind = ErrorKind::run_not_found,
+          .message = "The file was deleted.",
+          .field = std::move(field)};
+}
+
 std::optional<Response> file_answer(Call& call, const MediaRecord& given, bool only_with_key) {
   MediaKeeper& keeper = *call.door.parts().media;
   MediaRecord record = given;

@@ -12,6 +12,9 @@ namespace falproxy::app {
 [[nodiscard]] std::optional<serving::Response> file_answer(Call& call, const MediaRecord& record,
                                                            bool only_with_key);
 
+/// That the file of a run was deleted, while the run itself is known. `field`: that names the run.
+[[nodiscard]] Error file_was_deleted(std::string field);
+
 /// What a range asks for of a file of `size` bytes.
 struct ByteRange {
   std::uint64_t first = 0;

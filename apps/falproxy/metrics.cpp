@@ -214,8 +214,6 @@ void Metrics::record(const RequestRecord& record, bool known_model) {
     images_[model] += static_cast<std::uint64_t>(record.receipt.images);
   for (const JobReceipt& job : record.receipt.jobs) {
     if (job.billable_units) billable_units_[model] += *job.billable_units;
-    if (!job.cost || record.receipt.recovered) continue;
-    add(record.client, model, *job.cost);
   }
   const Phases phases = phases_of(record);
   for (std::size_t i = 0; i < phases.size(); ++i) {
@@ -224,7 +222,8 @@ void Metrics::record(const RequestRecord& record, bool known_model) {
   }
 }
 
-void Metrics::add(const std::string& client, const std::string& model, Usd cost) {
+void Metrics::add_cost(const std::string& client, const std::string& model, Usd cost) {
+  const std::lock_guard lock(mutex_);
   for (Usd* sum : {&costs_[{client, model}], &totals_.cost, &of_clients_[client].cost})
     *sum = *sum + cost;
 }
@@ -233,11 +232,6 @@ void Metrics::add_correction(const std::string& client, const std::string& model
   const std::lock_guard lock(mutex_);
   Usd& sum = corrections_[{client, model}];
   sum = sum + difference;
-}
-
-void Metrics::add_cost(const std::string& client, const std::string& model, Usd cost) {
-  const std::lock_guard lock(mutex_);
-  add(client, model, cost);
 }
 
 Metrics::Totals Metrics::totals() const {

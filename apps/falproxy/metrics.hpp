@@ -57,7 +57,8 @@ class Metrics {
  public:
   /// An answer in which no model has a part. `route`: a literal.
   void count_reply(std::string_view route, int status);
-  /// `known_model`: a model's name becomes a label only where it is one of the operator's.
+  /// `known_model`: a model's name becomes a label only where it is one of the operator's. What its
+  /// jobs cost is not counted: see add_cost().
   void record(const RequestRecord& record, bool known_model);
 
   [[nodiscard]] std::string exposition(const Gauges& gauges) const;
@@ -82,7 +83,7 @@ class Metrics {
     std::deque<RecentError> errors;  ///< the last ones, newest first
     void add(const RequestRecord& record, std::size_t most_errors);
   };
-  /// Of a job that cost something after its request was recorded. `model`: as it is configured.
+  /// Of a job that was settled, whatever becomes of its request. `model`: as it is configured.
   void add_cost(const std::string& client, const std::string& model, Usd cost);
   /// fal has billed so much more for a job than it was settled with; may be negative.
   void add_correction(const std::string& client, const std::string& model, Usd difference);
@@ -99,8 +100,6 @@ class Metrics {
     double sum = 0;
     void add(double seconds) noexcept;
   };
-
-  void add(const std::string& client, const std::string& model, Usd cost);  // under the lock
 
   mutable std::mutex mutex_;
   std::map<std::tuple<std::string_view, std::string, int>, std::uint64_t> requests_;

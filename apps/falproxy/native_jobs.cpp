@@ -132,13 +132,12 @@ void NativeJobs::settle(const std::string& client, RunRecord record, const End& 
   const auto try_to = [this, client, record = std::move(record), reserved, end] {
     const Result<Done, StoreError> kept = keepsakes_.keep_again(record);
     if (!kept) return kept.error().fault == StoreFault::outdated;
-    const std::optional<Usd> cost = parts_.budgets.settle(
-        {.client = client, .model = record.served_model, .user = record.user}, reserved,
-        {.endpoint = record.jobs.front().endpoint,
-         .units = end.units,
-         .may_be_billed = end.may_be_billed,
-         .fal_request_id = record.jobs.front().request_id});
-    if (cost) parts_.metrics.add_cost(client, record.served_model, *cost);
+    parts_.budgets.settle({.client = client, .model = record.served_model, .user = record.user},
+                          reserved,
+                          {.endpoint = record.jobs.front().endpoint,
+                           .units = end.units,
+                           .may_be_billed = end.may_be_billed,
+                           .fal_request_id = record.jobs.front().request_id});
     return true;
   };
   if (try_to()) return;

@@ -20,7 +20,6 @@
 #include "falproxy/runner.hpp"
 #include "falproxy/state_store.hpp"
 #include "keepsakes.hpp"
-#include "metrics.hpp"
 
 namespace falproxy::app {
 
@@ -44,7 +43,6 @@ class NativeJobs {
     Runner& runner;
     StateStore& store;
     Budgets& budgets;
-    Metrics& metrics;
     Background& background;
     const Codecs& codecs;
     std::function<std::string()> queue_url;  ///< FAL_QUEUE_URL, as it is now

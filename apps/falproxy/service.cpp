@@ -160,9 +160,8 @@ struct Service::Impl {
                  .alert = [this](const SpendingAlert& alert) { alerts.add(alert); },
                  .settled =
                      [this](SettledJob job) {
-                       // No request counts it.
-                       if (job.restored && job.cost)
-                         metrics.add_cost(job.payer.client, job.payer.model, *job.cost);
+                       if (job.cost)
+                         metrics.add_cost(job.payer.client, label_of(job.payer.model), *job.cost);
                        bills.add(std::move(job));
                      },
                  .is_shared = state.peers != nullptr}),
@@ -174,7 +173,7 @@ struct Service::Impl {
                .alert = [this](const SpendingAlert& alert) { alerts.add(alert); },
                .corrected =
                    [this](const Payer& payer, Usd difference) {
-                     metrics.add_correction(payer.client, payer.model, difference);
+                     metrics.add_correction(payer.client, label_of(payer.model), difference);
                    },
                .peers = state.peers}),
         stored_keys(clock, *state.spending),
@@ -209,7 +208,6 @@ struct Service::Impl {
         native_jobs({.runner = runner,
                      .store = *state.store,
                      .budgets = budgets,
-                     .metrics = metrics,
                      .background = background,
                      .codecs = codecs,
                      .queue_url = [this] { return door.rules()->settings.fal_queue_url; },
@@ -264,6 +262,16 @@ struct Service::Impl {
 
   std::function<void(std::string_view)> log_at(LogLevel level) {
     return [this, level](std::string_view text) { log.line(level, std::string(text)); };
+  }
+
+  // A model's name in the metrics: only the operator's have one there.
+  std::string label_of(const std::string& model) {
+    const std::shared_ptr<const Rules> rules = door.rules();
+    const Settings& now = rules->settings;
+    const bool known =
+        std::ranges::find(now.models, model, &ModelRoute::name) != now.models.end() ||
+        std::ranges::find(now.chat_models, model, &ChatRoute::name) != now.chat_models.end();
+    return known ? model : "other";
   }
 
   KeyRing::Options shared_key_ring_options(const Settings& from) const {

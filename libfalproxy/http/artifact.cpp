@@ -39,9 +39,14 @@ Artifact Artifact::at(std::string address, Fetch fetch) {
       std::shared_ptr<State>(new State{std::move(address), std::move(fetch), {}, nullptr}));
 }
 
-const std::string& Artifact::address() const noexcept { return state_->address; }
+// Nothing is left of one that was moved away.
+const std::string& Artifact::address() const noexcept {
+  static const std::string none;
+  return state_ == nullptr ? none : state_->address;
+}
 
 Result<Content> Artifact::content() const {
+  if (state_ == nullptr) return Error{ErrorKind::invalid_value, "This Artifact was moved away."};
   const std::lock_guard lock(state_->mutex);
   if (state_->bytes == nullptr) {
     Result<Bytes> fetched = state_->fetch(state_->address);
@@ -68,13 +73,15 @@ Result<Done> Artifact::save(const std::string& path) const {
 
 // What came as bytes never changes; what stands at an address may be fetched meanwhile.
 bool Artifact::operator==(const Artifact& other) const noexcept {
-  return address() == other.address() &&
+  if (state_ == other.state_) return true;
+  return state_ != nullptr && other.state_ != nullptr && address() == other.address() &&
          (!address().empty() || *state_->bytes == *other.state_->bytes);
 }
 
 std::ostream& operator<<(std::ostream& out, const Artifact& artifact) {
   const std::string& address = artifact.address();
   if (!address.empty()) return out << address;
+  if (artifact.state_ == nullptr) return out << "nothing";
   return out << std::to_string(artifact.state_->bytes->size()) << " bytes";
 }
 

@@ -70,6 +70,16 @@ struct BilledWorld {
     clock.move_to(clock.now() + time);
     keeper->look({});
   }
+  // What waits for bills, as a process alone keeps it.
+  [[nodiscard]] std::string kept() {
+    std::string text;
+    store.get("bills", no_deadline,
+              [&](const Result<std::string, StoreError>& got) { text = got.value(); });
+    return text;
+  }
+  void keep(std::string text) {
+    store.put("bills", std::move(text), no_deadline, [](const Result<Done, StoreError>&) {});
+  }
   [[nodiscard]] Usd spent() const { return budgets.status("ann").spent; }
   [[nodiscard]] Spending reported() {
     std::vector<Spending> rows;
@@ -92,10 +102,15 @@ struct BilledWorld {
   std::vector<SpendingAlert> alerts;
   Usd corrected;
   std::vector<SpendingAlert> budget_alerts;
+  std::vector<SettledJob> settled;
   Budgets budgets{{.clock = clock,
                    .store = store,
                    .alert = [this](const SpendingAlert& one) { budget_alerts.push_back(one); },
-                   .settled = [this](SettledJob job) { keeper->add(std::move(job)); }}};
+                   .settled =
+                       [this](SettledJob job) {
+                         settled.push_back(job);
+                         keeper->add(std::move(job));
+                       }}};
   Peers* peers = nullptr;
   std::unique_ptr<BillKeeper> keeper;
 };
@@ -229,6 +244,76 @@ TEST_CASE("a low balance is told once") {
   world.begin();
   world.look_after(Seconds(700));
   CHECK(world.alerts.size() == 1);
+}
+
+TEST_CASE("a job that was settled twice is corrected by its bill once") {
+  BilledWorld world;
+  world.run_job(1);
+  world.keeper->add(world.settled.front());
+  world.look_after(Seconds(700));
+  CHECK(world.spent() == Usd{22'500'000});
+  CHECK(world.corrected == Usd{-2'500'000});
+  CHECK(world.log.size() == 1);
+}
+
+TEST_CASE("a job that waits in the lists of two processes is corrected once, whoever is gone") {
+  BilledWorld world;
+  BillPeers peers;
+  world.peers = &peers;
+  world.begin();
+  world.run_job(1);
+  world.keeper->save();
+  peers.become(2);
+  world.begin();
+  world.keeper->add(world.settled.front());
+  world.keeper->save();
+  peers.gone = RunId{{1}};
+  world.look_after(Seconds(300));  // which takes over what the other one has left
+  for (int i = 0; i < 3; ++i) world.look_after(Seconds(600));
+  CHECK(world.spent() == Usd{22'500'000});
+  CHECK(world.corrected == Usd{-2'500'000});
+}
+
+TEST_CASE("a job that fal never named waits for no bill") {
+  BilledWorld world;
+  SettledJob nameless{.payer = billed_payer, .cost = Usd{1}, .charged = Usd{1}};
+  world.keeper->add(nameless);
+  world.keeper->save();
+  CHECK(world.kept().empty());
+}
+
+TEST_CASE("a list of bills that is full outlasts the process, and so does one row more") {
+  BilledWorld world;
+  const auto job = [](std::size_t number) {
+    return SettledJob{.payer = billed_payer,
+                      .fal_request_id = std::to_string(number),
+                      .cost = Usd{1},
+                      .charged = Usd{1},
+                      .estimate = Usd{1}};
+  };
+  for (std::size_t i = 0; i < BillKeeper::most_waiting; ++i) world.keeper->add(job(i));
+  world.keeper->save();
+  world.begin();
+  CHECK(world.log.empty());
+  world.keeper->add(job(BillKeeper::most_waiting));
+  REQUIRE(world.log.size() == 1);
+  CHECK(world.log[0].starts_with("50000 jobs wait for fal's bills"));
+  std::string longer = world.kept();
+  longer.replace(longer.size() - 1, 1, R"(,["x","ann","flux","",0,0,1,1,0,0,0,1]])");
+  world.keep(longer);
+  world.begin();
+  CHECK(world.log.size() == 1);
+}
+
+TEST_CASE("a list of bills that cannot be read is told of") {
+  for (const char* text : {"[oh", "{}"}) {
+    CAPTURE(text);
+    BilledWorld world;
+    world.keep(text);
+    world.begin();
+    REQUIRE(world.log.size() == 1);
+    CHECK(world.log[0].starts_with("what has waited for fal's bills cannot be read"));
+  }
 }
 
 }  // namespace falproxy::app

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -22,9 +24,16 @@ namespace {
 
 class FailingIndex final : public MediaIndex {
  public:
-  std::atomic<bool> fails{false};
+  std::atomic<bool> fails{false}, forgets_nothing{false};
   std::atomic<int> refused{0};
+  std::function<void()> forgotten;  // called after a record is forgotten
 
+  // What another process has deleted.
+  void delete_there(const RunId& id) {
+    forget(id, no_deadline, [](const Result<Done, StoreError>&) {});
+    note({{.id = id, .state = MediaState::deleted, .extension = "png"}}, no_deadline,
+         [](const Result<Done, StoreError>&) {});
+  }
   [[nodiscard]] std::vector<MediaRecord> records() const {
     const std::lock_guard lock(mutex_);
     return records_;
@@ -53,10 +62,12 @@ class FailingIndex final : public MediaIndex {
     done(Done{});
   }
   void forget(const RunId& id, TimePoint, Callback<Done> done) override {
+    if (forgets_nothing) return done(StoreError{.message = "too late"});
     {
       const std::lock_guard lock(mutex_);
       std::erase_if(records_, [&](const MediaRecord& record) { return record.id == id; });
     }
+    if (const auto call = std::exchange(forgotten, {})) call();
     done(Done{});
   }
   void look_up(const MediaQuery& query, TimePoint,
@@ -82,26 +93,47 @@ class FailingStore final : public MediaStore {
  public:
   std::atomic<bool> fails{false};
   std::atomic<int> begun{0};
+  std::function<void(const std::string& name)> writing;  // called before a file is there
 
-  Result<std::unique_ptr<MediaWriter>> begin(const std::string&, const StoreWait&) override {
+  [[nodiscard]] std::set<std::string> files() const {
+    const std::lock_guard lock(mutex_);
+    return files_;
+  }
+  Result<std::unique_ptr<MediaWriter>> begin(const std::string& name, const StoreWait&) override {
     struct Writer final : MediaWriter {
+      Writer(FailingStore& to, std::string file) : store(to), name(std::move(file)) {}
       Result<Done> write(std::string_view) override { return Done{}; }
-      Result<Done> finish(const std::string&) override { return Done{}; }
+      Result<Done> finish(const std::string&) override {
+        if (store.writing) store.writing(name);
+        const std::lock_guard lock(store.mutex_);
+        store.files_.insert(name);
+        return Done{};
+      }
+      FailingStore& store;
+      const std::string name;
     };
     ++begun;
     if (fails) return Error{.kind = ErrorKind::internal, .message = "the disk is full"};
-    return std::unique_ptr<MediaWriter>(std::make_unique<Writer>());
+    return std::unique_ptr<MediaWriter>(std::make_unique<Writer>(*this, name));
   }
   std::unique_ptr<MediaReader> open(const std::string&) override { return nullptr; }
   std::optional<std::string> link(const std::string&, std::string_view, Seconds) const override {
     return std::nullopt;
   }
-  Result<Done> remove(const std::string&, const StoreWait&) override { return Done{}; }
+  Result<Done> remove(const std::string& name, const StoreWait&) override {
+    const std::lock_guard lock(mutex_);
+    files_.erase(name);
+    return Done{};
+  }
   Result<Done> probe(const StoreWait&) override {
     if (fails) return Error{.kind = ErrorKind::internal, .message = "the disk is full"};
     return Done{};
   }
   std::string place() const override { return "nowhere"; }
+
+ private:
+  mutable std::mutex mutex_;
+  std::set<std::string> files_;
 };
 
 struct KeeperWorld {
@@ -178,6 +210,62 @@ TEST_CASE("of many files in one answer only the first waits for a store that fai
   CHECK(world.store->begun == 1);
   REQUIRE(world.notes.size() == 1);
   CHECK(world.notes.front().text.find("cannot keep files") != std::string::npos);
+}
+
+TEST_CASE("a file that another process deletes while it is put does not stay, nor count") {
+  KeeperWorld world;
+  world.store->writing = [&](const std::string& name) {
+    world.index.delete_there(*RunId::parse(name.substr(0, name.find('.'))));
+  };
+  const auto shown = world.keep({KeeperWorld::data("AAAA")});
+  REQUIRE(shown.front().content.str().starts_with("http://host/media/"));
+  CHECK(test::eventually([&] { return world.store->files().empty(); }));
+  CHECK(world.keeper->status().files == 0);
+  CHECK(world.keeper->status().bytes == 0);
+  CHECK_FALSE(world.keeper->find(world.index.records().front().id)->has_value());
+
+  world.store->writing = {};
+  static_cast<void>(world.keep({KeeperWorld::data("AAAA")}));  // made anew
+  CHECK(world.index.records().front().state == MediaState::kept);
+  CHECK(world.store->files().size() == 1);
+}
+
+TEST_CASE("a deletion that the index has not taken is not said to be done") {
+  KeeperWorld world;
+  static_cast<void>(world.keep({KeeperWorld::data("AAAA")}));
+  const MediaRecord record = world.index.records().front();
+  world.index.forgets_nothing = true;
+  const Result<Done> removed = world.keeper->remove(record);
+  REQUIRE_FALSE(removed.has_value());
+  CHECK(removed.error().kind == ErrorKind::overloaded);
+  world.index.forgets_nothing = false;
+  CHECK(world.keeper->remove(record).has_value());
+  REQUIRE(world.index.records().size() == 1);
+  CHECK(world.index.records().front().state == MediaState::deleted);
+}
+
+TEST_CASE(
+    "a file that another process notes in the middle of its deletion is deleted all the same") {
+  KeeperWorld world;
+  static_cast<void>(world.keep({KeeperWorld::data("AAAA")}));
+  const MediaRecord record = world.index.records().front();
+  world.index.forgotten = [&] {
+    world.index.note({record}, no_deadline, [](const Result<Done, StoreError>&) {});
+  };
+  CHECK(world.keeper->remove(record).has_value());
+  REQUIRE(world.index.records().size() == 1);
+  CHECK(world.index.records().front().state == MediaState::deleted);
+}
+
+TEST_CASE("a file that comes into the store while it is deleted does not stay there") {
+  KeeperWorld world;
+  static_cast<void>(world.keep({KeeperWorld::data("AAAA")}));
+  MediaRecord record = world.index.records().front();
+  const std::string name = *world.store->files().begin();
+  record.state = MediaState::waiting;  // as who deletes it has read
+  world.index.forgotten = [&] { static_cast<void>((*world.store->begin(name, {}))->finish("")); };
+  CHECK(world.keeper->remove(record).has_value());
+  CHECK(world.store->files().empty());
 }
 
 TEST_CASE("a type of a file is one, in small letters, or none") {

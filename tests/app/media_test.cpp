@@ -602,6 +602,40 @@ TEST_CASE("a video and an asynchronous picture are kept when they are made") {
   }));
 }
 
+TEST_CASE("of a video whose file was deleted nothing is shown any more, nor its thumbnail") {
+  Keeping world("", {{"SUPPORTED_MODELS", "clip:falsim/clip/text-to-video"}});
+  const Received begun = world.served.post("/v1/videos", R"({"model":"clip","prompt":"a fox"})");
+  REQUIRE(begun.status == 200);
+  const std::string video = "/v1/videos/" + text_at(begun.body, "id");
+  const std::string thumbnail = video + "/content?variant=thumbnail";
+  REQUIRE(eventually([&] { return world.served.get(thumbnail).status == 200; }));
+  world.wait_until_kept();
+  const std::string file = text_at(world.listed().body, "data.0.id");
+  REQUIRE(world.ask("/v1/falproxy/media/" + file, key_field(), "DELETE").status == 200);
+  for (const std::string& gone : {thumbnail, video + "/content"}) {
+    CAPTURE(gone);
+    const Received answer = world.served.get(gone);
+    CHECK(answer.status == 404);
+    CHECK(text_at(answer.body, "error.message") == "The file was deleted.");
+    CHECK(text_at(answer.body, "error.param") == "video_id");
+  }
+}
+
+TEST_CASE("of a job whose file was deleted its content says so, and names the id") {
+  Keeping world;
+  const Received begun = world.served.post(picture_route, by_address, "Prefer: respond-async\r\n");
+  REQUIRE(begun.status == 202);
+  const std::string job = begun.header("location");
+  REQUIRE(eventually([&] { return text_at(world.served.get(job).body, "status") == "completed"; }));
+  world.wait_until_kept();
+  const std::string file = text_at(world.listed().body, "data.0.id");
+  REQUIRE(world.ask("/v1/falproxy/media/" + file, key_field(), "DELETE").status == 200);
+  const Received answer = world.served.get(job + "/content");
+  CHECK(answer.status == 404);
+  CHECK(text_at(answer.body, "error.message") == "The file was deleted.");
+  CHECK(text_at(answer.body, "error.param") == "id");
+}
+
 TEST_CASE("two writers of one file do not write into each other's") {
   const testing::Folder folder;
   InlineExecutor here;

@@ -260,6 +260,42 @@ TEST_CASE("a request that runs out of time while fal works on is followed, settl
   CHECK(server.sim.stats().submits == 1);
 }
 
+TEST_CASE("what a repeat pays for a job that was cancelled counts, and what was paid before once") {
+  MoneyServed world(R"("budget": "1.00/day")");
+  world.server.sim.add_fault({.step = falsim::Step::submit,
+                              .skip = 1,
+                              .times = 1,
+                              .job = {.job_time = Milliseconds(60'000)}});
+  const std::string five = money_body(1, R"(,"n":5)");
+  CHECK(world.ask(five, "x-stainless-timeout: 4\r\n").status == 200);
+  const auto costs = [&] {
+    return text_at(world.get("/v1/falproxy/status", money_ann).body, "cost_usd");
+  };
+  const std::string before = costs();
+  CHECK(before != "0.05");
+  CHECK(world.ask(five, "x-stainless-retry-count: 1\r\n").header("x-falproxy-cost-usd") == "0.05");
+  CHECK(costs() == "0.05");
+  CHECK(world.ask(five, "x-stainless-retry-count: 2\r\n").header("x-falproxy-cost-usd") == "0.05");
+  CHECK(costs() == "0.05");
+}
+
+TEST_CASE("what a job of any endpoint cost stands under one name in the metrics") {
+  const testing::Folder folder;
+  Environment settings = with_budget(folder, R"("budget": "1.00/day")");
+  settings.erase("KEYS_FILE");
+  settings["ALLOW_ANY_MODEL"] = "true";
+  const Served server(settings);
+  server.wait_for_documents();
+  const std::string body = R"({"model":"fal-ai/flux/dev","prompt":"a"})";
+  REQUIRE(test::eventually(
+      [&] { return server.post(money_pictures, body).header("x-falproxy-cost-usd") == "0.01"; }));
+  const std::string metrics = server.get("/metrics").body;
+  CHECK(metrics.find(R"(falproxy_cost_usd_total{key="default",model="other"})") !=
+        std::string::npos);
+  CHECK(metrics.find(R"(falproxy_cost_usd_total{key="default",model="fal-ai)") ==
+        std::string::npos);
+}
+
 TEST_CASE("usage is told by day, key, model and user, to each key its own") {
   const MoneyServed world(R"("user_header": "X-OpenWebUI-User-Id")");
   CHECK(world.ask(money_body(1, R"(,"n":2)"), "X-OpenWebUI-User-Id: u1\r\n").status == 200);

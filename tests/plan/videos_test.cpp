@@ -132,6 +132,30 @@ TEST_CASE(
         R"({"aspect_ratio":"1:1","resolution":"901p"})");
 }
 
+TEST_CASE("who asks why is told of videos and files, and of pictures where pictures are made") {
+  const auto told = [](Medium medium) {
+    Wish wish = open_film();
+    wish.makes = medium;
+    const bool sound = medium == Medium::audio;
+    const std::string category = sound                     ? "text-to-audio"
+                                 : medium == Medium::video ? "text-to-video"
+                                                           : "text-to-image";
+    const auto output = std::string(medium == Medium::image ? "image" : name_of(medium));
+    return plan::explain(
+               models::plan_of(
+                   wish, made_from(category, R"("steps": {"type": "integer"})", "[]", output)))
+        .dump();
+  };
+  for (const auto& [medium, word] :
+       {std::pair(Medium::video, "one video each"), std::pair(Medium::audio, "one file each"),
+        std::pair(Medium::image, "one picture each")}) {
+    const std::string text = told(medium);
+    CAPTURE(text);
+    CHECK(text.find(word) != std::string::npos);
+    CHECK(text.find(R"("files":1)") != std::string::npos);
+  }
+}
+
 TEST_CASE(
     "a length that is required and that nobody gave is asked for, and not taken from an example") {
   const std::string duration = R"("duration": {"type": "integer", "examples": [50]})";

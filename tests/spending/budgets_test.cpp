@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -40,6 +42,11 @@ struct FailingSpending final : SpendingStore {
   void forget_spending(Day day, TimePoint deadline, Callback<Done> done) override {
     store.forget_spending(day, deadline, std::move(done));
   }
+  void post(Posting posting, TimePoint deadline, Callback<Done> done) override {
+    const bool is_known = is_shared && !posting.once.empty() && !posted.insert(posting.once).second;
+    if (is_known) return done(Done{});
+    SpendingStore::post(std::move(posting), deadline, std::move(done));
+  }
   void put(std::string name, std::string text, TimePoint deadline, Callback<Done> done) override {
     store.put(std::move(name), std::move(text), deadline, std::move(done));
   }
@@ -48,6 +55,8 @@ struct FailingSpending final : SpendingStore {
   }
   SpendingStore& store;
   std::optional<StoreError> fault;
+  bool is_shared = false;  // what has a name is posted once
+  std::set<std::string> posted;
 };
 
 /// Budgets over a store that may outlast them, at noon of a Sunday.
@@ -389,8 +398,10 @@ TEST_CASE("a bill changes the window that its job was reserved in, and no other"
   run(1, true, "a");
   run(1, true, "");  // fal never named it
   run(std::nullopt, false, "b");
-  REQUIRE(settled.size() == 1);
+  REQUIRE(settled.size() == 2);
   CHECK(settled[0].fal_request_id == "a");
+  CHECK(settled[1].fal_request_id.empty());
+  CHECK(settled[1].cost == usd("0.025"));
   CHECK(settled[0].cost == usd("0.025"));
   CHECK(budgets.correct(settled[0], usd("0.9")) == usd("0.875"));
   CHECK(budgets.remaining("ann") == usd("0.075"));
@@ -399,6 +410,74 @@ TEST_CASE("a bill changes the window that its job was reserved in, and no other"
   settled[0].cost = settled[0].charged = usd("0.9");
   CHECK(budgets.correct(settled[0], usd("0.1")) == Usd{} - usd("0.8"));
   CHECK(budgets.remaining("ann") == usd("1.00"));
+}
+
+TEST_CASE("what fal has told units of is told of, also if fal should not bill it") {
+  Spenders world({row_of("ann", "1.00/day")});
+  std::vector<SettledJob> settled;
+  Budgets budgets({.clock = world.clock, .store = world.store, .settled = [&](SettledJob job) {
+                     settled.push_back(std::move(job));
+                   }});
+  budgets.set_prices(*world.budgets->prices());
+  for (const std::optional<double> units : {std::optional(2.0), std::optional(0.0)}) {
+    budgets.settle({.client = "ann"}, {},
+                   {.endpoint = spending_endpoint, .units = units, .may_be_billed = false});
+  }
+  REQUIRE(settled.size() == 1);
+  CHECK(settled[0].cost == usd("0.05"));
+}
+
+TEST_CASE("of two that follow a job one settles it, however many others end in between") {
+  Spenders world({});
+  std::map<std::string, int> settled;
+  Budgets budgets({.clock = world.clock, .store = world.store, .settled = [&](SettledJob job) {
+                     ++settled[job.fal_request_id];
+                   }});
+  budgets.set_prices(*world.budgets->prices());
+  const auto settle = [&](const std::string& id) {
+    return budgets.settle({.client = "ann"}, {.restored = true},
+                          {.endpoint = spending_endpoint, .units = 1, .fal_request_id = id});
+  };
+  for (int i = 100'000; i < 200'000; ++i) settle(std::to_string(i));
+  settle("0");  // stands in front of all others by its name
+  settle("200000");
+  CHECK(settle("0") == usd("0.025"));
+  CHECK(settled["0"] == 1);
+  CHECK(settled["200000"] == 1);
+}
+
+TEST_CASE("a bill that two processes have found corrects what its job cost once") {
+  Spenders world({row_of("ann", "1.00/day")});
+  world.store.is_shared = true;
+  const auto another = [&] {
+    auto budgets = std::make_unique<Budgets>(
+        Budgets::Parts{.clock = world.clock, .store = world.store, .is_shared = true});
+    budgets->set_rows({row_of("ann", "1.00/day")});
+    REQUIRE(budgets->load());
+    return budgets;
+  };
+  const auto one = another(), two = another();
+  const Day today = day_of(world.clock.wall_now());
+  SettledJob job{.payer = {.client = "ann", .model = "flux"},
+                 .fal_request_id = "a",
+                 .charged_on = today,
+                 .spent_on = today,
+                 .cost = usd("0.1"),
+                 .charged = usd("0.1")};
+  const auto corrected = [&] {
+    std::vector<Spending> rows;
+    world.store.sum({.first = today, .last = today}, no_deadline,
+                    [&](Result<std::vector<Spending>, StoreError> sums) { rows = *sums; });
+    return rows.size() == 1 ? rows.front().corrected : Usd{};
+  };
+  one->correct(job, usd("0.3"));
+  two->correct(job, usd("0.3"));
+  CHECK(corrected() == usd("0.2"));
+  CHECK(another()->status("ann").spent == usd("0.2"));
+  job.cost = job.charged = usd("0.3");
+  one->correct(job, usd("0.4"));  // fal has billed more since
+  CHECK(corrected() == usd("0.3"));
+  CHECK(another()->status("ann").spent == usd("0.3"));
 }
 
 }  // namespace falproxy

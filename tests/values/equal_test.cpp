@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <sstream>
 #include <string>
 
 #include "falproxy/client.hpp"
@@ -119,6 +120,26 @@ TEST_CASE("what a program asks for and what is made are equal by what they hold"
   CHECK(made != Made{.artifacts = {Artifact::of("a")}, .notes = {{"size", "c"}}});
   CHECK(made != Made{.artifacts = {Artifact::of("b")}, .notes = made.notes});
   CHECK(CallProgress{} != CallProgress{.position = 1});
+}
+
+TEST_CASE("an Artifact that was moved away is equal to another such, and to no other") {
+  for (Artifact one : {Artifact::of("abc"), Artifact::at("https://a", {})}) {
+    const Artifact copy = one;
+    const Artifact taken = std::move(one);
+    CHECK(taken == copy);
+    CHECK(one != copy);  // NOLINT(bugprone-use-after-move)
+    CHECK(copy != one);
+    CHECK(one != Artifact::of(""));
+    CHECK(one.address().empty());
+    CHECK_FALSE(one.content());
+    CHECK(one == one);
+    Artifact other = Artifact::of("x");
+    const Artifact gone = std::move(other);
+    CHECK(one == other);  // NOLINT(bugprone-use-after-move)
+    std::ostringstream out;
+    out << one;
+    CHECK(out.str() == "nothing");
+  }
 }
 
 TEST_CASE("transcripts and requests for them are equal by all that they say") {

@@ -115,9 +115,7 @@ Response show_job_content(Call& call) {
   MediaKeeper* const keeper = call.door.parts().media;
   if (keeper != nullptr) {
     const auto kept = keeper->find_source(owner, product.content.str());
-    if (kept && kept->state == MediaState::deleted) {
-      return call.fail({.kind = ErrorKind::run_not_found, .message = "The file was deleted."});
-    }
+    if (kept && kept->state == MediaState::deleted) return call.fail(file_was_deleted("id"));
     if (kept && kept->state == MediaState::kept && keeper->place().is_folder()) {
       if (std::optional<Response> answer = file_answer(call, *kept, true))
         return *std::move(answer);

@@ -229,19 +229,20 @@ Response show_video_content(Call& call) {
     if (status.phase != RunPhase::completed)
       return missing("There is no video: it failed. See GET /v1/videos/{video_id}.");
     const Product& video = status.products.front();
+    MediaKeeper* const keeper = call.door.parts().media;
+    const auto kept = keeper != nullptr
+                          ? keeper->find_source(call.caller.client, video.content.str())
+                          : std::nullopt;
+    if (kept && kept->state == MediaState::deleted) return call.fail(file_was_deleted("video_id"));
     if (variant == "thumbnail" || variant == "spritesheet") {
       const std::string picture = variant == "thumbnail" ? video.thumbnail : spritesheet_of(status);
       if (picture.empty()) return missing(fmt::format("fal's model made no {}.", variant));
       Result<Response> file = relay_file(call, picture, {});
       return file ? *std::move(file) : call.fail(file.error());
     }
-    if (MediaKeeper* const keeper = call.door.parts().media) {
-      const auto kept = keeper->find_source(call.caller.client, video.content.str());
-      if (kept && kept->state == MediaState::deleted) return missing("Its file was deleted.");
-      if (kept && kept->state == MediaState::kept) {
-        if (std::optional<Response> answer = file_answer(call, *kept, true))
-          return *std::move(answer);
-      }
+    if (kept && kept->state == MediaState::kept) {
+      if (std::optional<Response> answer = file_answer(call, *kept, true))
+        return *std::move(answer);
     }
     Result<Response> file = relay_file(call, video.content.str(), type_of(video));
     return file ? *std::move(file) : call.fail(file.error());

@@ -121,7 +121,11 @@ struct MediaKeeper::Impl : std::enable_shared_from_this<MediaKeeper::Impl> {
   std::optional<MediaRecord> put_data(const Product& product, MediaRecord record,
                                       const MediaOccasion& occasion);
   void note(const LivePtr& live);
+  void changed_to(const LivePtr& live, const MediaRecord& record,
+                  const Result<Done, StoreError>& done);
   void noted(const LivePtr& live, MediaState state, const Result<Done, StoreError>& done);
+  void drop(const LivePtr& live);
+  void remove_unwanted();
   void note_again();
   void enqueue(const LivePtr& live);
   std::string open_link(const std::string& source, TimePoint until, const std::stop_token& stop);
@@ -137,6 +141,8 @@ struct MediaKeeper::Impl : std::enable_shared_from_this<MediaKeeper::Impl> {
   [[nodiscard]] std::uint64_t most_bytes(const std::string& owner) const;
   bool make_room();
   bool make_room_in(const std::string& owner, std::uint64_t most);
+  // That it was deleted, in the place of what was known of it.
+  Result<Done> bury(const MediaRecord& record);
   // `for_good`: they do not come back if the request that made them is repeated.
   Result<Done> remove_all(const std::vector<MediaRecord>& records, bool for_good = false);
   // Also of what was deleted.
@@ -160,6 +166,7 @@ struct MediaKeeper::Impl : std::enable_shared_from_this<MediaKeeper::Impl> {
   std::unordered_map<RunId, LivePtr, IdHash> live;
   std::deque<LivePtr> queue;
   std::map<RunId, Failing> failing;
+  std::vector<MediaRecord> unwanted;  // whose files are to go: they were deleted meanwhile
   std::size_t working = 0;
   bool is_making_room = false, needs_room = false;
   std::map<std::string, MediaTotal> totals;

@@ -1,4 +1,5 @@
 // What the index of files has of them.
+#include <algorithm>
 #include <utility>
 
 #include "media_store/keeper_impl.hpp"
@@ -21,9 +22,42 @@ void MediaKeeper::Impl::note(const LivePtr& one) {
     if (!first || record.state == MediaState::waiting)
       return there->noted(one, record.state, first);
     there->parts.index->change(record, there->soon(), [self, one, record](const Noted& done) {
-      if (const auto still = self.lock()) still->noted(one, record.state, done);
+      if (const auto still = self.lock()) still->changed_to(one, record, done);
     });
   });
+}
+
+// Who has deleted it meanwhile, in whatever process, has found no file yet. Who deletes it from now
+// on finds the file.
+void MediaKeeper::Impl::changed_to(const LivePtr& one, const MediaRecord& record,
+                                   const Result<Done, StoreError>& done) {
+  if (!done || record.state != MediaState::kept) return noted(one, record.state, done);
+  using Found = Result<std::vector<MediaRecord>, StoreError>;
+  parts.index->look_up({.id = record.id}, soon(),
+                       [self = weak_from_this(), one](const Found& found) {
+                         const auto there = self.lock();
+                         if (there == nullptr) return;
+                         if (!found) return there->noted(one, MediaState::kept, found.error());
+                         if (!found->empty() && found->front().state == MediaState::deleted)
+                           return there->drop(one);
+                         there->noted(one, MediaState::kept, Done{});
+                       });
+}
+
+// It was deleted while it was put into the store.
+void MediaKeeper::Impl::drop(const LivePtr& one) {
+  Guard guard(mutex);
+  one->is_noting = false;
+  one->is_noted = true;
+  if (!std::exchange(one->is_removed, true)) {
+    unwanted.push_back(one->record);
+    MediaTotal& total = totals[one->record.owner];
+    total.bytes -= std::min(total.bytes, one->record.size);
+    if (total.files > 0) --total.files;
+  }
+  const auto found = live.find(one->record.id);
+  if (found != live.end() && found->second == one) live.erase(found);
+  ring(std::move(guard));
 }
 
 // What could not be noted stays in `live`, and is noted another time.

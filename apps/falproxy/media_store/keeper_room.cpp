@@ -11,6 +11,8 @@ namespace {
 
 // Nobody can repeat a request after a week: KEYED_RECOVERY_SECONDS, and what a job is known for.
 constexpr std::chrono::hours longest_repeat{7 * 24};
+// So often a deletion is tried while others note the same file.
+constexpr int most_burials = 3;
 
 // Nothing of what was deleted, but that it was.
 MediaRecord tombstone_of(const MediaRecord& record, WallTime now) {
@@ -81,6 +83,47 @@ bool MediaKeeper::Impl::make_room_in(const std::string& owner, std::uint64_t mos
   return !gone.empty() && remove_all(gone).has_value() && excess > 0;
 }
 
+// It is looked at, since another process may have noted the file in between.
+Result<Done> MediaKeeper::Impl::bury(const MediaRecord& record) {
+  const MediaRecord tombstone = tombstone_of(record, parts.clock.wall_now());
+  for (int attempt = 0; attempt < most_burials; ++attempt) {
+    const Handed<Result<Done, StoreError>> forgotten, noted;
+    const TimePoint until = soon();
+    parts.index->forget(record.id, until, forgotten.callback());
+    parts.index->note({tombstone}, until, noted.callback());
+    for (const auto* const step : {&forgotten, &noted}) {
+      const auto done = step->wait(parts.clock, until);
+      if (!done || !*done) return store_is_away();
+    }
+    const auto there = look_up({.id = record.id});
+    if (!there) return there.error();
+    if (!there->empty() && there->front().state == MediaState::deleted) return Done{};
+  }
+  return store_is_away();
+}
+
+// Files of what was deleted while it was put there.
+void MediaKeeper::Impl::remove_unwanted() {
+  std::shared_ptr<MediaStore> from;
+  std::vector<MediaRecord> records;
+  {
+    const std::lock_guard guard(mutex);
+    from = store;
+    if (from != nullptr) records = std::exchange(unwanted, {});
+  }
+  for (MediaRecord& record : records) {
+    const auto there = look_up({.id = record.id});
+    // It may have been made anew.
+    const bool is_wanted = there && (there->empty() || find_live(record.id) != nullptr ||
+                                     there->front().state != MediaState::deleted);
+    if (is_wanted || (there && from->remove(name_of_file(record),
+                                            {.deadline = parts.clock.now() + longest_probe})))
+      continue;
+    const std::lock_guard guard(mutex);
+    unwanted.push_back(std::move(record));
+  }
+}
+
 // The file first: what has no record would lie there for ever.
 Result<Done> MediaKeeper::Impl::remove_all(const std::vector<MediaRecord>& records, bool for_good) {
   std::shared_ptr<MediaStore> from;
@@ -106,12 +149,18 @@ Result<Done> MediaKeeper::Impl::remove_all(const std::vector<MediaRecord>& recor
       failed = removed.error();
       break;
     }
-    last = {};
-    any = true;
     if (for_good) {
-      parts.index->forget(record.id, soon(), [](const Result<Done, StoreError>&) {});
-      parts.index->note({tombstone_of(record, parts.clock.wall_now())}, soon(), last.callback());
+      Result<Done> gone = bury(record);
+      // Whoever was about to put it may have done so before he could know.
+      if (gone && record.state != MediaState::kept)
+        gone = from->remove(name_of_file(record), {.deadline = parts.clock.now() + longest_probe});
+      if (!gone) {
+        failed = gone.error();
+        break;
+      }
     } else {
+      last = {};
+      any = true;
       parts.index->forget(record.id, soon(), last.callback());
     }
     const std::lock_guard guard(mutex);

@@ -189,6 +189,7 @@ void MediaKeeper::run(const std::stop_token& stop) {
   bool is_left = false;
   for (int ticks = 0; there && !stop.stop_requested(); ++ticks) {
     impl.note_again();
+    impl.remove_unwanted();
     if (!status().trouble.empty()) impl.try_store(stop);
     impl.take_waiting();
     if (is_left || ticks % ticks_between_cleanings == 0) is_left = impl.clean();

@@ -60,7 +60,7 @@ std::ostream& operator<<(std::ostream& out, const BudgetStatus& status);
 /// What a job cost as it was settled, until fal's own bill for it is there.
 struct SettledJob {
   Payer payer = {};                  ///< whose it was
-  std::string fal_request_id = {};   ///< by which its bill is found
+  std::string fal_request_id = {};   ///< by which its bill is found; empty: fal never named it
   Day charged_on = 0;                ///< the day whose window it counts for
   Day spent_on = 0;                  ///< the day whose report it is in
   std::optional<Usd> cost = {};      ///< none: it was not known, and `charged` stayed spent

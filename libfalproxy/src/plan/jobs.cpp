@@ -18,6 +18,12 @@ using schema::Field;
 
 constexpr int most_pictures = 1'000'000;
 
+// What it makes, for people.
+std::string_view word_for(Medium medium) noexcept {
+  if (medium == Medium::image) return "picture";
+  return medium == Medium::video ? "video" : "file";
+}
+
 std::optional<int> as_count(const Json& value) noexcept {
   const std::optional<std::uint32_t> number = read_whole_number(value);
   return number ? std::optional(static_cast<int>(*number)) : std::nullopt;
@@ -72,7 +78,8 @@ int pictures_per_run(Draft& draft) {
   if (usual == 1 && !input->required) return 1;
   Count one = take_count(*input, 1);
   if (one.value.is_null()) return one.pictures;
-  draft.send(*input, std::move(one.value), Source::document, {}, "one picture a run");
+  draft.send(*input, std::move(one.value), Source::document, {},
+             fmt::format("one {} a run", word_for(draft.request.makes)));
   return one.pictures;
 }
 
@@ -180,7 +187,8 @@ void tell_count(Draft& draft, const Counts& counts) {
   std::string why =
       counts.jobs.size() == 1 ? "one job" : fmt::format("{} jobs", counts.jobs.size());
   if (input == nullptr || counts.jobs.front().value.is_null()) {
-    draft.plan.mappings.push_back({"n", {}, n, why + ", one picture each"});
+    why += fmt::format(", one {} each", word_for(draft.request.makes));
+    draft.plan.mappings.push_back({"n", {}, n, std::move(why)});
   } else {
     draft.plan.mappings.push_back({"n", input->name, counts.jobs.front().value, std::move(why)});
   }

@@ -45,7 +45,7 @@ std::string header_value(const std::vector<Note>& notes, std::size_t max_bytes) 
 Json explain(const Plan& plan) {
   std::vector<Json> jobs;
   for (const JobInput& job : plan.jobs) {
-    jobs.push_back(Json::object({{"images", Json::integer(job.images)}, {"body", job.input}}));
+    jobs.push_back(Json::object({{"files", Json::integer(job.images)}, {"body", job.input}}));
   }
   std::vector<Json> mappings;
   for (const Mapping& mapping : plan.mappings) {

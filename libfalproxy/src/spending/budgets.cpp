@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -19,7 +20,7 @@ constexpr const char* all_together = "*";
 constexpr const char* lost_text = "spending.lost";
 constexpr std::chrono::hours shortest_block{24};
 constexpr int surprising = 10;  // times the estimate
-// Of jobs that two may settle: the other one comes within the time that a request waits.
+// Jobs that two may settle: the other one comes within the time that a request waits.
 constexpr std::size_t most_remembered = 100'000;
 
 std::string whose_budget(const KeyRules& row) {
@@ -102,6 +103,7 @@ struct Budgets::Impl {
       std::make_shared<BlockedKeys>(parts.store, parts.clock);
   // By fal's ids of what an earlier process began: what it cost.
   std::map<std::string, std::optional<Usd>> settled_before;
+  std::deque<std::string> settled_ids;  // of these, the oldest first
   std::shared_ptr<const PriceTable> prices;
   UsualCosts usual;
 };
@@ -477,9 +479,12 @@ std::optional<Usd> Budgets::settle(const Payer& payer, const Reservation& reserv
     if (!settled.estimate && reservation.units && price)
       settled.estimate = cost(price->unit_price, *reservation.units);
     if (reservation.restored) {
-      if (impl.settled_before.size() >= most_remembered)
-        impl.settled_before.erase(impl.settled_before.begin());
+      if (impl.settled_ids.size() >= most_remembered) {
+        impl.settled_before.erase(impl.settled_ids.front());
+        impl.settled_ids.pop_front();
+      }
       impl.settled_before.emplace(job.fal_request_id, costs);
+      impl.settled_ids.push_back(job.fal_request_id);
     }
     charges = impl.charge(rows, settled.charged - reservation.held, reservation.day);
     for (const KeyRules* row : rows) impl.note_news(*row, news);
@@ -487,9 +492,10 @@ std::optional<Usd> Budgets::settle(const Payer& payer, const Reservation& reserv
   }
   impl.blocked->save();
   impl.tell(news);
-  if (impl.parts.settled && job.may_be_billed && !job.fal_request_id.empty())
-    impl.parts.settled(std::move(settled));
-  // Of several processes that follow one job, one settles it.
+  // What fal has told units of it may bill, whatever became of the job.
+  const bool may_be_billed = job.may_be_billed || costs.value_or(Usd{}) != Usd{};
+  if (impl.parts.settled && may_be_billed) impl.parts.settled(std::move(settled));
+  // If several processes follow one job, one settles it.
   impl.note({.once = job.fal_request_id.empty() ? "" : "settled:" + job.fal_request_id,
              .charges = std::move(charges),
              .spending = std::move(spending)});
@@ -513,7 +519,11 @@ Usd Budgets::correct(const SettledJob& job, Usd billed) {
   }
   impl.blocked->save();
   impl.tell(news);
-  impl.note({.charges = std::move(charges),
+  // If several processes find one bill, one corrects by it. It may grow, and be found again.
+  impl.note({.once = job.fal_request_id.empty()
+                         ? ""
+                         : fmt::format("billed:{}:{}", job.fal_request_id, billed.nano),
+             .charges = std::move(charges),
              .spending = {.day = job.spent_on,
                           .key = job.payer.client,
                           .model = job.payer.model,

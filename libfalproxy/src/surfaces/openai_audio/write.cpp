@@ -94,7 +94,7 @@ Ordered verbose(const Transcript& transcript, const TranscriptRequest& request) 
                   {"language", language_of(transcript, request)},
                   {"duration", seconds_of(transcript, request)},
                   {"text", transcript.text}};
-  // Of a model that tells no words there are none, rather than an empty list of them.
+  // If a model tells no words, there are none, rather than an empty list of them.
   if (request.words && (!transcript.words.empty() || transcript.text.empty())) {
     Ordered words = Ordered::array();
     for (const Utterance& word : transcript.words)
