@@ -7,7 +7,7 @@ here=$(pwd)
 sh "$top/cmake/deps.sh"
 cd "$top"
 if [ ! -f build/release/build.ninja ]; then
-  echo 'demo: the first build takes about 8 minutes on two cores, and 400 MB in build/'
+  echo 'demo: the first build takes about 10 minutes on two cores, and 400 MB in build/'
   cmake --preset release
 fi
 cmake --build --preset release --target falproxy_program
