@@ -266,7 +266,7 @@ Body job_json(const RunStatus& status, std::optional<std::vector<Product>> produ
   }
   if (status.left_out > 0) job["left_out"] = status.left_out;
   std::string text = job.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-  if (!products.has_value()) return Body(std::move(text));
+  if (!products.has_value() || products->empty()) return Body(std::move(text));
   text.back() = ',';
   Body body(text + "\"response\":");
   openai::ImageResponse response = openai::image_response(*std::move(products));

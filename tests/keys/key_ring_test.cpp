@@ -333,6 +333,20 @@ TEST_CASE("an account never holds more jobs than it may") {
   }
 }
 
+TEST_CASE("a job that fal has counts as one of its account's, also if there is no room for it") {
+  KeyRing ring = make_ring({{"a"}}, {.max_jobs_per_account = 1});
+  std::optional<Result<KeyLease>> held = ring.acquire(start);
+  REQUIRE(*held);
+  const std::string fingerprint = (*held)->fingerprint();
+  Result<KeyLease> looked_at = ring.acquire_again(fingerprint, false);
+  std::optional<Result<KeyLease>> followed = ring.acquire_again(fingerprint, true);
+  REQUIRE(*followed);
+  held.reset();
+  check_denied(ring.acquire(start), ErrorKind::overloaded);
+  followed.reset();
+  CHECK(ring.acquire(start));
+}
+
 TEST_CASE("a job that fal does not count takes nobody's room, and needs none") {
   StandingClock clock;
   KeyRing ring = make_ring({{"a"}}, {.max_jobs_per_account = 1});

@@ -146,9 +146,9 @@ class KeyRing {
   }
 
   /// The key with that KeyLease::fingerprint(), at once, whatever fal has said of it and however
-  /// many jobs its account has: for a job that fal has taken with it. Errors: keys_out (it is not
-  /// configured).
-  [[nodiscard]] Result<KeyLease> acquire_again(std::string_view fingerprint);
+  /// many jobs its account has: for a job that fal has taken with it. `counted`: as one of them, in
+  /// this process. Errors: keys_out (it is not configured).
+  [[nodiscard]] Result<KeyLease> acquire_again(std::string_view fingerprint, bool counted);
 
   /// New keys and limits. Keys that stay keep their rests and leases, but what was refused or
   /// blocked is tried again: the operator may have mended it. Leases of keys that go run on.

@@ -227,9 +227,9 @@ class Runner {
     RunObserver* observer = nullptr;  ///< hears of the stages of runs; null: nobody does
     /// Who else works with `state`. Null: nobody.
     Peers* peers = nullptr;
-    /// Called with a run that fal goes on with though its request has ended, since its time was up,
-    /// and that may still be asked for by its Idempotency-Key: follow() brings it to its end. In
-    /// the middle of a call: it does not block. Empty: the next process follows it.
+    /// Called with a run that nobody follows, though fal may go on with it: its request's time was
+    /// up, and its Idempotency-Key may still ask for it; or fal did not tell recover() of it. To be
+    /// followed by follow(). It does not block. Empty: the next process follows it.
     std::function<void(RunRecord)> unfollowed = {};
   };
   /// Taken anew with reload(). Where a setting is named, docs/settings.md says more.
@@ -354,10 +354,12 @@ class Runner {
   /// the owner, once, on a thread of its own, beside handle(). Errors: the store cannot be read,
   /// and nothing was followed; try again.
   [[nodiscard]] Result<Recovered, StoreError> recover(const std::stop_token& stop);
-  /// Follows a run that Parts::unfollowed has told of, until it ends or `stop` is requested (then
-  /// fal goes on with it). How it stands then; accepted: fal still has it, or somebody else follows
-  /// it.
-  [[nodiscard]] RunState follow(RunRecord record, const std::stop_token& stop);
+  /// Follows a run that Parts::unfollowed has told of, until it ends, its record expires, or `stop`
+  /// is requested (then fal goes on with it). While fal does not tell of it, it is looked at again
+  /// and again; `untold` is called the first time. How it stands then; accepted: fal still has it,
+  /// or somebody else follows it.
+  [[nodiscard]] RunState follow(RunRecord record, const std::stop_token& stop,
+                                const std::function<void()>& untold = {});
 
   /// Counters that never fall; for metrics. Once nothing is in flight, the accounts close:
   /// submits == repeated + results + cancels + failures + abandoned. Jobs that an earlier process

@@ -391,14 +391,15 @@ Result<KeyLease> KeyRing::Impl::wait_here(const std::shared_ptr<Impl>& ring, Clo
   return lease;
 }
 
-Result<KeyLease> KeyRing::acquire_again(std::string_view fingerprint) {
+Result<KeyLease> KeyRing::acquire_again(std::string_view fingerprint, bool counted) {
   const std::lock_guard lock(impl_->mutex);
   for (const auto& account : impl_->accounts) {
     for (const std::shared_ptr<Key>& key : account->keys) {
       if (key->fingerprint != fingerprint) continue;
       auto state = std::make_unique<KeyLease::State>(impl_, key, ++impl_->events);
-      state->counted = false;
+      state->counted = counted;
       ++key->leases;
+      key->counted += counted ? 1 : 0;
       return KeyLease(std::move(state));
     }
   }

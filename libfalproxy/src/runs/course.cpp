@@ -154,15 +154,6 @@ class Course {
   // Runs the jobs that have not brought anything yet, and answers.
   void run_jobs(const fal::EndpointId& endpoint, std::vector<Body> inputs, ResponseFormat wanted,
                 bool last, Harvest& harvest) {
-    const JobPolicy policy{.endpoint = endpoint,
-                           .queue = world_.options.fal.queue,
-                           .route = route_for(world_, model_, request_),
-                           .preferences = harvest.plan.preferences,
-                           .own_app = model_.settings.own_app,
-                           .max_submit_attempts = world_.options.max_submit_attempts,
-                           .deadline = patience_.deadline(),
-                           .promised = recorder_.is_promised() && !recorder_.is_later(),
-                           .reads_logs = recorder_.is_later() && tells_its_steps(harvest.plan)};
     Gathering gathering(world_, harvest.plan, harvest.outputs.size(), patience_,
                         request_.stream ? progress_ : nullptr);
     underway_ = {.model = model_.name, .notes = receipt_.notes, .jobs = harvest.outputs.size()};
@@ -185,6 +176,15 @@ class Course {
                    .message = "The request cannot be noted now, so it is not begun. Try again.",
                    .retry_after = Milliseconds(1000)});
     }
+    const JobPolicy policy{.endpoint = endpoint,
+                           .queue = world_.options.fal.queue,
+                           .route = route_for(world_, model_, request_),
+                           .preferences = harvest.plan.preferences,
+                           .own_app = model_.settings.own_app,
+                           .max_submit_attempts = world_.options.max_submit_attempts,
+                           .deadline = patience_.deadline(),
+                           .promised = recorder_.is_promised() && !recorder_.is_later(),
+                           .reads_logs = recorder_.is_later() && tells_its_steps(harvest.plan)};
     if (last) {
       request_.images.clear();
       request_.attached.clear();

@@ -210,11 +210,11 @@ class Run {
   Event acquire_key(TimePoint deadline, const std::vector<std::size_t>& except) {
     lease_.reset();
     const std::optional<TakenJob>& taken = job_.policy().taken;
+    const bool is_counted = !job_.policy().own_app;
     Result<KeyLease> lease =
-        taken.has_value()
-            ? world_.parts.keys.acquire_again(taken->key)
-            : world_.parts.keys.acquire_or_wait(
-                  clock_, deadline, stop_, {.except = except, .counted = !job_.policy().own_app});
+        taken.has_value() ? world_.parts.keys.acquire_again(taken->key, is_counted)
+                          : world_.parts.keys.acquire_or_wait(
+                                clock_, deadline, stop_, {.except = except, .counted = is_counted});
     if (!lease) return event::KeyDenied{std::move(lease).error()};
     lease_.emplace(std::move(*lease));
     return event::KeyGranted{lease_->slot()};

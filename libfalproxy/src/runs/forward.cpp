@@ -85,7 +85,7 @@ Error no_answer(const TransportError& error, const CallContext& context, Clock& 
 
 Result<KeyLease> acquire(const World& world, const ForwardedRequest& request,
                          const CallContext& context, const std::vector<std::size_t>& except) {
-  if (!request.account.empty()) return world.parts.keys.acquire_again(request.account);
+  if (!request.account.empty()) return world.parts.keys.acquire_again(request.account, false);
   return world.parts.keys.acquire_or_wait(world.parts.clock, context.deadline, context.stop,
                                           {.except = except, .counted = request.counted});
 }

@@ -21,6 +21,8 @@ using Kind = Action::Kind;
 constexpr Milliseconds longest_key_rest = 2s;
 // A job whose status or result is refused this long without a break will not become readable.
 constexpr Milliseconds longest_unreadable = 30s;
+// The same of a job that is followed, and that fal says it does not have.
+constexpr Milliseconds longest_missing = 10s;
 constexpr Milliseconds cancel_time = 5s;
 // What is paid for is fetched so long after the one who asked for it has given up.
 constexpr Milliseconds late_time = 30s;
@@ -249,7 +251,9 @@ Action Job::on_accepted(fal::Submitted submitted, TimePoint now) {
 // It may have ended long ago: fal tells by a look, and need not hold a stream for that.
 Action Job::follow(TimePoint now) {
   static_cast<void>(on_accepted(policy_.taken->submitted, now));
-  return look();
+  if (!end_.given_up.has_value()) return look();
+  cancels_.emplace(retry_policies::cancel, now);
+  return cancel(now);
 }
 
 Action Job::on_submit_refused(fal::Fault fault, TimePoint now) {
@@ -424,12 +428,6 @@ Action Job::on_fetch(const Event& event, TimePoint now) {
 Action Job::on_unreadable(fal::Fault fault, TimePoint now) {
   const bool reading_status = phase_ == Phase::looking;
   trouble_ = words_of(fault);
-  if (policy_.taken.has_value() && fault.cause == Cause::not_found) {
-    return finish_with(Fate::abandoned,
-                       Error{ErrorKind::result_expired,
-                             "The job was begun by an earlier request, and fal no longer has it."},
-                       now);
-  }
   switch (fault.cause) {
     case Cause::ingress:
     case Cause::busy:
@@ -454,10 +452,18 @@ Action Job::on_unreadable(fal::Fault fault, TimePoint now) {
   // What fal has completed is paid for, and asked for until the time is over.
   if (fault.status >= 500 || completed_.has_value()) return pause(now);
   if (!unreadable_since_.has_value()) unreadable_since_ = now;
-  if (now - *unreadable_since_ < longest_unreadable) return pause(now);
-  return give_up(
-      {ErrorKind::upstream_failed, "fal no longer tells the state of the job that it had taken."},
-      now);
+  const bool is_gone = policy_.taken.has_value() && fault.cause == Cause::not_found;
+  if (now - *unreadable_since_ < (is_gone ? longest_missing : longest_unreadable))
+    return pause(now);
+  Error untold{ErrorKind::upstream_failed,
+               "fal no longer tells the state of the job that it had taken."};
+  if (!policy_.taken.has_value()) return give_up(std::move(untold), now);
+  // Who follows a job does not cancel it by himself.
+  if (is_gone) {
+    untold = {ErrorKind::result_expired,
+              "The job was begun by an earlier request, and fal no longer has it."};
+  }
+  return finish_with(Fate::abandoned, std::move(untold), now);
 }
 
 // ---- The end.
@@ -466,6 +472,9 @@ Action Job::on_unreadable(fal::Fault fault, TimePoint now) {
 Action Job::give_up(Error error, TimePoint now) {
   end_.given_up = error;
   if (!submitted_.has_value()) {
+    // fal cancels it for who has its key.
+    if (policy_.taken.has_value() && !policy_.promised && error.kind == ErrorKind::cancelled)
+      return acquire_key(now);
     if (phase_ == Phase::submitting) --receipt_.submits;
     return finish_with(policy_.taken.has_value() ? Fate::abandoned : Fate::failed, std::move(error),
                        now);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/unix_time.hpp"
 #include "runs/course.hpp"
 #include "runs/lost.hpp"
 #include "runs/memo.hpp"
@@ -47,8 +48,10 @@ RunPhase phase_of(const RunRecord& record, bool is_live, bool goes_on) {
   if (goes_on && record.state == RunState::failed) return RunPhase::queued;
   switch (record.state) {
     case RunState::completed:
-      return record.fault.has_value() || record.artifacts.empty() ? RunPhase::failed
-                                                                  : RunPhase::completed;
+      // What a request was answered with itself is not noted, and fal is asked for it again.
+      return record.fault.has_value() || (record.artifacts.empty() && !record.surface.empty())
+                 ? RunPhase::failed
+                 : RunPhase::completed;
     case RunState::cancelled:
       return RunPhase::cancelled;
     case RunState::failed:
@@ -92,8 +95,10 @@ RunStatus status_of(const World& world, const Past& past, LiveRuns& live, RunRec
     status.progress = 100;
     status.products = products_of(status.record, memo);
     status.left_out = memo.left_out;
-    status.size = status.products.front().size;
-    status.seconds = status.products.front().seconds;
+    if (!status.products.empty()) {
+      status.size = status.products.front().size;
+      status.seconds = status.products.front().seconds;
+    }
   } else if (status.phase != RunPhase::queued) {
     status.error = error_of(world, status.record);
     status.error->fal_request_id.clear();
@@ -229,7 +234,7 @@ Result<std::optional<RunStatus>> find_run(const World& world, const Past& past, 
   if (status.left_out > 0) {
     std::vector<Product> all = read_again(world, status.record);
     if (all.size() == status.products.size() + status.left_out) {
-      for (Product& product : all) product.created = status.products.front().created;
+      for (Product& product : all) product.created = unix_seconds(status.record.created);
       status.products = std::move(all);
       status.left_out = 0;
     }
@@ -269,6 +274,8 @@ Result<std::vector<RunStatus>> list_open(const World& world, const Past& past, L
 Result<std::optional<RunStatus>> cancel_run(const World& world, const Past& past, LiveRuns& live,
                                             const std::string& owner, const RunId& id) {
   if (const std::shared_ptr<LiveRun> run = live.find(owner, id)) {
+    // Its client waits for it again.
+    if (past.is_held(id)) return find_run(world, past, live, owner, id);
     run->cancel();
     static_cast<void>(run->wait(world.parts.clock.now() + longest_cancel));
     return find_run(world, past, live, owner, id);

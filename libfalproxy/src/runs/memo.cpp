@@ -126,9 +126,8 @@ Artifacts artifacts_of(const std::vector<Product>& products, const std::vector<R
     const bool has_thumbnail = product.thumbnail.starts_with("http");
     const std::size_t needed = product.content.size() + product.content_type.size() + beside +
                                (has_thumbnail ? product.thumbnail.size() : 0);
-    // What stands in the answer itself is not kept.
-    if (!product.is_address || is_data(product)) continue;
-    if (needed > left) {
+    // What stands in the answer itself is not noted, but fal keeps it for a while.
+    if (!product.is_address || is_data(product) || needed > left) {
       ++artifacts.left_out;
       continue;
     }

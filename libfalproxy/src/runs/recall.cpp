@@ -143,6 +143,11 @@ std::optional<Past::Hold> Past::hold(const RunRecord& record) {
   });
 }
 
+bool Past::is_held(const RunId& id) const {
+  const std::lock_guard lock(mutex_);
+  return held_.contains(id);
+}
+
 Past::Claims::Claims(Past& past, const RunId& id, std::function<void()> heard)
     : past_(past), id_(id) {
   const std::lock_guard lock(past_.mutex_);

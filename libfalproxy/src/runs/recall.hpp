@@ -46,6 +46,8 @@ class Past {
   /// None: another request has it.
   using Hold = std::unique_ptr<Past, std::function<void(Past*)>>;
   [[nodiscard]] std::optional<Hold> hold(const RunRecord& record);
+  /// A request goes on with it.
+  [[nodiscard]] bool is_held(const RunId& id) const;
   /// Whether fal may be asked for an uncertain run once more, since somebody repeats it.
   [[nodiscard]] bool may_look(const RunRecord& record);
   /// @{

@@ -57,6 +57,11 @@ void hold(RunJob& job, const JobOutput& output) {
 
 }  // namespace
 
+bool may_be_asked_for(const World& world, const Asked& asked) noexcept {
+  return asked.key_hash.has_value() && world.parts.state != nullptr &&
+         world.options.keyed_recovery.count() > 0;
+}
+
 void take_hold(RunRecord& record, const RunId& process) noexcept {
   constexpr int writes_of_one = 32;  // bits of a fence
   if (record.holder != RunId() && record.holder != process)
@@ -83,7 +88,7 @@ Recorder::Recorder(const World& world, const Asked& asked, std::optional<RunReco
     record_.user = cut(asked_.user, 160);
     record_.digest = asked_.digest;
     record_.key_hash = asked_.key_hash;
-    record_.promised = is_later() || asked_.key_hash.has_value();
+    record_.promised = is_later() || may_be_asked_for(world_, asked_);
     record_.created = now;
   }
   if (world_.parts.peers != nullptr && !watches_) {
@@ -137,6 +142,7 @@ Noted Recorder::intend(const Intention& intention, const std::vector<JobOutput>&
   if (claims) {
     const Noted noted = claim();
     if (noted == Noted::elsewhere || (noted == Noted::no && is_later())) return noted;
+    promised_ = promised_ && noted == Noted::yes;
   }
   const std::optional<StoreError> fault = settled();
   if (is_later()) {
@@ -144,7 +150,12 @@ Noted Recorder::intend(const Intention& intention, const std::vector<JobOutput>&
     if (!std::exchange(told_, true) && asked_.later->noted) asked_.later->noted(record_.id);
     return Noted::yes;
   }
-  if (!fault.has_value() || fault->fault != StoreFault::outdated) return Noted::yes;
+  if (!fault.has_value()) return Noted::yes;
+  if (fault->fault != StoreFault::outdated) {
+    // Nobody can be told of it later.
+    promised_ = false;
+    return Noted::yes;
+  }
   // Somebody else has ended that record meanwhile, or goes on with it.
   if (is_shared) return Noted::elsewhere;
   begin_anew();

@@ -40,6 +40,9 @@ struct Asked {
   std::vector<RunId> known = {};
 };
 
+/// Its Idempotency-Key finds what becomes of it, for a while.
+[[nodiscard]] bool may_be_asked_for(const World& world, const Asked& asked) noexcept;
+
 /// Whether a run may be submitted.
 enum class Noted {
   yes,        ///< it is noted, or need not be

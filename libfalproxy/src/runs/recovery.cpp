@@ -9,6 +9,7 @@
 
 #include "base/fmt.hpp"
 #include "falproxy/plan.hpp"
+#include "runs/answer_sinks.hpp"
 #include "runs/gathering.hpp"
 #include "runs/lost.hpp"
 #include "runs/memo.hpp"
@@ -28,6 +29,8 @@ constexpr Milliseconds longest_page{60s};
 // in its list a moment after it was taken.
 constexpr std::size_t most_looked_for = 100, looks_at_once = 4;
 constexpr Milliseconds look_after[] = {0s, 5s, 25s};
+// Before a run is looked at again of which fal does not tell.
+constexpr Milliseconds first_pause{30s}, longest_pause{10min};
 
 struct Listener final : Progress {
   Listener(LiveRun& run, std::function<void()> on_running)
@@ -69,6 +72,23 @@ Result<std::vector<Product>> response_of(const World& world, const RunRecord& re
   return products;
 }
 
+bool is_of_own_app(const World& world, const std::string& model) {
+  return std::ranges::any_of(world.parts.catalog.models(), [&](const CatalogModel& known) {
+    return known.name == model && known.settings.own_app;
+  });
+}
+
+// None: it is gone, or the store cannot be asked.
+std::optional<RunRecord> look_up(const World& world, const RunId& id) {
+  Clock& clock = world.parts.clock;
+  const TimePoint until = clock.now() + longest_store_wait;
+  const Awaited<std::vector<RunRecord>> found;
+  world.parts.state->find(RunQuery::of_id(id), until, found.callback());
+  Result<std::vector<RunRecord>, StoreError> records = found.wait(clock, until);
+  if (!records || records->empty()) return std::nullopt;
+  return std::move(records->front());
+}
+
 // One run whose jobs fal has, until they end.
 class Follower {
  public:
@@ -76,7 +96,7 @@ class Follower {
            const std::stop_token& stop)
       : world_(world), past_(past), others_(others), record_(std::move(record)), stop_(stop) {}
 
-  /// How the run stands in the end.
+  /// How the run stands in the end; accepted: fal does not tell what became of a job.
   RunState run(LiveRun& live) {
     constexpr int most_turns = 5;
     live.note();
@@ -86,17 +106,13 @@ class Follower {
       follow(live, recorder);
       if (stop_.stop_requested()) return RunState::accepted;
       recorder.end(outputs_, response_of(world_, record_, outputs_));
-      if (recorder.insist(stop_) || turn == most_turns || !is_left_again()) break;
+      const bool is_noted = recorder.insist(stop_);
+      if (is_noted) record_ = recorder.record();
+      if (is_noted || turn == most_turns || !is_left_again()) return record_.state;
     }
-    const auto any = [&](auto&& test) { return std::ranges::any_of(outputs_, test); };
-    if (any([](const JobOutput& output) { return output.result != nullptr; }))
-      return RunState::completed;
-    if (any([](const JobOutput& output) { return output.receipt.cancelled; }))
-      return RunState::cancelled;
-    return any([](const JobOutput& output) { return output.receipt.abandoned; })
-               ? RunState::accepted
-               : RunState::failed;
   }
+  /// As it was noted last.
+  [[nodiscard]] const RunRecord& record() const noexcept { return record_; }
 
  private:
   // What this has followed to its end stays.
@@ -111,13 +127,9 @@ class Follower {
 
   // A request that repeated it meanwhile has written how far it came, and has ended.
   bool is_left_again() {
-    Clock& clock = world_.parts.clock;
-    const TimePoint until = clock.now() + longest_store_wait;
-    const Awaited<std::vector<RunRecord>> found;
-    world_.parts.state->find(RunQuery::of_id(record_.id), until, found.callback());
-    Result<std::vector<RunRecord>, StoreError> records = found.wait(clock, until);
-    if (!records || records->empty()) return false;
-    record_ = std::move(records->front());
+    std::optional<RunRecord> record = look_up(world_, record_.id);
+    if (!record.has_value()) return false;
+    record_ = *std::move(record);
     return is_open(record_.state) && !past_.is_elsewhere(record_);
   }
 
@@ -156,6 +168,7 @@ class Follower {
         .endpoint = *std::move(endpoint),
         .queue = world_.options.fal.queue,
         .route = Route::queue_poll,
+        .own_app = is_of_own_app(world_, record_.served_model),
         .deadline = patience.deadline(),
         .reads_logs = !record_.surface.empty() && tells_its_steps(memo_of(record_).plan)};
     const auto worked = [&](std::size_t i, int percent) { recorder.worked(places[i], percent); };
@@ -231,8 +244,7 @@ class Recovery {
     const std::size_t first = lost_.empty() ? 0 : 1;
     side_by_side(world_.parts.executor, taken_.size() + first, most_followed, [&](std::size_t i) {
       if (i < first) return search();
-      const Taken one = std::move(taken_[i - first]);
-      follow(one);
+      follow(std::move(taken_[i - first]));
     });
     return recovered_;
   }
@@ -251,8 +263,12 @@ class Recovery {
     return Taken{std::move(record), std::move(place)};
   }
 
-  void follow(const Taken& taken) {
-    const RunState state = Follower(world_, past_, live_, taken.record, stop_).run(*taken.place);
+  void follow(Taken taken) {
+    Follower follower(world_, past_, live_, std::move(taken.record), stop_);
+    const RunState state = follower.run(*taken.place);
+    taken.place.reset();
+    const bool is_left = is_open(state) && !stop_.stop_requested();
+    if (is_left && world_.parts.unfollowed) world_.parts.unfollowed(follower.record());
     const std::lock_guard lock(mutex_);
     switch (state) {
       case RunState::completed:
@@ -293,10 +309,8 @@ class Recovery {
     for (RunRecord& record : found) {
       if (std::optional<Taken> one = take(std::move(record))) taken.push_back(*std::move(one));
     }
-    side_by_side(world_.parts.executor, taken.size(), taken.size(), [&](std::size_t i) {
-      const Taken one = std::move(taken[i]);
-      follow(one);
-    });
+    side_by_side(world_.parts.executor, taken.size(), taken.size(),
+                 [&](std::size_t i) { follow(std::move(taken[i])); });
   }
 
   const World& world_;
@@ -368,10 +382,28 @@ std::vector<Product> read_again(const World& world, const RunRecord& record) {
 }
 
 RunState follow(const World& world, Past& past, LiveRuns& live, RunRecord record,
-                const std::stop_token& stop) {
+                const std::stop_token& stop, const std::function<void()>& untold) {
   const LiveRuns::Place place = enter(world, live, record);
   if (place == nullptr) return RunState::accepted;
-  return Follower(world, past, live, std::move(record), stop).run(*place);
+  Clock& clock = world.parts.clock;
+  std::stop_source ends;
+  const std::stop_callback on_stop(stop, [&] { ends.request_stop(); });
+  const std::stop_callback on_cancel(place->cancelled(), [&] { ends.request_stop(); });
+  for (Milliseconds pause = first_pause;; pause = std::min(2 * pause, longest_pause)) {
+    const bool is_last = ends.stop_requested();
+    Follower follower(world, past, live, std::move(record), stop);
+    const RunState state = follower.run(*place);
+    record = follower.record();
+    if (!is_open(state) || is_last || stop.stop_requested() || past.is_elsewhere(record) ||
+        clock.wall_now() >= record.expires)
+      return state;
+    if (pause == first_pause && untold) call(untold);
+    clock.sleep_until(clock.now() + pause, ends.get_token());
+    if (stop.stop_requested()) return state;
+    // A repeat may have brought it to its end.
+    if (std::optional<RunRecord> now = look_up(world, record.id)) record = *std::move(now);
+    if (!is_open(record.state)) return record.state;
+  }
 }
 
 }  // namespace falproxy::inline v0::runs

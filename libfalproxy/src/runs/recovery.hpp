@@ -2,6 +2,7 @@
 // fal.
 #pragma once
 
+#include <functional>
 #include <stop_token>
 
 #include "falproxy/runner.hpp"
@@ -24,6 +25,6 @@ namespace falproxy::inline v0::runs {
 
 /// See Runner::follow().
 [[nodiscard]] RunState follow(const World& world, Past& past, LiveRuns& live, RunRecord record,
-                              const std::stop_token& stop);
+                              const std::stop_token& stop, const std::function<void()>& untold);
 
 }  // namespace falproxy::inline v0::runs

@@ -164,8 +164,7 @@ Outcome Runner::handle(Wish wish, const CallContext& context) {
   if (context.later != nullptr)
     return runs::run_later(world, asked, impl_->live, std::move(wish), context);
   // Who has a key may ask for it later.
-  if (asked.key_hash.has_value() && impl_->parts.state != nullptr)
-    rules.on_disconnect = OnDisconnect::keep;
+  if (runs::may_be_asked_for(world, asked)) rules.on_disconnect = OnDisconnect::keep;
   Outcome outcome =
       impl_->ledger.run(key, context, clock, rules,
                         [&](std::shared_ptr<const runs::Harvest> earlier, const Patience& patience,
@@ -250,9 +249,10 @@ Result<Recovered, StoreError> Runner::recover(const std::stop_token& stop) {
   return runs::recover(world, impl_->past, impl_->live, stop);
 }
 
-RunState Runner::follow(RunRecord record, const std::stop_token& stop) {
+RunState Runner::follow(RunRecord record, const std::stop_token& stop,
+                        const std::function<void()>& untold) {
   return with_world([&](const World& world) {
-    return runs::follow(world, impl_->past, impl_->live, std::move(record), stop);
+    return runs::follow(world, impl_->past, impl_->live, std::move(record), stop, untold);
   });
 }
 
