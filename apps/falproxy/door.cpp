@@ -269,7 +269,7 @@ Result<Door::Admission> Door::admit(const Call& call, bool counts) {
   if (draining()) return Error{.kind = ErrorKind::overloaded, .message = "The server is stopping."};
   const int limit = call.rules->settings.max_in_flight;
   Admission admission{.in_flight = take_place(in_flight_)};
-  if (in_flight_->load() > limit) {
+  if (in_flight_->load() > room_beside(followed_->load(), limit)) {
     return Error{
         .kind = ErrorKind::overloaded,
         .message = fmt::format("The server has {} requests in flight, and takes no more.", limit)};
@@ -288,6 +288,10 @@ Result<Door::Admission> Door::admit(const Call& call, bool counts) {
   if (!place) return place.error();
   admission.of_client = std::move(place).value();
   return admission;
+}
+
+Place Door::follow(const std::string& client) {
+  return std::make_shared<std::pair<Place, Place>>(take_place(followed_), limiter_.follow(client));
 }
 
 }  // namespace falproxy::app

@@ -161,6 +161,8 @@ class Door final : public serving::Application {
   };
   /// `counts`: against the caller's own limits. Errors: overloaded, rate_limited.
   [[nodiscard]] Result<Admission> admit(const Call& call, bool counts);
+  /// A run of that client that goes on though its request has ended, as long as the place is held.
+  [[nodiscard]] Place follow(const std::string& client);
 
  private:
   friend struct Call;
@@ -178,7 +180,7 @@ class Door final : public serving::Application {
   RateLimiter limiter_;
   WrongKeys wrong_keys_;
   std::atomic<bool> draining_{false};
-  const Count in_flight_ = new_count();
+  const Count in_flight_ = new_count(), followed_ = new_count();
   serving::FiberClock clock_;
   Thumbnails thumbnails_{parts_.runner, clock_, parts_.memory};
   std::atomic<bool> listing_{false};  // somebody makes the list of models

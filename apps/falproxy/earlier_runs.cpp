@@ -78,16 +78,54 @@ void EarlierRuns::follow(const std::stop_token& stop) {
 
 void EarlierRuns::take_up(RunRecord record) {
   const std::string id = record.id.to_string();
-  const bool runs =
-      parts_.background.begin([this, record = std::move(record)](const std::stop_token& stop) {
-        const RunState end = parts_.runner.follow(record, stop);
-        if (end == RunState::completed && parts_.media != nullptr) keep_files_of({record});
-      });
-  if (runs) return;
+  Place place = parts_.count(record.owner);
+  bool is_full = false, runs = true;
+  {
+    const std::lock_guard lock(mutex_);
+    is_full = waiting_.size() >= most_waiting;
+    if (!is_full) waiting_.push_back({std::move(record), std::move(place)});
+    if (is_full || followed_ >= most_followed) runs = false;
+    if (runs) ++followed_;
+  }
+  if (runs) {
+    runs = parts_.background.begin([this](const std::stop_token& stop) { follow_left(stop); });
+    const std::lock_guard lock(mutex_);
+    if (!runs) --followed_;
+    is_full = !runs && followed_ == 0;
+  }
+  if (!is_full) return;
   parts_.log(LogLevel::warning,
              fmt::format("the run {} goes on at fal, and there is no room to follow it: the next "
                          "process does",
                          id));
+}
+
+void EarlierRuns::follow_left(const std::stop_token& stop) {
+  while (std::optional<Left> left = next_left())
+    serving::safely([&] { follow(*std::move(left), stop); });
+}
+
+std::optional<EarlierRuns::Left> EarlierRuns::next_left() {
+  const std::lock_guard lock(mutex_);
+  if (waiting_.empty()) {
+    --followed_;
+    return std::nullopt;
+  }
+  std::optional<Left> next(std::move(waiting_.front()));
+  waiting_.pop_front();
+  return next;
+}
+
+void EarlierRuns::follow(Left left, const std::stop_token& stop) {
+  if (stop.stop_requested()) return;
+  const RunState end = parts_.runner.follow(left.record, stop, [&] {
+    left.place.reset();
+    parts_.log(LogLevel::warning,
+               fmt::format("fal does not tell what became of the run {}; it is asked again until "
+                           "it does",
+                           left.record.id.to_string()));
+  });
+  if (end == RunState::completed && parts_.media != nullptr) keep_files_of({left.record});
 }
 
 // Those whose files are kept once they have some.

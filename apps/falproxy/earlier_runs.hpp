@@ -3,7 +3,13 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
 #include <stop_token>
+#include <string>
 #include <vector>
 
 #include "background.hpp"
@@ -14,6 +20,7 @@
 #include "falproxy/state_store.hpp"
 #include "media_store/media_keeper.hpp"
 #include "native_jobs.hpp"
+#include "rate_limit.hpp"
 
 namespace falproxy::app {
 
@@ -27,6 +34,8 @@ class EarlierRuns {
     Background& background;
     NativeJobs& native_jobs;  ///< are gone on with, too
     MediaKeeper* media;       ///< null: files are not kept
+    /// Counts a run of that owner as one that goes on without its request.
+    std::function<Place(const std::string& owner)> count;
     LogLine log;
   };
   explicit EarlierRuns(Parts parts);
@@ -39,6 +48,17 @@ class EarlierRuns {
   void take_up(RunRecord record);
 
  private:
+  // So many at once; the others wait for their turn.
+  static constexpr std::size_t most_followed = 1'000, most_waiting = 10'000;
+  struct Left {
+    RunRecord record;
+    Place place;
+  };
+
+  // Those that wait, one after another.
+  void follow_left(const std::stop_token& stop);
+  void follow(Left left, const std::stop_token& stop);
+  [[nodiscard]] std::optional<Left> next_left();
   // False: there is no room for it.
   [[nodiscard]] bool resume_native_jobs();
   void follow(const std::stop_token& stop);
@@ -48,6 +68,9 @@ class EarlierRuns {
 
   const Parts parts_;
   std::atomic<bool> is_resuming_ = false;
+  std::mutex mutex_;
+  std::deque<Left> waiting_;
+  std::size_t followed_ = 0;
 };
 
 }  // namespace falproxy::app

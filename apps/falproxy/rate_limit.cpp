@@ -92,7 +92,8 @@ Result<Place> RateLimiter::admit(const std::string& client, TimePoint now, std::
   if (!limits.rate && limits.max_in_flight_per_key == 0) return place;
   Client& known = clients_[client];
   if (limits.max_in_flight_per_key > 0) {
-    if (known.in_flight->load() >= limits.max_in_flight_per_key)
+    if (known.in_flight->load() >=
+        room_beside(known.followed->load(), limits.max_in_flight_per_key))
       return too_many(limits.max_in_flight_per_key);
     place = take_place(known.in_flight);
   }
@@ -117,6 +118,10 @@ Result<Place> RateLimiter::admit_for_all(const std::string& client, Clock& clock
   }
   {
     const std::lock_guard lock(mutex_);
+    if (turn.places > 0) {
+      turn.places = room_beside(clients_[client].followed->load(), turn.places);
+      if (turn.places <= 0) return too_many(own.max_in_flight_per_key);
+    }
     turn.ticket = fmt::format("{}.{}", peers_->self().to_string().substr(0, 16), ++tickets_);
   }
   const TimePoint until = clock.now() + longest_ask;
@@ -130,13 +135,13 @@ Result<Place> RateLimiter::admit_for_all(const std::string& client, Clock& clock
   if (!told || !*told) {
     Limits share = own;
     if (share.rate) share.rate->requests = peers_->share_of(share.rate->requests);
-    if (turn.places > 0) share.max_in_flight_per_key = peers_->share_of(turn.places);
+    if (turn.places > 0) share.max_in_flight_per_key = peers_->share_of(own.max_in_flight_per_key);
     Result<Place> here = admit(client, clock.now(), fields, &share);
     if (!here || turn.places == 0) return here;
     return Place(std::make_shared<std::pair<Place, Place>>(*std::move(here), shared));
   }
   const TurnAnswer& turned = **told;
-  if (turned.kind == TurnAnswer::Kind::no_place) return too_many(turn.places);
+  if (turned.kind == TurnAnswer::Kind::no_place) return too_many(own.max_in_flight_per_key);
   if (own.rate) fields = fields_of(*own.rate, turned.remaining, turned.until_full);
   if (turned.kind == TurnAnswer::Kind::too_fast) return too_fast(*own.rate, turned.until_next);
   if (turn.places == 0) return Place();
@@ -144,6 +149,11 @@ Result<Place> RateLimiter::admit_for_all(const std::string& client, Clock& clock
   const std::lock_guard lock(mutex_);
   return Place(
       std::make_shared<std::pair<Place, Place>>(take_place(clients_[client].in_flight), shared));
+}
+
+Place RateLimiter::follow(const std::string& client) {
+  const std::lock_guard lock(mutex_);
+  return take_place(clients_[client].followed);
 }
 
 void RateLimiter::reload(Limits limits) {

@@ -26,6 +26,12 @@ using Count = std::shared_ptr<std::atomic<int>>;
 using Place = std::shared_ptr<void>;
 [[nodiscard]] Place take_place(const Count& count);
 
+/// How many of `limit` requests may run beside runs that go on though their requests have ended.
+/// Those count, too, but for one: else nobody could ask for the only one.
+[[nodiscard]] constexpr int room_beside(int followed, int limit) noexcept {
+  return limit - followed + (followed > 0 ? 1 : 0);
+}
+
 /// A token bucket that holds a whole period's requests and fills evenly. Time comes in as a
 /// parameter.
 class TokenBucket {
@@ -74,6 +80,10 @@ class RateLimiter {
   [[nodiscard]] Result<Place> admit_for_all(const std::string& client, Clock& clock,
                                             std::string& fields, const Limits& own);
 
+  /// A run of the client that goes on though its request has ended, as long as what is returned
+  /// lives.
+  [[nodiscard]] Place follow(const std::string& client);
+
   void reload(Limits limits);
 
  private:
@@ -81,6 +91,7 @@ class RateLimiter {
     std::optional<TokenBucket> bucket = std::nullopt;
     std::optional<RateLimit> rate = std::nullopt;  // of the bucket
     Count in_flight = new_count();
+    Count followed = new_count();
   };
   std::mutex mutex_;
   Limits limits_;

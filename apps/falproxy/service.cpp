@@ -219,6 +219,7 @@ struct Service::Impl {
                       .background = background,
                       .native_jobs = native_jobs,
                       .media = keeper.get(),
+                      .count = [this](const std::string& owner) { return door.follow(owner); },
                       .log = log_line()}),
         callbacks({.runner = runner,
                    .transport = *transport,

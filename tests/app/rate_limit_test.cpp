@@ -65,6 +65,30 @@ TEST_CASE("only so many requests of a key run at once") {
   CHECK(limiter.admit("ann", start, fields).has_value());
 }
 
+TEST_CASE("runs that go on without their requests count, but one may always be asked for") {
+  RateLimiter limiter({.max_in_flight_per_key = 2});
+  std::string fields;
+  const auto admits = [&] { return limiter.admit("ann", start, fields); };
+  std::vector<Place> followed{limiter.follow("ann")};
+  {
+    const auto one = admits(), two = admits(), three = admits();
+    CHECK(one.has_value());
+    CHECK(two.has_value());
+    CHECK_FALSE(three.has_value());
+  }
+  followed.push_back(limiter.follow("ann"));
+  {
+    const auto one = admits(), two = admits();
+    CHECK(one.has_value());
+    CHECK_FALSE(two.has_value());
+  }
+  followed.push_back(limiter.follow("ann"));
+  CHECK_FALSE(admits().has_value());
+  CHECK(limiter.admit("bob", start, fields).has_value());
+  followed.clear();
+  CHECK(admits().has_value());
+}
+
 TEST_CASE("without limits nothing is counted") {
   RateLimiter limiter({});
   std::string fields;
