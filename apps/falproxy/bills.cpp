@@ -286,6 +286,7 @@ void BillKeeper::tell(const std::string& trouble) {
 bool BillKeeper::look_for(std::vector<Waiting>& some, const Access& by, std::vector<Billed>& all,
                           const std::stop_token& stop) {
   std::vector<std::string> ids;
+  ids.reserve(some.size());
   for (const Waiting& one : some) ids.push_back(one.job.fal_request_id);
   const auto got = fetch(parts_.transport, fal::bills_request(by.fal, ids, by.key),
                          parts_.clock.now() + longest_exchange, stop, largest_answer);
