@@ -79,53 +79,71 @@ void EarlierRuns::follow(const std::stop_token& stop) {
 void EarlierRuns::take_up(RunRecord record) {
   const std::string id = record.id.to_string();
   Place place = parts_.count(record.owner);
-  bool is_full = false, runs = true;
+  const auto left = std::make_shared<Left>(Left{std::move(record), std::move(place)});
+  bool has_place = false, waits = false;
   {
     const std::lock_guard lock(mutex_);
-    is_full = waiting_.size() >= most_waiting;
-    if (!is_full) waiting_.push_back({std::move(record), std::move(place)});
-    if (is_full || followed_ >= most_followed) runs = false;
-    if (runs) ++followed_;
+    has_place = followed_ < most_followed;
+    waits = !has_place && waiting_.size() < most_waiting;
+    if (has_place) ++followed_;
+    if (waits) waiting_.push_back(left);
   }
-  if (runs) {
-    runs = parts_.background.begin([this](const std::stop_token& stop) { follow_left(stop); });
-    const std::lock_guard lock(mutex_);
-    if (!runs) --followed_;
-    is_full = !runs && followed_ == 0;
-  }
-  if (!is_full) return;
+  if (waits || (has_place && begin_with(left))) return;
   parts_.log(LogLevel::warning,
              fmt::format("the run {} goes on at fal, and there is no room to follow it: the next "
                          "process does",
                          id));
 }
 
-void EarlierRuns::follow_left(const std::stop_token& stop) {
-  while (std::optional<Left> left = next_left())
-    serving::safely([&] { follow(*std::move(left), stop); });
+// False: it cannot be, and the place among those that are followed is given back.
+bool EarlierRuns::begin_with(const std::shared_ptr<Left>& first) {
+  bool runs = false;
+  serving::safely([&] {
+    runs = parts_.background.begin([this, first](const std::stop_token& stop) {
+      for (std::shared_ptr<Left> left = first; left != nullptr; left = next_left()) {
+        bool is_untold = false;
+        serving::safely([&] { is_untold = follow(*left, stop); });
+        if (is_untold) return;
+      }
+    });
+  });
+  if (!runs) give_back_place();
+  return runs;
 }
 
-std::optional<EarlierRuns::Left> EarlierRuns::next_left() {
+void EarlierRuns::give_back_place() {
+  const std::lock_guard lock(mutex_);
+  --followed_;
+}
+
+// Null: none waits, and the place is given back.
+std::shared_ptr<EarlierRuns::Left> EarlierRuns::next_left() {
   const std::lock_guard lock(mutex_);
   if (waiting_.empty()) {
     --followed_;
-    return std::nullopt;
+    return nullptr;
   }
-  std::optional<Left> next(std::move(waiting_.front()));
+  std::shared_ptr<Left> next = std::move(waiting_.front());
   waiting_.pop_front();
   return next;
 }
 
-void EarlierRuns::follow(Left left, const std::stop_token& stop) {
-  if (stop.stop_requested()) return;
+// A run that fal does not tell of is looked at now and then, and stands in nobody's way: its place
+// goes to the next one. True: it has been given on.
+bool EarlierRuns::follow(Left& left, const std::stop_token& stop) {
+  if (stop.stop_requested()) return false;
+  bool is_untold = false;
   const RunState end = parts_.runner.follow(left.record, stop, [&] {
+    is_untold = true;
     left.place.reset();
     parts_.log(LogLevel::warning,
                fmt::format("fal does not tell what became of the run {}; it is asked again until "
                            "it does",
                            left.record.id.to_string()));
+    if (const std::shared_ptr<Left> next = next_left()) static_cast<void>(begin_with(next));
   });
   if (end == RunState::completed && parts_.media != nullptr) keep_files_of({left.record});
+  return is_untold;
 }
 
 // Those whose files are kept once they have some.

@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
-#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -55,10 +55,10 @@ class EarlierRuns {
     Place place;
   };
 
-  // Those that wait, one after another.
-  void follow_left(const std::stop_token& stop);
-  void follow(Left left, const std::stop_token& stop);
-  [[nodiscard]] std::optional<Left> next_left();
+  [[nodiscard]] bool begin_with(const std::shared_ptr<Left>& first);
+  [[nodiscard]] bool follow(Left& left, const std::stop_token& stop);
+  [[nodiscard]] std::shared_ptr<Left> next_left();
+  void give_back_place();
   // False: there is no room for it.
   [[nodiscard]] bool resume_native_jobs();
   void follow(const std::stop_token& stop);
@@ -69,7 +69,7 @@ class EarlierRuns {
   const Parts parts_;
   std::atomic<bool> is_resuming_ = false;
   std::mutex mutex_;
-  std::deque<Left> waiting_;
+  std::deque<std::shared_ptr<Left>> waiting_;
   std::size_t followed_ = 0;
 };
 

@@ -26,8 +26,8 @@ using Count = std::shared_ptr<std::atomic<int>>;
 using Place = std::shared_ptr<void>;
 [[nodiscard]] Place take_place(const Count& count);
 
-/// How many of `limit` requests may run beside runs that go on though their requests have ended.
-/// Those count, too, but for one: else nobody could ask for the only one.
+/// How many requests may run beside runs that go on though their requests have ended. Those count
+/// against the limit, too, but for one: a key with a limit of one may ask for its only run.
 [[nodiscard]] constexpr int room_beside(int followed, int limit) noexcept {
   return limit - followed + (followed > 0 ? 1 : 0);
 }

@@ -229,7 +229,7 @@ void SharedState::find(const RunQuery& query, TimePoint deadline,
     const TimePoint until = std::max(deadline, parts_.now() + longest_wait);
     parts_.local->find(query, until,
                        [found = std::move(found), query, away, done](Found here) mutable {
-                         if (here) *here = runs_of(*std::move(here), query, away);
+                         if (here) here = runs_of(*std::move(here), query, away);
                          if (!found) return done(std::move(here));
                          if (!here) return done(std::move(found));
                          done(merged(*std::move(found), *std::move(here), query));

@@ -192,7 +192,8 @@ Result<State> share(State here, const Settings& settings, const LogLine& log) {
 
 }  // namespace
 
-Result<State> open_state(const Settings& settings, const Environment& environment, LogLine log) {
+Result<State> open_state(const Settings& settings, const Environment& environment,
+                         const LogLine& log) {
   Result<State> here = open_here(settings, environment, log);
   if (!here || !settings.state_url) return here;
 #ifdef FALPROXY_WITH_REDIS

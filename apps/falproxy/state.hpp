@@ -50,7 +50,7 @@ struct State {
 /// from other threads, as long as the store lives. Errors: invalid_settings of STATE_DIR, if there
 /// is trouble and REQUIRE_STATE is true.
 [[nodiscard]] Result<State> open_state(const Settings& settings, const Environment& environment,
-                                       LogLine log);
+                                       const LogLine& log);
 
 /// Why files cannot be written in `folder`; empty: they can. A folder that is not there is not
 /// made; a store that somebody holds there is not disturbed.

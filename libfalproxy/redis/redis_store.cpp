@@ -215,7 +215,7 @@ constexpr std::uint64_t forgotten_at_once = 200;
 
 // In steps, so that nobody waits for all of it.
 void forget_some(Worker& worker, const std::function<void(const Reply&)>& note, std::string now,
-                 TimePoint deadline, std::uint64_t before, Callback<std::uint64_t> done) {
+                 TimePoint deadline, std::uint64_t before, const Callback<std::uint64_t>& done) {
   Call call{Script::forget, {now, std::to_string(forgotten_at_once)}};
   worker.add(std::move(call), deadline, [=, &worker](const Result<Reply, StoreError>& reply) {
     if (!reply) return done(reply.error());

@@ -65,7 +65,7 @@ TEST_CASE("only so many requests of a key run at once") {
   CHECK(limiter.admit("ann", start, fields).has_value());
 }
 
-TEST_CASE("runs that go on without their requests count, but one may always be asked for") {
+TEST_CASE("runs that go on without their requests count, but for one") {
   RateLimiter limiter({.max_in_flight_per_key = 2});
   std::string fields;
   const auto admits = [&] { return limiter.admit("ann", start, fields); };

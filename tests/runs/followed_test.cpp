@@ -86,17 +86,18 @@ TEST_CASE("a job that fal no longer has is not followed for ever") {
 
 TEST_CASE(
     "a run of which fal does not tell is looked at again until it does, and never cancelled") {
-  for (const Milliseconds time : {Milliseconds(40s), Milliseconds(20min), Milliseconds(5h)}) {
-    CAPTURE(time.count());
-    Followed world;
-    world.out_of_time();
-    world.answer_reads(unauthorized, time);
-    CHECK(world.follow() == RunState::completed);
-    CHECK(world.untold == 1);
-    CHECK(world.cancels() == 0);
-    CHECK(world.submits() == 1);
-    CHECK(world.status().products.size() == 1);
-  }
+  for (const Milliseconds time : {Milliseconds(40s), Milliseconds(20min), Milliseconds(5h)})
+    for (const Script& said : {unauthorized, answer(403, R"({"detail":"User is locked"})")}) {
+      CAPTURE(time.count());
+      Followed world;
+      world.out_of_time();
+      world.answer_reads(said, time);
+      CHECK(world.follow() == RunState::completed);
+      CHECK(world.untold == 1);
+      CHECK(world.cancels() == 0);
+      CHECK(world.submits() == 1);
+      CHECK(world.status().products.size() == 1);
+    }
 }
 
 TEST_CASE("a run whose key was taken out is followed once it is back") {
@@ -119,6 +120,22 @@ TEST_CASE("a run of which fal does not tell can be cancelled meanwhile") {
                  [&] { static_cast<void>(world.runner->cancel("me", world.left.front().id)); });
   CHECK(world.follow() == RunState::cancelled);
   CHECK(world.cancels() == 1);
+}
+
+TEST_CASE("a run whose cancel fal does not take is followed on, and cancelled later") {
+  Followed world;
+  world.fal.job_time = 24h;
+  world.out_of_time();
+  const TimePoint begin = world.clock.now();
+  world.fal.fault = [&](const HttpRequest& request) -> std::optional<Script> {
+    const bool is_away =
+        world.clock.now() < begin + 10min && request.url.find("/requests/") != std::string::npos;
+    return is_away ? std::optional(unauthorized) : std::nullopt;
+  };
+  world.clock.at(begin + 45s,
+                 [&] { static_cast<void>(world.runner->cancel("me", world.left.front().id)); });
+  CHECK(world.follow() == RunState::cancelled);
+  CHECK(world.clock.now() - begin < 1h);
 }
 
 TEST_CASE("what a restart cannot follow to its end is left to who follows it on") {

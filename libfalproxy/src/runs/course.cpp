@@ -180,7 +180,7 @@ class Course {
                            .queue = world_.options.fal.queue,
                            .route = route_for(world_, model_, request_),
                            .preferences = harvest.plan.preferences,
-                           .own_app = model_.settings.own_app,
+                           .counted = !model_.settings.own_app,
                            .max_submit_attempts = world_.options.max_submit_attempts,
                            .deadline = patience_.deadline(),
                            .promised = recorder_.is_promised() && !recorder_.is_later(),

@@ -210,7 +210,7 @@ class Run {
   Event acquire_key(TimePoint deadline, const std::vector<std::size_t>& except) {
     lease_.reset();
     const std::optional<TakenJob>& taken = job_.policy().taken;
-    const bool is_counted = !job_.policy().own_app;
+    const bool is_counted = job_.policy().counted;
     Result<KeyLease> lease =
         taken.has_value() ? world_.parts.keys.acquire_again(taken->key, is_counted)
                           : world_.parts.keys.acquire_or_wait(

@@ -21,8 +21,6 @@ using Kind = Action::Kind;
 constexpr Milliseconds longest_key_rest = 2s;
 // A job whose status or result is refused this long without a break will not become readable.
 constexpr Milliseconds longest_unreadable = 30s;
-// The same of a job that is followed, and that fal says it does not have.
-constexpr Milliseconds longest_missing = 10s;
 constexpr Milliseconds cancel_time = 5s;
 // What is paid for is fetched so long after the one who asked for it has given up.
 constexpr Milliseconds late_time = 30s;
@@ -390,7 +388,8 @@ Action Job::on_look(const Event& event, TimePoint now) {
     receipt_.accepted = false;
     return on_submit_unknown(*std::move(doubt_), now);
   }
-  if (answer->head.status != 403) return on_unreadable(std::move(fault), now);
+  if (answer->head.status != 403 || is_followed_in_vain(now))
+    return on_unreadable(std::move(fault), now);
   // Seen on accepted jobs whose account is locked meanwhile: no proof that the job failed.
   if (++refused_looks_ % looks_before_probe != 0) return pause(now);
   probing_ = true;
@@ -424,6 +423,13 @@ Action Job::on_fetch(const Event& event, TimePoint now) {
   return on_unreadable(std::move(fault), now);
 }
 
+// Whoever follows a job looks again later if its account stays locked.
+bool Job::is_followed_in_vain(TimePoint now) {
+  if (!policy_.taken.has_value() || completed_.has_value()) return false;
+  if (!unreadable_since_.has_value()) unreadable_since_ = now;
+  return now - *unreadable_since_ >= longest_unreadable;
+}
+
 // An answer to a read that is neither a status nor a result.
 Action Job::on_unreadable(fal::Fault fault, TimePoint now) {
   const bool reading_status = phase_ == Phase::looking;
@@ -449,11 +455,11 @@ Action Job::on_unreadable(fal::Fault fault, TimePoint now) {
       if (reading_status || says_not_yet(fault)) break;
       return finish_with_fault(std::move(fault), now);
   }
-  // What fal has completed is paid for, and asked for until the time is over.
-  if (fault.status >= 500 || completed_.has_value()) return pause(now);
-  if (!unreadable_since_.has_value()) unreadable_since_ = now;
   const bool is_gone = policy_.taken.has_value() && fault.cause == Cause::not_found;
-  if (now - *unreadable_since_ < (is_gone ? longest_missing : longest_unreadable))
+  // What fal has completed is paid for, and asked for until the time is over.
+  if (fault.status >= 500 || (completed_.has_value() && !is_gone)) return pause(now);
+  if (!unreadable_since_.has_value()) unreadable_since_ = now;
+  if (now - *unreadable_since_ < (is_gone ? policy_.longest_missing : longest_unreadable))
     return pause(now);
   Error untold{ErrorKind::upstream_failed,
                "fal no longer tells the state of the job that it had taken."};

@@ -44,10 +44,13 @@ struct JobPolicy {
   std::string queue;  ///< base address that fal's own addresses are checked against
   Route route = Route::queue_stream;
   FalPreferences preferences = {};  ///< said with the submit, by whichever route
-  bool own_app = false;             ///< of the account: fal does not count its jobs
+  /// As one of its account's jobs: fal counts neither those of the account's own apps nor what has
+  /// ended.
+  bool counted = true;
   int max_submit_attempts = 4;
   TimePoint deadline;
   std::optional<TakenJob> taken = std::nullopt;  ///< nothing is submitted: it is followed
+  Milliseconds longest_missing{10'000};  ///< then fal no longer has what it is asked for, if taken
   /// Somebody may ask for it later: fal goes on with it if it is given up.
   bool promised = false;
   bool reads_logs = false;  ///< of the model, for how far the job has come
@@ -196,6 +199,7 @@ class Job {
   Action on_look(const Event& event, TimePoint now);
   Action on_fetch(const Event& event, TimePoint now);
   Action on_cancel(const Event& event, TimePoint now);
+  [[nodiscard]] bool is_followed_in_vain(TimePoint now);
   Action on_unreadable(fal::Fault fault, TimePoint now);
 
   Action acquire_key(TimePoint now, std::optional<KeyReport> report = std::nullopt);

@@ -230,16 +230,16 @@ Result<std::optional<RunStatus>> find_run(const World& world, const Past& past, 
   Result<std::vector<RunRecord>> records = look_up(world, RunQuery::of_id(id, owner));
   if (!records) return std::move(records).error();
   if (records->empty()) return std::optional<RunStatus>();
-  RunStatus status = status_of(world, past, live, std::move(records->front()));
-  if (status.left_out > 0) {
-    std::vector<Product> all = read_again(world, status.record);
-    if (all.size() == status.products.size() + status.left_out) {
-      for (Product& product : all) product.created = unix_seconds(status.record.created);
-      status.products = std::move(all);
-      status.left_out = 0;
-    }
-  }
-  return std::optional(std::move(status));
+  return std::optional(status_of(world, past, live, std::move(records->front())));
+}
+
+void read_left_out(const World& world, RunStatus& status) {
+  if (status.left_out == 0) return;
+  std::vector<Product> all = read_again(world, status.record);
+  if (all.size() != status.products.size() + status.left_out) return;
+  for (Product& product : all) product.created = unix_seconds(status.record.created);
+  status.products = std::move(all);
+  status.left_out = 0;
 }
 
 Result<std::vector<RunStatus>> list_runs(const World& world, const Past& past, LiveRuns& live,

@@ -21,6 +21,8 @@ namespace falproxy::inline v0::runs {
 [[nodiscard]] Result<std::optional<RunStatus>> find_run(const World& world, const Past& past,
                                                         LiveRuns& live, const std::string& owner,
                                                         const RunId& id);
+/// Asks fal for the products of a completed run that its record has no room for, for some seconds.
+void read_left_out(const World& world, RunStatus& status);
 [[nodiscard]] Result<std::vector<RunStatus>> list_runs(const World& world, const Past& past,
                                                        LiveRuns& live, const RunQuery& query);
 [[nodiscard]] Result<std::vector<RunStatus>> list_open(const World& world, const Past& past,

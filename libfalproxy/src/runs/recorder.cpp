@@ -103,6 +103,7 @@ Noted Recorder::intend(const Intention& intention, const std::vector<JobOutput>&
   if (store_ == nullptr) return is_later() ? Noted::no : Noted::yes;
   const bool is_shared = world_.parts.peers != nullptr;
   bool claims = false;
+  promised_ = record_.promised;
   {
     const std::lock_guard lock(mutex_);
     record_.requested_model = intention.requested_model;

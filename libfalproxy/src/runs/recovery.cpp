@@ -113,6 +113,8 @@ class Follower {
   }
   /// As it was noted last.
   [[nodiscard]] const RunRecord& record() const noexcept { return record_; }
+  /// The same run, as it is noted now.
+  void go_on_with(RunRecord record) { record_ = std::move(record); }
 
  private:
   // What this has followed to its end stays.
@@ -168,7 +170,7 @@ class Follower {
         .endpoint = *std::move(endpoint),
         .queue = world_.options.fal.queue,
         .route = Route::queue_poll,
-        .own_app = is_of_own_app(world_, record_.served_model),
+        .counted = !is_of_own_app(world_, record_.served_model),
         .deadline = patience.deadline(),
         .reads_logs = !record_.surface.empty() && tells_its_steps(memo_of(record_).plan)};
     const auto worked = [&](std::size_t i, int percent) { recorder.worked(places[i], percent); };
@@ -268,7 +270,8 @@ class Recovery {
     const RunState state = follower.run(*taken.place);
     taken.place.reset();
     const bool is_left = is_open(state) && !stop_.stop_requested();
-    if (is_left && world_.parts.unfollowed) world_.parts.unfollowed(follower.record());
+    if (is_left && world_.parts.unfollowed)
+      call([&] { world_.parts.unfollowed(follower.record()); });
     const std::lock_guard lock(mutex_);
     switch (state) {
       case RunState::completed:
@@ -371,7 +374,9 @@ std::vector<Product> read_again(const World& world, const RunRecord& record) {
   const JobPolicy policy{.endpoint = *fal::EndpointId::parse(record.jobs[places.front()].endpoint),
                          .queue = world.options.fal.queue,
                          .route = Route::queue_poll,
+                         .counted = false,
                          .deadline = until,
+                         .longest_missing = Milliseconds(0),
                          .promised = true};
   const JobWatch watch{.ended = [&](std::size_t i, Job& job) {
     outputs[places[i]].result = std::move(job.end().result);
@@ -389,20 +394,21 @@ RunState follow(const World& world, Past& past, LiveRuns& live, RunRecord record
   std::stop_source ends;
   const std::stop_callback on_stop(stop, [&] { ends.request_stop(); });
   const std::stop_callback on_cancel(place->cancelled(), [&] { ends.request_stop(); });
+  Follower follower(world, past, live, std::move(record), stop);
   for (Milliseconds pause = first_pause;; pause = std::min(2 * pause, longest_pause)) {
-    const bool is_last = ends.stop_requested();
-    Follower follower(world, past, live, std::move(record), stop);
+    const bool was_cancelled = place->cancelled().stop_requested();
     const RunState state = follower.run(*place);
-    record = follower.record();
-    if (!is_open(state) || is_last || stop.stop_requested() || past.is_elsewhere(record) ||
-        clock.wall_now() >= record.expires)
+    if (!is_open(state) || stop.stop_requested() || past.is_elsewhere(follower.record()) ||
+        clock.wall_now() >= follower.record().expires)
       return state;
     if (pause == first_pause && untold) call(untold);
-    clock.sleep_until(clock.now() + pause, ends.get_token());
+    clock.sleep_until(clock.now() + pause, was_cancelled ? stop : ends.get_token());
     if (stop.stop_requested()) return state;
-    // A repeat may have brought it to its end.
-    if (std::optional<RunRecord> now = look_up(world, record.id)) record = *std::move(now);
-    if (!is_open(record.state)) return record.state;
+    // A repeat may have brought it to its end, or another process may follow it.
+    if (std::optional<RunRecord> now = look_up(world, follower.record().id)) {
+      if (!is_open(now->state) || past.is_elsewhere(*now)) return now->state;
+      follower.go_on_with(*std::move(now));
+    }
   }
 }
 

@@ -258,7 +258,10 @@ RunState Runner::follow(RunRecord record, const std::stop_token& stop,
 
 Result<std::optional<RunStatus>> Runner::find(const std::string& client, const RunId& id) {
   return with_world([&](const World& world) {
-    return runs::find_run(world, impl_->past, impl_->live, owner_of(client), id);
+    Result<std::optional<RunStatus>> status =
+        runs::find_run(world, impl_->past, impl_->live, owner_of(client), id);
+    if (status && status->has_value()) runs::read_left_out(world, **status);
+    return status;
   });
 }
 

@@ -77,6 +77,8 @@ bool holds_key(const RunRecord& record) noexcept {
          });
 }
 
+// Others than this one take the ids.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 void StateStore::claim(const RunRecord& record, std::vector<RunId> /*known*/, TimePoint deadline,
                        Callback<std::optional<RunId>> done) {
   write(record, Durability::durable, deadline,
