@@ -293,9 +293,10 @@ TEST_CASE("a client of speech, or of a transcript, that leaves has its job cance
 
 TEST_CASE(
     "a failure of speech after a job was taken is a 400 for the AI SDK, which repeats all else") {
-  for (const auto& [agent, status] : std::vector<std::pair<std::string, int>>{
+  for (const auto& [name, status] : std::vector<std::pair<std::string, int>>{
            {"ai/7.0.173 ai-sdk/provider-utils/4.0.1 runtime/node.js/24", 400},
            {"OpenAI/JS 7.57.0", 502}}) {
+    const std::string& agent = name;
     CAPTURE(agent);
     Served server(audio_models);
     server.sim.add_fault(falsim::Fault::preset("job_500").value());

@@ -118,9 +118,9 @@ TEST_CASE("after a power failure nothing is submitted twice, and nothing that wa
     Power world;
     std::atomic<int> next{0};
     std::atomic<bool> stop{false};
-    std::vector<std::thread> clients;
+    std::vector<std::thread> askers;
     for (int i = 0; i < 6; ++i) {
-      clients.emplace_back([&] {
+      askers.emplace_back([&] {
         while (!stop) world.ask(next++);
       });
     }
@@ -128,7 +128,7 @@ TEST_CASE("after a power failure nothing is submitted twice, and nothing that wa
     const std::string left = world.folder.at("left");
     const Known before = world.lose_power(left, round);
     stop = true;
-    for (std::thread& client : clients) client.join();
+    for (std::thread& asker : askers) asker.join();
     world.served.service.reset();
     // What it did after the failure no longer counts.
     const std::map<int, std::size_t> submitted = world.submits();
@@ -137,7 +137,8 @@ TEST_CASE("after a power failure nothing is submitted twice, and nothing that wa
           {.step = falsim::Step::history, .answer = falsim::Answer{.status = 403}});
     world.begin_again(left);
 
-    for (const auto& [number, times] : before.submitted) {
+    for (const auto& [request, times] : before.submitted) {
+      const int number = request;
       CAPTURE(number);
       CHECK(times == 1);
       if (is_to_cancel(number)) continue;  // a repeat may begin anew what was cancelled
@@ -158,7 +159,8 @@ TEST_CASE("after a power failure nothing is submitted twice, and nothing that wa
       }
     }
     const std::map<int, std::size_t> after = world.submits();
-    for (const auto& [number, times] : before.submitted) {
+    for (const auto& [request, times] : before.submitted) {
+      const int number = request;
       CAPTURE(number);
       CHECK(after.at(number) == submitted.at(number));
     }

@@ -320,7 +320,7 @@ TEST_CASE("what is wrong with a request for a video, or for a list, is told by i
       make_by_form(served, {{"model", "clip"}, {"prompt", "x"}}, "this is no picture");
   CHECK(no_picture.status == 400);
   CHECK(text_at(no_picture.body, "error.param") == "input_reference");
-  for (const auto& [query, param] : std::vector<std::pair<std::string, std::string>>{
+  for (const auto& [asked, param] : std::vector<std::pair<std::string, std::string>>{
            {"limit=0", "limit"},
            {"limit=101", "limit"},
            {"limit=many", "limit"},
@@ -328,6 +328,7 @@ TEST_CASE("what is wrong with a request for a video, or for a list, is told by i
            {"order=up", "order"},
            {"after=video_1", "after"},
            {"after=video_00000000000000000000000000000000", "after"}}) {
+    const std::string& query = asked;
     CAPTURE(query);
     const Received got = served.get("/v1/videos?" + query);
     CHECK(got.status == 400);
@@ -474,7 +475,8 @@ TEST_CASE("what only pictures have is a field of the model's own in a request fo
       {"background", "\"forest\""},  {"moderation", "\"off\""},
       {"output_compression", "700"}, {"quality", "50"},
       {"style", "[\"a\"]"}};
-  for (const auto& [name, value] : fields) {
+  for (const auto& [field, value] : fields) {
+    const std::string& name = field;
     CAPTURE(name);
     const Received got = served.post(
         "/v1/videos", R"({"model":"clip","prompt":"a fox",")" + name + "\":" + value + "}");

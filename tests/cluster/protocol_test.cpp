@@ -119,7 +119,7 @@ class World {
     const bool in_time = arrives && returns && there + back < bound;
     const Time asked = now_;
     if (arrives) {
-      at(asked + there, [this, replica, asked, back, in_time, step, hear] {
+      at(asked + there, [this, replica, back, in_time, step, hear] {
         const Answer answer = step();
         if (!in_time) return;
         at(now_ + back, [this, replica, answer, hear] {

@@ -417,7 +417,7 @@ TEST_CASE("a text is read with its times, whatever the model calls them") {
 }
 
 TEST_CASE("how long a recording plays is known beforehand, if its head tells") {
-  const std::string wav = media::head_for_pcm() + std::string(48'000 * 3, '\0');
+  const std::string wav = media::head_for_pcm() + std::string(144'000, '\0');
   const auto model = listener("", R"({"text": {"type": "string"}})");
   Wish wish = hearing();
   CHECK_FALSE(sound_plan(wish, model).expected.seconds.has_value());

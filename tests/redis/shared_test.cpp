@@ -177,7 +177,7 @@ TEST_CASE("a large report, and many owners, are read whole, in steps") {
   if (!RedisServer::is_there()) return;
   const RedisServer server;
   const auto store = tests::opened(tests::options_for(server));
-  constexpr int users = 1'500;
+  constexpr std::size_t users = 1'500;
   const Day today = 20'000;
   for (const char* const key : {"a*n", "ann"}) {
     std::vector<Answer<Done>> answers(2 * users);

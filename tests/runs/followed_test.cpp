@@ -84,6 +84,20 @@ TEST_CASE("a job that fal no longer has is not followed for ever") {
   CHECK(world.status().error->kind == ErrorKind::result_expired);
 }
 
+TEST_CASE("a result that fal has deleted is not asked for until its record expires") {
+  Followed world;
+  world.out_of_time();
+  world.fal.fault = [](const HttpRequest& request) -> std::optional<Script> {
+    const bool of_result = request.method == "GET" &&
+                           request.url.find("/requests/") != std::string::npos &&
+                           request.url.find("/status") == std::string::npos;
+    return of_result ? std::optional(not_found) : std::nullopt;
+  };
+  const TimePoint begin = world.clock.now();
+  CHECK(world.follow() == RunState::failed);
+  CHECK(world.clock.now() - begin < 2min);
+}
+
 TEST_CASE(
     "a run of which fal does not tell is looked at again until it does, and never cancelled") {
   for (const Milliseconds time : {Milliseconds(40s), Milliseconds(20min), Milliseconds(5h)})

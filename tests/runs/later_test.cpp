@@ -151,7 +151,7 @@ TEST_CASE("what fal's own clients have under way is not among this server's runs
   record.state = RunState::accepted;
   record.surface = native_surface;
   record.jobs = {{.state = RunState::accepted, .endpoint = "fal-ai/flux/dev", .request_id = "r"}};
-  for (const std::uint8_t number : {1, 2}) {
+  for (const std::uint8_t number : std::initializer_list<std::uint8_t>{1, 2}) {
     record.id = later_id(number);
     record.surface = number == 1 ? std::string(native_surface) : "images.generations";
     world.before.write(record, Durability::durable, world.clock.now() + 1s,

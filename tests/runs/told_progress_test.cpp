@@ -119,8 +119,9 @@ TEST_CASE("a video's progress does not fall when its model's first word is less 
 }
 
 TEST_CASE("what a model prints is noted at each ten percent more, and not twice in a second") {
-  for (const auto& [pause, want] :
+  for (const auto& [between, want] :
        std::vector<std::pair<Milliseconds, std::size_t>>{{500ms, 10}, {50ms, 5}, {1ms, 1}}) {
+    const Milliseconds pause = between;
     CAPTURE(pause.count());
     VideoWorld world;
     for (int percent = 1; percent < 100; ++percent)
