@@ -234,7 +234,7 @@ void RedisStore::forget_expired(WallTime now, TimePoint deadline, Callback<std::
       [impl = impl_.get()](const Reply& reply) {
         impl->note(reply, static_cast<std::uint64_t>(reply.at(0).number));
       },
-      std::to_string(microseconds_down(now)), deadline, 0, std::move(done));
+      std::to_string(microseconds_down(now)), deadline, 0, done);
 }
 
 StoreStatus RedisStore::status() const { return impl_->worker.status(); }
