@@ -101,9 +101,9 @@ bool EarlierRuns::begin_with(const std::shared_ptr<Left>& first) {
   serving::safely([&] {
     runs = parts_.background.begin([this, first](const std::stop_token& stop) {
       for (std::shared_ptr<Left> left = first; left != nullptr; left = next_left()) {
-        bool is_untold = false;
-        serving::safely([&] { is_untold = follow(*left, stop); });
-        if (is_untold) return;
+        serving::safely([&] { follow(*left, stop); });
+        left->place.reset();
+        if (left->is_untold) return;
       }
     });
   });
@@ -128,13 +128,12 @@ std::shared_ptr<EarlierRuns::Left> EarlierRuns::next_left() {
   return next;
 }
 
-// A run that fal does not tell of is looked at now and then, and stands in nobody's way: its place
-// goes to the next one. True: it has been given on.
-bool EarlierRuns::follow(Left& left, const std::stop_token& stop) {
-  if (stop.stop_requested()) return false;
-  bool is_untold = false;
+// A run that fal does not tell of is looked at now and then, and stands in nobody's way: another
+// one is followed in its place.
+void EarlierRuns::follow(Left& left, const std::stop_token& stop) {
+  if (stop.stop_requested()) return;
   const RunState end = parts_.runner.follow(left.record, stop, [&] {
-    is_untold = true;
+    left.is_untold = true;
     left.place.reset();
     parts_.log(LogLevel::warning,
                fmt::format("fal does not tell what became of the run {}; it is asked again until "
@@ -143,7 +142,6 @@ bool EarlierRuns::follow(Left& left, const std::stop_token& stop) {
     if (const std::shared_ptr<Left> next = next_left()) static_cast<void>(begin_with(next));
   });
   if (end == RunState::completed && parts_.media != nullptr) keep_files_of({left.record});
-  return is_untold;
 }
 
 // Those whose files are kept once they have some.

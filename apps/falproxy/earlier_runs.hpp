@@ -53,10 +53,11 @@ class EarlierRuns {
   struct Left {
     RunRecord record;
     Place place;
+    bool is_untold = false;  // it has given its place among those that are followed to another one
   };
 
   [[nodiscard]] bool begin_with(const std::shared_ptr<Left>& first);
-  [[nodiscard]] bool follow(Left& left, const std::stop_token& stop);
+  void follow(Left& left, const std::stop_token& stop);
   [[nodiscard]] std::shared_ptr<Left> next_left();
   void give_back_place();
   // False: there is no room for it.
