@@ -32,12 +32,8 @@ Error store_is_away() {
 }
 
 Result<std::vector<RunRecord>> look_up(const World& world, const RunQuery& query) {
-  Clock& clock = world.parts.clock;
   if (world.parts.state == nullptr) return std::vector<RunRecord>();
-  const TimePoint until = clock.now() + longest_store_wait;
-  const Awaited<std::vector<RunRecord>> found;
-  world.parts.state->find(query, until, found.callback());
-  Result<std::vector<RunRecord>, StoreError> records = found.wait(clock, until);
+  Result<std::vector<RunRecord>, StoreError> records = find_records(world, query);
   if (records) return *std::move(records);
   world.debug([&] { return "runs cannot be looked up: " + records.error().message; });
   return store_is_away();

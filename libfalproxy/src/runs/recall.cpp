@@ -12,12 +12,8 @@ constexpr std::size_t most_looked_at = 20;
 
 // The newest first. An error: what is there cannot be told now.
 Result<std::vector<RunRecord>> look_up(const World& world, RunQuery query) {
-  Clock& clock = world.parts.clock;
-  const TimePoint until = clock.now() + longest_store_wait;
-  const Awaited<std::vector<RunRecord>> found;
   query.limit = most_looked_at;
-  world.parts.state->find(query, until, found.callback());
-  Result<std::vector<RunRecord>, StoreError> records = found.wait(clock, until);
+  Result<std::vector<RunRecord>, StoreError> records = find_records(world, query);
   if (records) return *std::move(records);
   world.debug([&] { return "earlier runs cannot be looked up: " + records.error().message; });
   // A store that is slow has the answer later; one that fails, never.
@@ -227,6 +223,15 @@ std::optional<Recalled> go_on_with(const World& world, Past& past, RunRecord rec
 }
 
 }  // namespace
+
+Result<std::vector<RunRecord>, StoreError> find_records(const World& world, const RunQuery& query,
+                                                        Milliseconds longest) {
+  Clock& clock = world.parts.clock;
+  const TimePoint until = clock.now() + longest;
+  const Awaited<std::vector<RunRecord>> found;
+  world.parts.state->find(query, until, found.callback());
+  return found.wait(clock, until);
+}
 
 bool take_over(const World& world, RunRecord& record) {
   ++record.fence;

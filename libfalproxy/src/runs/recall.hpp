@@ -87,6 +87,10 @@ struct Recalled {
   Past::Hold hold;  ///< as long as the request is served
 };
 
+/// What the store has, asked once and waited for.
+[[nodiscard]] Result<std::vector<RunRecord>, StoreError> find_records(
+    const World& world, const RunQuery& query, Milliseconds longest = longest_store_wait);
+
 /// The earlier run that a request repeats: by its Idempotency-Key, by a retry count, or because an
 /// earlier process was following it when it ended a moment ago. None: it has to be run, and
 /// `asked.known` has what was found all the same. What another process is about to submit is waited

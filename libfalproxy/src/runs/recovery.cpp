@@ -80,11 +80,7 @@ bool is_of_own_app(const World& world, const std::string& model) {
 
 // None: it is gone, or the store cannot be asked.
 std::optional<RunRecord> look_up(const World& world, const RunId& id) {
-  Clock& clock = world.parts.clock;
-  const TimePoint until = clock.now() + longest_store_wait;
-  const Awaited<std::vector<RunRecord>> found;
-  world.parts.state->find(RunQuery::of_id(id), until, found.callback());
-  Result<std::vector<RunRecord>, StoreError> records = found.wait(clock, until);
+  Result<std::vector<RunRecord>, StoreError> records = find_records(world, RunQuery::of_id(id));
   if (!records || records->empty()) return std::nullopt;
   return std::move(records->front());
 }
@@ -329,14 +325,10 @@ class Recovery {
 }  // namespace
 
 Result<std::vector<RunRecord>, StoreError> all_open(const World& world, Milliseconds longest) {
-  Clock& clock = world.parts.clock;
   std::vector<RunRecord> all;
   RunQuery query = RunQuery::of_open(page);
   for (bool more = true; more && all.size() < most_open;) {
-    const TimePoint until = clock.now() + longest;
-    const Awaited<std::vector<RunRecord>> found;
-    world.parts.state->find(query, until, found.callback());
-    Result<std::vector<RunRecord>, StoreError> some = found.wait(clock, until);
+    Result<std::vector<RunRecord>, StoreError> some = find_records(world, query, longest);
     if (!some) return std::move(some).error();
     more = some->size() == page;
     if (more) query.after = place_of(some->back());
