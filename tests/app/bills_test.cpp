@@ -135,6 +135,19 @@ class BillPeers final : public Peers {
   RunId self_{{1}};
 };
 
+/// One process has a job to compare, and another one begins beside it.
+struct TwoBilled : BilledWorld {
+  TwoBilled() {
+    peers = &both;
+    begin();
+    run_job(1);
+    keeper->save();
+    both.become(2);
+    begin();
+  }
+  BillPeers both;
+};
+
 }  // namespace
 
 TEST_CASE("what fal has billed takes the place of what was noted, in budget and report") {
@@ -194,25 +207,17 @@ TEST_CASE("what was corrected is not corrected again by the process after one th
 
 TEST_CASE(
     "of several processes each has its own list of bills, and the one of who is gone is taken") {
-  BilledWorld world;
-  BillPeers peers;
-  world.peers = &peers;
-  world.begin();
-  world.run_job(1);
-  world.keeper->save();
-
-  peers.become(2);
-  world.begin();
+  TwoBilled world;
   world.run_job(1);
   world.keeper->save();
   world.look_after(Seconds(700));
   CHECK(world.spent() == Usd{47'500'000});  // its own, and not the other's
-  peers.gone = RunId{{1}};
+  world.both.gone = RunId{{1}};
   world.look_after(Seconds(700));
   world.look_after(Seconds(60));
   CHECK(world.spent() == Usd{45'000'000});
 
-  peers.become(3);
+  world.both.become(3);
   world.begin();
   for (int i = 0; i < 3; ++i) world.look_after(Seconds(4'000));
   CHECK(world.spent() == Usd{45'000'000});
@@ -257,17 +262,10 @@ TEST_CASE("a job that was settled twice is corrected by its bill once") {
 }
 
 TEST_CASE("a job that waits in the lists of two processes is corrected once, whoever is gone") {
-  BilledWorld world;
-  BillPeers peers;
-  world.peers = &peers;
-  world.begin();
-  world.run_job(1);
-  world.keeper->save();
-  peers.become(2);
-  world.begin();
+  TwoBilled world;
   world.keeper->add(world.settled.front());
   world.keeper->save();
-  peers.gone = RunId{{1}};
+  world.both.gone = RunId{{1}};
   world.look_after(Seconds(300));  // which takes over what the other one has left
   for (int i = 0; i < 3; ++i) world.look_after(Seconds(600));
   CHECK(world.spent() == Usd{22'500'000});
