@@ -161,6 +161,7 @@ describe('a mask drawn on the picture', () => {
     await page.waitForSelector('#mask-remove:not([hidden])');
     // A sheet without work: its own padding keeps it open, a click beside it closes it.
     await page.click('#model-button');
+    await page.waitForSelector('#model-dialog[open]');
     const list = await page.locator('#model-dialog').boundingBox();
     await page.mouse.click(list.x + 4, list.y + list.height / 2);
     assert.ok(await page.isVisible('#model-dialog'));
