@@ -29,6 +29,7 @@ describe('Create', () => {
   it('finds models by words and by what they make, with their prices', async () => {
     const page = await on.open();
     await page.click('#model-button');
+    await page.waitForSelector('#model-dialog[open]');
     const shown = () => page.locator('#model-list button').evaluateAll((all) => all.map(({ dataset }) => dataset.model));
     assert.deepEqual((await shown()).sort(), Object.keys(allModels).sort());
     await page.click('#model-kinds [data-kind=video]');
@@ -46,6 +47,23 @@ describe('Create', () => {
     await page.waitForFunction(() => document.querySelector('#model-name').textContent === 'nano');
     assert.deepEqual(on.paid, []);
     assert.deepEqual(on.problems, []);
+  });
+
+  it('opens the list once the models are there, if it was asked for before', async () => {
+    const page = await on.open();
+    let answer;
+    const asked = new Promise((resolve) => { answer = resolve; });
+    await page.route('**/v1/models', async (route) => {
+      await asked;
+      await route.continue();
+    });
+    await page.reload();
+    await page.fill('#prompt', 'typed before');
+    await page.click('#model-button');
+    answer();
+    await page.click('#model-list [data-model="flux"]');
+    await page.waitForFunction(() => document.querySelector('#model-name').textContent === 'flux');
+    assert.equal(await page.inputValue('#prompt'), 'typed before');
   });
 
   it('shows the sample picture of each model on the screen, from this server, once', async () => {

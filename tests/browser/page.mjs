@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { accessKey, models, startServers } from '../support/servers.mjs';
@@ -12,6 +13,9 @@ import { accessKey, models, startServers } from '../support/servers.mjs';
 const here = path.dirname(fileURLToPath(import.meta.url));
 export const shots = process.env.FALPROXY_SHOTS ?? path.join(here, '../../build/screenshots');
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+// By hand, e.g. SLOW=300: each answer comes about so many milliseconds later. It finds what relies on a near server.
+const slow = Number(process.env.SLOW ?? 0);
 
 export const adminKey = 'test-admin-key';
 export const allModels = {
@@ -67,6 +71,7 @@ export function onPage(options = {}) {
     async open({ key = accessKey, admin = '', at = on.servers.url, view = '', ...settings } = {}) {
       on.context = await on.browser.newContext({ viewport: { width: 1280, height: 900 }, permissions: ['clipboard-read', 'clipboard-write'], ...settings });
       on.page = await on.context.newPage();
+      if (slow) await on.context.route('**/*', async (route) => { await setTimeout(slow * (0.5 + Math.random())); await route.continue().catch(() => {}); });
       on.problems = [];
       on.paid = [];
       watched(on.page, at);

@@ -2,7 +2,7 @@
 
 import { getJson, keepKey, keptAs, keptKey, onKeyNeeded } from './api.js';
 import { byId, icon, onClick, say, wordsOf } from './dom.js';
-import { actions, complain, restore, startCreate } from './create.js';
+import { actions, complain, restore, startCreate, watchCreate } from './create.js';
 import { open, refreshGallery, startGallery, sure } from './gallery.js';
 import { filesLieInBucket } from './media.js';
 import { anyModels, loadModels } from './models.js';
@@ -105,8 +105,9 @@ for (const place of document.querySelectorAll('[data-icon]')) place.prepend(icon
 addEventListener('hashchange', () => {
   showView();
   scrollTo(0, 0);
-  if (viewInAddress() === 'create' && location.hash.includes('?')) restore(location.hash);
+  if (started && viewInAddress() === 'create' && location.hash.includes('?')) restore(location.hash);
 });
+watchCreate();
 startOperate(askForKey);
 showView();
 start().then(showView, (problem) => say(byId('problem'), wordsOf(problem)));

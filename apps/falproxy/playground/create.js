@@ -34,6 +34,7 @@ let maskFault = Promise.resolve('');
 let estimate;
 let planned = '';  // the size of what would be made, if explain() knows it
 let openItem = () => {};
+let before = '';  // the form as this tab had it when it was left
 
 const kind = () => model?.kind ?? 'image';
 const takesPictures = () => Boolean(model && ['image', 'video'].includes(kind()) && model.takesPictures);
@@ -425,17 +426,22 @@ export const actions = {
   copyLink: (made) => copyText(linkTo(hashOf(made)), 'Link', 'A link to this form'),
 };
 
+/** From the page’s first moment on, so that no click is lost while the models are asked for. */
+export function watchCreate() {
+  before = sessionStorage.getItem(`${keptAs}.form`);
+  watchForm();
+  watchFiles();
+}
+
 /** `open`: shows an item large; `ended`: a run has brought something. */
 export async function startCreate({ open, ended }) {
   openItem = open;
-  const hash = location.hash.includes('?') ? location.hash : sessionStorage.getItem(`${keptAs}.form`);
-  watchForm();
-  watchFiles();
   showModel();
   byId('empty-kinds').replaceChildren(...kindsThere().map(([name, shown]) => button(shown, () => pickModel(name), { icon: iconOf(name), className: 'quiet' })));
   await startRuns({
     ...actions, open: openItem, ended, complain,
     failed: (run, problem) => run.wish.model === model?.id && isBesideField(problem),
   });
+  const hash = location.hash.includes('?') ? location.hash : before;
   if (hash) await restore(hash);
 }
