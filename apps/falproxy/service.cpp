@@ -1,12 +1,9 @@
 #include "service.hpp"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <optional>
-#include <semaphore>
 #include <stop_token>
 #include <thread>
 #include <utility>
@@ -16,6 +13,7 @@
 #include "base/random.hpp"
 #include "bills.hpp"
 #include "callbacks.hpp"
+#include "chores.hpp"
 #include "disk_store.hpp"
 #include "door.hpp"
 #include "earlier_runs.hpp"
@@ -51,19 +49,9 @@
 namespace falproxy::app {
 namespace {
 
-// After what must not happen, before it is tried again.
-constexpr Milliseconds fault_pause{250};
-// Before files are looked after again.
-constexpr Seconds media_pause{5};
-// Between looks at what other processes of the same store do.
-constexpr Seconds between_hearings{5};
-// What has expired is forgotten at least as often.
-constexpr Seconds longest_pause{60};
 // fal is asked so often to delete the files of a request.
 constexpr int forget_attempts = 3;
 constexpr Seconds forget_pause{5}, longest_forget{20};
-// What reports are made from is kept so long.
-constexpr Day spending_days = 400;
 // For the files of MEDIA_STORE.
 constexpr std::size_t file_threads = 2;
 // After the grace: for cancelling at fal, and then for what fal no longer is waited for to end.
@@ -251,7 +239,25 @@ struct Service::Impl {
               .gauges = [this] { return gauges(); },
               .tracer = tracing ? &tracing->tracer : nullptr,
               .peers = state.peers},
-             settings) {
+             settings),
+        chores({.clock = clock,
+                .pool = pool,
+                .upstream = *upstream,
+                .catalog = catalog,
+                .runner = runner,
+                .state = state,
+                .budgets = budgets,
+                .bills = bills,
+                .prices = prices,
+                .stored_keys = stored_keys,
+                .alerts = alerts,
+                .earlier_runs = earlier_runs,
+                .callbacks = callbacks,
+                .media = keeper.get(),
+                .spans = tracing ? &tracing->exporter : nullptr,
+                .keys_changed = [this] { door.keys_changed(); },
+                .busy = [this] { return server->counters().busy; },
+                .log = log_line()}) {
     budgets.set_rows(settings.keys);
     prices.reload(settings);
     bills.reload(settings);
@@ -390,81 +396,6 @@ struct Service::Impl {
     return gauges;
   }
 
-  // On a fiber. What is thrown, memory being short, must not end the process.
-  void keep_documents_fresh(const std::stop_token& stop) {
-    std::size_t told = 0;
-    for (bool first = true; !stop.stop_requested(); first = false) {
-      try {
-        if (first) pool.run_blocking([this] { upstream->read_certificates(); });
-        forget_expired();
-        const TimePoint due = catalog.refresh_due(clock.now(), stop);
-        tell_usable(told);
-        give_memory_back();
-        clock.sleep_until(std::min(due, clock.now() + longest_pause), stop);
-      } catch (...) {
-        log.line(LogLevel::error,
-                 "internal: the documents could not be looked after; trying again");
-        clock.sleep_until(clock.now() + fault_pause, stop);
-      }
-    }
-  }
-
-  // On a fiber. Which keys there are, what was spent, and what other processes that share the store
-  // do with both. What cannot be read now is read the next time.
-  void keep_accounts(const std::stop_token& stop) {
-    const bool lost = state.is_lost();
-    bool has_keys = false, has_spending = false, is_told = false;
-    while (!stop.stop_requested()) {
-      serving::safely([&] {
-        const bool may_hear = state.peers != nullptr && state.store->status().degraded.empty();
-        if ((!has_keys || may_hear) && stored_keys.load()) {
-          has_keys = true;
-          door.keys_changed();
-        }
-        if (has_spending && !may_hear) return;
-        const auto known = budgets.load(lost && !has_spending);
-        has_spending = has_spending || known;
-        if (has_spending || std::exchange(is_told, true)) return;
-        log.line(LogLevel::error,
-                 "what was spent cannot be looked up, trying again: " + known.error().message);
-      });
-      if (has_keys && has_spending && state.peers == nullptr) return;
-      clock.sleep_until(
-          clock.now() + (has_keys && has_spending ? Milliseconds(between_hearings) : fault_pause),
-          stop);
-    }
-  }
-
-  // On a fiber. What fal takes.
-  void keep_prices(const std::stop_token& stop) {
-    serving::safely([&] { prices.restore(); });
-    while (!stop.stop_requested()) {
-      Seconds pause = PriceKeeper::pause_after_fault;
-      serving::safely([&] { pause = prices.refresh(catalog.models(), stop); });
-      clock.sleep_until(clock.now() + pause, stop);
-    }
-  }
-
-  // On a fiber. What fal has billed.
-  void keep_bills(const std::stop_token& stop) {
-    serving::safely([&] { bills.restore(); });
-    while (!stop.stop_requested()) {
-      serving::safely([&] { bills.look(stop); });
-      clock.sleep_until(clock.now() + BillKeeper::interval, stop);
-    }
-    serving::safely([&] { bills.save(); });
-  }
-
-  // On a fiber.
-  void send_alerts(const std::stop_token& stop) {
-    serving::safely([&] { alerts.send_all(stop); });
-  }
-
-  // On a fiber.
-  void send_spans(const std::stop_token& stop) {
-    if (tracing != nullptr) serving::safely([&] { tracing->exporter.run(stop); });
-  }
-
   // What a collector that stands still does not take in time is lost.
   void send_last_spans() {
     if (tracing == nullptr) return;
@@ -472,69 +403,6 @@ struct Service::Impl {
     const TimePoint until = clock.now() + span_time;
     while (tracing->tracer.status().waiting > 0 && clock.now() < until)
       std::this_thread::sleep_for(Milliseconds(10));
-  }
-
-  void forget_expired() {
-    state.spending->forget_spending(day_of(clock.wall_now()) - spending_days,
-                                    clock.now() + longest_pause,
-                                    [](const Result<Done, StoreError>&) {});
-    runner.forget_expired(clock.now());
-    // If it fails, the store has told why, and the next time it is tried again.
-    state.store->forget_expired(clock.wall_now(), clock.now() + longest_pause,
-                                [](const Result<std::uint64_t, StoreError>&) {});
-  }
-
-  void tell_usable(std::size_t& told) {
-    const std::vector<CatalogModel> models = catalog.models();
-    const auto usable =
-        static_cast<std::size_t>(std::ranges::count_if(models, [this](const CatalogModel& model) {
-          return catalog.cached(model.endpoint, model.name) != nullptr;
-        }));
-    if (std::exchange(told, usable) == usable) return;
-    log.line(LogLevel::info,
-             fmt::format("{} of {} models have their document", usable, models.size()));
-  }
-
-  // The allocator keeps what a crowd of requests has needed, unless it is told that they are gone.
-  void give_memory_back() {
-    const std::size_t busy = server->counters().busy;
-    most_busy = std::max(most_busy, busy);
-    if (busy * 2 >= most_busy) return;
-    most_busy = busy;
-    pool.run_blocking([] { ::malloc_trim(0); });
-  }
-
-  // On a fiber.
-  void keep_media(const std::stop_token& stop) {
-    while (keeper != nullptr && !stop.stop_requested()) {
-      serving::safely([&] { keeper->run(stop); });
-      clock.sleep_until(clock.now() + media_pause, stop);
-    }
-  }
-
-  // On a fiber.
-  void follow_earlier_runs(const std::stop_token& stop) { earlier_runs.run(stop); }
-
-  // On a fiber.
-  void tell_ends(const std::stop_token& stop) { callbacks.run(stop); }
-
-  // Each on a fiber of its own, until chores.stop().
-  void begin_chores() {
-    using Chore = void (Impl::*)(const std::stop_token&);
-    std::binary_semaphore begun{0};
-    reactors.front()->post([&] {
-      for (const Chore chore :
-           {&Impl::keep_documents_fresh, &Impl::follow_earlier_runs, &Impl::tell_ends,
-            &Impl::keep_accounts, &Impl::keep_prices, &Impl::keep_bills, &Impl::send_alerts,
-            &Impl::keep_media, &Impl::send_spans}) {
-        serving::safely([&] {
-          static_cast<void>(
-              chores.begin([this, chore](const std::stop_token& stop) { (this->*chore)(stop); }));
-        });
-      }
-      begun.release();
-    });
-    begun.acquire();
   }
 
   // In the order of who needs whom.
@@ -575,8 +443,7 @@ struct Service::Impl {
   std::unique_ptr<serving::Server> server;
   std::unique_ptr<serving::Server> metrics_server;
   std::atomic<bool> stopped{false};
-  Background chores;
-  std::size_t most_busy = 0;  // that fiber's: requests, since memory was given back
+  Chores chores;
 };
 
 Service::Service(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -646,7 +513,7 @@ Result<std::unique_ptr<Service>> Service::create(Configuration configuration, Op
 void Service::start() {
   Impl& impl = *impl_;
   impl.server->start();
-  impl.begin_chores();
+  impl.chores.begin(*impl.reactors.front());
   impl.log.line(LogLevel::info, "listening on " + impl.server->address());
   if (!impl.metrics_server) return;
   impl.metrics_server->start();

@@ -63,7 +63,7 @@ describe('the page', () => {
     try {
       const page = await on.open({ key: adminKey, at: guarded.url });
       await page.waitForSelector('#view-operate:not([hidden]) #key-new');
-      assert.match(await page.textContent('#whose'), /All keys/);
+      await page.waitForFunction(() => /All keys/.test(document.querySelector('#whose').textContent));
     } finally {
       await guarded.stop();
     }
