@@ -1,10 +1,12 @@
 #include "client_setup.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <utility>
 
+#include "base/text.hpp"
 #include "falproxy/options.hpp"
 
 namespace falproxy::inline v0 {
@@ -28,7 +30,31 @@ Accounts accounts_of(const std::vector<std::string>& keys) {
   return accounts;
 }
 
+std::string variable(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(trim(value));
+}
+
+void set_from(const char* name, std::string& option) {
+  if (std::string value = variable(name); !value.empty()) option = std::move(value);
+}
+
 }  // namespace
+
+ClientOptions ClientOptions::from_environment() {
+  ClientOptions options;
+  std::string key = variable("FAL_KEY");
+  const std::string id = variable("FAL_KEY_ID"), secret = variable("FAL_KEY_SECRET");
+  if (key.empty() && !id.empty() && !secret.empty()) key = id + ":" + secret;
+  if (!key.empty()) options.keys.push_back(std::move(key));
+  set_from("FAL_QUEUE_URL", options.fal.queue);
+  set_from("FAL_RUN_URL", options.fal.run);
+  set_from("FAL_SCHEMA_URL", options.fal.schema);
+  set_from("FAL_REST_URL", options.fal.rest);
+  set_from("FAL_MEDIA_HOSTS", options.media_hosts);
+  set_from("SSL_CERT_FILE", options.ca_file);
+  return options;
+}
 
 Result<Setup> setup_of(const ClientOptions& options) {
   auto hosts = fal::MediaHosts::parse(options.media_hosts);

@@ -45,10 +45,9 @@ until grep -qs '^FAL_MEDIA_HOSTS=' "$work/sim"; do tries=$((tries + 1)); [ $trie
 install -d -o 65532 -g 65532 -m 700 "$work/image/var/lib/falproxy"
 inside() { chroot --userspec=65532:65532 --groups= "$work/image" "$@"; }
 inside /usr/bin/falproxy --version || fail 'it does not start'
-port=$(($$ % 20000 + 20000))
 {
   sed -n 's/^\(FAL_[A-Z_]*=\)/\1/p' "$work/sim"
-  printf '%s\n' CUSTOM_ACCESS_KEY=image-access-key AI_KEYS=id:secret SUPPORTED_MODELS=flux:fal-ai/flux/dev HOST=127.0.0.1 "PORT=$port" \
+  printf '%s\n' CUSTOM_ACCESS_KEY=image-access-key AI_KEYS=id:secret SUPPORTED_MODELS=flux:fal-ai/flux/dev HOST=127.0.0.1 PORT=0 \
     SCHEMA_CACHE_DIR=none STATE_DIR=/var/lib/falproxy
 } >"$work/image/etc/falproxy.env"
 # exec: what is killed in the end is the program, and not a shell before it.
@@ -56,6 +55,8 @@ port=$(($$ % 20000 + 20000))
 proxy_pid=$!
 tries=0
 until grep -q 'listening on' "$work/log"; do tries=$((tries + 1)); [ $tries -lt 600 ] || fail 'it does not serve'; sleep 0.05; done
+port=$(sed -n 's|.*listening on http://127.0.0.1:\([0-9]*\).*|\1|p' "$work/log")
+sed -i "s/^PORT=0$/PORT=$port/" "$work/image/etc/falproxy.env"
 inside /usr/bin/falproxy health --env /etc/falproxy.env || fail 'it is not healthy'
 curl -sS --fail-with-body "http://127.0.0.1:$port/v1/images/generations" -H 'Authorization: Bearer image-access-key' \
   -H 'Content-Type: application/json' -d '{"model": "flux", "prompt": "a lighthouse"}' | grep -q '"url"' || fail 'it makes no picture'

@@ -15,7 +15,7 @@
 namespace falproxy::app {
 namespace {
 
-constexpr std::string_view access_key = "demo-access-key";
+constexpr std::string_view access_key = "falproxy-demo-key";
 constexpr std::string_view picture_file = "demo.png";
 constexpr Seconds patience{60};
 

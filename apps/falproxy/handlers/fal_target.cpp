@@ -77,8 +77,13 @@ Result<FalTarget> run_target(std::string_view method, std::string_view path) {
 // What falproxy lets through to fal's storage: where a file may be put, and not a token that would
 // use the operator's account past every limit.
 Result<FalTarget> rest_target(std::string_view method, std::string_view path) {
-  if (path != "storage/upload/initiate" && path != "storage/upload/initiate-multipart")
-    return not_there(path);
+  if (path != "storage/upload/initiate" && path != "storage/upload/initiate-multipart") {
+    return Error{.kind = ErrorKind::invalid_value,
+                 .message =
+                     "Invalid request: of https://rest.fal.ai the header x-fal-target-url "
+                     "may name storage/upload/initiate and initiate-multipart alone.",
+                 .field = "x-fal-target-url"};
+  }
   if (method != "POST") return wrong_method(method);
   return FalTarget{.kind = Kind::upload};
 }

@@ -71,8 +71,10 @@ function showView() {
   }
   document.title = `${shown[0].toUpperCase()}${shown.slice(1)} · falproxy`;
   showOperate(shown === 'operate');
-  if (started && shown === 'gallery') refreshGallery();
+  showGallery();
 }
+
+function showGallery() { if (started && viewInAddress() === 'gallery') refreshGallery(); }
 
 const root = document.documentElement;
 onClick('theme', () => {
@@ -110,4 +112,4 @@ addEventListener('hashchange', () => {
 watchCreate();
 startOperate(askForKey);
 showView();
-start().then(showView, (problem) => say(byId('problem'), wordsOf(problem)));
+start().then(showGallery, (problem) => say(byId('problem'), wordsOf(problem)));

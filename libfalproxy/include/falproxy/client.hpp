@@ -195,6 +195,12 @@ struct ClientOptions {
   Clock* clock = nullptr;
   Executor* executor = nullptr;
   /// @}
+
+  /// As the process's environment says, with the defaults for all else. FAL_KEY is the key, as in
+  /// fal's own clients, or FAL_KEY_ID and FAL_KEY_SECRET are; FAL_QUEUE_URL, FAL_RUN_URL,
+  /// FAL_SCHEMA_URL, FAL_REST_URL, FAL_MEDIA_HOSTS and SSL_CERT_FILE are as docs/settings.md has
+  /// them. Blank is as good as not there. Not while another thread sets variables.
+  [[nodiscard]] static ClientOptions from_environment();
 };
 
 /// Any number of calls at once, each on a thread of its own while it runs. Nothing is kept for
