@@ -18,15 +18,13 @@ int main() {
   lost.times = 1;
   fal.desk().add_fault(lost);
 
-  const falproxy::fal::Addresses addresses{
-      std::string(InProcessFal::queue_url), std::string(InProcessFal::run_url),
-      std::string(InProcessFal::schema_url), std::string(InProcessFal::rest_url)};
   falproxy::InlineExecutor executor;
   const PlainCodecs codecs;
   const auto endpoint = falproxy::fal::EndpointId::parse("fal-ai/flux/dev");
   falproxy::KeyRing keys({{falproxy::Secret("id:secret")}}, {});
   falproxy::Catalog catalog({.transport = fal, .clock = clock, .executor = executor},
-                            {.fal = addresses}, {{"flux", *endpoint, std::nullopt, {}}}, {});
+                            {.fal = InProcessFal::addresses()},
+                            {{"flux", *endpoint, std::nullopt, {}}}, {});
   falproxy::Runner runner(
       {.transport = fal,
        .clock = clock,
@@ -34,7 +32,7 @@ int main() {
        .codecs = codecs,
        .keys = keys,
        .catalog = catalog},
-      {.fal = addresses,
+      {.fal = InProcessFal::addresses(),
        .media_hosts = *falproxy::fal::MediaHosts::parse(InProcessFal::media_hosts)});
 
   falproxy::Wish request;

@@ -3,15 +3,10 @@
 // FAL_KEY is a key of fal.ai's. With the addresses that falsim prints in the environment it asks
 // falsim instead, and any key will do. It shows the queue while it waits. It needs nothing but what
 // `cmake --install` installs.
-#include <cstdlib>
 #include <falproxy/client.hpp>
 #include <iostream>
 
 namespace {
-
-void set_from(const char* variable, std::string& option) {
-  if (const char* value = std::getenv(variable)) option = value;
-}
 
 void show(const falproxy::CallProgress& progress) {
   if (progress.stage == falproxy::CallProgress::Stage::running) std::cout << "running\n";
@@ -21,13 +16,7 @@ void show(const falproxy::CallProgress& progress) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  falproxy::ClientOptions options{.keys = {""}};
-  set_from("FAL_KEY", options.keys[0]);
-  set_from("FAL_QUEUE_URL", options.fal.queue);
-  set_from("FAL_SCHEMA_URL", options.fal.schema);
-  set_from("FAL_MEDIA_HOSTS", options.media_hosts);
-
-  const falproxy::Client fal(options);
+  const falproxy::Client fal(falproxy::ClientOptions::from_environment());
   const auto made = fal.generate({.model = "fal-ai/flux/dev",
                                   .prompt = argc > 1 ? argv[1] : "a lighthouse at dusk",
                                   .size = "512x512"},

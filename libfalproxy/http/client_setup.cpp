@@ -61,7 +61,7 @@ Result<Setup> setup_of(const ClientOptions& options) {
   if (!hosts) return unusable(hosts.error().message, "media_hosts");
   Setup setup{.accounts = accounts_of(options.keys)};
   if (setup.accounts.empty())
-    return unusable("There is no fal key; give one as 'id:secret'.", "keys");
+    return unusable("There is no fal key; give one as 'id:secret', or set FAL_KEY.", "keys");
   setup.catalog.fal = options.fal;
   setup.runner.fal = options.fal;
   setup.runner.media_hosts = *std::move(hosts);

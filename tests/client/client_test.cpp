@@ -352,6 +352,41 @@ TEST_CASE("a wish is checked as a request is, before anything is sent") {
   CHECK(desk.fal.desk().stats().submits == 0);
 }
 
+TEST_CASE(
+    "a program's options are those of its environment, the key as fal's own clients have it") {
+  const std::vector<const char*> names = {"FAL_KEY",       "FAL_KEY_ID",      "FAL_KEY_SECRET",
+                                          "FAL_QUEUE_URL", "FAL_MEDIA_HOSTS", "SSL_CERT_FILE"};
+  std::vector<std::pair<const char*, std::optional<std::string>>> before;
+  for (const char* name : names) {
+    const char* const value = std::getenv(name);
+    before.emplace_back(name, value ? std::optional<std::string>(value) : std::nullopt);
+    ::unsetenv(name);
+  }
+  const ClientOptions defaults = ClientOptions::from_environment();
+  ::setenv("FAL_KEY_ID", "id", 1);
+  ::setenv("FAL_KEY_SECRET", "of-two", 1);
+  const ClientOptions of_two = ClientOptions::from_environment();
+  ::setenv("FAL_KEY", " id:of-one ", 1);
+  ::setenv("FAL_QUEUE_URL", "https://queue.example", 1);
+  ::setenv("FAL_MEDIA_HOSTS", "  ", 1);
+  ::setenv("SSL_CERT_FILE", "/ca.pem", 1);
+  const ClientOptions said = ClientOptions::from_environment();
+  for (const auto& [name, value] : before) {
+    if (value)
+      ::setenv(name, value->c_str(), 1);
+    else
+      ::unsetenv(name);
+  }
+  CHECK(defaults.keys.empty());
+  CHECK(defaults.fal == falproxy::fal::Addresses());
+  CHECK(of_two.keys == std::vector<std::string>{"id:of-two"});
+  CHECK(said.keys == std::vector<std::string>{"id:of-one"});
+  CHECK(said.fal.queue == "https://queue.example");
+  CHECK(said.fal.schema == defaults.fal.schema);
+  CHECK(said.media_hosts == defaults.media_hosts);
+  CHECK(said.ca_file == "/ca.pem");
+}
+
 TEST_CASE("options that cannot be used are told by each call") {
   Desk desk;
   ClientOptions no_keys = desk.options();
