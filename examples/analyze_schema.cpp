@@ -19,7 +19,6 @@ std::string type_of(const falproxy::schema::Field& field) {
   add(field.types.string, "string");
   add(field.types.array, "array");
   add(field.types.object, "object");
-  for (const falproxy::schema::Field& branch : field.branches) add(true, type_of(branch).c_str());
   return names.empty() ? "any" : names;
 }
 

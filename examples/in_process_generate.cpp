@@ -19,7 +19,8 @@ int main(int argc, char** argv) {
   const falproxy::Client fal(falproxy::ClientOptions::from_environment());
   const auto made = fal.generate({.model = "fal-ai/flux/dev",
                                   .prompt = argc > 1 ? argv[1] : "a lighthouse at dusk",
-                                  .size = "512x512"},
+                                  .size = "512x512",
+                                  .output_format = "png"},
                                  {.on_progress = show});
   if (!made) return std::cerr << made.error().message << '\n', 1;
   const std::string path = argc > 2 ? argv[2] : "picture.png";

@@ -14,7 +14,8 @@ void check(const auto& seen, const auto& expected) {
   std::cerr << "expected: " << expected << "\nseen:     " << seen << '\n';
 }
 
-int main(int, char** argv) {
+int main(int argc, char** argv) {
+  if (argc != 2) return std::cerr << "usage: mapping_test DOCUMENT.json\n", 2;
   std::ifstream file(argv[1]);
   falproxy::testing::Mapping m(std::string{std::istreambuf_iterator<char>(file), {}});
   check(m.json(R"({"prompt":"x","size":"1536x1024"})"),

@@ -153,9 +153,9 @@ Result<Done> may_see_everything(const Caller& caller) {
   if (caller.is_operator) return Done{};
   return Error{.kind = ErrorKind::permission_denied,
                .message =
-                   "An access key may not see what other clients do. Send the operator's "
-                   "key (ADMIN_KEY), or use METRICS_PORT. What you did yourself is at "
-                   "/v1/falproxy/status."};
+                   "An access key may not do this: send the operator's key (ADMIN_KEY). What you "
+                   "did yourself is at /v1/falproxy/status; METRICS_PORT serves /metrics without a "
+                   "key."};
 }
 
 }  // namespace falproxy::app

@@ -129,6 +129,9 @@ TEST_CASE("the operator makes, changes and takes away keys, which count at once"
   CHECK(at(all, "data").size() == 3);
   CHECK(send("POST", keys, R"({"name":"bob"})", admin).status == 400);
   CHECK(send("POST", keys, R"({"name":"cat","budget":"5/year"})", admin).status == 400);
+  CHECK(send("POST", keys, R"({"name":"*"})", admin).body.find("KEYS_FILE") != std::string::npos);
+  CHECK(send("POST", keys, R"({"name":"cat","budgt":"5/day"})", admin)
+            .body.find(R"(did you mean \"budget\"?")") != std::string::npos);
   CHECK(send("POST", keys, R"({"name":"cat","key":"my-own-key-here"})", admin).status == 400);
   const Received configured = send("DELETE", keys + "/ann", "", admin);
   CHECK(configured.status == 409);

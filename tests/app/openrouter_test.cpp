@@ -2,7 +2,9 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <tuple>
 
+#include "base/fmt.hpp"
 #include "served.hpp"
 
 namespace falproxy::app {
@@ -40,6 +42,24 @@ TEST_CASE("OpenRouter's input_references are edited") {
           text_at(first.body, "data.0.url") + R"("}}]})");
   CHECK(got.status == 200);
   CHECK(served.sim.submits().back().endpoint == "fal-ai/nano-banana/edit");
+}
+
+TEST_CASE("what is wrong with an input_reference is told by that name") {
+  Served served(openrouter_models);
+  for (const auto& [model, references, field] :
+       {std::tuple("nano", R"([{"type":"image_url"}])", "input_references[0].image_url"),
+        {"nano", R"(["nope"])", "input_references[0]"},
+        {"flux", R"([{"image_url":{"url":"https://v3.fal.media/a.png"}}])", "input_references"}}) {
+    CAPTURE(references);
+    const Received got = served.post(
+        openrouter_images,
+        fmt::format(R"({{"model":"{}","prompt":"x","input_references":{}}})", model, references));
+    CAPTURE(got.body);
+    CHECK(got.status == 400);
+    CHECK(text_at(got.body, "error.param") == field);
+    CHECK(got.body.find("'image") == std::string::npos);
+  }
+  CHECK(served.sim.submits().empty());
 }
 
 TEST_CASE("OpenRouter's stream has created beside created_at, and failures are not repeated") {

@@ -251,6 +251,19 @@ TEST_CASE("what cannot become a video is refused before anything is paid") {
     CHECK(text_at(got.body, "error.param") == c.param);
     CHECK(text_at(got.body, "error.message").size() > 10);
   }
+  const std::string hint = text_at(
+      served
+          .post("/v1/videos",
+                R"({"model":"frames","prompt":"x","input_reference":"https://a.example/a.png"})")
+          .body,
+      "error.message");
+  CAPTURE(hint);
+  CHECK(hint.find("These do: clip.") != std::string::npos);
+  CHECK(hint.find("+IMAGE-TO-VIDEO-ENDPOINT'") != std::string::npos);
+  const Received pictures =
+      served.post("/v1/images/generations", R"({"model":"clip","prompt":"a fox"})");
+  CHECK(pictures.status == 400);
+  CHECK(text_at(pictures.body, "error.param") == "model");
   for (const char* path : {"/v1/videos/edits", "/v1/videos/extensions", "/v1/videos/characters"})
     CHECK(served.post(path, "{}").status == 400);
   CHECK(served.get("/v1/videos?limit=0").status == 400);

@@ -141,9 +141,13 @@ Response make_key(Call& call) {
   const Result<Json> members = read_members(call);
   if (!members) return call.fail(members.error());
   const std::string name((*members)["name"].as_string().value_or(""));
-  if (name.empty() || name == "*") {
+  if (name.empty()) {
     return call.fail({ErrorKind::missing_parameter,
                       "'name' is missing: letters, digits, '.', '_' and '-'.", "name"});
+  }
+  if (name == "*") {
+    return call.fail({ErrorKind::invalid_value,
+                      "'name' cannot be '*': that row has its place in KEYS_FILE.", "name"});
   }
   if (members->find("key").has_value()) {
     return call.fail(

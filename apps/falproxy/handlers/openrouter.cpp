@@ -64,7 +64,8 @@ Response OpenRouterCall::answer() {
 
 Response OpenRouterCall::answer_to(Outcome outcome) {
   record_.receipt = std::move(outcome.receipt);
-  if (!outcome.response) return failure(std::move(outcome.response).error());
+  if (!outcome.response)
+    return failure(openrouter::references_error(std::move(outcome.response).error()));
   Response response{.body = openrouter::write_images(*outcome.response, cost_of(record_.receipt)),
                     .undelivered = std::move(outcome.undelivered)};
   append_facts(response.fields, facts());

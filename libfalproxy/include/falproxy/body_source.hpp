@@ -34,6 +34,7 @@ class Spool {
   /// Errors: overloaded (there is no room for more).
   [[nodiscard]] virtual Result<Done> append(std::string_view bytes) = 0;
   /// The file is whole; called once, and last. The bytes go with the last owner of the source.
+  /// Errors: overloaded (the file cannot be put away).
   [[nodiscard]] virtual Result<std::shared_ptr<const BodySource>> finish() = 0;
 };
 

@@ -103,7 +103,7 @@ class Budgets final : public Purse {
   [[nodiscard]] Result<Done, StoreError> load(bool lost = false);
   /// The rows of KEYS_FILE, from now on.
   void set_rows(std::vector<KeyRules> rows);
-  /// What fal takes, from now on. `usual` counts where nobody knows beforehand what a job will
+  /// What fal takes, from now on. `usual` counts if nobody knows beforehand what a job will
   /// cost: estimate() tells it, and keys that take jobs of an unknown price reserve it.
   void set_prices(PriceTable prices, UsualCosts usual = {});
   /// As set last.

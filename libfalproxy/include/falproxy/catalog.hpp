@@ -40,7 +40,7 @@ std::ostream& operator<<(std::ostream& out, const StoredDocument& document);
 class DocumentStore {
  public:
   virtual ~DocumentStore() = default;
-  /// None where there is none, or it is broken (the store then sets it aside).
+  /// None if there is none, or if it is broken (the store then sets it aside).
   [[nodiscard]] virtual std::optional<StoredDocument> load(const std::string& endpoint) = 0;
   /// Called with every document that was fetched and can be used, from several threads at once. A
   /// failure is the store's own affair: the document still serves from memory.
@@ -54,10 +54,10 @@ struct CatalogModel {
   /// It serves each name that its own matches, where '*' stands for any characters. Clients are not
   /// shown it in lists.
   [[nodiscard]] bool is_pattern() const noexcept { return name.find('*') != std::string::npos; }
-  /// Requests without pictures; all, where there is no edit_endpoint.
+  /// For requests without pictures; for all, if there is no edit_endpoint.
   fal::EndpointId endpoint;
   std::optional<fal::EndpointId> edit_endpoint;  ///< for requests that carry pictures
-  ModelSettings settings;  ///< what MODELS_FILE says of it; all empty where it says nothing
+  ModelSettings settings;  ///< what MODELS_FILE says of it; all empty if it says nothing
   /// For requests that carry a video; none: the model takes none.
   std::optional<fal::EndpointId> remix_endpoint = std::nullopt;
   bool operator==(const CatalogModel&) const = default;
@@ -137,10 +137,10 @@ class Catalog {
   /// an endpoint id. Errors: unknown_model.
   [[nodiscard]] Result<CatalogModel> find(std::string_view name) const;
 
-  /// The document of `endpoint`; where it is still on its way, waits for that one fetch (never for
-  /// another's). `model`: whose pinned document counts, where `endpoint` is its own, and whose
-  /// taught names do. Errors: model_unavailable (`retry_after`: when it is fetched again),
-  /// timed_out, cancelled; unknown_model where an endpoint that is not configured does not exist or
+  /// The document of `endpoint`. If it is being fetched, this waits for that fetch and for no
+  /// other. `model`: its pinned document is used if `endpoint` is the model's own, and its taught
+  /// names are used. Errors: model_unavailable (`retry_after`: when it is fetched again),
+  /// timed_out, cancelled; unknown_model if an endpoint that is not configured does not exist or
   /// makes neither images nor videos, sound or text.
   [[nodiscard]] Result<std::shared_ptr<const profile::Profile>> profile(
       const fal::EndpointId& endpoint, std::string_view model, TimePoint deadline,

@@ -1,8 +1,10 @@
 // client.hpp: pictures of any fal model for programs, without a server. Of falproxy::http.
 //
 //   falproxy::Client fal({.keys = {"id:secret"}});
-//   const auto made = fal.generate(
-//       {.model = "fal-ai/flux/dev", .prompt = "a lighthouse", .size = "1024x768"});
+//   const auto made = fal.generate({.model = "fal-ai/flux/dev",
+//                                   .prompt = "a lighthouse",
+//                                   .size = "1024x768",
+//                                   .output_format = "png"});
 //   if (!made) return std::cerr << made.error().message << '\n', 1;
 //   const auto saved = made->artifacts[0].save("lighthouse.png");
 //
@@ -39,15 +41,18 @@ namespace falproxy::inline v0 {
 
 /// What a program wants of a model. A text that is empty was not said: the model's default counts.
 struct ImageWish {
-  std::string model = {};    ///< a fal endpoint id, or a configured name; empty: the default model
-  std::string prompt = {};   ///< needed, unless there are images
-  int n = 1;                 ///< pictures
+  std::string model = {};   ///< a fal endpoint id, or a configured name; empty: the default model
+  std::string prompt = {};  ///< needed, unless there are images
+  /// Pictures: 1 to 10, or to MAX_IMAGES_PER_REQUEST after Client::open().
+  int n = 1;
   std::string size = {};     ///< "1024x768" in pixels, "16:9" or "auto"
   std::string quality = {},  ///< as OpenAI's, or the model's own words
       style = {},            ///< the same
       background = {},       ///< the same
       output_format = {};    ///< "png", "jpeg", "webp", or the model's own
-  std::vector<InputFile> images = {};                     ///< to edit, or to go by
+  /// To edit, or to go by; at most 16, each of at most 50 MiB (MAX_UPLOAD_BYTES after
+  /// Client::open()).
+  std::vector<InputFile> images = {};
   std::optional<InputFile> mask = std::nullopt;           ///< of the first image
   std::vector<std::pair<std::string, Json>> native = {};  ///< the model's own fields: seed, ...
   bool operator==(const ImageWish&) const = default;
@@ -125,7 +130,7 @@ struct CallProgress {
     running    ///< a runner began with a job
   };
   Stage stage = Stage::accepted;                  ///< what happened just now
-  std::optional<int> position = std::nullopt;     ///< queued: 0-based, where fal says
+  std::optional<int> position = std::nullopt;     ///< queued: 0-based, if fal says
   std::vector<std::string> fal_request_ids = {};  ///< accepted: of the jobs so far
   bool operator==(const CallProgress&) const = default;
 };
@@ -150,7 +155,7 @@ class Call {
   /// Returns at once. The job is cancelled at fal, and the call ends with `cancelled`; if its
   /// result was there first, with that.
   void cancel() const;
-  /// Blocks until the call has ended. on_done may still be running.
+  /// Blocks until the call has ended. on_done may still be running. Errors: as of generate().
   [[nodiscard]] Result<Made> wait() const;
   /// None: it has not ended.
   [[nodiscard]] std::optional<Result<Made>> result() const;
@@ -226,6 +231,7 @@ class Client {
   /// Returns at once.
   Call start(ImageWish wish, CallOptions options = {}) const;
   /// What generate() would send, without sending it; fetches the model's document if need be.
+  /// Errors: as of generate().
   [[nodiscard]] Result<plan::Plan> plan(ImageWish wish) const;
 
  private:

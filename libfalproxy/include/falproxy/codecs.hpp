@@ -20,7 +20,7 @@ class Codecs {
   virtual ~Codecs() = default;
   /// Appends the base64 (RFC 4648, 4: padded, no line breaks) of `bytes` to `out`.
   virtual void encode_base64(std::string_view bytes, std::string& out) const = 0;
-  /// None where `text` is not base64; blanks and line breaks are not allowed.
+  /// None if `text` is not base64; blanks and line breaks are not allowed.
   [[nodiscard]] virtual std::optional<std::string> decode_base64(std::string_view text) const = 0;
   /// FIPS 180-4.
   [[nodiscard]] virtual Digest sha256(std::string_view bytes) const = 0;

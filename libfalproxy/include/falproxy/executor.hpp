@@ -20,7 +20,7 @@ class Executor {
   virtual void run_all(std::span<const std::function<void()>> tasks) = 0;
   /// Runs `task`, which blocks its thread (a file) or computes for milliseconds (an OpenAPI
   /// document), and returns when it has returned; what it throws, this throws. Unless overridden,
-  /// on the calling thread: enough where each caller has a thread of its own.
+  /// on the calling thread: enough if each caller has a thread of its own.
   virtual void run_blocking(const std::function<void()>& task) { task(); }
 };
 

@@ -96,13 +96,13 @@ class MediaHosts {
 /// As MediaHosts::parse() reads it.
 std::ostream& operator<<(std::ostream& out, const MediaHosts& hosts);
 
-/// True where a key may be sent to `url`: same scheme, host and port as `base`, which the operator
+/// True if a key may be sent to `url`: same scheme, host and port as `base`, which the operator
 /// configured.
 [[nodiscard]] bool same_origin(std::string_view url, std::string_view base);
 /// As above, for who asks more than once.
 [[nodiscard]] bool same_origin(std::string_view url, const Url& base);
 
-/// True where a key may be sent to `url` for a job of the queue at `base`: same_origin(), or, if
+/// True if a key may be sent to `url` for a job of the queue at `base`: same_origin(), or, if
 /// `base` is fal's own, https on one of the hosts that fal documents for it: queue.fal.run and its
 /// backups queue.falrun.com and falrun.com.
 [[nodiscard]] bool is_of_queue(std::string_view url, const Url& base);
@@ -167,7 +167,7 @@ enum class CancelAnswer {
 };
 /// As written above.
 [[nodiscard]] std::string_view name_of(CancelAnswer value) noexcept;
-/// Never fails. `head`: the status counts where the body has none of fal's words.
+/// Never fails. `head`: the status counts if the body has none of fal's words.
 [[nodiscard]] CancelAnswer parse_cancel(const HttpHead& head, std::string_view body);
 
 /// What an answer of fal's that is no success says of the job, the key and the request.
@@ -192,7 +192,7 @@ struct Fault {
   Cause cause = Cause::not_fal;  ///< told from status, type, message and headers together
   int status = 0;                ///< of the HTTP answer; 0: the failure stood in a QueueStatus
   std::string type = {};         ///< fal's `error_type`, or `detail[0].type`
-  /// fal's words, at most 500 bytes, for the client only where the cause is the input's.
+  /// fal's words, at most 500 bytes, for the client only if the cause is the input's.
   std::string message = {};
   /// `detail[0].loc` without "body": the property of the input at fault.
   std::vector<std::string> location = {};
@@ -260,7 +260,7 @@ std::ostream& operator<<(std::ostream& out, const SubmitOptions& options);
 [[nodiscard]] HttpHeaders preference_headers(const FalPreferences& preferences);
 
 /// POST to the queue. The answer is for parse_submitted(), or read_fault() from 400 on. Costs money
-/// where fal accepts it: to be sent again only where fal has certainly not taken it.
+/// if fal accepts it: to be sent again only if fal has certainly not taken it.
 [[nodiscard]] HttpRequest submit_request(const Addresses& fal, const EndpointId& endpoint,
                                          const Secret& key, Body input,
                                          const SubmitOptions& options);
@@ -345,7 +345,7 @@ struct UploadTarget {
 };
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const UploadTarget& target);
-/// Errors: upstream_failed; upstream_untrusted_url where `upload_url` is neither on a media host
+/// Errors: upstream_failed; upstream_untrusted_url if `upload_url` is neither on a media host
 /// nor of `fal.rest`'s own origin.
 [[nodiscard]] Result<UploadTarget> parse_upload_target(std::string_view body, const Addresses& fal,
                                                        const MediaHosts& media);

@@ -48,14 +48,14 @@ class FormSink {
 class FormReader {
  public:
   /// `content_type` is the request's. `sink` must outlive the reader. Errors: bad_request_framing,
-  /// where it names no boundary of 1 to 70 characters.
+  /// if it names no boundary of 1 to 70 characters.
   [[nodiscard]] static Result<FormReader> create(std::string_view content_type, FormSink& sink,
                                                  const FormLimits& limits = {});
 
   /// The next bytes of the body. Errors: bad_request_framing, and the sink's; it must not be used
   /// after one.
   Result<Done> read(std::string_view bytes);
-  /// The body is over. Errors: bad_request_framing, where its last boundary is missing.
+  /// The body is over. Errors: bad_request_framing, if its last boundary is missing.
   Result<Done> finish() const;
 
  private:

@@ -108,7 +108,7 @@ struct HttpRequest {
   std::chrono::milliseconds max_silence{0};
   /// Of `body` and `source` together.
   [[nodiscard]] std::uint64_t content_length() const noexcept;
-  /// The same source, where there is one.
+  /// The same source, if there is one.
   bool operator==(const HttpRequest&) const = default;
 };
 /// For people, in one line.
@@ -140,13 +140,13 @@ std::ostream& operator<<(std::ostream& out, const HttpResponse& response);
 struct Url {
   std::string scheme;      ///< "http" or "https"
   std::string host;        ///< to connect to and to check a certificate against
-  std::uint16_t port = 0;  ///< the scheme's own where the URL names none
+  std::uint16_t port = 0;  ///< the scheme's own if the URL names none
   std::string target;      ///< path and query, at least "/"
 
   /// None for anything but a plain absolute http(s) URL: no user info, no fragment, no control
   /// characters, blanks or backslashes, a valid port, a non-empty host.
   [[nodiscard]] static std::optional<Url> parse(std::string_view text);
-  /// `scheme://host[:port]`, the port only where it is not the scheme's own.
+  /// `scheme://host[:port]`, the port only if it is not the scheme's own.
   [[nodiscard]] std::string origin() const;
   bool operator==(const Url&) const = default;
 };
@@ -156,7 +156,7 @@ std::ostream& operator<<(std::ostream& out, const Url& url);
 /// Percent-encodes all but unreserved characters (RFC 3986, 2.3); `keep` names characters that
 /// stay, such as "/".
 [[nodiscard]] std::string percent_encode(std::string_view text, std::string_view keep = {});
-/// Decodes %XX; none where an escape is broken.
+/// Decodes %XX; none if an escape is broken.
 [[nodiscard]] std::optional<std::string> percent_decode(std::string_view text);
 
 }  // namespace falproxy::inline v0

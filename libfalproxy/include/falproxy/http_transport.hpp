@@ -22,7 +22,7 @@ namespace falproxy::inline v0 {
 ///
 /// Connections are kept open and used again, the last one first. A GET that meets a connection
 /// which the server had closed meanwhile is sent again over a new one, unless a byte of an answer
-/// came. Anything else is only sent again where not one byte of it left this machine. Redirects are
+/// came. Anything else is only sent again if not one byte of it left this machine. Redirects are
 /// not followed, no compressed answer is asked for.
 ///
 /// Through a proxy (Options::proxies) https goes in a tunnel, in which the host's own certificate
@@ -51,7 +51,7 @@ class HttpTransport final : public Transport {
     /// line a second.
     LogLine log = {};
   };
-  /// Errors: invalid_settings where the named certificates cannot be read.
+  /// Errors: invalid_settings if the named certificates cannot be read.
   [[nodiscard]] static Result<std::unique_ptr<HttpTransport>> create(Options options);
   /// No call of send() may be running.
   ~HttpTransport() override;

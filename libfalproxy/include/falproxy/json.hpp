@@ -1,6 +1,6 @@
 // json.hpp: an immutable JSON value that does not show which JSON library is behind it.
 //
-// falproxy uses it where a JSON value must travel between rooms or to the caller: native fields,
+// falproxy uses it for a JSON value that travels between rooms or to the caller: native fields,
 // defaults, enums, fal's inputs and outputs. Copying is cheap (the tree is shared); any number of
 // threads may read the same value.
 #pragma once
@@ -88,7 +88,7 @@ class Json {
 
   /// The JSON type; `integer` and `number` are told apart by how they were written.
   [[nodiscard]] Kind kind() const noexcept;
-  /// Also what at() gives where there is nothing.
+  /// Also what at() gives if there is nothing.
   [[nodiscard]] bool is_null() const noexcept { return kind() == Kind::null; }
   /// as_string() then has a value.
   [[nodiscard]] bool is_string() const noexcept { return kind() == Kind::string; }
@@ -117,7 +117,7 @@ class Json {
   [[nodiscard]] std::optional<Json> find(std::string_view key) const noexcept;
   /// As at().
   [[nodiscard]] Json operator[](std::size_t index) const noexcept { return at(index); }
-  /// The member `key`; null where find() finds none.
+  /// The member `key`; null if find() finds none.
   [[nodiscard]] Json operator[](std::string_view key) const noexcept;
 
   /// For `for`: the elements of an array, in order; of all else none.

@@ -60,7 +60,7 @@ class KeyLease {
   [[nodiscard]] const std::string& fingerprint() const noexcept;
   /// Valid as long as the lease, whatever a reload does.
   [[nodiscard]] const Secret& key() const noexcept;
-  /// `retry_after`: what fal asked for with a 429; at most an hour of it is kept. True where the
+  /// `retry_after`: what fal asked for with a 429; at most an hour of it is kept. True if the
   /// operator should hear of it: the key is left out, for the first time or once more; its account
   /// is blocked from now on; or they are usable again.
   bool report(KeyOutcome outcome, TimePoint now, std::optional<Milliseconds> retry_after = {});
@@ -117,12 +117,12 @@ class KeyRing {
   KeyRing& operator=(const KeyRing&) = delete;
 
   /// A key of the usable account with the fewest leases, among equals of the next in turn; within
-  /// the account, the next usable key in turn. A key that was refused, or an account that was
-  /// blocked, long enough gives one lease, the probe, and no other until that one has reported or
-  /// is gone. Errors: keys_resting (rate limited; `retry_after`: when the first is back); keys_out
-  /// (refused or blocked; `retry_after`: when the first may be probed); overloaded where every
-  /// usable account has as many jobs as it may, or others wait already for what there is (then
-  /// acquire_or_wait()).
+  /// the account, the next usable key in turn. A refused key or a blocked account gives nothing
+  /// for 5 minutes. Then it gives one lease, the probe. It gives no other until the probe has
+  /// reported or is gone. Errors: keys_resting (rate limited; `retry_after`: when the first is
+  /// back); keys_out (refused or blocked; `retry_after`: when the first may be probed); overloaded
+  /// if every usable account has as many jobs as it may, or others wait already for what there is
+  /// (then acquire_or_wait()).
   [[nodiscard]] Result<KeyLease> acquire(TimePoint now);
 
   /// What a key is wanted for.
@@ -132,10 +132,10 @@ class KeyRing {
     /// Against max_jobs_per_account. fal counts neither uploads nor jobs of an account's own apps.
     bool counted = true;
   };
-  /// As acquire(), but where that would be overloaded it blocks until there is a key, `deadline`
+  /// As acquire(), but if that would be overloaded it blocks until there is a key, `deadline`
   /// passes or `stop` is requested. Whoever came first of those who can use a key is given it.
   /// Waits only in `clock.sleep_until()`, which it ends early when a lease is given back. Errors:
-  /// queue_full, timed_out, cancelled, and those of acquire() but overloaded; keys_out where only
+  /// queue_full, timed_out, cancelled, and those of acquire() but overloaded; keys_out if only
   /// `need.except` is left.
   [[nodiscard]] Result<KeyLease> acquire_or_wait(Clock& clock, TimePoint deadline,
                                                  const std::stop_token& stop, Need need);

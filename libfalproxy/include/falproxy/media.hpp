@@ -52,7 +52,7 @@ enum class SoundType { mp3, wav, flac, opus, ogg, aac, mp4, webm };
 [[nodiscard]] std::optional<double> sound_seconds(std::string_view beginning,
                                                   const BodySource* whole = nullptr);
 
-/// Of a picture, in pixels; never 0 where dimensions() found it.
+/// Of a picture, in pixels; never 0 if dimensions() found it.
 struct Dimensions {
   std::uint32_t width = 0;   ///< pixels
   std::uint32_t height = 0;  ///< pixels
@@ -61,7 +61,7 @@ struct Dimensions {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const Dimensions& dimensions);
 /// As it is shown, turned as its metadata (EXIF) says; read from the header of a png, jpeg, webp,
-/// gif or avif, and from what is there of the rest; none where it is not there or broken.
+/// gif or avif, and from what is there of the rest; none if the header is missing or broken.
 [[nodiscard]] std::optional<Dimensions> dimensions(std::string_view bytes) noexcept;
 /// A picture that has dimensions and reaches to its end, as decoders see it: a JPEG may lack its
 /// last bytes, and a PNG or a GIF the mark that ends it.
@@ -77,18 +77,18 @@ std::ostream& operator<<(std::ostream& out, const Dimensions& dimensions);
 [[nodiscard]] std::optional<Body> without_metadata(const Piece& file);
 
 /// Exif data, as the chunk eXIf of a PNG holds it, that tell how a png, jpeg or webp is to be
-/// turned before it is shown, and nothing else; empty where it is shown as it stands.
+/// turned before it is shown, and nothing else; empty if it is shown as it stands.
 [[nodiscard]] std::string orientation_exif(std::string_view file);
 
 /// `data:<mime>[;charset=..];base64,<data>` taken apart; the views point into the argument.
 struct DataUri {
-  std::string_view mime;    ///< "text/plain" where the URI names none
+  std::string_view mime;    ///< "text/plain" if the URI names none
   std::string_view base64;  ///< not checked: Codecs::decode_base64() says whether it is
   bool operator==(const DataUri&) const = default;
 };
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const DataUri& uri);
-/// None where it is no data URI in base64 (RFC 2397); percent-encoded ones are not taken.
+/// None if it is no data URI in base64 (RFC 2397); percent-encoded ones are not taken.
 [[nodiscard]] std::optional<DataUri> parse_data_uri(std::string_view text) noexcept;
 
 /// Decodes and writes pictures of masks. `PngMasks` of falproxy::png is the one that falproxy

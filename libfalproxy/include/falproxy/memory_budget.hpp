@@ -19,7 +19,7 @@ class MemoryBudget {
   explicit MemoryBudget(std::size_t limit) noexcept : limit_(limit) {}  ///< in bytes
   /// What is taken already stays taken.
   void set_limit(std::size_t limit) noexcept { limit_ = limit; }
-  /// Bytes; more than the limit where charge() was called.
+  /// Bytes; may be more than the limit if charge() was called.
   [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
 
   /// False: so much is not left, and nothing was taken.

@@ -9,7 +9,7 @@
 
 namespace falproxy::inline v0 {
 
-/// For tests, and where nothing is to be kept on a disk. Each callback is called before its
+/// For tests, and if nothing is to be kept on a disk. Each callback is called before its
 /// operation returns. If a limit would be passed, the oldest records that are not open go first;
 /// if all are open, the write fails as `overloaded`.
 class MemoryStore final : public StateStore {

@@ -40,7 +40,7 @@ namespace falproxy::inline v0::openai {
 /// {"image_url": {"url": string}}, {"url": string} or {"b64_json": string}, each an http(s)
 /// address, or a data URL or bare base64 of a png, jpeg, webp, gif or avif, which becomes its
 /// bytes; what those need is taken from `memory` (null: without a limit). `image_url` itself stays
-/// native: many models have it. Where `size` is absent or "auto", `width` and `height`, else
+/// native: many models have it. If `size` is absent or "auto", `width` and `height`, else
 /// `aspect_ratio`, become the SizeWish, and stay in `native` too: the translation lets a native
 /// field win that the model has.
 ///
@@ -65,7 +65,7 @@ namespace falproxy::inline v0::openai {
 struct FormPart {
   std::string name;                      ///< may end in `[]` or `[0]`
   std::optional<std::string> file_name;  ///< there for a file, even if empty; none for text
-  std::string content_type;  ///< as the part says; empty where it says nothing. Files are told by
+  std::string content_type;  ///< as the part says; empty if it says nothing. Files are told by
                              ///< their bytes, not by this
   /// Keeps `bytes` alive; shared with the InputFile that the part becomes.
   std::shared_ptr<const std::string> owner;
@@ -144,9 +144,9 @@ class FormGatherer final : public FormSink {
 
 /// Reads the parts of an edit or a variation. Pictures stand in `image`, `image[]`, `image[0]` or
 /// `images[]`, in order, and in `mask`; as files, or as text as in JSON. `image_url` is a picture
-/// where there is no other. Text of an unknown
-/// field that is one JSON text (`7`, `0.5`, `true`, `{"a":1}`, `"7"`) is that value, any other text
-/// is a string; `name[]` gathers an array. `makes` and errors as above.
+/// if there is no other. Text of an unknown field that is one JSON text (`7`, `0.5`, `true`,
+/// `{"a":1}`, `"7"`) is that value, any other text is a string; `name[]` gathers an array. `makes`
+/// and errors as above.
 [[nodiscard]] Result<Wish> parse_form(Intent intent, std::vector<FormPart> parts,
                                       const RequestLimits& limits, const Codecs& codecs,
                                       MemoryBudget* memory = nullptr, Medium makes = Medium::image);
@@ -169,7 +169,7 @@ struct ImageData {
   Body content;  ///< an address (http, https or a data URI), or raw base64; in pieces, so that
                  ///< nothing large is copied
   bool is_url = true;  ///< `url` rather than `b64_json`
-  /// What a model made of the prompt; none where it does not say.
+  /// What a model made of the prompt; none if it does not say.
   std::optional<std::string> revised_prompt = std::nullopt;
   bool operator==(const ImageData&) const = default;
 };
@@ -179,7 +179,7 @@ std::ostream& operator<<(std::ostream& out, const ImageData& data);
 /// The answer to an image request, for write().
 struct ImageResponse {
   std::int64_t created = 0;          ///< Unix time in seconds
-  std::vector<ImageData> data = {};  ///< in order; at least one where it comes from a model
+  std::vector<ImageData> data = {};  ///< in order; at least one if it comes from a model
   std::optional<std::string> size = std::nullopt;  ///< "1024x768": what was resolved, never "auto"
   /// `low`, `medium` or `high`; none: not known, left out.
   std::optional<std::string> quality = std::nullopt;

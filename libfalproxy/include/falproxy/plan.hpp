@@ -46,7 +46,7 @@ struct Mapping {
   std::string field;  ///< the OpenAI or native field; empty: the model's default or the operator's
   std::string property;  ///< fal's property; empty: dropped
   Json value;            ///< what is sent
-  std::string why;       ///< for people; empty where the value simply went there
+  std::string why;       ///< for people; empty if the value simply went there
   /// But for `why`.
   bool operator==(const Mapping& other) const noexcept {
     return field == other.field && property == other.property && value == other.value;
@@ -80,7 +80,7 @@ struct JobInput {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const JobInput& input);
 
-/// Everything that is sent for one request, and what to_openai needs to know afterwards.
+/// Everything that is sent for one request, and what is needed afterwards to read its results.
 struct Plan {
   std::vector<JobInput> jobs;    ///< at least one; their inputs differ in count and seed only
   Medium makes = Medium::image;  ///< Wish::makes, for read_result()
@@ -98,13 +98,13 @@ struct Plan {
   /// No mask came, the model requires one, and `source` may be transparent somewhere.
   bool mask_is_source = false;
   bool uses_sync_mode = false;      ///< pictures come as data URIs in the result itself
-  std::optional<std::string> size,  ///< "1024x768", where the pixels are known beforehand
+  std::optional<std::string> size,  ///< "1024x768", if the pixels are known beforehand
       quality,                      ///< OpenAI's word
       background,                   ///< OpenAI's word
-      output_format;                ///< as resolved, where known beforehand
+      output_format;                ///< as resolved, if known beforehand
   /// Else output_format is the document's default, and the result knows better.
   bool output_format_sent = false;
-  std::optional<double> seconds = std::nullopt;  ///< how long it is to play, where known beforehand
+  std::optional<double> seconds = std::nullopt;  ///< how long it is to play, if known beforehand
   std::string endpoint = {};  ///< that it is for, fal's id; Runner::plan() sets it
   /// Of each job, but for its pictures; see expected_of().
   Quantities expected = {};
@@ -134,11 +134,11 @@ struct Options {
   /// name and the intent decide.
   std::vector<ResponseFormatRule> default_response_format = {};
   NsfwResults nsfw_results = NsfwResults::leave_out;  ///< NSFW_RESULTS
-  /// To a job's files, where the model's settings say nothing; none: fal's own default.
+  /// To a job's files, if the model's settings say nothing; none: fal's own default.
   std::optional<OutputAccess> output_access = std::nullopt;
   /// Who runs the plan can fetch files that are not public: base64 is no obstacle then.
   bool opens_files = false;
-  bool data_uris = true;  ///< ask for sync_mode where base64 is wanted and the model has it
+  bool data_uris = true;  ///< ask for sync_mode if base64 is wanted and the model has it
   /// What who runs the plan can make of a sound that is mp3, opus, ogg, flac or wav: "mp3", "pcm".
   std::vector<std::string> converted_sounds = {};
   bool operator==(const Options&) const = default;
@@ -146,13 +146,13 @@ struct Options {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const Options& options);
 
-/// `request.model` is the name that was asked for, also where the request had none. If nobody says
+/// `request.model` is the name that was asked for, also if the request had none. If nobody says
 /// otherwise, names that begin with gpt-image or chatgpt-image are answered in base64, and so are
 /// edits of all names that do not begin with dall-e. Streams always are. Errors, each with its
 /// field: missing_parameter, invalid_type, invalid_value, unknown_parameter, unsupported_parameter
-/// (a mask), edit_unsupported; invalid_settings where a field of `settings` does not fit the model.
+/// (a mask), edit_unsupported; invalid_settings if a field of `settings` does not fit the model.
 ///
-/// `chance`, in [0, 1), decides the seed where the request gives none and the document would have
+/// `chance`, in [0, 1), decides the seed if the request gives none and the document would have
 /// the same one every time; none: the document's own stays.
 [[nodiscard]] Result<Plan> make_plan(const Wish& request, const profile::Profile& profile,
                                      const ModelSettings& settings, const Options& options,
@@ -174,7 +174,7 @@ struct ResultFile {
   std::optional<std::uint32_t> width = std::nullopt;   ///< pixels, as fal said
   std::optional<std::uint32_t> height = std::nullopt;  ///< pixels, as fal said
   std::optional<double> seconds = std::nullopt;        ///< how long it plays, as fal said
-  /// svg text, where the model gives that instead of an address.
+  /// svg text, if the model gives that instead of an address.
   std::optional<std::string> svg = std::nullopt;
   std::size_t place = 0;  ///< in the list that it came from: what the flags of a result count by
   std::optional<std::string> revised_prompt = std::nullopt;  ///< of the job that brought it
@@ -196,9 +196,9 @@ struct JobResult {
 std::ostream& operator<<(std::ostream& out, const JobResult& result);
 
 /// Reads a result. `places` are paths such as "images[].url", which the document promises
-/// (Plan::places); where no picture is there, whatever has a usual name, and at last whatever
-/// must be a picture. `body` is kept alive by the pieces made from it. Errors: upstream_failed (not
-/// JSON), no_image.
+/// (Plan::places). If no picture is there, it takes members with usual names; if there are none,
+/// whatever must be a picture. `body` is kept alive by the pieces made from it. Errors:
+/// upstream_failed (not JSON), no_image.
 /// If `medium` is no picture and no file stands at the places, it takes whatever says that it is of
 /// the medium. A text is read whole, with the times that it tells; `times`: how close they are
 /// (Plan::times).
@@ -221,7 +221,7 @@ class Selection {
   /// Those of one more result that are shown: not what is marked, and in all no more than were
   /// asked for.
   [[nodiscard]] std::vector<ResultFile> take(JobResult result);
-  /// Why nothing is shown, where no job failed. Errors: no_image, content_policy (every picture is
+  /// Why nothing is shown, if no job failed. Errors: no_image, content_policy (every picture is
   /// marked).
   [[nodiscard]] Error nothing() const;
   /// Tells of what is left out. `came`: pictures in the answer; `reasons`: sentences that say why

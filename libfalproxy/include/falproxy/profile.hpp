@@ -31,7 +31,7 @@ enum class Part : std::uint8_t {
   reference,  ///< gives style, face, garment, subject
   voice,      ///< a sample to speak with
   last,       ///< the last frame of a video
-  other       ///< something else: filled only where it is required
+  other       ///< something else: filled only if it is required
 };
 
 /// An input that takes the address of a file, or several.
@@ -44,7 +44,7 @@ struct MediaInput {
   bool array = false;             ///< takes several addresses
   bool required = false;          ///< the model does nothing without it
   std::size_t min_items = 1;      ///< of an array: addresses that it must have
-  std::size_t max_items = 1;      ///< of an array: SIZE_MAX where the document says nothing
+  std::size_t max_items = 1;      ///< of an array: SIZE_MAX if the document says nothing
   /// Of an array: that the model looks at, as its description says in words; SIZE_MAX: at all.
   std::size_t most_used = SIZE_MAX;
   bool uses_last = false;  ///< of more than `most_used` the last ones, and not the first
@@ -145,7 +145,8 @@ std::ostream& operator<<(std::ostream& out, const Profile& profile);
 [[nodiscard]] Profile make_profile(std::shared_ptr<const schema::ModelSchema> schema,
                                    const Teaching& taught = {});
 
-/// The same of a document's text; see schema::analyze().
+/// The same of a document's text. `endpoint`: as schema::analyze() takes it. Errors:
+/// invalid_document.
 [[nodiscard]] Result<std::shared_ptr<const Profile>> read_profile(std::string_view document,
                                                                   std::string_view endpoint = {},
                                                                   const Teaching& taught = {});
@@ -176,7 +177,7 @@ struct Summary {
   std::vector<std::string> ratios;               ///< shapes
   std::vector<std::string> resolutions;          ///< tiers such as "2K"
   bool free_size = false;                        ///< takes a width and a height of one's choice
-  int max_n = 1;                     ///< results of one job; 10 where the document writes no limit
+  int max_n = 1;                     ///< results of one job; 10 if the document writes no limit
   bool takes_images = false;         ///< any input for pictures
   bool requires_image = false;       ///< not without a picture: an edit endpoint
   bool requires_prompt = false;      ///< not without a text
@@ -187,14 +188,14 @@ struct Summary {
 std::ostream& operator<<(std::ostream& out, const Summary& summary);
 /// document_date stays empty.
 [[nodiscard]] Summary describe(const Profile& profile);
-/// An object with the members of Summary by their names; document_date only where it is known.
+/// An object with the members of Summary by their names; document_date only if it is known.
 [[nodiscard]] Json to_json(const Summary& summary);
 
 /// The inputs as a form can use them: an array in display order of objects with `name`, `type`
 /// (boolean, integer, number, string, array, object; any for none or several) and `required`; and
-/// where there is something to say `title`, `help`, `default`, `example`, `min`, `max`, `step`,
+/// if there is something to say `title`, `help`, `default`, `example`, `min`, `max`, `step`,
 /// `min_length`, `max_length`, `min_items`, `max_items`, `pattern`, `nullable`, `deprecated`,
-/// `enum` (with `free` true where other values fit, too), `image` (the Part of a picture), `medium`
+/// `enum` (with `free` true if other values fit, too), `image` (the Part of a picture), `medium`
 /// (of the file that it takes), `role` (its Role), `items` (one such object), `properties` (an
 /// array of them), `any_of` (an array of them).
 [[nodiscard]] Json inputs_to_json(const Profile& profile);

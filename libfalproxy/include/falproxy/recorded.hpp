@@ -21,8 +21,8 @@
 
 namespace falproxy::inline v0::testing {
 
-/// Passes requests on, and adds each exchange to a file that came to its end, or whose receiver had
-/// enough. Thread-safe.
+/// Passes requests on. It adds an exchange to the file once the answer is whole, or once its
+/// receiver has asked to end it. Thread-safe.
 class RecordingTransport final : public Transport {
  public:
   /// `inner` and `codecs` outlive it. What is in the file stays there.

@@ -98,7 +98,7 @@ struct Error {
   std::optional<std::chrono::milliseconds> retry_after = std::nullopt;
   /// A fal job was accepted (and may be billed): the client must not repeat by itself.
   bool submitted = false;
-  std::string fal_request_id = {};  ///< of the job that failed, where there is one
+  std::string fal_request_id = {};  ///< of the job that failed, if there is one
 
   /// By all parts but the message.
   bool operator==(const Error& other) const noexcept {
@@ -106,7 +106,7 @@ struct Error {
            submitted == other.submitted && fal_request_id == other.fal_request_id;
   }
 };
-/// For people, in one line: the kind, the message, and the rest where there is any.
+/// For people, in one line: the kind, the message, and the rest if there is any.
 std::ostream& operator<<(std::ostream& out, const Error& error);
 
 /// Writes `text` to standard error and ends the process: what Result::value() does without a value.
@@ -150,13 +150,13 @@ class [[nodiscard]] Result {
 
   /// @{
   /// The value; of a temporary, to be moved out. If there is none, the process ends (std::abort),
-  /// and the error stands on standard error: for tests, and where it cannot fail.
+  /// and the error stands on standard error: for tests, and for what cannot fail.
   T& value() & noexcept { return need(), *get(); }
   const T& value() const& noexcept { return need(), *get(); }
   T&& value() && noexcept { return need(), std::move(*get()); }
   /// @}
   /// @{
-  /// As value(), but without a look: where there is none a debug build asserts, and a release build
+  /// As value(), but without a look: if there is none, a debug build asserts, and a release build
   /// has undefined behaviour.
   T& operator*() & noexcept { return *get(); }
   const T& operator*() const& noexcept { return *get(); }
@@ -166,7 +166,7 @@ class [[nodiscard]] Result {
   /// @}
 
   /// @{
-  /// The error; of a temporary, to be moved out. Only where has_value() is false.
+  /// The error; of a temporary, to be moved out. Only if has_value() is false.
   E& error() & noexcept { return *get_error(); }
   const E& error() const& noexcept { return *get_error(); }
   E&& error() && noexcept { return std::move(*get_error()); }

@@ -44,7 +44,7 @@ struct JobReceipt {
   std::string endpoint;
   /// KeyLease::slot() of the key of its last attempt; never the key itself.
   std::size_t key_slot = 0;
-  /// Why it failed, in the words of the transport or of fal, where there are any; for the operator
+  /// Why it failed, in the words of the transport or of fal, if there are any; for the operator
   /// only.
   std::string fault = {};
   int submits = 0;         ///< attempts to submit, the accepted one included
@@ -73,11 +73,11 @@ std::ostream& operator<<(std::ostream& out, const JobReceipt& receipt);
 struct Receipt {
   /// As the client wrote it; empty: none, so the default model was meant.
   std::string requested_model;
-  std::string served_model;          ///< another one where a fallback served
-  std::vector<JobReceipt> jobs;      ///< in the order of the plan; none where no job was begun
+  std::string served_model;          ///< another one if a fallback served
+  std::vector<JobReceipt> jobs;      ///< in the order of the plan; none if no job was begun
   std::vector<plan::Note> notes;     ///< for the header `x-falproxy-notes`
   bool recovered = false;            ///< the answer is that of an earlier, repeated request
-  int images = 0;                    ///< in the answer; 0 where it failed
+  int images = 0;                    ///< in the answer; 0 if it failed
   std::size_t answer_bytes = 0;      ///< of the pictures in it: addresses or base64
   std::chrono::microseconds map{0},  ///< waiting for the document, and making the plan
       upload{0},                     ///< giving addresses to the pictures of the request
@@ -101,9 +101,9 @@ std::ostream& operator<<(std::ostream& out, const Receipt& receipt);
 class Progress {
  public:
   virtual ~Progress() = default;
-  /// fal took one more job. Where fal is not asked through its queue, it comes late or not at all.
+  /// fal took one more job. If fal is not asked through its queue, it comes late or not at all.
   virtual void accepted([[maybe_unused]] const Underway& underway) {}
-  /// A job waits at fal, or its place changed; `position`: 0-based, none where fal does not say.
+  /// A job waits at fal, or its place changed; `position`: 0-based, none if fal does not say.
   virtual void queued([[maybe_unused]] std::optional<int> position) {}
   /// A runner began with a job; may come once for each job.
   virtual void running() {}
@@ -119,7 +119,7 @@ class Progress {
 struct CallContext {
   /// Of the whole call, fallbacks included; jobs that run then are cancelled.
   TimePoint deadline = no_deadline;
-  std::stop_token stop = {};  ///< requested where the client leaves or the server stops;
+  std::stop_token stop = {};  ///< requested if the client leaves or the server stops;
                               ///< Options::on_disconnect decides
   std::string client = {};    ///< the access key's name: part of what makes a repeat a repeat
   /// Whom the client asks for, for reports; empty: what the wish says (Wish::user).
@@ -129,8 +129,9 @@ struct CallContext {
   std::string idempotency_key = {};  ///< header Idempotency-Key
   int retry_count = 0;               ///< header x-stainless-retry-count
   /// The client may silently send the same request again (an x-stainless-* header or
-  /// Idempotency-Key is there): what its jobs brought is kept for recovery_window. Where false, and
-  /// the client has its answer, only what is small is, and the last thousand of those.
+  /// Idempotency-Key is there): what its jobs brought is kept for recovery_window. If it is false,
+  /// then once the client has its answer only small results are kept, and only the last thousand of
+  /// them.
   bool may_repeat = true;
   /// Says that the client has left; from any thread. An equal request of the same client is then
   /// attached to this one. A job whose deadline passes goes on for `repeat_hold`, since clients
@@ -149,7 +150,7 @@ struct Outcome {
   /// Of the errors, Error::submitted tells that it may have been billed.
   Result<std::vector<Product>> response;  ///< in order; never empty
   Receipt receipt;                        ///< filled in as far as the request came, on failure too
-  /// Of an answer with fewer pictures than were asked for: what became of one of the others, where
+  /// Of an answer with fewer pictures than were asked for: what became of one of the others, if
   /// it failed.
   std::optional<Error> shortfall = std::nullopt;
   /// To be called, once, if the answer could not be handed on: an equal request then finds it, as
@@ -232,11 +233,11 @@ class Runner {
     /// followed by follow(). It does not block. Empty: the next process follows it.
     std::function<void(RunRecord)> unfollowed = {};
   };
-  /// Taken anew with reload(). Where a setting is named, docs/settings.md says more.
+  /// Taken anew with reload(). If a setting is named, docs/settings.md says more.
   struct Options {
     fal::Addresses fal = {};           ///< where fal is: FAL_QUEUE_URL and its like
     fal::MediaHosts media_hosts = {};  ///< FAL_MEDIA_HOSTS; nothing is fetched from anywhere else
-    /// FAL_COMPLETION, where the model's settings name none.
+    /// FAL_COMPLETION, if the model's settings name none.
     Completion completion = Completion::stream;
     /// MAX_UPSTREAM_STREAMS, of all requests together; beyond it jobs are polled.
     int max_upstream_streams = 1000;
@@ -274,13 +275,14 @@ class Runner {
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
-  /// One request, one answer. Every kind of error may come; see docs/errors.md. Where some of its
+  /// One request, one answer. Every kind of error may come; see docs/errors.md. If some of its
   /// jobs fail, the answer has the pictures of the others. The request is taken by value: its
   /// images are let go as soon as fal has them. It may return later than context.stop is requested:
   /// what was submitted is cancelled at fal first, and a job that a repeat of the same request
   /// waits for is finished.
   [[nodiscard]] Outcome handle(Wish wish, const CallContext& context);
-  /// What handle() would send, without sending it.
+  /// What handle() would send, without sending it. Errors: those of handle() that come before a job
+  /// is submitted.
   [[nodiscard]] Result<plan::Plan> plan(const Wish& request, const CallContext& context);
   /// The file behind an address of an answer: from `media_hosts` alone, without a key, at most
   /// max_download_bytes, and again if it is no whole picture. Of `context` only `deadline` and
@@ -342,7 +344,7 @@ class Runner {
   /// nothing is handed on; what may have arrived is never sent again. Of a failure at most 64 KiB
   /// are handed on, without the key. Of `context` only `deadline` and `stop` count. Errors: those
   /// of KeyRing::acquire_or_wait(), and keys_out or keys_resting if fal has refused all keys;
-  /// upstream_unreachable; upstream_failed, timed_out and cancelled, with Error::submitted, where
+  /// upstream_unreachable; upstream_failed, timed_out and cancelled, with Error::submitted, if
   /// the answer is missing or not whole.
   [[nodiscard]] Result<Forwarded> forward(const ForwardedRequest& request,
                                           const CallContext& context, ResponseSink& sink);

@@ -58,8 +58,7 @@ struct Rule;  // how a schema is written; see src/schema/rule.hpp
 
 /// One schema: of an input property, of the items of an array, or of one branch of an anyOf. $ref
 /// and allOf are resolved into it; an anyOf of one schema and null is that schema, nullable. A
-/// value fits when it fits the field's own keywords and, where there are branches, at least one of
-/// them.
+/// value must fit the field's own keywords and, if there are branches, at least one of them.
 struct Field {
   std::string name;           ///< empty for items and branches
   Types types;                ///< none set: any type; with branches: what any of them takes
@@ -106,7 +105,7 @@ struct Field {
 std::ostream& operator<<(std::ostream& out, const Field& field);
 
 /// Every value that an enum or const lists, of the field itself and of its branches; empty: no list
-/// anywhere. A value outside of it may still fit where a branch has no list (flux-pro's enum or
+/// anywhere. A value outside of it may still fit if a branch has no list (flux-pro's enum or
 /// free string).
 [[nodiscard]] std::vector<Json> choices(const Field& field);
 
@@ -130,12 +129,12 @@ std::ostream& operator<<(std::ostream& out, const Fault& fault);
 [[nodiscard]] std::vector<Fault> find_faults(const Field& field, const Json& value,
                                              std::string_view path);
 
-/// The first of find_faults(): why `value` does not fit; none where it fits. `path` is the field's
+/// The first of find_faults(): why `value` does not fit; none if it fits. `path` is the field's
 /// own name. The message is a sentence for the person who sent it that names the place and the
 /// mend: "'loras[0].scale' must be at most 4."; Error::field is that place. Kinds: invalid_type,
 /// invalid_value, missing_parameter (of a nested object), unknown_parameter (of a closed one). A
-/// pattern is left unchecked where checking might be slow: it or the value is longer than 256
-/// bytes, or it repeats a lot; and where it is no ECMAScript expression. fal is then the one to
+/// pattern is left unchecked if checking might be slow: it or the value is longer than 256
+/// bytes, or it repeats a lot; and if it is no ECMAScript expression. fal is then the one to
 /// refuse.
 [[nodiscard]] std::optional<Error> check(const Field& field, const Json& value,
                                          std::string_view path);
@@ -166,7 +165,7 @@ struct AnalyzeLimits {
   std::size_t max_unfolded_bytes = 16u << 20;
 };
 
-/// Reads an OpenAPI 3.0 document as fal serves it. `endpoint` chooses the POST path where there are
+/// Reads an OpenAPI 3.0 document as fal serves it. `endpoint` chooses the POST path if there are
 /// several; empty: the one that fal's own metadata names, or the only one. Input and output are
 /// found through the paths, never by a schema's name. A reference that leads nowhere, and a schema
 /// within itself, count as "any value"; keywords that are unknown, or of a type that they cannot

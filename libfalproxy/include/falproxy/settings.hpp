@@ -49,8 +49,8 @@ std::ostream& operator<<(std::ostream& out, const SettingsFault& fault);
 struct EnvEntry {
   /// As written: letters, digits, '_', '.' and '-'; not checked against the settings.
   std::string name;
-  std::string value;  ///< without quotes, `\n` and `\r` expanded where it stood in double quotes
-  int line = 0;       ///< 1-based, of the name
+  std::string value;      ///< without quotes, `\n` and `\r` expanded if it stood in double quotes
+  int line = 0;           ///< 1-based, of the name
   std::string file = {};  ///< that the value was read from, for messages; empty: the .env file
   bool operator==(const EnvEntry&) const = default;
 };
@@ -58,7 +58,7 @@ struct EnvEntry {
 /// A .env file, read as npm's dotenv (18.0) reads it. Of lines with the same name only the last is
 /// kept.
 struct EnvFile {
-  std::string file = {};  ///< its path, for messages; set it also where there is no such file yet
+  std::string file = {};  ///< its path, for messages; set it also if there is no such file yet
   std::vector<EnvEntry> entries = {};  ///< in order of lines
   /// E.g. an unquoted value that holds '#', a line that is ignored.
   std::vector<SettingsFault> warnings = {};
@@ -99,7 +99,7 @@ enum class ImageUpload {
 
 /// What becomes of pictures that the model itself marked: NSFW_RESULTS.
 enum class NsfwResults {
-  leave_out,  ///< the others are answered; where none is left, content_policy
+  leave_out,  ///< the others are answered; if none is left, content_policy
   pass        ///< they are answered, with a Note
 };
 /// As written above.
@@ -222,7 +222,7 @@ std::ostream& operator<<(std::ostream& out, const ModelSettings& settings);
 using ModelSettingsMap = std::map<std::string, ModelSettings>;  ///< by the model's name
 /// Reads the JSON of MODELS_FILE. An unknown key is a fault. `file` is for the messages. With
 /// `models`, what both say must agree: each name is configured, fallbacks too, and an edit endpoint
-/// is not given twice.
+/// is not given twice. Errors: every fault that was found, in the order of the file.
 [[nodiscard]] Result<ModelSettingsMap, std::vector<SettingsFault>> parse_models_file(
     std::string_view text, const std::string& file,
     std::optional<std::span<const ModelRoute>> models = std::nullopt);
@@ -275,6 +275,7 @@ struct KeyRules {
 };
 /// Reads the JSON of KEYS_FILE; rows without a key have a name of `others`, which holds those of
 /// CUSTOM_ACCESS_KEY and ACCESS_KEYS. An unknown member is a fault. `file` is for the messages.
+/// Errors: every fault that was found, in the order of the file.
 [[nodiscard]] Result<std::vector<KeyRules>, std::vector<SettingsFault>> parse_keys_file(
     std::string_view text, const std::string& file, const std::vector<AccessKey>& others);
 /// One such row, which an operator sent: `name` and the members of KEYS_FILE. Errors: the first
@@ -383,7 +384,8 @@ struct Settings {
   bool operator==(const Settings&) const = default;
 };
 
-/// Reads the JSON of PRICES_FILE. `file` is for the messages.
+/// Reads the JSON of PRICES_FILE. `file` is for the messages. Errors: every fault that was found,
+/// in the order of the file.
 [[nodiscard]] Result<PriceTable, std::vector<SettingsFault>> parse_prices_file(
     std::string_view text, const std::string& file);
 /// Whether fal's platform API is asked: not for who works with a stand-in for fal's queue and names

@@ -33,7 +33,7 @@ class Timeline {
   virtual void at(TimePoint then, std::function<void()> call) = 0;
 };
 
-/// Time passes only where somebody sleeps or a scripted answer takes its time. Thread-safe.
+/// Time passes only while somebody sleeps or a scripted answer takes its time. Thread-safe.
 class VirtualClock final : public Clock, public Timeline {
  public:
   [[nodiscard]] TimePoint now() const override {
@@ -111,7 +111,7 @@ struct Script {
   std::vector<Chunk> chunks = {};      ///< the body
   std::chrono::milliseconds after{0};  ///< until the head
   std::optional<TransportError> fault =
-      std::nullopt;     ///< instead of the head, or after the chunks where there are any
+      std::nullopt;     ///< instead of the head, or after the chunks if there are any
   bool silent = false;  ///< after the chunks: the connection stays open and nothing comes
 };
 

@@ -31,7 +31,7 @@ struct TransportError {
   TransportFault fault = TransportFault::interrupted;  ///< decides, with nothing_sent, whether a
                                                        ///< submit may be sent again
   std::string message = {};                            ///< for logs; holds no header and no body
-  /// True where it is certain that the server has seen no byte of the request.
+  /// True if it is certain that the server has seen no byte of the request.
   bool nothing_sent = false;
   /// But for the message.
   bool operator==(const TransportError& other) const noexcept {

@@ -31,8 +31,8 @@ enum class Medium : std::uint8_t {
 
 /// How pictures come back: OpenAI's `response_format`.
 enum class ResponseFormat {
-  url,      ///< an address on fal's CDN, or a data URI where the model gives that
-  b64_json  ///< base64, fetched from fal's CDN where the model gives an address
+  url,      ///< an address on fal's CDN, or a data URI if the model gives that
+  b64_json  ///< base64, fetched from fal's CDN if the model gives an address
 };
 /// As written above.
 [[nodiscard]] std::string_view name_of(ResponseFormat value) noexcept;
@@ -56,7 +56,7 @@ enum class MaskConvention {
 /// As written above.
 [[nodiscard]] std::string_view name_of(MaskConvention value) noexcept;
 
-/// What an operator says of a model's names where its document does not tell.
+/// What an operator says of a model's names if its document does not tell.
 struct Teaching {
   /// What an input means, one of `taught_meanings`, and its name.
   std::vector<std::pair<std::string, std::string>> inputs = {};
@@ -66,7 +66,7 @@ struct Teaching {
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const Teaching& teaching);
 
-/// What an operator may call an input, in OpenAI's words where it has one.
+/// What an operator may call an input, in OpenAI's words if it has one.
 inline constexpr std::array<std::string_view, 25> taught_meanings = {"prompt",
                                                                      "n",
                                                                      "size",

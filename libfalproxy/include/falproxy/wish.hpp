@@ -144,10 +144,10 @@ struct Wish {
   /// Every other field of the body that is not null, in bytewise order of names: the model's own
   /// (`seed` included).
   std::vector<std::pair<std::string, Json>> native = {};
-  /// What a form said in those that could be read as something other than text: `2024`, `true`. The
-  /// model's document decides which of the two is meant.
+  /// Of the fields in `native` that came in a form and could be text or something else (`2024`,
+  /// `true`): the text. The model's document decides which of the two is meant.
   std::vector<std::pair<std::string, std::string>> native_texts = {};
-  /// The files that came as data URLs in those.
+  /// Files that came as data URLs in `native`.
   std::vector<AttachedFile> attached = {};
 
   /// Of `images`, and behind them of `attached`; `index` must be inside.

@@ -422,8 +422,10 @@ std::optional<Error> send_speakers(Draft& draft) {
 std::optional<Error> check_medium(const Draft& draft) {
   const Medium wanted = draft.request.makes;
   const std::optional<Medium> makes = draft.profile.makes;
-  if (wanted == Medium::image && (makes == Medium::audio || makes == Medium::text) &&
-      !draft.schema.category.ends_with("-to-image")) {
+  // A picture that comes beside a video is not worth its price.
+  const bool makes_another =
+      makes == Medium::video || makes == Medium::audio || makes == Medium::text;
+  if (wanted == Medium::image && makes_another && !draft.schema.category.ends_with("-to-image")) {
     return Error{ErrorKind::invalid_value,
                  fmt::format("The model '{}' makes no pictures.",
                              wording::shown(draft.request.model.value_or(""))),

@@ -30,10 +30,11 @@ bool takes_images(const profile::Profile& profile) {
 }
 
 // By what is known without a fetch.
-std::vector<std::string> models_that_edit(const Catalog& catalog) {
+std::vector<std::string> models_that_take_images(const Catalog& catalog, Medium makes) {
   std::vector<std::string> names;
   for (const CatalogModel& model : catalog.models()) {
     const auto profile = catalog.cached(model.endpoint, model.name);
+    if (profile != nullptr && profile->makes && *profile->makes != makes) continue;
     if (model.edit_endpoint.has_value() || (profile != nullptr && takes_images(*profile))) {
       names.push_back(model.name);
     }
@@ -41,19 +42,21 @@ std::vector<std::string> models_that_edit(const Catalog& catalog) {
   return names;
 }
 
-Error edit_unsupported(const Catalog& catalog, const CatalogModel& model, Error error) {
+Error edit_unsupported(const Catalog& catalog, const CatalogModel& model, Medium makes,
+                       Error error) {
   error.message = fmt::format("The model '{}' takes no images.", model.name);
-  const std::vector<std::string> names = models_that_edit(catalog);
+  const std::vector<std::string> names = models_that_take_images(catalog, makes);
   if (!names.empty()) {
     error.message += fmt::format(" These do: {}.", fmt::join(names, ", "));
   }
   if (!model.edit_endpoint.has_value()) {
     // No name is guessed here: a guess that does not exist costs its reader an hour.
+    const bool video = makes == Medium::video;
     error.message += fmt::format(
-        " fal often edits at another endpoint than it generates at: find it at "
-        "https://fal.ai/models"
-        " and add it in SUPPORTED_MODELS, as in '{}:{}+EDIT-ENDPOINT'.",
-        model.name, model.endpoint.str());
+        " fal often {} at another endpoint: find it at https://fal.ai/models and add it in "
+        "SUPPORTED_MODELS, as in '{}:{}+{}'.",
+        video ? "makes videos of pictures" : "edits", model.name, model.endpoint.str(),
+        video ? "IMAGE-TO-VIDEO-ENDPOINT" : "EDIT-ENDPOINT");
   }
   return error;
 }
@@ -142,7 +145,7 @@ Result<PlannedRequest> plan_request(const World& world, const CatalogModel& mode
     return PlannedRequest{endpoint, std::move(*plan)};
   }
   if (plan.error().kind == ErrorKind::edit_unsupported) {
-    return edit_unsupported(world.parts.catalog, model, std::move(plan).error());
+    return edit_unsupported(world.parts.catalog, model, request.makes, std::move(plan).error());
   }
   return std::move(plan).error();
 }

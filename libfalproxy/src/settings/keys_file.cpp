@@ -238,7 +238,9 @@ Result<KeyRules> parse_key_rules(const std::string& name, const Json& members) {
   const bool of_name = fault.variable == name;
   const std::string field = of_name ? "name" : fault.variable.substr(dot + 1);
   return Error{ErrorKind::invalid_value,
-               fmt::format("'{}' {}: {}.", field, fault.message, fault.mend), field};
+               fmt::format("'{}' {}: {}{}", field, fault.message, fault.mend,
+                           fault.mend.ends_with('?') ? "" : "."),
+               field};
 }
 
 Json to_json(const KeyRules& rules) {

@@ -48,6 +48,20 @@ std::optional<Error> take_references(Raw& members) {
 
 }  // namespace
 
+Error references_error(Error error) {
+  constexpr std::string_view ours = "input_references";
+  for (const std::string_view other : {"images", "image"}) {
+    for (const char end : {'\'', '['}) {
+      const std::string named = fmt::format("'{}{}", other, end);
+      if (const std::size_t at = error.message.find(named); at != std::string::npos)
+        error.message.replace(at + 1, other.size(), ours);
+    }
+    if (error.field == other || error.field.starts_with(std::string(other) + "["))
+      error.field.replace(0, other.size(), ours);
+  }
+  return error;
+}
+
 Result<Wish> parse_images(std::string_view body, const RequestLimits& limits, const Codecs& codecs,
                           MemoryBudget* memory) {
   constexpr std::array<const char*, 6> of_others = {"provider", "session_id", "trace",
@@ -60,7 +74,8 @@ Result<Wish> parse_images(std::string_view body, const RequestLimits& limits, co
   const openai::PictureReader reader(limits, codecs, memory);
   Wish wish;
   for (const char* name : {"images", "mask"}) {
-    if (auto fault = openai::take_pictures(*members, name, reader, wish)) return *std::move(fault);
+    if (auto fault = openai::take_pictures(*members, name, reader, wish))
+      return references_error(*std::move(fault));
   }
   if (!wish.images.empty()) wish.intent = Intent::edit;
   if (auto fault = openai::read_rest(*members, reader, limits, wish)) return *std::move(fault);
