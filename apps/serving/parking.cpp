@@ -355,6 +355,7 @@ void Parking::expire(Connection& connection) {
 void Parking::close(Connection& connection) {
   count(connection, 0);
   reactor_.cancel(connection);
+  reactor_.unwatch(connection.wire().socket());
   Connection::List& list = in(connection.place_);
   std::unique_ptr<Connection> gone = std::move(*connection.self_);
   list.erase(connection.self_);

@@ -101,6 +101,10 @@ bool Reactor::watch(int descriptor, std::uint32_t epoll_events, Watcher& watcher
          ::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) == 0;
 }
 
+void Reactor::unwatch(int descriptor) noexcept {
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr);
+}
+
 void Reactor::set(Alarm& alarm, TimePoint when) {
   cancel(alarm);
   if (alarm.node_.empty()) {
@@ -310,7 +314,7 @@ bool Reactor::wait_for_socket(int socket, short events, TimePoint deadline) {
     return steady_now() < deadline;
   }
   if (park(deadline)) return true;
-  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, socket, nullptr);
+  unwatch(socket);
   return false;
 }
 

@@ -110,9 +110,11 @@ class Reactor {
   /// What it throws must be caught in it. False: there are too many, or there is no memory for a
   /// stack.
   [[nodiscard]] bool spawn(std::function<void()> task);
-  /// For these events from now on, until the descriptor is closed. False: the system has no memory
-  /// for it.
+  /// For these events from now on, until unwatch(). False: the system has no memory for it.
   [[nodiscard]] bool watch(int descriptor, std::uint32_t epoll_events, Watcher& watcher) noexcept;
+  /// From the next round on nothing more is heard of it. close() alone is not enough: a process
+  /// that is just being begun may still have a copy of the descriptor, which keeps it watched.
+  void unwatch(int descriptor) noexcept;
   void set(Alarm& alarm, TimePoint when);
   void cancel(Alarm& alarm);
   /// Tells `watcher`, with no events, when all others have had their turn; once, however often it

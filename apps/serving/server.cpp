@@ -288,6 +288,7 @@ void Server::Impl::start() {
 
 void Server::Impl::stop() {
   first().cancel(*this);
+  first().unwatch(listener);
   ::close(std::exchange(listener, -1));  // who still waits to be accepted hears at once
 }
 

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -74,6 +75,37 @@ TEST_CASE("no error of accept() ends the accepting, and it is said") {
   CHECK(server->counters().not_accepted == faults.size() - 1);  // EINTR is none
   REQUIRE(lines.all().size() == 1);
   CHECK(lines.all().front().find("Too many open files") != std::string::npos);
+}
+
+// As a process that is just being begun has copies of all descriptors, for a moment.
+TEST_CASE("a connection that is closed is not heard of again, though another process has a copy") {
+  Fixed fixed;
+  const Reactors reactors = make_reactors({}, 1);
+  std::vector<int> copies;
+  const auto server = started({.accept =
+                                   [&](int listener) {
+                                     const int socket = accept_socket(listener);
+                                     if (socket >= 0) copies.push_back(::dup(socket));
+                                     return socket;
+                                   }},
+                              fixed, reactors);
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 20; ++i) {
+    clients.push_back(std::make_unique<RawClient>(server->port()));
+    CHECK(clients.back()->exchange(test::get("/")).body == "fixed");
+  }
+  server->drain();
+  REQUIRE(test::eventually([&] { return server->counters().open == 0; }));
+  const auto a_round = [&] {
+    test::Flag over;
+    reactors.front()->post([&over] { over.raise(); });
+    REQUIRE(over.wait());
+  };
+  a_round();  // what was closed is freed
+  for (const auto& client : clients) CHECK(client->send("more"));
+  a_round();
+  a_round();
+  for (const int copy : copies) ::close(copy);
 }
 
 TEST_CASE("a fault of accept() that stays does not take a whole processor") {
