@@ -11,6 +11,23 @@ namespace falproxy::app {
 using serving::Request;
 using serving::Response;
 
+namespace {
+
+constexpr std::size_t longest_line = 1u << 20;
+
+// Takes those of `text`, each as it becomes. One that is too long stays as it is.
+std::string take_lines(std::string& text, const Passage::Rewrite& rewrite) {
+  std::string lines;
+  std::size_t from = 0;
+  for (std::size_t end; (end = text.find('\n', from)) != std::string::npos; from = end + 1)
+    lines.append(rewrite(std::string_view(text).substr(from, end - from))).append("\n");
+  text.erase(0, from);
+  if (text.size() > longest_line) lines += std::exchange(text, std::string());
+  return lines;
+}
+
+}  // namespace
+
 Error Passage::nothing_sent() {
   return {.kind = ErrorKind::overloaded, .message = "The server has no room left."};
 }
@@ -73,13 +90,16 @@ Result<std::string> Passage::whole(std::size_t most) {
   return text;
 }
 
-bool Passage::write_to(Request& out) {
+bool Passage::write_to(Request& out, const Rewrite& rewrite) {
   bool goes_on = out.write({});  // the head does not wait for the first byte
+  std::string begun;             // the line that is not whole yet
   for (std::string bytes = goes_on ? pipe_.take() : std::string(); !bytes.empty();
        bytes = pipe_.take()) {
-    goes_on = out.write(Body(std::move(bytes)));
+    if (rewrite) bytes = take_lines(begun += bytes, rewrite);
+    goes_on = bytes.empty() || out.write(Body(std::move(bytes)));
     if (!goes_on) break;
   }
+  if (goes_on && !begun.empty()) goes_on = out.write(Body(rewrite(begun)));
   pipe_.close();
   if (!goes_on) return false;
   if (pipe_.ending()) return true;

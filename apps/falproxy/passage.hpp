@@ -40,8 +40,11 @@ class Passage final : public ResponseSink {
   [[nodiscard]] Result<HttpHead> head();
   /// All of it. Errors: why it is not whole; upstream_failed, if it has more than so many bytes.
   [[nodiscard]] Result<std::string> whole(std::size_t most);
-  /// Writes it as it comes. False: it is not whole, or the client has left.
-  bool write_to(serving::Request& out);
+  /// What a line of an answer becomes; without its end, which stays.
+  using Rewrite = std::function<std::string(std::string_view line)>;
+  /// Writes it as it comes, with `rewrite` line by line. False: it is not whole, or the client has
+  /// left.
+  bool write_to(serving::Request& out, const Rewrite& rewrite = {});
 
   // ResponseSink: the fiber beside.
   bool head(HttpHead head) override;

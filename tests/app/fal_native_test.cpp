@@ -148,9 +148,32 @@ TEST_CASE("below /fal/queue the addresses of a job lead back here") {
   CHECK(text_at(below(served, "GET", path + "/status").body, "response_url")
             .starts_with("http://a.example/fal/queue/"));
   CHECK(at(below(served, "GET", path).body, "images").size() == 1);
-  CHECK(below(served, "GET", path + "/status/stream")
-            .header("content-type")
-            .starts_with("text/event-stream"));
+  const Received events = below(served, "GET", path + "/status/stream");
+  CHECK(events.header("content-type").starts_with("text/event-stream"));
+  CAPTURE(events.body);
+  CHECK(events.body.find(R"("response_url":"http://a.example/fal/queue/)") != std::string::npos);
+  CHECK(events.body.find(served.sim.url()) == std::string::npos);
+  CHECK(events.body.ends_with("\n\n"));
+}
+
+TEST_CASE("what fal has taken is no 502 to fal's clients, which would send it again") {
+  Served served(native_models);
+  served.sim.add_fault(*falsim::Fault::preset("submit_accepts_and_closes"));
+  const Received got = by_proxy(served, "POST", std::string(queue) + "fal-ai/flux/dev", fox);
+  CAPTURE(got.body);
+  CHECK(got.status == 500);
+  CHECK_FALSE(text_at(got.body, "detail").empty());
+  CHECK(served.sim.stats().submits == 1);
+  served.sim.add_fault(*falsim::Fault::preset("run_reset"));
+  CHECK(below(served, "POST", "/fal/run/fal-ai/flux/dev", fox).status == 500);
+}
+
+TEST_CASE("an endpoint whose id ends with /stream can be run") {
+  Environment settings = native_models;
+  settings["SUPPORTED_MODELS"] = "speech:fal-ai/speech-to-text/stream";
+  Served served(settings);
+  CHECK(below(served, "POST", "/fal/run/fal-ai/speech-to-text/stream", fox).status != 403);
+  CHECK(below(served, "POST", "/fal/run/fal-ai/speech-to-text", fox).status == 403);
 }
 
 TEST_CASE("a run answers with the raw output, and a model's own stream as it comes") {
@@ -484,7 +507,8 @@ TEST_CASE("an answer of fal's queue that breaks off is not told as whole") {
   served.sim.add_fault(cut);
   cut.step = falsim::Step::status;
   served.sim.add_fault(cut);
-  CHECK(below(served, "POST", "/fal/queue/fal-ai/flux/dev", fox).status == 502);
+  // fal's clients would send it again after a 502.
+  CHECK(below(served, "POST", "/fal/queue/fal-ai/flux/dev", fox).status == 500);
   CHECK(below(served, "GET",
               "/fal/queue/fal-ai/flux/requests/" + text_at(whole.body, "request_id") + "/status")
             .status == 502);

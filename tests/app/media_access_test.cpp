@@ -1,7 +1,10 @@
 // Who may open a kept file.
 #include <doctest/doctest.h>
 
+#include <optional>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "falproxy/openssl_codecs.hpp"
 #include "folder.hpp"
@@ -11,6 +14,18 @@
 namespace falproxy::app {
 
 using namespace test;
+namespace {
+
+// As fal opens it.
+bool opens(const std::string& address) {
+  CAPTURE(address);
+  const std::optional<Url> url = Url::parse(address);
+  REQUIRE(url.has_value());
+  REQUIRE(address.find("/media/") == std::string::npos);
+  return RawClient(url->port).exchange(test::get(url->target)).status == 200;
+}
+
+}  // namespace
 
 TEST_CASE("with access key only the owner's key opens a file") {
   const Keeping world("?access=key",
@@ -86,6 +101,96 @@ TEST_CASE("with access signed or key what fal keeps is not public either") {
     CHECK(fal.exchange(test::get(link)).status == 200);
     RawClient stranger(Url::parse(away.header("location")).value().port);
     CHECK(stranger.exchange(test::get(link.substr(0, link.find('?')))).status == 403);
+  }
+}
+
+TEST_CASE(
+    "with access signed or key fal gets a link that opens a kept file, if it is the client's") {
+  struct Case {
+    std::string route, before, after, place;
+  };
+  const std::vector<Case> cases{
+      {"/v1/images/edits", R"({"model":"nano","prompt":"edit this","image":")", "\"}",
+       "image_urls.0"},
+      {"/v1/images/edits", R"({"model":"nano","prompt":"edit this","image_urls":[")", "\"]}",
+       "image_urls.0"},
+      {"/v1/chat/completions",
+       R"({"model":"nano","messages":[{"role":"user","content":[{"type":"text","text":"edit this"},)"
+       R"({"type":"image_url","image_url":{"url":")",
+       "\"}}]}]}", "image_urls.0"},
+      {"/v1/responses",
+       R"({"model":"nano","input":[{"role":"user","content":[{"type":"input_text","text":"edit this"},)"
+       R"({"type":"input_image","image_url":")",
+       "\"}]}]}", "image_urls.0"},
+      {"/v1/videos", R"({"model":"clip","prompt":"a fox","input_reference":")", "\"}",
+       "image_url"}};
+  for (const char* const access : {"signed", "key"}) {
+    CAPTURE(access);
+    const Keeping world(std::string("?access=") + access,
+                        {{"SUPPORTED_MODELS",
+                          "flux:fal-ai/flux/dev,nano:fal-ai/nano-banana+fal-ai/nano-banana/edit,"
+                          "clip:falsim/clip/text-to-video+falsim/clip/image-to-video"},
+                         {"ACCESS_KEYS", "other=other-key-of-16-letters"}});
+    world.served.wait_for_documents();
+    const std::string address = world.kept();
+    for (const Case& c : cases) {
+      const std::string body = c.before + address + c.after;
+      CAPTURE(c.route);
+      CAPTURE(body);
+      const Received got = world.served.post(c.route, body);
+      CAPTURE(got.body.substr(0, 300));
+      REQUIRE(got.status == 200);
+      CHECK(opens(text_at(world.served.sim.submits().back().input, c.place)));
+      RawClient other(world.served.port());
+      REQUIRE(other.exchange(post(c.route, body, key_field("other-key-of-16-letters"))).status ==
+              200);
+      CHECK(text_at(world.served.sim.submits().back().input, c.place) == address);
+    }
+  }
+}
+
+TEST_CASE(
+    "with access signed or key fal gets a link that opens what a next turn or a remix names") {
+  const testing::Folder other;
+  const std::string models =
+      other.write("models.json", R"({"clip": {"remix": "falsim/clip/video-to-video"}})");
+  for (const char* const access : {"signed", "key"}) {
+    CAPTURE(access);
+    const Keeping world(std::string("?access=") + access,
+                        {{"SUPPORTED_MODELS",
+                          "nano:fal-ai/nano-banana+fal-ai/nano-banana/edit,"
+                          "clip:falsim/clip/text-to-video+falsim/clip/image-to-video"},
+                         {"MODELS_FILE", models}});
+    world.served.wait_for_documents();
+    const Received first =
+        world.served.post("/v1/responses", R"({"model":"nano","input":"a fox"})");
+    CAPTURE(first.body.substr(0, 300));
+    REQUIRE(first.status == 200);
+    const std::string item = text_at(first.body, "output.0.id");
+    const std::string say = R"({"role":"user","content":"make it blue"}]})";
+    for (const std::string& turn : std::vector<std::string>{
+             R"({"model":"nano","input":"make it blue","previous_response_id":")" +
+                 text_at(first.body, "id") + "\"}",
+             R"({"model":"nano","input":[{"type":"item_reference","id":")" + item + "\"}," + say,
+             R"({"model":"nano","input":[{"type":"image_generation_call","id":")" + item +
+                 R"(","result":null},)" + say}) {
+      CAPTURE(turn);
+      const Received got = world.served.post("/v1/responses", turn);
+      CAPTURE(got.body.substr(0, 300));
+      REQUIRE(got.status == 200);
+      CHECK(opens(text_at(world.served.sim.submits().back().input, "image_urls.0")));
+    }
+    const std::string video =
+        "/v1/videos/" +
+        text_at(world.served.post("/v1/videos", R"({"model":"clip","prompt":"a fox"})").body, "id");
+    for (int tries = 0; tries < 2000; ++tries) {
+      if (text_at(world.served.get(video).body, "status") == "completed") break;
+      std::this_thread::sleep_for(Milliseconds(5));
+    }
+    const Received remix = world.served.post(video + "/remix", R"({"prompt":"a wolf"})");
+    CAPTURE(remix.body);
+    REQUIRE(remix.status == 200);
+    CHECK(opens(text_at(world.served.sim.submits().back().input, "video_url")));
   }
 }
 

@@ -178,6 +178,19 @@ TEST_CASE(
   CHECK(served.sim.submits().back().endpoint == "fal-ai/nano-banana");
 }
 
+TEST_CASE(
+    "a response makes one picture, whatever a field of the model's own asks for, and says so") {
+  Served served(response_models);
+  const Received got =
+      served.post(responses, with_input("\"a fox\",\"n\":2,\"num_images\":3") + with_tool);
+  CAPTURE(got.body.substr(0, 300));
+  REQUIRE(got.status == 200);
+  REQUIRE(served.sim.submits().size() == 1);
+  CHECK(at(served.sim.submits().at(0).input, "num_images").as_integer() == 1);
+  CHECK(got.header("x-falproxy-notes").find("num_images: dropped: one picture an answer") !=
+        std::string::npos);
+}
+
 TEST_CASE("what another key has made, and what nobody has, look alike") {
   Served served(response_models);
   const Received first = served.post(responses, with_input("\"a fox\"") + with_tool);

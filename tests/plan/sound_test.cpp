@@ -216,6 +216,49 @@ TEST_CASE("what the examples of a result show is what the model makes by itself"
   CHECK(refusal(wish, wav).field == "response_format");
 }
 
+TEST_CASE("by address a sound is told as what the model makes, and refused if it makes no such") {
+  const std::string elevenlabs =
+      R"("output_format": {"type": "string", "default": "mp3_44100_128",
+    "enum": ["mp3_44100_128", "pcm_24000", "opus_48000_32"]})";
+  const std::string wav_first =
+      R"("output_format": {"type": "string", "enum": ["wav", "mp3"], "default": "wav"})";
+  const auto wav =
+      speaker("", R"("text": {"type": "string"})",
+              R"({"audio":{"type":"object","examples":[{"url":"https://fal.media/a.wav"}],
+                              "properties":{"url":{"type":"string"}}}})");
+  Wish wish = speech();
+  wish.response_format = ResponseFormat::url;
+  const auto refused = [&](const char* format, const profile::Profile& model,
+                           const std::string& list) {
+    CAPTURE(format);
+    wish.output_format = format;
+    const Error error = refusal(wish, model);
+    CHECK(error.kind == ErrorKind::unsupported_value);
+    CAPTURE(error.message);
+    CHECK(error.message.ends_with("are: " + list + "."));
+  };
+  refused("pcm", speaker(wav_first), "'mp3', 'wav'");
+  refused("wav", speaker(elevenlabs), "'mp3', 'opus', 'pcm'");
+  refused("pcm", wav, "'wav'");
+  refused("wav", speaker(""), "'mp3'");
+
+  wish.output_format = "wav";
+  CHECK(sound_plan(wish, wav).output_format == "wav");
+  wish.output_format = "pcm";
+  CHECK(sound_plan(wish, speaker(elevenlabs)).output_format == "pcm");
+  wish.output_format = "mp3";
+  CHECK(sound_plan(wish, speaker(wav_first)).output_format == "mp3");
+  const plan::Plan other = sound_plan(wish, wav);
+  CHECK(other.output_format == "wav");
+  CHECK(note(other, "response_format") == "wav comes, which is what the model makes");
+  const plan::Plan unknown = sound_plan(wish, speaker(""));
+  CHECK_FALSE(unknown.output_format.has_value());
+  CHECK(has_note(unknown, "response_format", "may be no mp3"));
+  wish.output_format.reset();
+  CHECK_FALSE(has_note(sound_plan(wish, wav), "response_format"));
+  CHECK_FALSE(sound_plan(wish, wav).output_format.has_value());
+}
+
 TEST_CASE("what can be made of the model's sound is not refused, and told with the plan") {
   struct Case {
     std::string format, inputs, made, sent;

@@ -297,6 +297,34 @@ TEST_CASE("edits go to the edit endpoint, generations to the other") {
   CHECK(world.fal.jobs[2].endpoint == "fal-ai/nano/edit");
 }
 
+TEST_CASE(
+    "a picture in a field of another vendor's chooses the edit endpoint, and is never dropped") {
+  GatewayWorld world({catalog_model("nano", "fal-ai/nano", "fal-ai/nano/edit"),
+                      catalog_model("flux", "fal-ai/flux/dev")});
+  world.fal.documents["fal-ai/nano"] = model_document("fal-ai/nano");
+  world.fal.documents["fal-ai/nano/edit"] = model_document("fal-ai/nano/edit", edit_properties);
+  const auto ask = [&](const char* model, const char* field, Json value) {
+    Wish wish = request_for(model);
+    wish.native = {{field, std::move(value)}};
+    return world.handle(wish);
+  };
+  const Json address = Json::string("https://v3.fal.media/a.png");
+  CHECK(ask("nano", "image_url", address).response);
+  CHECK(ask("nano", "image_urls", Json::array({address})).response);
+  REQUIRE(world.fal.jobs.size() == 2);
+  for (const auto& job : world.fal.jobs) {
+    CHECK(job.endpoint == "fal-ai/nano/edit");
+    CHECK(job.input.find("https://v3.fal.media/a.png") != std::string::npos);
+  }
+  const Outcome refused = ask("flux", "image_url", address);
+  REQUIRE_FALSE(refused.response);
+  CHECK(refused.response.error().kind == ErrorKind::edit_unsupported);
+  CHECK(refused.response.error().field == "image_url");
+  CHECK(ask("flux", "image_url", Json()).response);
+  CHECK(ask("nano", "image_style", Json::string("bold")).response);
+  CHECK(world.fal.jobs.back().endpoint == "fal-ai/nano");
+}
+
 TEST_CASE("a model that takes no image says which do, and names no endpoint that may not exist") {
   GatewayWorld world({catalog_model("flux", "fal-ai/flux/dev"),
                       catalog_model("nano", "fal-ai/nano", "fal-ai/nano/edit"),

@@ -178,6 +178,18 @@ TEST_CASE("the models are listed in OpenAI's form (rows 41 and 44)") {
       openai::write_model(flux) ==
       R"({"id":"flux","object":"model","created":1700000000,"owned_by":"fal-ai","name":"flux",)"
       R"("supported_endpoint_types":["image-generation"],"falproxy":{"category":"text-to-image"}})");
+  openai::ModelEntry other = flux;
+  for (const auto& [makes, types] : {std::pair("image", R"(["image-generation"])"),
+                                     {"video", R"(["openai-video"])"},
+                                     {"audio", ""},
+                                     {"text", ""}}) {
+    CAPTURE(makes);
+    other.details = Json::object({{"makes", Json::string(makes)}});
+    const auto told = Json::parse(openai::write_model(other));
+    REQUIRE(told.has_value());
+    const auto found = told->find("supported_endpoint_types");
+    CHECK((found ? found->dump() : std::string()) == types);
+  }
   CHECK(openai::write_models({}) == R"({"object":"list","data":[]})");
   const auto list = Json::parse(openai::write_models({flux, {.id = "a\"b", .owned_by = "x"}}));
   REQUIRE(list.has_value());

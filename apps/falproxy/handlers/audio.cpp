@@ -133,6 +133,7 @@ Response SpeechCall::answer() {
   if (!asked) return failure(std::move(asked).error());
   asked_ = *std::move(asked);
   record_.model = asked_.wish.model.value_or("");
+  open_kept(asked_.wish);
   if (dry_run_) return explain(asked_.wish);
   note_user(asked_.wish);
   if (prefers_async(request_.head()) && !asked_.events) {
@@ -324,6 +325,7 @@ Response TranscriptCall::answer() {
   Result<openai::TranscriptRequest> asked = read_form();
   if (!asked) return failure(std::move(asked).error());
   record_.model = asked->wish.model.value_or("");
+  open_kept(asked->wish);
   if (dry_run_) return explain(asked->wish);
   note_user(asked->wish);
   if (const auto fault = fault_of_callback()) return failure(*fault);

@@ -175,7 +175,14 @@ Response JobRead::answer() {
     response.body = Body(with_addresses_here(*std::move(text), call_));
     return response;
   }
-  response.stream = [passage](Request& out) { static_cast<void>(passage->write_to(out)); };
+  Passage::Rewrite rewrite;
+  if (target_.kind == Kind::status_stream && target_.is_below) {
+    response.length.reset();
+    rewrite = [origin = origin_of(call_)](std::string_view line) { return event_at(origin, line); };
+  }
+  response.stream = [passage, rewrite = std::move(rewrite)](Request& out) {
+    static_cast<void>(passage->write_to(out, rewrite));
+  };
   return response;
 }
 
@@ -335,12 +342,16 @@ Response NativeCall::submitted(Passage& passage, Response response) {
   }
   job_->fal_request_id = job->request_id;
   if (!keep(job->request_id)) {
-    settle(*job_, parts_.budgets, may_be_billed(!cancel(job->cancel_url), 0));
+    const bool goes_on = !cancel(job->cancel_url);
+    settle(*job_, parts_.budgets, may_be_billed(goes_on, 0));
     note_job();
     return failure({.kind = ErrorKind::overloaded,
-                    .message = "Whose job it is cannot be noted now, so that it was cancelled. Try "
-                               "again.",
-                    .retry_after = Seconds(5)});
+                    .message = goes_on ? "Whose job it is cannot be noted now, and it could not be "
+                                         "cancelled: it may be billed."
+                                       : "Whose job it is cannot be noted now, so that it was "
+                                         "cancelled. Try again.",
+                    .retry_after = goes_on ? std::nullopt : std::optional<Milliseconds>(Seconds(5)),
+                    .submitted = goes_on});
   }
   note_job();
   response.length.reset();

@@ -19,6 +19,15 @@ using nlohmann::ordered_json;
 
 enum class Host { queue, run, rest };
 
+bool is_endpoint_of(const ModelRoute& model, std::string_view endpoint) {
+  return model.endpoint == endpoint || model.edit_endpoint == endpoint;
+}
+
+bool is_configured(const Settings& settings, std::string_view endpoint) {
+  return std::ranges::any_of(
+      settings.models, [&](const ModelRoute& model) { return is_endpoint_of(model, endpoint); });
+}
+
 Error not_there(std::string_view path) {
   return {
       .kind = ErrorKind::unknown_url,
@@ -65,11 +74,14 @@ Result<FalTarget> queue_target(std::string_view method, std::string_view path) {
   return FalTarget{.kind = Kind::submit, .endpoint = std::string(path)};
 }
 
-Result<FalTarget> run_target(std::string_view method, std::string_view path) {
+// Some ids end with "/stream" themselves.
+Result<FalTarget> run_target(const Settings& settings, std::string_view method,
+                             std::string_view path) {
   constexpr std::string_view tail = "/stream";
   if (!fal::EndpointId::parse(path)) return not_there(path);
   if (method != "POST") return wrong_method(method);
-  if (!path.ends_with(tail)) return FalTarget{.kind = Kind::run, .endpoint = std::string(path)};
+  if (!path.ends_with(tail) || is_configured(settings, path))
+    return FalTarget{.kind = Kind::run, .endpoint = std::string(path)};
   return FalTarget{.kind = Kind::stream,
                    .endpoint = std::string(path.substr(0, path.size() - tail.size()))};
 }
@@ -95,7 +107,7 @@ Result<FalTarget> target_at(const Call& call, Host host, std::string_view path,
       call.request.head().method == "HEAD" ? "GET" : call.request.head().method;
   const Settings& settings = call.rules->settings;
   Result<FalTarget> target = host == Host::queue ? queue_target(method, path)
-                             : host == Host::run ? run_target(method, path)
+                             : host == Host::run ? run_target(settings, method, path)
                                                  : rest_target(method, path);
   if (!target) return target;
   const std::string& origin = host == Host::queue ? settings.fal_queue_url
@@ -165,18 +177,27 @@ std::optional<std::string> model_of(const Call& call, const FalTarget& target) {
   const auto may_use = [&](std::string_view model) {
     return call.rules->access.may_use(call.caller.client, model);
   };
-  bool is_configured = false;
   for (const ModelRoute& model : settings.models) {
-    if (model.endpoint != target.endpoint && model.edit_endpoint != target.endpoint) continue;
-    is_configured = true;
-    if (may_use(model.name)) return model.name;
+    if (is_endpoint_of(model, target.endpoint) && may_use(model.name)) return model.name;
   }
-  if (is_configured || !settings.allow_any_model || !may_use(target.endpoint)) return std::nullopt;
+  if (is_configured(settings, target.endpoint) || !settings.allow_any_model ||
+      !may_use(target.endpoint))
+    return std::nullopt;
   return target.endpoint;
 }
 
+std::string origin_of(const Call& call) {
+  return public_origin(call.request.head(), call.rules->settings);
+}
+
+std::string event_at(const std::string& origin, std::string_view line) {
+  constexpr std::string_view data = "data: ";
+  if (!line.starts_with(data)) return std::string(line);
+  return std::string(data) + with_addresses_at(origin, std::string(line.substr(data.size())));
+}
+
 std::string with_addresses_here(std::string text, const Call& call) {
-  const std::string origin = public_origin(call.request.head(), call.rules->settings);
+  const std::string origin = origin_of(call);
   return run_by_size(call.door.parts().executor, text.size(),
                      [&] { return with_addresses_at(origin, text); });
 }

@@ -34,5 +34,9 @@ struct FalTarget {
 /// `text` with the addresses of fal's queue, in the members that an answer of it has, as they are
 /// below /fal/queue here.
 [[nodiscard]] std::string with_addresses_here(std::string text, const Call& call);
+/// The same of a line of a stream of such answers; `origin`: origin_of().
+[[nodiscard]] std::string event_at(const std::string& origin, std::string_view line);
+/// Where this server is for the client of `call`.
+[[nodiscard]] std::string origin_of(const Call& call);
 
 }  // namespace falproxy::app

@@ -80,6 +80,7 @@ Response ResponseCall::answer() {
   Result<std::vector<InputFile>> earlier = earlier_of(*request);
   if (!earlier) return failure(std::move(earlier).error());
   take_earlier(request->wish, *std::move(earlier));
+  open_kept(request->wish);
   answer_.edits = !request->wish.images.empty();
   if (dry_run_) return explain(request->wish);
   note_user(request->wish);
@@ -114,7 +115,8 @@ Result<std::vector<InputFile>> ResponseCall::files_of(const std::string& id) con
     return Error{.kind = ErrorKind::run_not_found,
                  .message = fmt::format("Item with id '{}' not found.", id.substr(0, 100)),
                  .field = "input"};
-  for (const RunArtifact& artifact : (*record)->artifacts) files.push_back({.url = artifact.url});
+  for (const RunArtifact& artifact : (*record)->artifacts)
+    files.push_back({.url = artifact.url, .is_own = true});
   return files;
 }
 

@@ -9,26 +9,14 @@
 #include "falproxy/fal.hpp"
 #include "falproxy/media.hpp"
 #include "handlers/chat_passage.hpp"
-#include "handlers/handlers.hpp"
-#include "media_store/media_keeper.hpp"
 
 namespace falproxy::app {
 
 using serving::Response;
 
-namespace {
-
-// Until fal has opened the picture that it edits.
-constexpr Seconds longest_opening{3600};
-
-}  // namespace
-
 TalkCall::TalkCall(Call& call, Door::Admission admission, bool dry_run, const char* talk)
     : RunCall(call, Medium::image, std::move(admission), dry_run),
       talk_(talk),
-      kept_files_(parts_.media != nullptr
-                      ? public_origin(request_.head(), rules_->settings) + "/media/"
-                      : std::string()),
       hosts_(fal::MediaHosts::parse(rules_->settings.fal_media_hosts)) {
   repeats_are_dear_ = true;
 }
@@ -67,22 +55,9 @@ std::optional<Error> TalkCall::fault_of_model(const Wish& wish) const {
   return wish.model ? fault_of_name(*wish.model) : std::nullopt;
 }
 
-// The record tells who may have it: an address that somebody wrote into the talk opens nothing.
-std::string TalkCall::address_at_fal(const std::string& address) {
-  if (kept_files_.empty() || !address.starts_with(kept_files_)) return address;
-  const std::string_view name = std::string_view(address).substr(kept_files_.size());
-  const std::optional<RunId> id = id_in_file_name(name.substr(0, name.find_first_of("?#")));
-  if (!id) return address;
-  const Result<std::optional<MediaRecord>> record = parts_.media->find(*id, record_.client);
-  if (!record || !record->has_value() || (*record)->source.empty()) return address;
-  const std::string& source = (*record)->source;
-  if (!parts_.media->place().is_private()) return source;
-  return parts_.runner.link_to(source, longest_opening, context()).value_or(source);
-}
-
 void TalkCall::take_earlier(Wish& wish, std::vector<InputFile> earlier) {
   if (earlier.empty() || !wish.images.empty()) return;
-  for (InputFile& file : earlier) file.url = address_at_fal(file.url);
+  for (InputFile& file : earlier) open_kept(file);
   Wish edit = wish;
   edit.intent = Intent::edit;
   edit.images = std::move(earlier);

@@ -59,11 +59,8 @@ class TalkCall : public RunCall {
  private:
   [[nodiscard]] Result<openai::TalkPicture> picture_of(const Product& product,
                                                        const CallContext& context);
-  /// fal's address of a file that is kept here; any other address stays as it is.
-  [[nodiscard]] std::string address_at_fal(const std::string& address);
 
   const char* const talk_;
-  const std::string kept_files_;  ///< where addresses of kept files begin; empty: none are kept
   const Result<fal::MediaHosts> hosts_;
   std::optional<router::NamedModel> named_;  ///< in the body
   std::vector<plan::Note> notes_;

@@ -99,9 +99,10 @@ Response VideoCall::answer() {
   if (!read) return fail(std::move(read).error());
   if (remixed_.has_value()) {
     read->model = remixed_->model;
-    read->images.push_back({.url = remixed_->url, .medium = Medium::video});
+    read->images.push_back({.url = remixed_->url, .medium = Medium::video, .is_own = true});
   }
   record_.model = read->model.value_or("");
+  open_kept(*read);
   if (dry_run_) return explain(*read);
   note_user(*read);
   if (!callback_) return fail(callback_.error());

@@ -416,7 +416,11 @@ Response WishCall::failure(Error error) {
   if (ids_told || makes_ == Medium::video) error.fal_request_id.clear();
   const bool once = !passes_on_ && (repeats_are_dear_ || repeats_all(field("user-agent")));
   Response response = error_answer(error, record_.model, once, makes_);
-  if (speaks_fal(record_.route)) response.body = fal_error(error);
+  if (speaks_fal(record_.route)) {
+    response.body = fal_error(error);
+    // fal's clients send what has failed with 502 to 504 again, and it may have been paid.
+    if (error.submitted && response.status > 500) response.status = 500;
+  }
   // A failure has been through some of the way, too.
   if (record_.receipt.total.count() > 0 || error.kind == ErrorKind::insufficient_quota)
     append_facts(response.fields, told);

@@ -56,6 +56,7 @@ class WishCall {
  private:
   Result<Wish> read_json(Intent intent);
   Result<Wish> read_form(Intent intent);
+  [[nodiscard]] std::string where_kept() const;
 
  protected:
   /// The body as openai::parse_json() or parse_form() reads it.
@@ -99,6 +100,11 @@ class WishCall {
   /// Whom the client asks for goes into the record, for reports; and what it asks for is
   /// remembered, if prompts are kept.
   void note_user(const Wish& wish);
+  /// fal sends no key when it opens a file: in place of those that are kept here it gets its own,
+  /// if the client may have them. If kept files are public, nothing changes.
+  void open_kept(Wish& wish) const;
+  /// The same of one file, also if it is public.
+  void open_kept(InputFile& file) const;
   /// Before an answer with addresses: they become those of kept files, if files are kept.
   void keep(std::vector<Product>& products);
   /// Of the answer, once the jobs have ended.
@@ -124,6 +130,7 @@ class WishCall {
   const std::size_t most_bytes_;
   const std::shared_ptr<MemoryShare> memory_;  ///< may outlive it
   const Result<std::optional<Callback>> callback_;
+  const std::string kept_files_ = where_kept();  ///< their addresses begin so; empty: none are kept
   RequestRecord record_;
   std::optional<std::string> prompt_;  ///< if prompts are kept
   bool streams_ = false;               ///< and has not been told yet

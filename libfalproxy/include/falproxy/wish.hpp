@@ -74,21 +74,24 @@ struct InputFile {
   Medium medium = Medium::image;  ///< image, audio or video: which inputs it may go to
   /// The whole file, if it is not in memory: `bytes` is its beginning. Never of a picture.
   std::shared_ptr<const BodySource> source = nullptr;
-  /// The same address, bytes, name, medium and source, whoever owns the bytes.
+  /// `url` is that of a file of fal's that the client may have: if fal's files are not public, it
+  /// is signed before fal is to open it.
+  bool is_own = false;
+  /// The same in all of it, whoever owns the bytes.
   bool operator==(const InputFile& other) const noexcept {
     return url == other.url && bytes == other.bytes && name == other.name &&
-           medium == other.medium && source == other.source;
+           medium == other.medium && source == other.source && is_own == other.is_own;
   }
 };
 /// For people, in one line.
 std::ostream& operator<<(std::ostream& out, const InputFile& input);
 
 /// A file that came as a data URL in one of the model's own fields; a short text stands in its
-/// place.
+/// place. Or one that is kept here, with its address in that place.
 struct AttachedFile {
   std::string field = {};  ///< Wish::native's
   std::string path = {};   ///< JSON pointer to it within the field's value; empty: it is the value
-  InputFile picture = {};  ///< bytes
+  InputFile picture = {};  ///< bytes, or an address of fal's
   bool operator==(const AttachedFile&) const = default;
 };
 /// For people, in one line.
@@ -107,7 +110,8 @@ struct Wish {
   /// None if it is empty, too; in characters it is bounded by the model's document.
   std::optional<std::string> prompt = std::nullopt;
   std::optional<int> n = std::nullopt;  ///< 1 or more; none: 1, or the operator's default
-  SizeWish size = {};                   ///< from `size`, else from native fields
+  bool makes_one = false;  ///< the answer has room for one: no native field asks for more
+  SizeWish size = {};      ///< from `size`, else from native fields
   /// `size` in a word that the model may know: "landscape_16_9", "2K"; none if `size` is set.
   std::optional<std::string> size_word = std::nullopt;
   std::optional<double> seconds = std::nullopt;  ///< how long it is to be; more than 0
@@ -147,7 +151,7 @@ struct Wish {
   /// Of the fields in `native` that came in a form and could be text or something else (`2024`,
   /// `true`): the text. The model's document decides which of the two is meant.
   std::vector<std::pair<std::string, std::string>> native_texts = {};
-  /// Files that came as data URLs in `native`.
+  /// Files that came as data URLs in `native`, and files there that are kept here.
   std::vector<AttachedFile> attached = {};
 
   /// Of `images`, and behind them of `attached`; `index` must be inside.

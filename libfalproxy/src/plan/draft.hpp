@@ -126,6 +126,8 @@ void choose_response_format(Draft& draft);
 [[nodiscard]] std::optional<Error> make_jobs(Draft& draft);
 
 [[nodiscard]] bool asks_for_a_size(const Draft& draft) noexcept;
+/// Whether a field of that name can only have the address of a picture, or of several.
+[[nodiscard]] bool names_pictures(std::string_view name);
 /// The input for pictures that a field can only mean, which the model has under another name; null:
 /// none.
 [[nodiscard]] const profile::MediaInput* pictures_meant(const Draft& draft, std::string_view name);

@@ -125,6 +125,12 @@ std::optional<Error> send_field(Draft& draft, const std::string& name, const Jso
     draft.drop(name, value, "dropped: the operator's overrides decide it");
     return std::nullopt;
   }
+  const bool counts =
+      &field == draft.profile[Role::count] || &field == draft.profile[Role::per_run];
+  if (counts && draft.request.makes_one && value.as_integer() != 1) {
+    draft.drop(name, value, "dropped: one picture an answer");
+    return std::nullopt;
+  }
   if (&field == draft.profile[Role::seed] && value.as_integer() == -1) {
     draft.drop(name, value, "-1 is a random one, which the model chooses");
     return std::nullopt;
@@ -140,6 +146,10 @@ std::optional<Error> send_field(Draft& draft, const std::string& name, const Jso
 std::optional<Error> send_unknown_field(Draft& draft, const std::string& name, const Json& value) {
   if (const MediaInput* input = pictures_meant(draft, name))
     return send_pictures(draft, name, value, *input);
+  // Who sends a picture does not want what is made without it.
+  if (draft.profile.media.empty() && names_pictures(name) &&
+      (value.as_string() || value.size() > 0))
+    return Error{ErrorKind::edit_unsupported, "This model takes no images.", name};
   if (means_length(draft, name)) return send_length(draft, name, value);
   if (const Field* input = input_meant(draft, name)) {
     draft.note(name, fmt::format("sent as '{}'", input->name));

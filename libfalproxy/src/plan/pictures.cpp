@@ -213,12 +213,14 @@ const MediaInput* source_input(const Draft& draft) {
   return found == draft.profile.media.end() ? nullptr : &*found;
 }
 
-const MediaInput* pictures_meant(const Draft& draft, std::string_view name) {
+bool names_pictures(std::string_view name) {
   const MediaName read = read_media_name(name);
-  const bool pictures = read.address && read.words.size() == 1 &&
-                        medium_in(read.words) == Medium::image &&
-                        !words("words", "mask").has(read.words.front());
-  if (!pictures || !draft.request.images.empty()) return nullptr;
+  return read.address && read.words.size() == 1 && medium_in(read.words) == Medium::image &&
+         !words("words", "mask").has(read.words.front());
+}
+
+const MediaInput* pictures_meant(const Draft& draft, std::string_view name) {
+  if (!names_pictures(name) || !draft.request.images.empty()) return nullptr;
   const auto found = std::ranges::find_if(draft.profile.media, [&](const MediaInput& input) {
     const bool main = input.part == Part::source || input.part == Part::first || input.required;
     return main && is_picture(input) && !draft.has(draft.schema.input(input.name));

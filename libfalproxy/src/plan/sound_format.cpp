@@ -62,6 +62,11 @@ std::optional<RoleInput> rate_beside(const Draft& draft, const RoleInput& format
   return std::nullopt;
 }
 
+// Who wants an address has what lies there.
+bool is_by_address(const Draft& draft) {
+  return draft.request.response_format == ResponseFormat::url;
+}
+
 // What is sent so that the file comes in a codec; none: the model does not offer it.
 struct Offer {
   Json value;
@@ -163,9 +168,8 @@ struct Origin {
 };
 std::optional<Origin> origin_of(const Draft& draft, const RoleInput* input, const std::string& own,
                                 std::string_view wanted) {
-  // Who wants an address has what lies there.
-  const bool by_address = draft.request.response_format == ResponseFormat::url;
-  if (by_address || !is_listed(draft.options.converted_sounds, wanted)) return std::nullopt;
+  if (is_by_address(draft) || !is_listed(draft.options.converted_sounds, wanted))
+    return std::nullopt;
   const auto offered = [&](std::string_view codec) { return offer_of(draft, input, codec); };
   for (const std::string_view whole : {"wav", "flac"}) {
     if (own == whole) return Origin{};
@@ -180,17 +184,21 @@ std::optional<Origin> origin_of(const Draft& draft, const RoleInput* input, cons
 
 Error not_made(const Draft& draft, const RoleInput* input, const std::string& own,
                std::string_view wanted) {
-  std::vector<std::string> known = {"mp3"};
+  const bool by_address = is_by_address(draft);
+  std::vector<std::string> known;
   const auto add = [&](std::string_view word) {
     if (!word.empty() && std::ranges::find(known, word) == known.end()) known.emplace_back(word);
   };
-  for (const std::string_view word : {"opus", "aac", "flac", "wav", "pcm"}) {
+  if (!by_address) add("mp3");
+  for (const std::string_view word : {"mp3", "opus", "aac", "flac", "wav", "pcm"}) {
     if (own == word || offer_of(draft, input, word) || origin_of(draft, input, own, word))
       add(word);
+    if (by_address) continue;
     const bool from_wav = own == "wav" || offer_of(draft, input, "wav").has_value();
     if (word == "pcm" && from_wav) add(word);
     if (word == "wav" && offer_of(draft, input, "pcm")) add(word);
   }
+  if (known.empty()) add("mp3");  // whatever it makes
   std::string list;
   for (const std::string& word : known)
     list += fmt::format("{}'{}'", list.empty() ? "" : ", ", word);
@@ -235,14 +243,15 @@ std::optional<Error> send_sound_format(Draft& draft) {
   }
   if (own == wanted && wanted != "pcm") return std::nullopt;
   // Samples with a head and without one are the same.
-  if (wanted == "pcm") {
+  const bool by_address = is_by_address(draft);
+  if (wanted == "pcm" && !by_address) {
     if (const auto offer = offer_of(draft, input, "wav")) {
       take(draft, *input, *offer, from);
       return std::nullopt;
     }
     if (own == "wav") return std::nullopt;
   }
-  if (wanted == "wav") {
+  if (wanted == "wav" && !by_address) {
     if (const auto offer = offer_of(draft, input, "pcm")) {
       take(draft, *input, *offer, from);
       return std::nullopt;
@@ -258,11 +267,16 @@ std::optional<Error> send_sound_format(Draft& draft) {
     return std::nullopt;
   }
   if (wanted == "mp3") {
-    if (asked)
+    if (asked && by_address) {
+      draft.plan.output_format = own.empty() ? std::nullopt : std::optional(own);
+      draft.note(field, own.empty() ? "what the model makes comes, which may be no mp3"
+                                    : fmt::format("{} comes, which is what the model makes", own));
+    } else if (asked) {
       draft.plan.mappings.push_back({std::string(field),
                                      {},
                                      Json::string(wanted),
                                      "the model makes what it makes: Content-Type tells"});
+    }
     return std::nullopt;
   }
   return not_made(draft, input, own, wanted);

@@ -57,4 +57,9 @@ Result<std::string> opened(const World& world, const std::string& address, TimeP
   return signed_link(world, address, longest_fetch, deadline, stop);
 }
 
+std::string address_for_fal(const World& world, const InputFile& file, const Patience& patience) {
+  if (!file.is_own) return file.url;
+  return opened(world, file.url, patience.deadline(), patience.stop()).value_or(file.url);
+}
+
 }  // namespace falproxy::inline v0::runs

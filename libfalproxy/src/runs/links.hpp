@@ -20,4 +20,9 @@ namespace falproxy::inline v0::runs {
 [[nodiscard]] Result<std::string> opened(const World& world, const std::string& address,
                                          TimePoint deadline, const std::stop_token& stop);
 
+/// The address at which fal opens a file that came with one: of InputFile::is_own as opened(), or
+/// as it came if there is no link.
+[[nodiscard]] std::string address_for_fal(const World& world, const InputFile& file,
+                                          const Patience& patience);
+
 }  // namespace falproxy::inline v0::runs

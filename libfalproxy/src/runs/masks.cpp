@@ -6,6 +6,7 @@
 #include "base/fmt.hpp"
 #include "base/retry.hpp"
 #include "falproxy/media.hpp"
+#include "runs/links.hpp"
 #include "runs/pictures.hpp"
 #include "wish/files.hpp"
 
@@ -80,7 +81,8 @@ Result<ReadyMask> ready_mask(const World& world, const Wish& request, const plan
   const bool may_be_fit = plan.mask == MaskConvention::alpha;
   if (!converts && !may_be_fit)
     notes.push_back({"mask", "passed on unconverted: this falproxy is built without libpng"});
-  if (!mask.url.empty() && !converts) return ReadyMask{.address = Body(mask.url)};
+  if (!mask.url.empty() && !converts)
+    return ReadyMask{.address = Body(address_for_fal(world, mask, patience))};
   if (!mask.url.empty() && may_be_fit && !may_fetch(world, mask.url)) {
     notes.push_back({"mask",
                      "passed on as it is: its host is not in FAL_MEDIA_HOSTS, so that "

@@ -134,20 +134,27 @@ std::optional<double> draw(const World& world) {
 Result<PlannedRequest> plan_request(const World& world, const CatalogModel& model,
                                     const Wish& request, std::optional<double> chance,
                                     TimePoint deadline, const std::stop_token& stop) {
-  const fal::EndpointId& endpoint = endpoint_for(model, request);
-  const Result<std::shared_ptr<const profile::Profile>> profile =
-      world.parts.catalog.profile(endpoint, model.name, deadline, stop);
-  if (!profile) return profile.error();
-  Result<plan::Plan> plan =
-      plan::make_plan(request, **profile, model.settings, world.options.plan, chance);
-  if (plan) {
+  const auto plan_at = [&](const fal::EndpointId& endpoint) -> Result<PlannedRequest> {
+    const Result<std::shared_ptr<const profile::Profile>> profile =
+        world.parts.catalog.profile(endpoint, model.name, deadline, stop);
+    if (!profile) return profile.error();
+    Result<plan::Plan> plan =
+        plan::make_plan(request, **profile, model.settings, world.options.plan, chance);
+    if (!plan) return std::move(plan).error();
     plan->endpoint = std::string(endpoint.str());
     return PlannedRequest{endpoint, std::move(*plan)};
-  }
-  if (plan.error().kind == ErrorKind::edit_unsupported) {
-    return edit_unsupported(world.parts.catalog, model, request.makes, std::move(plan).error());
-  }
-  return std::move(plan).error();
+  };
+  const fal::EndpointId& endpoint = endpoint_for(model, request);
+  Result<PlannedRequest> planned = plan_at(endpoint);
+  const auto takes_no_images = [&] {
+    return !planned && planned.error().kind == ErrorKind::edit_unsupported;
+  };
+  // Its picture came in a field that only the document could tell for one.
+  if (takes_no_images() && model.edit_endpoint && endpoint != *model.edit_endpoint)
+    planned = plan_at(*model.edit_endpoint);
+  if (takes_no_images())
+    return edit_unsupported(world.parts.catalog, model, request.makes, std::move(planned).error());
+  return planned;
 }
 
 }  // namespace falproxy::inline v0::runs

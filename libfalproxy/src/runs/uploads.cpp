@@ -10,6 +10,7 @@
 #include "falproxy/body_source.hpp"
 #include "falproxy/media.hpp"
 #include "runs/faults.hpp"
+#include "runs/links.hpp"
 #include "runs/masks.hpp"
 #include "runs/side_by_side.hpp"
 
@@ -245,7 +246,7 @@ Result<ImageAddresses> address_images(const World& world, const Wish& request,
       if (!file) return std::move(file).error();
       errands.push_back({*std::move(file), &addresses.images[i]});
     } else {
-      addresses.images[i] = Body(image.url);
+      addresses.images[i] = Body(address_for_fal(world, image, patience));
     }
   }
   if (used_by_a_job(plan, plan::FileSlot::mask_image)) {

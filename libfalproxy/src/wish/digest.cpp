@@ -85,7 +85,7 @@ Digest digest_of(const Wish& wish, const Codecs& codecs) {
   canonical.field(wish.language);
   canonical.number(wish.translate ? 1 : 0);
   canonical.number(static_cast<int>(wish.times));
-  canonical.number((wish.needs_times ? 2 : 0) + (wish.speakers ? 1 : 0));
+  canonical.number((wish.makes_one ? 4 : 0) + (wish.needs_times ? 2 : 0) + (wish.speakers ? 1 : 0));
   canonical.number(static_cast<std::int64_t>(wish.images.size()));
   for (const InputFile& image : wish.images) add_image(canonical, image, codecs);
   canonical.number(wish.mask.has_value() ? 1 : 0);

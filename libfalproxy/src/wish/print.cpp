@@ -46,8 +46,9 @@ std::ostream& operator<<(std::ostream& out, const InputFile& input) {
   const std::string_view medium = picture ? std::string_view() : name_of(input.medium);
   return Printer(out, "InputFile")("url", input.url)("bytes", bytes_of(input.bytes))(
              "name", input.name)("medium", medium)(
-             "source_bytes",
-             input.source == nullptr ? std::nullopt : std::optional(input.source->size()))
+             "source_bytes", input.source == nullptr
+                                 ? std::nullopt
+                                 : std::optional(input.source->size()))("is_own", input.is_own)
       .end();
 }
 
@@ -61,9 +62,9 @@ std::ostream& operator<<(std::ostream& out, const Wish& wish) {
   const std::string_view times =
       wish.times == Times::none ? std::string_view() : name_of(wish.times);
   return Printer(out, "Wish")("makes", wish.makes)("intent", wish.intent)("model", wish.model)(
-             "prompt", wish.prompt)("n", wish.n)("size", wish.size)("size_word", wish.size_word)(
-             "seconds", wish.seconds)("quality", wish.quality)("style", wish.style)(
-             "background", wish.background)("moderation", wish.moderation)(
+             "prompt", wish.prompt)("n", wish.n)("makes_one", wish.makes_one)("size", wish.size)(
+             "size_word", wish.size_word)("seconds", wish.seconds)("quality", wish.quality)(
+             "style", wish.style)("background", wish.background)("moderation", wish.moderation)(
              "output_format", wish.output_format)("output_compression", wish.output_compression)(
              "input_fidelity", wish.input_fidelity)("response_format", wish.response_format)(
              "user", wish.user)("stream", wish.stream)("partial_images", wish.partial_images)(

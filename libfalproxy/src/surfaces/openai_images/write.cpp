@@ -44,7 +44,15 @@ nlohmann::ordered_json model_object(const ModelEntry& model) {
   object["created"] = model.created;
   object["owned_by"] = model.owned_by;
   object["name"] = model.id;
-  object["supported_endpoint_types"] = {model.is_chat ? "openai" : "image-generation"};
+  // As new-api has them, which knows none for sounds and transcripts.
+  const std::string makes(model.details ? (*model.details)["makes"].as_string().value_or("image")
+                                        : "image");
+  const bool has_type = model.is_chat || makes == "image" || makes == "video";
+  if (has_type) {
+    object["supported_endpoint_types"] = {model.is_chat      ? "openai"
+                                          : makes == "video" ? "openai-video"
+                                                             : "image-generation"};
+  }
   if (model.details.has_value()) object["falproxy"] = Json::Access::raw(*model.details);
   return object;
 }

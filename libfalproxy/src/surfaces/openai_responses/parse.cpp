@@ -197,6 +197,7 @@ Result<ResponseRequest> parse_response_request(
   if (!wish) return talk_error(std::move(wish).error(), input_name);
   request.wish = std::move(wish->wish);
   request.wish.n = 1;
+  request.wish.makes_one = true;
   request.wish.partial_images.reset();
   request.earlier = std::move(wish->earlier);
   if (!request.wish.images.empty()) request.references.clear();
