@@ -6,9 +6,9 @@
 #include <string_view>
 #include <utility>
 
+#include "base/pointer.hpp"
 #include "handlers/handlers.hpp"
 #include "handlers/wish_call.hpp"
-#include "json/pointer.hpp"
 #include "media_store/media_keeper.hpp"
 
 namespace falproxy::app {

@@ -4,9 +4,9 @@
 #include <array>
 
 #include "base/fmt.hpp"
+#include "base/pointer.hpp"
 #include "falproxy/media.hpp"
 #include "json/access.hpp"
-#include "json/pointer.hpp"
 #include "plan/draft.hpp"
 #include "profile/media_inputs.hpp"
 #include "profile/names.hpp"

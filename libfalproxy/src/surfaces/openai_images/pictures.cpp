@@ -4,9 +4,9 @@
 #include <array>
 
 #include "base/fmt.hpp"
+#include "base/pointer.hpp"
 #include "base/text.hpp"
 #include "falproxy/media.hpp"
-#include "json/pointer.hpp"
 #include "surfaces/openai_images/fields.hpp"
 #include "wish/files.hpp"
 #include "wish/wording.hpp"
