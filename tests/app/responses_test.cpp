@@ -187,7 +187,7 @@ TEST_CASE(
   REQUIRE(got.status == 200);
   REQUIRE(served.sim.submits().size() == 1);
   CHECK(at(served.sim.submits().at(0).input, "num_images").as_integer() == 1);
-  CHECK(got.header("x-falproxy-notes").find("num_images: dropped: one picture an answer") !=
+  CHECK(got.header("x-falproxy-notes").find("num_images: dropped: the answer has room for one") !=
         std::string::npos);
 }
 

@@ -154,7 +154,7 @@ TEST_CASE("a cold start keeps a job waiting") {
 }
 
 TEST_CASE("a job that ignores its cancel goes on") {
-  Falsim sim = start({.job_time = 100ms});
+  Falsim sim = start({.job_time = 1s});
   Client client(sim.url());
   sim.add_fault(preset("ignores_cancel"));
   const json job = client.submit("fal-ai/flux/dev", good_input);
@@ -270,7 +270,7 @@ TEST_CASE("streams die, end and stall after their first event") {
   for (const Case& c : {Case{"stream_dies", true, false}, Case{"stream_ends", false, true},
                         Case{"stream_stalls", false, false}}) {
     CAPTURE(c.name);
-    Falsim sim = start({.job_time = 50ms, .ping_interval = 10ms});
+    Falsim sim = start({.job_time = 60s, .ping_interval = 10ms});
     Client client(sim.url());
     sim.add_fault(preset(c.name));
     const json job = client.submit("fal-ai/flux/dev", good_input);

@@ -4,7 +4,7 @@ using namespace falsim_test;
 using falsim::FalsimStats;
 
 TEST_CASE("a job goes from submit to picture") {
-  Falsim sim = start({.job_time = 100ms});
+  Falsim sim = start({.job_time = 1s});
   Client client(sim.url());
   const Heard submitted =
       client.post("/fal-ai/flux/dev", {{"prompt", "a lighthouse"},
@@ -30,7 +30,7 @@ TEST_CASE("a job goes from submit to picture") {
 
   const json done = client.wait(job);
   CHECK(done["status"] == "COMPLETED");
-  CHECK(done["metrics"]["inference_time"].get<double>() >= 0.1);
+  CHECK(done["metrics"]["inference_time"].get<double>() >= 1);
 
   const Heard result = client.get(job["response_url"]);
   REQUIRE(result.status == 200);
@@ -176,7 +176,7 @@ TEST_CASE("the key where none is needed is noticed") {
 }
 
 TEST_CASE("a status stream tells each change once, pings in between, and closes after COMPLETED") {
-  Falsim sim = start({.queue_time = 100ms, .job_time = 150ms, .ping_interval = 40ms});
+  Falsim sim = start({.queue_time = 600ms, .job_time = 600ms, .ping_interval = 40ms});
   Client client(sim.url());
   const json job = client.submit("fal-ai/flux/dev", {{"prompt", "x"}});
   std::string text;

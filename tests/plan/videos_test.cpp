@@ -84,6 +84,18 @@ TEST_CASE("what the model's defaults give is told if a request for a video leave
   CHECK(models::note(models::plan_of(own, model), "size").empty());
 }
 
+TEST_CASE("where an answer has room for one, no field of the model's own asks for more") {
+  const profile::Profile model =
+      film_model(R"("num_samples": {"type": "integer", "default": 1, "maximum": 4})");
+  Wish wish = open_film();
+  wish.native = models::fields(R"({"num_samples": 3})");
+  CHECK(models::sent(models::plan_of(wish, model), "num_samples") == "3");
+  wish.makes_one = true;
+  const auto plan = models::plan_of(wish, model);
+  CHECK(models::sent(plan, "num_samples") != "3");
+  CHECK(models::note(plan, "num_samples").find("room for one") != std::string::npos);
+}
+
 TEST_CASE("defaults that are told in no seconds and no pixels are told as they stand") {
   const auto plan = models::plan_of(
       open_film(), film_model(R"("duration": {"type": "string", "enum": ["auto", "5"],

@@ -321,6 +321,7 @@ TEST_CASE(
   CHECK(refused.response.error().kind == ErrorKind::edit_unsupported);
   CHECK(refused.response.error().field == "image_url");
   CHECK(ask("flux", "image_url", Json()).response);
+  CHECK(ask("flux", "image_url", Json::string("")).response);
   CHECK(ask("nano", "image_style", Json::string("bold")).response);
   CHECK(world.fal.jobs.back().endpoint == "fal-ai/nano");
 }

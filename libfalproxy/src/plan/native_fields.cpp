@@ -128,7 +128,7 @@ std::optional<Error> send_field(Draft& draft, const std::string& name, const Jso
   const bool counts =
       &field == draft.profile[Role::count] || &field == draft.profile[Role::per_run];
   if (counts && draft.request.makes_one && value.as_integer() != 1) {
-    draft.drop(name, value, "dropped: one picture an answer");
+    draft.drop(name, value, "dropped: the answer has room for one");
     return std::nullopt;
   }
   if (&field == draft.profile[Role::seed] && value.as_integer() == -1) {
@@ -147,8 +147,8 @@ std::optional<Error> send_unknown_field(Draft& draft, const std::string& name, c
   if (const MediaInput* input = pictures_meant(draft, name))
     return send_pictures(draft, name, value, *input);
   // Who sends a picture does not want what is made without it.
-  if (draft.profile.media.empty() && names_pictures(name) &&
-      (value.as_string() || value.size() > 0))
+  const bool is_given = !value.as_string().value_or("").empty() || value.size() > 0;
+  if (is_given && draft.profile.media.empty() && names_pictures(name))
     return Error{ErrorKind::edit_unsupported, "This model takes no images.", name};
   if (means_length(draft, name)) return send_length(draft, name, value);
   if (const Field* input = input_meant(draft, name)) {

@@ -132,7 +132,7 @@ Result<SpeechRequest> parse_speech(std::string_view body, const RequestLimits& l
   if (!members) return unreadable_speech(members.error().message, members.error().field);
   if (!members->is_object()) return unreadable_speech("it is no object", {});
   if (auto fault = check_names(*members)) return *std::move(fault);
-  SpeechRequest request{.wish = {.makes = Medium::audio}};
+  SpeechRequest request{.wish = {.makes = Medium::audio, .makes_one = true}};
   for (const auto& [name, value] : members->items()) {
     if (value.is_null()) continue;
     if (auto fault = read_member(name, value, request)) return *std::move(fault);

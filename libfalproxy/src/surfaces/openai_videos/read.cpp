@@ -55,6 +55,7 @@ Result<Wish> as_video(Wish wish) {
                  "Invalid 'n': a request makes one video. Send a request for each.", "n"};
   }
   wish.n.reset();
+  wish.makes_one = true;
   if (std::optional<Error> fault = take_seconds(wish)) return *std::move(fault);
   return wish;
 }
