@@ -183,7 +183,6 @@ TEST_CASE("the models are listed in OpenAI's form (rows 41 and 44)") {
                                      {"video", R"(["openai-video"])"},
                                      {"audio", ""},
                                      {"text", ""}}) {
-    CAPTURE(makes);
     other.details = Json::object({{"makes", Json::string(makes)}});
     const auto told = Json::parse(openai::write_model(other));
     REQUIRE(told.has_value());
