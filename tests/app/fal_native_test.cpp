@@ -540,7 +540,7 @@ TEST_CASE("a native job is settled once, though its end could not be noted at fi
   // Told as failed, though it may be done.
   static SystemClock system;
   struct Failing final : tests::ChangedStore {
-    explicit Failing(bool is_done) : ChangedStore(system), is_done(is_done) {}
+    explicit Failing(bool done) : ChangedStore(system), is_done(done) {}
     void write(const RunRecord& record, Durability durability, TimePoint deadline,
                Callback<Done> done) override {
       const bool fails = record.state == RunState::completed && failures < 1;

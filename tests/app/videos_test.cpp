@@ -228,7 +228,10 @@ TEST_CASE("frames are counted for a model that wants frames") {
 }
 
 TEST_CASE("what cannot become a video is refused before anything is paid") {
-  const Served served(video_models);
+  Environment settings = video_models;
+  settings["SUPPORTED_MODELS"] += ",nano:fal-ai/nano-banana+fal-ai/nano-banana/edit";
+  const Served served(settings);
+  served.wait_for_documents();
   struct Case {
     std::string body, param;
   };

@@ -133,9 +133,7 @@ Response SpeechCall::answer() {
   if (!asked) return failure(std::move(asked).error());
   asked_ = *std::move(asked);
   record_.model = asked_.wish.model.value_or("");
-  open_kept(asked_.wish);
-  if (dry_run_) return explain(asked_.wish);
-  note_user(asked_.wish);
+  if (auto explained = take_up(asked_.wish)) return *std::move(explained);
   if (prefers_async(request_.head()) && !asked_.events) {
     if (!callback_) return failure(callback_.error());
     // What it makes is told by its address: nothing is converted.
@@ -325,9 +323,7 @@ Response TranscriptCall::answer() {
   Result<openai::TranscriptRequest> asked = read_form();
   if (!asked) return failure(std::move(asked).error());
   record_.model = asked->wish.model.value_or("");
-  open_kept(asked->wish);
-  if (dry_run_) return explain(asked->wish);
-  note_user(asked->wish);
+  if (auto explained = take_up(asked->wish)) return *std::move(explained);
   if (const auto fault = fault_of_callback()) return failure(*fault);
   request_.hold_when_client_leaves(repeat_hold);
   Wish wish = std::move(asked->wish);

@@ -69,9 +69,7 @@ Response ChatCall::answer() {
   static_cast<void>(memory_->resize(memory_->bytes() - text->size()));
   *text = {};
   take_earlier(chat->wish, std::move(chat->earlier));
-  open_kept(chat->wish);
-  if (dry_run_) return explain(chat->wish);
-  note_user(chat->wish);
+  if (auto explained = take_up(chat->wish)) return *std::move(explained);
   if (const auto fault = fault_of_callback()) return failure(*fault);
   const bool events = chat->wish.stream;
   return answer_by_run(std::move(chat->wish), events);

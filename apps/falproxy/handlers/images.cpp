@@ -67,9 +67,7 @@ Response ImageCall::answer() {
   Result<Wish> image = read_wish(intent_);
   if (!image) return failure(std::move(image).error());
   record_.model = image->model.value_or("");
-  open_kept(*image);
-  if (dry_run_) return explain(*image);
-  note_user(*image);
+  if (auto explained = take_up(*image)) return *std::move(explained);
   if (!callback_) return failure(callback_.error());
   if (prefers_async(request_.head()) && !image->stream)
     return begin_job(std::move(image).value(), surface_of(intent_));

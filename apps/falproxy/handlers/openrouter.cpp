@@ -55,9 +55,7 @@ Response OpenRouterCall::answer() {
   }
   if (!wish) return failure(std::move(wish).error());
   record_.model = wish->model.value_or("");
-  open_kept(*wish);
-  if (dry_run_) return explain(*wish);
-  note_user(*wish);
+  if (auto explained = take_up(*wish)) return *std::move(explained);
   if (const auto fault = fault_of_callback()) return failure(*fault);
   const bool events = wish->stream;
   return answer_by_run(*std::move(wish), events);

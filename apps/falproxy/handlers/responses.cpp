@@ -80,10 +80,8 @@ Response ResponseCall::answer() {
   Result<std::vector<InputFile>> earlier = earlier_of(*request);
   if (!earlier) return failure(std::move(earlier).error());
   take_earlier(request->wish, *std::move(earlier));
-  open_kept(request->wish);
   answer_.edits = !request->wish.images.empty();
-  if (dry_run_) return explain(request->wish);
-  note_user(request->wish);
+  if (auto explained = take_up(request->wish)) return *std::move(explained);
   if (const auto fault = fault_of_callback()) return failure(*fault);
   const bool events = request->wish.stream;
   return answer_by_run(std::move(request->wish), events);

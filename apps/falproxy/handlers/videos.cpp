@@ -102,9 +102,7 @@ Response VideoCall::answer() {
     read->images.push_back({.url = remixed_->url, .medium = Medium::video, .is_own = true});
   }
   record_.model = read->model.value_or("");
-  open_kept(*read);
-  if (dry_run_) return explain(*read);
-  note_user(*read);
+  if (auto explained = take_up(*read)) return *std::move(explained);
   if (!callback_) return fail(callback_.error());
   if (waits_) return wait_for_file(*std::move(read));
   std::variant<Begun, Outcome> started =

@@ -383,6 +383,13 @@ Response WishCall::pass_on(Call& call, std::string text, const ChatModel& model,
   return response;
 }
 
+std::optional<Response> WishCall::take_up(Wish& wish) {
+  open_kept(wish);
+  if (dry_run_) return explain(wish);
+  note_user(wish);
+  return std::nullopt;
+}
+
 Response WishCall::explain(const Wish& wish) {
   const LaterRun later;
   CallContext asked = context();

@@ -57,6 +57,8 @@ class WishCall {
   Result<Wish> read_json(Intent intent);
   Result<Wish> read_form(Intent intent);
   [[nodiscard]] std::string where_kept() const;
+  // All of its files; if kept files are public, nothing changes.
+  void open_kept(Wish& wish) const;
 
  protected:
   /// The body as openai::parse_json() or parse_form() reads it.
@@ -100,10 +102,10 @@ class WishCall {
   /// Whom the client asks for goes into the record, for reports; and what it asks for is
   /// remembered, if prompts are kept.
   void note_user(const Wish& wish);
-  /// fal sends no key when it opens a file: in place of those that are kept here it gets its own,
-  /// if the client may have them. If kept files are public, nothing changes.
-  void open_kept(Wish& wish) const;
-  /// The same of one file, also if it is public.
+  /// Of each wish that was read, before it is run. An answer: it was only to be explained.
+  [[nodiscard]] std::optional<serving::Response> take_up(Wish& wish);
+  /// fal sends no key when it opens a file: in place of one that is kept here it gets its own, if
+  /// the client may have it.
   void open_kept(InputFile& file) const;
   /// Before an answer with addresses: they become those of kept files, if files are kept.
   void keep(std::vector<Product>& products);

@@ -125,6 +125,8 @@ void choose_response_format(Draft& draft);
 /// Cuts the draft into jobs.
 [[nodiscard]] std::optional<Error> make_jobs(Draft& draft);
 
+/// A model that makes something else than the wish asks for, as far as its document tells.
+[[nodiscard]] std::optional<Error> check_medium(const Draft& draft);
 [[nodiscard]] bool asks_for_a_size(const Draft& draft) noexcept;
 /// Whether a field of that name can only have the address of a picture, or of several.
 [[nodiscard]] bool names_pictures(std::string_view name);

@@ -375,13 +375,6 @@ std::optional<Error> fill_required(Draft& draft) {
 Result<Plan> make_plan(const Wish& request, const profile::Profile& profile,
                        const ModelSettings& settings, const Options& options,
                        std::optional<double> chance) {
-  if (request.makes == Medium::video && profile.makes && *profile.makes != request.makes) {
-    return Error{ErrorKind::invalid_value,
-                 fmt::format("Invalid 'model': it does not make videos (it makes: {}). Choose one "
-                             "that does.",
-                             name_of(*profile.makes)),
-                 "model"};
-  }
   Draft draft(request, profile, settings, options, chance);
   draft.plan.makes = request.makes;
   draft.plan.intent = request.intent;

@@ -148,7 +148,9 @@ std::optional<Error> send_unknown_field(Draft& draft, const std::string& name, c
     return send_pictures(draft, name, value, *input);
   // Who sends a picture does not want what is made without it.
   const bool is_given = !value.as_string().value_or("").empty() || value.size() > 0;
-  if (is_given && draft.profile.media.empty() && names_pictures(name))
+  const bool takes_pictures = std::ranges::find(draft.profile.media, Medium::image,
+                                                &MediaInput::medium) != draft.profile.media.end();
+  if (is_given && !takes_pictures && names_pictures(name))
     return Error{ErrorKind::edit_unsupported, "This model takes no images.", name};
   if (means_length(draft, name)) return send_length(draft, name, value);
   if (const Field* input = input_meant(draft, name)) {

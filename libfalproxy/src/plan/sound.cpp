@@ -419,30 +419,6 @@ std::optional<Error> send_speakers(Draft& draft) {
 
 }  // namespace
 
-std::optional<Error> check_medium(const Draft& draft) {
-  const Medium wanted = draft.request.makes;
-  const std::optional<Medium> makes = draft.profile.makes;
-  // A picture that comes beside a video is not worth its price.
-  const bool makes_another =
-      makes == Medium::video || makes == Medium::audio || makes == Medium::text;
-  if (wanted == Medium::image && makes_another && !draft.schema.category.ends_with("-to-image")) {
-    return Error{ErrorKind::invalid_value,
-                 fmt::format("The model '{}' makes no pictures.",
-                             wording::shown(draft.request.model.value_or(""))),
-                 "model"};
-  }
-  if (wanted != Medium::audio && wanted != Medium::text) return std::nullopt;
-  const bool listens = std::ranges::any_of(draft.profile.media, [](const MediaInput& input) {
-    return input.medium == Medium::audio || input.medium == Medium::video;
-  });
-  if (makes == wanted && (wanted == Medium::audio || listens)) return std::nullopt;
-  return Error{ErrorKind::invalid_value,
-               fmt::format("The model '{}' {}.", wording::shown(draft.request.model.value_or("")),
-                           wanted == Medium::audio ? "makes no speech and no sound"
-                                                   : "makes no text of what is spoken"),
-               "model"};
-}
-
 std::optional<Error> send_speech(Draft& draft) {
   for (const auto step : {send_text, send_instructions, send_voice}) {
     if (std::optional<Error> error = step(draft)) return error;

@@ -8,8 +8,6 @@
 
 namespace falproxy::inline v0::plan {
 
-/// A model that makes something else than the wish asks for, as far as its document tells.
-[[nodiscard]] std::optional<Error> check_medium(const Draft& draft);
 /// The text that is spoken, voice, speed, language and instructions.
 [[nodiscard]] std::optional<Error> send_speech(Draft& draft);
 /// Wish::output_format of a sound.
